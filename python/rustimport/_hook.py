@@ -1,0 +1,509 @@
+"""The finder, and the check that an artifact is fresh: what runs at every start and every import.
+
+Nothing is imported here that a bare interpreter has not loaded (``tests/unit`` guards that), and the
+core is not loaded before something is stale. What this module decides, it decides from names in folder
+listings and from stats; whatever needs more is `_load`'s.
+"""
+
+import _imp
+import os
+import sys
+from _frozen_importlib_external import ExtensionFileLoader, FileFinder, PathFinder, spec_from_file_location
+from time import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+# ---------------------------------------------------------------------------------------------------
+# Settings: what the user assigned, else what the environment says. Read at each owned import.
+
+#: Attribute of ``rustimport.settings`` -> the environment variable that stands for it.
+VARIABLES = {
+    "cache_dir": "RUSTIMPORT_CACHE_DIR",
+    "cargo_executable": "RUSTIMPORT_CARGO_EXECUTABLE",
+    "compile_release_binaries": "RUSTIMPORT_RELEASE_BINARIES",
+    "enabled": "RUSTIMPORT_ENABLED",
+    "force_rebuild": "RUSTIMPORT_FORCE_REBUILD",
+    "include_paths": "RUSTIMPORT_INCLUDE_PATHS",
+    "maturin_executable": "RUSTIMPORT_MATURIN_EXECUTABLE",
+    "profile": "RUSTIMPORT_PROFILE",
+    "pyo3": "RUSTIMPORT_PYO3",
+    "verbose": "RUSTIMPORT_VERBOSE",
+}
+
+#: The names under which the predecessors' users set the same.
+OLDER_VARIABLES = {"cache_dir": "MATURIN_BUILD_DIR", "enabled": "MATURIN_IMPORT_HOOK_ENABLED"}
+
+#: What cargo and rustc look at, by the beginning of the name. Where one of these differs from the last
+#: check, the core looks closer.
+_BUILD_VARIABLES = ("CARGO_", "RUSTC", "RUSTFLAGS", "RUSTUP_", "MACOSX_DEPLOYMENT_TARGET")
+
+
+def setting(name: str) -> "Any":
+    """Returns a setting as assigned to ``rustimport.settings``, else as text from the environment, else
+    ``None``."""
+    settings = sys.modules.get("rustimport.settings")
+    if settings is not None and name in settings.__dict__:
+        return settings.__dict__[name]
+    value = os.environ.get(VARIABLES[name])
+    if value is None and name in OLDER_VARIABLES:
+        value = os.environ.get(OLDER_VARIABLES[name])
+    return value or None
+
+
+def is_true(value: "Any") -> bool:
+    """Whether a setting is switched on: ``True``, or one of true, yes, on, 1 in any case."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "yes", "on", "1")
+    return bool(value)
+
+
+def is_enabled() -> bool:
+    """Whether the hook may act (``RUSTIMPORT_ENABLED=0`` keeps it off)."""
+    value = setting("enabled")
+    return value is None or is_true(value)
+
+
+def build_settings() -> "dict[str, str | None]":
+    """The settings that the core needs, as far as arguments, assignments and environment say."""
+    profile = setting("profile")
+    if profile is None and is_true(setting("compile_release_binaries")):
+        profile = "release"
+    return {
+        "profile": profile,
+        "pyo3": setting("pyo3"),
+        "cargo": setting("cargo_executable"),
+        "maturin": setting("maturin_executable"),
+    }
+
+
+def context(settings: "dict[str, str | None]") -> str:
+    """A hash of everything outside the inputs that a stamp depends on: settings and environment."""
+    environ = os.environ
+    # Reading `os.environ` item by item decodes every name: the bytes below are ten times as fast.
+    raw = getattr(environ, "_data", environ)
+    starts = _BUILD_VARIABLES if not raw or isinstance(next(iter(raw)), str) else _RAW_BUILD_VARIABLES
+    found = sorted([item for item in raw.items() if item[0].startswith(starts)])
+    path = environ.get("PATH"), environ.get("HOME")
+    return _hash(repr((sorted(settings.items(), key=str), path, found)))
+
+
+_RAW_BUILD_VARIABLES = tuple([name.encode() for name in _BUILD_VARIABLES])
+
+
+def _hash(text: str) -> str:
+    return _imp.source_hash(0, text.encode("utf-8", "surrogateescape")).hex()
+
+
+# ---------------------------------------------------------------------------------------------------
+# The cache, as far as a fresh import needs it.
+
+
+def cache_root(chosen: "str | None" = None) -> str:
+    """The cache folder: as chosen, as set, else ``rustimport`` in the user's cache folder."""
+    root = chosen or setting("cache_dir")
+    if root is None:
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~\\AppData\\Local")
+        elif sys.platform == "darwin":
+            base = os.path.expanduser("~/Library/Caches")
+        else:
+            base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        root = os.path.join(base, "rustimport")
+    return os.path.abspath(os.path.expanduser(os.fspath(root)))
+
+
+def _interpreter_key() -> str:
+    """Implementation, version, ABI and platform, as in the suffix of extension modules, and the prefix:
+    two interpreters of one version must not share what was linked for one of them."""
+    name = _imp.extension_suffixes()[0].strip(".").rpartition(".")[0]
+    if sys.platform == "darwin":
+        name += "-" + os.uname().machine
+    return f"{name}-{_hash(sys.base_prefix)[:8]}"
+
+
+INTERPRETER_KEY = _interpreter_key()
+
+#: Roots that were found private in this process.
+_private_roots: "set[str]" = set()
+
+
+def _is_private(root: str) -> bool:
+    """Whether nobody else can have put anything into the cache. The core says what is wrong if not."""
+    if root in _private_roots:
+        return True
+    if sys.platform != "win32":
+        for folder in (root, os.path.join(root, "v1", INTERPRETER_KEY)):
+            try:
+                found = os.stat(folder)
+            except OSError:
+                return False
+            if found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
+                return False
+    _private_roots.add(root)
+    return True
+
+
+def entry_name(source: str) -> str:
+    """The name of a source's folder in the cache: its own name, and a hash of its path."""
+    name = os.path.basename(source).partition(".")[0]
+    return f"{name[:100]}-{_hash(source)}"
+
+
+def entry_folder(root: str, entry: str) -> str:
+    return f"{root}{os.sep}v1{os.sep}{INTERPRETER_KEY}{os.sep}entries{os.sep}{entry}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# Stamps. The core writes them (`src/stamp.rs` describes the format); here they are only compared.
+
+
+def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -> "str | None":
+    """Returns the artifact that `stamp` vouches for, or ``None`` if anything is not as it was.
+
+    Costs one read and a stat for each input. `marked`: only if the source opted in.
+    """
+    try:
+        with open(stamp, "rb", 0) as file:
+            data = file.readall()
+    except OSError:
+        return None
+    # The last line is a hash of all before.
+    if data[-17:] != _imp.source_hash(0, data[:-17]).hex().encode() + b"\n":
+        return None
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    if len(lines) < 6 or lines[0] != "rustimport-stamp 1" or _unescape(lines[2]) != source:
+        return None
+    known_context, _, was_marked = lines[1].partition(" ")
+    if known_context != context or (marked and was_marked != "1"):
+        return None
+    artifact = None
+    stat = os.stat
+    for line in lines[3:-2]:
+        tag = line[0]
+        if tag == "F":
+            _, size, mtime, ctime, path = line.split(" ", 4) if line[2] != "-" else ("", "", "", "", "")
+            if "%" in path:
+                path = _unescape(path)
+            try:
+                now = stat(path)
+            except OSError:
+                return None
+            if f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}" != f"{size} {mtime} {ctime}":
+                return None
+            if artifact is None:
+                artifact = path
+        elif tag == "V":
+            name, _, value = line[2:].partition("=")
+            if os.environ.get(_unescape(name)) != _unescape(value):
+                return None
+        elif tag == "U":
+            if _unescape(line[2:]) in os.environ:
+                return None
+        else:
+            times, *names = line[2:].split("\t")
+            mtime, ctime, folder = times.split(" ", 2)
+            folder = _unescape(folder)
+            try:
+                now = stat(folder)
+                changed = f"{now.st_mtime_ns} {now.st_ctime_ns}" != f"{mtime} {ctime}"
+            except OSError:
+                changed = True
+            if changed and (tag == "L" or any([_exists(folder + os.sep + _unescape(name)) for name in names])):
+                return None
+    return artifact
+
+
+def _unescape(text: str) -> str:
+    if "%" not in text:
+        return text
+    head, *rest = text.encode("utf-8", "surrogateescape").split(b"%")
+    raw = head + b"".join([bytes.fromhex(part[:2].decode()) + part[2:] for part in rest])
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------------------------------------------
+# Whose is a file?
+
+#: Path -> (size, mtime, ctime, whether it opted in).
+_opted_in: "dict[str, tuple[int, int, int, bool]]" = {}
+
+
+def has_opted_in(source: str, stat: "os.stat_result") -> bool:
+    """Whether a ``.rs`` file is meant to be imported: by the marker on its first line, or since it
+    declares a module of its own name. Decided from its bytes, and remembered by its stat."""
+    known = _opted_in.get(source)
+    if known is not None and known[:3] == (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns):
+        return known[3]
+    try:
+        with open(source, "rb") as file:
+            data = file.read()
+    except OSError:
+        return False
+    opted_in = has_marker(data)
+    if not opted_in:
+        # Cheap signs first: whether they mean what they seem to mean, the core knows.
+        stem = os.path.basename(source).partition(".")[0].encode()
+        if (b"pymodule" in data and stem in data) or b"PyInit_" + stem in data:
+            from . import _load
+
+            opted_in = _load.is_module(source)
+    # An edit within the clock's tick would leave the stat as it is.
+    if time() - max(stat.st_mtime, stat.st_ctime) > 2.1:
+        _opted_in[source] = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, opted_in
+    return opted_in
+
+
+def has_marker(data: bytes) -> bool:
+    """Whether the first line that is not empty is a comment with the word ``rustimport``."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    for index, line in enumerate(data[:65536].splitlines()):
+        line = line.strip()
+        if line and not (index == 0 and line.startswith(b"#!") and not line.startswith(b"#![")):
+            return line.startswith((b"//", b"/*")) and b"rustimport" in line
+    return False
+
+
+# ---------------------------------------------------------------------------------------------------
+# The finder.
+
+
+class ScriptLoader(ExtensionFileLoader):
+    """Python's own loader of extension modules, which survives that the artifact was cleared away
+    between the check and the load."""
+
+    def __init__(self, name: str, path: str, finder: "ScriptFinder", source: str) -> None:
+        super().__init__(name, path)
+        self._finder = finder
+        self._source = source
+
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType":
+        try:
+            return super().create_module(spec)
+        except ImportError:
+            if _exists(self.path):
+                raise
+        self.path = spec.origin = self._finder.artifact(self.name, self._source, again=True)
+        return super().create_module(spec)
+
+
+class ScriptFinder:
+    """Finds standalone ``.rs`` files, in Python's own order and without repeating its work.
+
+    It stands directly before ``PathFinder``, asks that first, and then looks a name up in the folder
+    listings that the search has just refreshed, up to where Python's own hit stands. In one folder a
+    package comes before a script, a script before everything else.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache_dir: "str | None" = None,
+        force_rebuild: "bool | None" = None,
+        lock_timeout: "float | None" = 120.0,
+        show_warnings: bool = True,
+    ) -> None:
+        self.cache_dir = cache_dir
+        self.force_rebuild = force_rebuild
+        self.lock_timeout = lock_timeout
+        self.show_warnings = show_warnings
+        self._started = time()
+        #: Folder -> the time of its last change, if every name in its listing is known to be there.
+        self._settled: "dict[str, float]" = {}
+        #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
+        self._listings: "dict[str, tuple[float, frozenset[str]]]" = {}
+
+    def invalidate_caches(self) -> None:
+        self._settled.clear()
+        self._listings.clear()
+        _opted_in.clear()
+
+    def find_spec(
+        self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if path is None:
+            if fullname in sys.stdlib_module_names:
+                return None
+            entries: "Iterable[str]" = sys.path
+        else:
+            entries = path
+        found = PathFinder.find_spec(fullname, path, target)
+        file = fullname.rpartition(".")[2] + ".rs"
+        # The folder of Python's hit, and whether that is a package: only there, a script comes second.
+        hit = None
+        is_package = False
+        if found is not None and found.origin is not None and found.loader is not None:
+            hit = found.origin.rpartition(os.sep)[0]
+            if found.submodule_search_locations is not None:
+                is_package = True
+                hit = hit.rpartition(os.sep)[0]
+        importers = sys.path_importer_cache
+        settled = self._settled
+        for entry in entries:
+            try:
+                importer: "Any" = importers[entry or os.getcwd()]
+                folder = importer.path
+                last = folder == hit
+                there = file in importer._path_cache
+                if not there and settled.get(folder) != importer._path_mtime:
+                    there = self._is_new(importer, folder, file)
+            except (KeyError, OSError, TypeError):
+                continue
+            except AttributeError:
+                if importer is None:
+                    continue
+                folder = entry
+                last = folder == hit
+                there = file in self._listing(folder)
+            if there and not (last and is_package):
+                spec = self._spec(fullname, f"{folder}{os.sep}{file}")
+                if spec is not None:
+                    return spec
+            if last:
+                return found
+        if hit is None and path is None:
+            included = setting("include_paths")
+            if included is not None:
+                for folder in included.split(os.pathsep) if isinstance(included, str) else included:
+                    spec = self._spec(fullname, os.path.join(os.path.abspath(folder), file)) if folder else None
+                    if spec is not None:
+                        return spec
+        return found
+
+    def _is_new(self, importer: "Any", folder: str, file: str) -> bool:
+        """Looks for a file in a folder whose listing may be older than the folder: both within one
+        tick of the file system's clock (two seconds, at the coarsest)."""
+        mtime = importer._path_mtime
+        if mtime == -1:
+            return _exists(folder + os.sep + file)
+        if mtime >= self._started - 2.1:
+            if time() - mtime <= 2.1:
+                return _exists(folder + os.sep + file)
+            # From now on a new listing holds every name: have one made, once.
+            importer.invalidate_caches()
+            self._settled[folder] = mtime
+            return _exists(folder + os.sep + file)
+        # Nothing happened there since well before the first listing.
+        self._settled[folder] = mtime
+        return False
+
+    def _listing(self, folder: str) -> "frozenset[str]":
+        """The names in a folder that only a finder of another kind looks after (a zip file has none)."""
+        try:
+            mtime = os.stat(folder).st_mtime
+            known = self._listings.get(folder)
+            if known is not None and known[0] == mtime:
+                return known[1]
+            names = frozenset(os.listdir(folder))
+        except OSError:
+            mtime, names = -1.0, frozenset()
+        if time() - mtime > 2.1:
+            self._listings[folder] = mtime, names
+        return names
+
+    def _spec(self, fullname: str, source: str) -> "ModuleSpec | None":
+        artifact = self.artifact(fullname, source)
+        if artifact is None:
+            return None
+        loader = ScriptLoader(fullname, artifact, self, source)
+        return spec_from_file_location(fullname, artifact, loader=loader)
+
+    def artifact(self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False) -> "Any":
+        """Returns the path of the source's fresh artifact, or ``None`` if the source is not ours.
+
+        `opt_in`: only if the source opted in. `again`: past the stamp.
+
+        Raises:
+            rustimport.errors.RustImportError: the source cannot be built.
+        """
+        if opt_in and not is_enabled():
+            return None
+        settings = build_settings()
+        state = context(settings)
+        root = cache_root(self.cache_dir)
+        entry = entry_name(source)
+        force = self._is_forced(source)
+        if not again and not force and _is_private(root):
+            stamp = entry_folder(root, entry) + os.sep + "stamp"
+            artifact = fresh_artifact(stamp, source, state, marked=opt_in)
+            if artifact is not None:
+                return artifact
+        try:
+            stat = os.stat(source)
+        except OSError:
+            if opt_in:
+                return None
+            raise
+        # A folder may be called `foo.rs`.
+        marked = stat.st_mode & 0o170000 == 0o100000 and has_opted_in(source, stat)
+        if opt_in and not marked:
+            return None
+        from . import _load
+
+        built = _load.ensure(
+            kind="script",
+            root=source,
+            module=fullname,
+            cache=root,
+            entry=entry,
+            context=state,
+            settings=settings,
+            marked=marked,
+            force=force,
+            lock_timeout=self.lock_timeout,
+            show_warnings=self.show_warnings,
+        )
+        if force:
+            _forced.add(source)
+        return built
+
+    def _is_forced(self, source: str) -> bool:
+        force = self.force_rebuild
+        if force is None:
+            force = is_true(setting("force_rebuild"))
+        return force and source not in _forced
+
+
+#: Sources whose forced build has been made in this process.
+_forced: "set[str]" = set()
+
+
+# ---------------------------------------------------------------------------------------------------
+# Installation.
+
+
+def install(finder: "Any") -> None:
+    """Puts a finder directly before ``PathFinder``, in place of an earlier one of its class."""
+    uninstall(type(finder))
+    # Listings made before this moment could be older than their folders (see `_is_new`).
+    for importer in list(sys.path_importer_cache.values()):
+        if isinstance(importer, FileFinder):
+            importer.invalidate_caches()
+    path = sys.meta_path
+    place = path.index(PathFinder) if PathFinder in path else len(path)
+    path.insert(place, finder)
+
+
+def uninstall(kind: type) -> None:
+    """Takes the finder of exactly this class off ``sys.meta_path``, if there is one."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder) is not kind]
+
+
+def installed(kind: type) -> "Any":
+    """The finder of this class on ``sys.meta_path``, or ``None``."""
+    for finder in sys.meta_path:
+        if type(finder) is kind:
+            return finder
+    return None

@@ -1,0 +1,147 @@
+"""What is said while something is built: one line when it starts and one when it is done, through the
+logger ``rustimport``; on a terminal a line in between that tells how far it is. Nothing when all is fresh.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+from . import _hook
+from .errors import Diagnostic
+
+logger = logging.getLogger("rustimport")
+
+
+class _Handler(logging.Handler):
+    """Writes to whatever ``sys.stderr`` is at that moment, as notebooks and test runners replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Who configured logging gets the record there.
+        if logger.propagate and logging.getLogger().handlers:
+            return
+        _print(f"rustimport: {record.getMessage()}")
+
+
+_handler = _Handler()
+_propagates = False
+
+
+def configure(*, propagate: bool) -> None:
+    """Says where log records go: to standard error (`propagate` false), or to the root logger's handlers,
+    and to standard error as long as there are none."""
+    global _propagates
+    _propagates = propagate
+    if _handler not in logger.handlers:
+        logger.addHandler(_handler)
+    logger.propagate = propagate
+    if propagate:
+        # Let the user's configuration decide what is shown.
+        logger.setLevel(logging.NOTSET)
+        _handler.setLevel(logging.INFO)
+
+
+def _set_level() -> None:
+    if _handler not in logger.handlers:
+        configure(propagate=_propagates)
+    verbose = _hook.is_true(_hook.setting("verbose"))
+    _handler.setLevel(logging.DEBUG if verbose else logging.INFO)
+    if verbose:
+        logger.setLevel(logging.DEBUG)
+    elif not logger.propagate:
+        logger.setLevel(logging.INFO)
+    elif not logging.getLogger().handlers:
+        logger.setLevel(logging.INFO)
+    else:
+        logger.setLevel(logging.NOTSET)
+
+
+class Reporter:
+    """The callback that the core gives its events to, for one source."""
+
+    def __init__(self, module: str, source: str, show_warnings: bool) -> None:
+        self._module = module
+        self._file = os.path.basename(source)
+        self._show_warnings = show_warnings
+        self._started = time.monotonic()
+        self._line = ""
+        self._shown_at = 0.0
+        _set_level()
+
+    def __call__(self, event: str, **details: Any) -> None:
+        getattr(self, f"_on_{event}")(**details)
+
+    def close(self) -> None:
+        self._clear()
+
+    def _on_log(self, message: str) -> None:
+        self._log(logging.DEBUG, message)
+
+    def _on_waiting(self, what: str) -> None:
+        self._log(logging.INFO, f"{self._file} waits for {what}")
+
+    def _on_started(self, reason: str) -> None:
+        self._log(logging.INFO, f"building {self._module} ({self._file}: {reason})")
+
+    def _on_progress(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        if now - self._shown_at < 0.1 or not _is_terminal():
+            return
+        self._shown_at = now
+        count = f"{done}/{total}: " if total else ""
+        line = f"rustimport: {self._module} {now - self._started:.0f} s, {count}{what}"
+        self._line = line[: max(20, _columns() - 1)]
+        _write(f"\r\x1b[K{self._line}")
+
+    def _on_warning(self, diagnostic: Diagnostic) -> None:
+        if self._show_warnings:
+            self._clear()
+            _print((diagnostic.rendered_ansi if _is_terminal() else diagnostic.rendered).rstrip("\n"))
+
+    def _on_finished(self, seconds: float) -> None:
+        self._log(logging.INFO, f"built {self._module} in {seconds:.1f} s")
+
+    def _on_failed(self, seconds: float) -> None:
+        self._log(logging.ERROR, f"building {self._module} failed after {seconds:.1f} s")
+
+    def _log(self, level: int, message: str) -> None:
+        if logger.isEnabledFor(level):
+            self._clear()
+            logger.log(level, "%s", message)
+
+    def _clear(self) -> None:
+        if self._line:
+            self._line = ""
+            _write("\r\x1b[K")
+
+
+def _is_terminal() -> bool:
+    try:
+        return bool(sys.stderr.isatty()) and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):
+        return False
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return 80
+
+
+def _print(text: str) -> None:
+    _write(text + "\n")
+
+
+def _write(text: str) -> None:
+    # An application without a console has no standard error; one that is closed is no reason to fail.
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except UnicodeEncodeError:
+        sys.stderr.write(text.encode("ascii", "backslashreplace").decode())
+    except (AttributeError, OSError, ValueError):
+        pass

@@ -1,0 +1,133 @@
+"""What can go wrong. Every error is an ``ImportError``, says what happened in its message and what to do
+about it in its ``hint``, and can be pickled."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = [
+    "BuildError",
+    "CacheError",
+    "Diagnostic",
+    "LockTimeout",
+    "ProjectError",
+    "RustImportError",
+    "ToolchainError",
+]
+
+
+class Diagnostic(NamedTuple):
+    """One message of the compiler."""
+
+    level: str
+    """``error``, ``warning``, ..."""
+    message: str
+    code: str | None = None
+    """``E0308``, or a lint's name."""
+    file: str | None = None
+    """Absolute path of the file concerned."""
+    line: int | None = None
+    """Counted from 1."""
+    column: int | None = None
+    """In characters, counted from 1."""
+    rendered: str = ""
+    """As rustc prints it."""
+    rendered_ansi: str = ""
+    """As rustc prints it on a terminal."""
+
+
+class RustImportError(ImportError):
+    """Base of all errors of this package.
+
+    Attributes:
+        name: Full name of the module that was to be imported, or ``None``.
+        path: The source, or the file or folder that is at fault, or ``None``.
+        hint: What to do about it.
+    """
+
+    hint: str
+
+    def __init__(self, message: str, *, hint: str = "", name: str | None = None, path: str | None = None) -> None:
+        super().__init__(message, name=name, path=path)
+        self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """What happened, in one line."""
+        return str(self.args[0]) if self.args else ""
+
+    def _details(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        details = self._details()
+        if details:
+            parts.append(f"\n{details}\n")
+        if self.hint:
+            parts.append(f"hint: {self.hint}")
+        return "\n".join(parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, {**self.__dict__, "name": self.name, "path": self.path})
+
+
+class BuildError(RustImportError):
+    """The source did not compile, or no library could be made of it.
+
+    Attributes:
+        diagnostics: What the compiler said, errors and warnings.
+        rendered: The compiler's words, as text.
+        command: The command that failed.
+        returncode: Its exit status; ``None`` if it was killed.
+    """
+
+    diagnostics: list[Diagnostic]
+    rendered: str
+    command: list[str]
+    returncode: int | None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        diagnostics: list[Diagnostic] | None = None,
+        rendered: str = "",
+        command: list[str] | None = None,
+        returncode: int | None = None,
+        hint: str = "",
+        name: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, name=name, path=path)
+        self.diagnostics = diagnostics or []
+        self.rendered = rendered
+        self.command = command or []
+        self.returncode = returncode
+
+    def _details(self) -> str:
+        return self.rendered
+
+
+class ToolchainError(RustImportError):
+    """cargo, rustc or maturin is missing, too old or broken."""
+
+
+class LockTimeout(RustImportError):
+    """Another process has been building the same source for longer than the lock timeout."""
+
+
+class ProjectError(RustImportError):
+    """The source cannot be built as it is: its header, its module's name, its settings."""
+
+
+class CacheError(RustImportError):
+    """The cache folder cannot be used: its rights, its owner, a full disk."""
+
+
+def _restore(kind: type[RustImportError], args: tuple[Any, ...], state: dict[str, Any]) -> RustImportError:
+    error = kind.__new__(kind, *args)
+    ImportError.__init__(error, *args)
+    for attribute, value in state.items():
+        setattr(error, attribute, value)
+    return error

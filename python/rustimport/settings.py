@@ -1,0 +1,53 @@
+"""Settings, as attributes of this module. What is assigned here goes before the environment; both are
+read whenever an import needs them.
+
+====================== ============================ =================================================
+attribute              environment                  meaning
+====================== ============================ =================================================
+cache_dir              RUSTIMPORT_CACHE_DIR         folder for everything that is built
+cargo_executable       RUSTIMPORT_CARGO_EXECUTABLE  the cargo to use
+compile_release_bin... RUSTIMPORT_RELEASE_BINARIES  short for the profile ``release``
+enabled                RUSTIMPORT_ENABLED           0: the hook does nothing
+force_rebuild          RUSTIMPORT_FORCE_REBUILD     build past every check, once a source and process
+include_paths          RUSTIMPORT_INCLUDE_PATHS     folders to search for scripts after ``sys.path``
+maturin_executable     RUSTIMPORT_MATURIN_EXECUTABLE  the maturin to use
+profile                RUSTIMPORT_PROFILE           dev, release, fast, small, or any Cargo profile
+pyo3                   RUSTIMPORT_PYO3              version of pyo3 for sources that name none
+verbose                RUSTIMPORT_VERBOSE           show what is run and why
+====================== ============================ =================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _hook
+
+cache_dir: str | None
+cargo_executable: str | None
+compile_release_binaries: bool
+enabled: bool
+force_rebuild: bool
+include_paths: str | list[str] | None
+maturin_executable: str | None
+profile: str | None
+pyo3: str | None
+verbose: bool
+
+_SWITCHES = {"compile_release_binaries", "force_rebuild", "verbose"}
+
+
+def __getattr__(name: str) -> Any:
+    # What was not assigned is what the environment says now.
+    if name not in _hook.VARIABLES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "cache_dir":
+        return _hook.cache_root()
+    if name == "enabled":
+        return _hook.is_enabled()
+    value = _hook.setting(name)
+    return _hook.is_true(value) if name in _SWITCHES else value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_hook.VARIABLES]

@@ -1,0 +1,160 @@
+//! Where everything is kept. The layout is `ARCHITECTURE.md`'s; paths are made here and nowhere else.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::interpreter::Interpreter;
+use crate::request::Request;
+
+/// Format of everything below the root. What another format wrote is left alone.
+const FORMAT: &str = "v1";
+
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This folder holds what rustimport built; it may be deleted at any time.\n\
+    # See https://bford.info/cachedir/\n";
+
+/// One interpreter's part of the cache.
+pub struct Cache {
+    root: PathBuf,
+    home: PathBuf,
+}
+
+/// What belongs to one source.
+pub struct Entry {
+    home: PathBuf,
+}
+
+impl Cache {
+    /// The cache as the request names it, without touching the disk.
+    pub fn of(request: &Request) -> Self {
+        let home = request.cache.join(FORMAT).join(&request.interpreter.key);
+        Self { root: request.cache.clone(), home }
+    }
+
+    /// Refuses a cache that other users could have written to: what stands in it is going to be loaded.
+    pub fn check_private(&self) -> Result<()> {
+        for folder in [&self.root, &self.home] {
+            if let Ok(metadata) = std::fs::metadata(folder) {
+                check_owner(folder, &metadata)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates what is missing.
+    pub fn create(&self, interpreter: &Interpreter) -> Result<()> {
+        for folder in [self.root.clone(), self.home.clone(), self.home.join("entries"), self.home.join("toolchains")] {
+            if !folder.is_dir() {
+                fs::create_private_folder(&folder)?;
+            }
+        }
+        fs::write(&self.root.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
+        let description = toml::to_string(interpreter).expect("an interpreter is a table of plain values");
+        fs::write(&self.home.join("interpreter.toml"), description.as_bytes())?;
+        // Cargo compares this file's time: it is written once.
+        fs::write(&self.pyo3_config(), interpreter.pyo3_config().as_bytes()).map(drop)
+    }
+
+    pub fn pyo3_config(&self) -> PathBuf {
+        self.home.join("pyo3-config.txt")
+    }
+
+    pub fn common_lock(&self) -> PathBuf {
+        self.home.join("Cargo.lock")
+    }
+
+    /// Cargo's target folder, shared by all scripts.
+    pub fn target(&self) -> PathBuf {
+        self.home.join("target")
+    }
+
+    pub fn toolchain(&self, key: &str) -> PathBuf {
+        self.home.join("toolchains").join(format!("{key}.toml"))
+    }
+
+    /// Locked in shared mode by whoever uses the cache, exclusively by whoever clears it.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub fn entry(&self, name: &str) -> Entry {
+        Entry { home: self.home.join("entries").join(name) }
+    }
+}
+
+impl Entry {
+    pub fn create(&self) -> Result<()> {
+        if self.package().is_dir() { Ok(()) } else { fs::create_private_folder(&self.package()) }
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.home.join("lock")
+    }
+
+    pub fn stamp(&self) -> PathBuf {
+        self.home.join("stamp")
+    }
+
+    pub fn record(&self) -> PathBuf {
+        self.home.join("record.toml")
+    }
+
+    /// The generated package.
+    pub fn package(&self) -> PathBuf {
+        self.home.join("package")
+    }
+
+    /// A file whose time is the file system's idea of when the build began.
+    pub fn clock(&self) -> PathBuf {
+        self.home.join("clock")
+    }
+
+    /// Where maturin puts its wheel.
+    pub fn wheel(&self) -> PathBuf {
+        self.home.join("wheel")
+    }
+
+    /// Artifacts stand in numbered folders below.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+}
+
+#[cfg(unix)]
+fn check_owner(folder: &Path, metadata: &Metadata) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    let others_may_write = metadata.mode() & 0o022 != 0;
+    if metadata.uid() != me && (metadata.uid() != 0 || others_may_write) {
+        return Err(Error::cache(
+            folder,
+            format!("the cache folder {} belongs to another user (uid {})", folder.display(), metadata.uid()),
+            "whoever owns it could have put any library there: set RUSTIMPORT_CACHE_DIR to a folder of your own",
+        ));
+    }
+    if others_may_write {
+        // Nobody can have put anything into an empty folder.
+        let is_empty = || std::fs::read_dir(folder).is_ok_and(|mut listing| listing.next().is_none());
+        if metadata.uid() == me && is_empty() && fs::make_private(folder).is_ok() {
+            return Ok(());
+        }
+        return Err(Error::cache(
+            folder,
+            format!("the cache folder {} is writable by other users", folder.display()),
+            format!(
+                "they could have put any library there: remove the folder, then it is made anew; or, if you \
+                 trust them, `chmod go-w {}`",
+                folder.display()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &Metadata) -> Result<()> {
+    // The user's folders are private by their access control lists.
+    Ok(())
+}

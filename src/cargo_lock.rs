@@ -1,0 +1,151 @@
+//! Cargo's lock files. A new script's is seeded from the cache's common one, so that all scripts take
+//! the same versions and what was compiled for one serves the next.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::error::Result;
+use crate::fs;
+
+type Id = (String, String, String);
+
+/// Gives the package at `lock` every locked version that it lacks and the common lock has.
+pub fn seed(lock: &Path, common: &Path) -> Result<()> {
+    let Some(common) = read(common) else { return Ok(()) };
+    let own = read(lock).unwrap_or_default();
+    fs::write(lock, render(&merge(own, common)).as_bytes()).map(drop)
+}
+
+/// Adds what a build resolved anew to the common lock.
+pub fn share(lock: &Path, common: &Path) -> Result<()> {
+    let Some(mut resolved) = read(lock) else { return Ok(()) };
+    // What has no source is local: the script itself, and its path dependencies.
+    resolved.retain(|(_, _, source), _| !source.is_empty());
+    fs::write(common, render(&merge(read(common).unwrap_or_default(), resolved)).as_bytes()).map(drop)
+}
+
+/// The names of all packages that a lock file says are local: the root, and path dependencies.
+pub fn local_packages(lock: &Path) -> Vec<String> {
+    let packages = read(lock).unwrap_or_default();
+    packages.into_keys().filter(|(_, _, source)| source.is_empty()).map(|(name, ..)| name).collect()
+}
+
+/// All of `first`, and of `second` what is no other version of the same thing.
+fn merge(first: BTreeMap<Id, Table>, second: BTreeMap<Id, Table>) -> BTreeMap<Id, Table> {
+    let mut merged = first.clone();
+    for (id, package) in second {
+        let rival = |(name, version, source): &Id| {
+            *name == id.0 && *source == id.2 && compatible(version) == compatible(&id.1)
+        };
+        if !first.keys().any(rival) {
+            merged.insert(id, package);
+        }
+    }
+    merged
+}
+
+/// The part of a version that cargo does not mix: versions that agree in it replace each other.
+fn compatible(version: &str) -> &str {
+    let mut end = 0;
+    for part in version.split(['.', '-', '+']) {
+        end += part.len();
+        if part != "0" {
+            break;
+        }
+        end += 1;
+    }
+    &version[..end.min(version.len())]
+}
+
+/// A lock file's packages, their dependencies written out in full: a bare name is short for the only
+/// package of that name, and a merged lock may hold two.
+fn read(path: &Path) -> Option<BTreeMap<Id, Table>> {
+    let mut lock: Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    let Some(Value::Array(packages)) = lock.remove("package") else { return Some(BTreeMap::new()) };
+    let mut by_id = BTreeMap::new();
+    for package in packages {
+        let Value::Table(package) = package else { continue };
+        by_id.insert(id(&package)?, package);
+    }
+    let ids: Vec<Id> = by_id.keys().cloned().collect();
+    for package in by_id.values_mut() {
+        if let Some(Value::Array(dependencies)) = package.get_mut("dependencies") {
+            for dependency in dependencies {
+                *dependency = in_full(dependency.as_str()?, &ids).into();
+            }
+        }
+    }
+    Some(by_id)
+}
+
+fn id(package: &Table) -> Option<Id> {
+    let text = |key: &str| package.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some((text("name")?, text("version")?, text("source").unwrap_or_default()))
+}
+
+fn in_full(dependency: &str, ids: &[Id]) -> String {
+    let mut words = dependency.splitn(3, ' ');
+    let (name, version, source) = (words.next(), words.next(), words.next());
+    let found = ids.iter().find(|(n, v, s)| {
+        name == Some(n) && version.is_none_or(|version| version == v) && source.is_none_or(|source| source == format!("({s})"))
+    });
+    match found {
+        Some((name, version, source)) if source.is_empty() => format!("{name} {version}"),
+        Some((name, version, source)) => format!("{name} {version} ({source})"),
+        None => dependency.to_owned(),
+    }
+}
+
+fn render(packages: &BTreeMap<Id, Table>) -> String {
+    let mut lock = Table::new();
+    lock.insert("version".into(), 4.into());
+    lock.insert("package".into(), packages.values().cloned().map(Value::Table).collect::<Vec<_>>().into());
+    lock.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+    fn lock(packages: &[(&str, &str, &[&str])]) -> String {
+        let mut text = String::from("version = 4\n");
+        for (name, version, dependencies) in packages {
+            text.push_str(&format!(
+                "[[package]]\nname = '{name}'\nversion = '{version}'\nsource = '{REGISTRY}'\ndependencies = {dependencies:?}\n"
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn versions_are_kept_and_names_stay_unambiguous() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, common) = (folder.path().join("own"), folder.path().join("common"));
+        std::fs::write(&common, lock(&[("rand", "0.8.5", &["libc"]), ("libc", "0.2.1", &[])])).unwrap();
+        let newer = lock(&[("rand", "0.8.9", &[]), ("rand", "0.9.0", &["libc"]), ("libc", "0.2.1", &[])]);
+        let local = "[[package]]\nname = 'm_1'\nversion = '0.1.0'\ndependencies = ['rand 0.9.0']\n";
+        std::fs::write(&own, newer + local).unwrap();
+        assert_eq!(local_packages(&own), ["m_1"]);
+        share(&own, &common).unwrap();
+        let names: Vec<String> = read(&common).unwrap().into_keys().map(|(n, v, _)| format!("{n} {v}")).collect();
+        assert_eq!(names, ["libc 0.2.1", "rand 0.8.5", "rand 0.9.0"]);
+        assert!(std::fs::read_to_string(&common).unwrap().contains(&format!("libc 0.2.1 ({REGISTRY})")));
+        std::fs::remove_file(&own).unwrap();
+        seed(&own, &common).unwrap();
+        assert_eq!(std::fs::read(&own).unwrap(), std::fs::read(&common).unwrap());
+    }
+
+    #[test]
+    fn compatible_versions() {
+        let check = |version: &str, expected: &str| assert_eq!(compatible(version), expected);
+        check("1.2.3", "1");
+        check("0.8.5", "0.8");
+        check("0.0.3", "0.0.3");
+        check("2.0.0-rc.1", "2");
+        check("0.0.0", "0.0.0");
+    }
+}

@@ -1,0 +1,78 @@
+//! What the compiler read, as it wrote down itself: rustc's dep-info files and build scripts' output.
+//!
+//! Sources: rustc's `--emit=dep-info` (a Makefile, with `# env-dep:` comments) and cargo's book on build
+//! scripts (`cargo::rerun-if-changed`, `cargo::rerun-if-env-changed`).
+
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct DepInfo {
+    pub files: Vec<PathBuf>,
+    /// Names of environment variables that were looked at, whether set or not.
+    pub variables: Vec<String>,
+}
+
+/// Reads a `.d` file; relative paths are relative to `base`, where rustc ran.
+pub fn parse_dep_info(text: &str, base: &Path) -> DepInfo {
+    let mut info = DepInfo::default();
+    for line in text.lines() {
+        if let Some(variable) = line.strip_prefix("# env-dep:") {
+            let name = variable.split_once('=').map_or(variable, |(name, _)| name);
+            info.variables.push(unescape_variable(name));
+        } else if let Some(file) = line.strip_suffix(':')
+            && !line.starts_with('#')
+        {
+            // After the rules, each file stands again alone, as a target without prerequisites.
+            info.files.push(base.join(unescape_file(file)));
+        }
+    }
+    info
+}
+
+/// Makefile quoting, as far as rustc uses it: a backslash before a space.
+fn unescape_file(text: &str) -> String {
+    text.replace("\\ ", " ")
+}
+
+fn unescape_variable(text: &str) -> String {
+    text.replace("\\n", "\n").replace("\\r", "\r").replace("\\\\", "\\")
+}
+
+/// Reads what a build script printed; relative paths are relative to its package's folder. `cargo:` and
+/// `cargo::` mean the same.
+pub fn parse_build_script_output(text: &str, package: &Path) -> DepInfo {
+    let mut info = DepInfo::default();
+    for line in text.lines() {
+        let Some(instruction) = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:")) else {
+            continue;
+        };
+        match instruction.split_once('=') {
+            Some(("rerun-if-changed", path)) => info.files.push(package.join(path)),
+            Some(("rerun-if-env-changed", name)) => info.variables.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dep_info() {
+        let text = "/t/libm.so: __rustimport.rs /s/a\\ b.rs C:\\x.rs\n\n__rustimport.rs:\n/s/a\\ b.rs:\nC:\\x.rs:\n\n\
+                    # env-dep:FEATURE=a=b\\nc\n# env-dep:UNSET\n# checksum:x file_len:3 y\n";
+        let info = parse_dep_info(text, Path::new("/p"));
+        assert_eq!(info.files, [Path::new("/p/__rustimport.rs"), Path::new("/s/a b.rs"), &Path::new("/p").join("C:\\x.rs")]);
+        assert_eq!(info.variables, ["FEATURE", "UNSET"]);
+    }
+
+    #[test]
+    fn build_script_output() {
+        let text = "hello\ncargo:rerun-if-changed=data/x.txt\ncargo::rerun-if-env-changed=CC\r\ncargo:rustc-env=A=b\n";
+        let info = parse_build_script_output(text, Path::new("/p"));
+        assert_eq!(info.files, [Path::new("/p/data/x.txt")]);
+        assert_eq!(info.variables, ["CC"]);
+    }
+}

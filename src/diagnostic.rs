@@ -1,0 +1,209 @@
+//! What the compiler says, structured: from cargo's JSON messages, with paths that the user knows.
+
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::diagnostic::{Diagnostic as RustcDiagnostic, DiagnosticLevel};
+use cargo_metadata::{CompilerMessage, Message};
+
+use crate::manifest;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diagnostic {
+    /// `error`, `warning`, …
+    pub level: String,
+    /// `E0308`, or a lint's name.
+    pub code: Option<String>,
+    pub message: String,
+    /// Absolute path of the file with the primary span.
+    pub file: Option<PathBuf>,
+    /// From 1.
+    pub line: Option<usize>,
+    /// From 1, in characters.
+    pub column: Option<usize>,
+    /// As rustc prints it, without colours.
+    pub rendered: String,
+    /// As rustc prints it on a terminal.
+    pub rendered_ansi: String,
+}
+
+/// One compiled part of a local package, as cargo's messages name it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Unit {
+    pub package: String,
+    pub manifest: PathBuf,
+    /// What was made: a library or a program, or a build script's `out` folder.
+    pub made: PathBuf,
+    pub kind: UnitKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitKind {
+    Compiled,
+    /// A build script that was run.
+    Ran,
+}
+
+/// What cargo's JSON output of one build holds.
+#[derive(Debug, Default)]
+pub struct Messages {
+    pub diagnostics: Vec<Diagnostic>,
+    pub units: Vec<Unit>,
+    /// The `out` folders of other people's build scripts.
+    pub foreign_outputs: Vec<PathBuf>,
+    /// What was compiled now, and not found ready: crate names.
+    pub compiled: Vec<String>,
+}
+
+/// Reads cargo's messages. Relative file names are seen from the source's `folder`; `package` is where
+/// generated code stands.
+pub fn read_messages(stdout: &[u8], folder: &Path, package: &Path) -> Messages {
+    let mut messages = Messages::default();
+    for message in Message::parse_stream(stdout).flatten() {
+        match message {
+            Message::CompilerMessage(CompilerMessage { message, .. }) => {
+                // "aborting due to 2 previous errors", "3 warnings emitted"
+                let is_summary = message.spans.is_empty() && message.code.is_none() && message.children.is_empty();
+                let aborting = message.message.starts_with("aborting due to") || message.message.ends_with(" emitted");
+                if !(is_summary && aborting) {
+                    messages.diagnostics.push(diagnostic(message, folder, package));
+                }
+            }
+            Message::CompilerArtifact(artifact) => {
+                if !artifact.fresh {
+                    messages.compiled.push(artifact.target.name.clone());
+                }
+                if let Some(package) = local_package(&artifact.package_id.repr)
+                    && let Some(made) = artifact.filenames.first()
+                {
+                    messages.units.push(Unit {
+                        package,
+                        manifest: artifact.manifest_path.into(),
+                        made: made.as_std_path().to_owned(),
+                        kind: UnitKind::Compiled,
+                    });
+                }
+            }
+            Message::BuildScriptExecuted(script) => {
+                let made = script.out_dir.into_std_path_buf();
+                match local_package(&script.package_id.repr) {
+                    Some(package) => messages.units.push(Unit {
+                        manifest: local_folder(&script.package_id.repr).join("Cargo.toml"),
+                        package,
+                        made,
+                        kind: UnitKind::Ran,
+                    }),
+                    None => messages.foreign_outputs.push(made),
+                }
+            }
+            _ => {}
+        }
+    }
+    messages
+}
+
+/// The name in a package id of a local package: `path+file:///a/b#name@1.0.0`, or `…/name#1.0.0`.
+fn local_package(id: &str) -> Option<String> {
+    let (place, after) = id.strip_prefix("path+file://")?.rsplit_once('#')?;
+    let name = after.split_once('@').map_or_else(|| place.rsplit('/').next().unwrap_or(place), |(name, _)| name);
+    Some(name.to_owned())
+}
+
+fn local_folder(id: &str) -> PathBuf {
+    let place = id.strip_prefix("path+file://").and_then(|rest| rest.rsplit_once('#'));
+    let path = percent_decoded(place.map_or("", |(place, _)| place));
+    PathBuf::from(String::from_utf8_lossy(&path).into_owned())
+}
+
+/// Undoes `%XX`.
+pub fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = (byte == b'%').then(|| after.get(..2)).flatten();
+        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(byte));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    bytes
+}
+
+fn diagnostic(message: RustcDiagnostic, folder: &Path, package: &Path) -> Diagnostic {
+    let span = message.spans.iter().find(|span| span.is_primary).or(message.spans.first());
+    let ansi = message.rendered.unwrap_or_default();
+    Diagnostic {
+        level: match message.level {
+            DiagnosticLevel::Ice => "internal compiler error",
+            DiagnosticLevel::Error => "error",
+            DiagnosticLevel::Warning => "warning",
+            DiagnosticLevel::FailureNote => "failure-note",
+            DiagnosticLevel::Note => "note",
+            DiagnosticLevel::Help => "help",
+            _ => "unknown",
+        }
+        .into(),
+        code: message.code.map(|code| code.code),
+        message: message.message,
+        file: span.map(|span| users_path(&span.file_name, folder, package)),
+        line: span.map(|span| span.line_start),
+        column: span.map(|span| span.column_start),
+        rendered: without_ansi(&ansi),
+        rendered_ansi: ansi,
+    }
+}
+
+fn users_path(name: &str, folder: &Path, package: &Path) -> PathBuf {
+    if name == manifest::GENERATED { package.join(name) } else { folder.join(name) }
+}
+
+/// Drops ANSI escape sequences: `ESC [ … letter`, the only ones that rustc writes, and OSC links.
+fn without_ansi(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = if after.starts_with('[') {
+            after[1..].split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)
+        } else if after.starts_with(']') {
+            after.split_once('\u{7}').or(after.split_once("\u{1b}\\")).map_or("", |(_, rest)| rest)
+        } else {
+            after
+        };
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_ids() {
+        let check = |id: &str, name: Option<&str>| assert_eq!(local_package(id).as_deref(), name, "{id}");
+        check("path+file:///tmp/a%20b#m_1@0.1.0", Some("m_1"));
+        check("path+file:///tmp/helper#0.1.0", Some("helper"));
+        check("registry+https://github.com/rust-lang/crates.io-index#pyo3@0.30.1", None);
+        assert_eq!(local_folder("path+file:///tmp/a%20b#m_1@0.1.0"), Path::new("/tmp/a b"));
+    }
+
+    #[test]
+    fn colours_go() {
+        let check = |text: &str, plain: &str| assert_eq!(without_ansi(text), plain);
+        check("\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: x", "error: x");
+        check("a\u{1b}]8;;http://x\u{7}b", "ab");
+        check("a\u{1b}[", "a");
+    }
+
+    #[test]
+    fn messages() {
+        let json = br#"{"reason":"compiler-message","package_id":"path+file:///e#m@0.1.0","manifest_path":"/e/Cargo.toml","target":{"kind":["cdylib"],"crate_types":["cdylib"],"name":"m","src_path":"/s/m.rs","edition":"2021","doc":true,"doctest":false,"test":true},"message":{"rendered":"\u001b[1merror\u001b[0m: bad","$message_type":"diagnostic","children":[],"level":"error","message":"bad","spans":[{"byte_end":1,"byte_start":0,"column_end":2,"column_start":5,"expansion":null,"file_name":"m.rs","is_primary":true,"label":null,"line_end":3,"line_start":3,"suggested_replacement":null,"suggestion_applicability":null,"text":[]}],"code":{"code":"E0308","explanation":null}}}
+not json
+{"reason":"compiler-message","package_id":"path+file:///e#m@0.1.0","manifest_path":"/e/Cargo.toml","target":{"kind":["cdylib"],"crate_types":["cdylib"],"name":"m","src_path":"/s/m.rs","edition":"2021","doc":true,"doctest":false,"test":true},"message":{"rendered":"error: aborting due to 1 previous error","$message_type":"diagnostic","children":[],"level":"error","message":"aborting due to 1 previous error","spans":[],"code":null}}
+"#;
+        let messages = read_messages(json, Path::new("/s"), Path::new("/e"));
+        let [diagnostic] = messages.diagnostics.as_slice() else { panic!("{messages:?}") };
+        assert_eq!(diagnostic.file.as_deref(), Some(Path::new("/s/m.rs")));
+        assert_eq!((diagnostic.line, diagnostic.column), (Some(3), Some(5)));
+        assert_eq!((diagnostic.code.as_deref(), diagnostic.rendered.as_str()), (Some("E0308"), "error: bad"));
+    }
+}

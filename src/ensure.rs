@@ -1,0 +1,538 @@
+//! The one entry: from a request to an artifact that is fresh.
+//!
+//! Look, lock, look again, build, record. A look costs stats and, where those differ, hashes; it takes no
+//! lock and writes nothing but the stamp. Only who finds the source stale waits for the lock, and looks
+//! again once it has it: whoever held it has mostly done the work.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::cache::{Cache, Entry};
+use crate::cargo_lock;
+use crate::dep_info;
+use crate::diagnostic::{Messages, Unit, UnitKind};
+use crate::error::{BuildFailure, Error, Result};
+use crate::event::{Event, Host};
+use crate::fs::{self, Stat};
+use crate::inputs::{Collector, Inputs, Look, Surroundings, absolute_pattern, matches};
+use crate::lock;
+use crate::manifest;
+use crate::maturin::Job;
+use crate::record::{GENERATOR, Record};
+use crate::request::{Outcome, Request};
+use crate::script::{Root, Script};
+use crate::settings::BuildSettings;
+use crate::staleness::Staleness;
+use crate::stamp;
+use crate::toolchain::{Toolchain, line_of};
+
+/// How many artifacts of one source stay: the one in use, and the one before, which another process may
+/// be about to load.
+const KEPT_ARTIFACTS: usize = 2;
+
+/// Returns the artifact of the request's source, built if it was stale.
+pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+    let start = Instant::now();
+    let cache = Cache::of(request);
+    cache.check_private()?;
+    let source = Source::read(request, &cache, host)?;
+    let outcome = |artifact: PathBuf, reason: Option<String>, built: bool| Outcome {
+        artifact,
+        reason,
+        built,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+
+    let changes = match source.look(request.force) {
+        Ok(artifact) => return Ok(outcome(artifact, None, false)),
+        Err(stale) => stale,
+    };
+    let reason = changes.reason(request.folder());
+    host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
+
+    cache.create(&request.interpreter)?;
+    source.entry.create()?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
+    let name = request.root.file_name().unwrap_or_default().to_string_lossy();
+    let _lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
+    // The wait may have been long: everything is read anew.
+    let source = Source::read(request, &cache, host)?;
+    let stale = match source.look(request.force) {
+        Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
+        Err(stale) => stale,
+    };
+    let reason = stale.reason(request.folder());
+    let artifact = source.build(&stale, &reason, host)?;
+    Ok(outcome(artifact, Some(reason), true))
+}
+
+/// Whether a script without a marker is a module named like its file, and no part of a crate.
+pub fn is_module(path: &Path) -> bool {
+    let (Ok(source), Some(stem)) = (std::fs::read(path), path.file_stem().and_then(|stem| stem.to_str())) else {
+        return false;
+    };
+    Script::parse(path, &source).is_ok_and(|script| script.declares_module(stem)) && !is_library_of_a_crate(path)
+}
+
+/// Whether a Cargo.toml in the file's folder or above calls it its library.
+fn is_library_of_a_crate(path: &Path) -> bool {
+    path.ancestors().skip(1).any(|folder| {
+        let text = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        let manifest: toml::Table = text.parse().unwrap_or_default();
+        let named = manifest.get("lib").and_then(|lib| lib.get("path")).and_then(toml::Value::as_str);
+        manifest.contains_key("package") && folder.join(named.unwrap_or("src/lib.rs")) == path
+    })
+}
+
+/// Why a source is stale, and what was known before it became so.
+struct Stale {
+    changes: Vec<Staleness>,
+    /// The last good build, if its record is of use.
+    record: Option<Record>,
+}
+
+impl Stale {
+    fn reason(&self, folder: &Path) -> String {
+        let mut stories = self.changes.iter().map(|change| change.story(folder));
+        let first = stories.next().unwrap_or_default();
+        match stories.len() {
+            0 => first,
+            1 => format!("{first}, {}", stories.next().unwrap_or_default()),
+            more => format!("{first}, and {more} more"),
+        }
+    }
+}
+
+/// A source as it stands now, with everything around it.
+struct Source<'a> {
+    request: &'a Request,
+    cache: &'a Cache,
+    entry: Entry,
+    script: Script,
+    settings: BuildSettings,
+    surroundings: Surroundings,
+    /// An absent toolchain counts as unchanged; it is missed when there is something to build.
+    toolchain: Result<Toolchain>,
+}
+
+impl<'a> Source<'a> {
+    fn read(request: &'a Request, cache: &'a Cache, host: &mut dyn Host) -> Result<Self> {
+        let path = &request.root;
+        if path.to_str().is_none() {
+            return Err(Error::project(
+                path,
+                format!("the path {} is no valid Unicode, and Cargo.toml can hold no other", path.display()),
+                "rename the file or the folder",
+            ));
+        }
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::project(path, format!("cannot read {}: {error}", path.display()), "check the path and its rights")
+        })?;
+        let surroundings = Surroundings::of(request.folder())?;
+        let toolchain = match Toolchain::find(request, cache, host) {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            found => found,
+        };
+        Ok(Self {
+            request,
+            cache,
+            entry: cache.entry(&request.entry),
+            script: Script::parse(path, &bytes)?,
+            settings: BuildSettings::resolve(&request.settings, request.folder())?,
+            surroundings,
+            toolchain,
+        })
+    }
+
+    /// The artifact, if nothing that it is made of changed; then with a new stamp.
+    fn look(&self, force: bool) -> Result<PathBuf, Stale> {
+        let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
+        let Some(record) = record else {
+            return Err(Stale { changes: vec![Staleness::NeverBuilt], record: None });
+        };
+        let artifact = self.entry.home().join(&record.artifact);
+        let mut look = record.inputs.look(&self.surroundings);
+        let mut changes = self.changed_conditions(&record);
+        changes.append(&mut look.changes);
+        if changes.is_empty() && fs::hash_file(&artifact).as_ref() != Some(&record.artifact_hash) {
+            changes.push(Staleness::ArtifactLost);
+        }
+        if force {
+            changes.insert(0, Staleness::Forced);
+        }
+        if !changes.is_empty() {
+            return Err(Stale { changes, record: Some(record) });
+        }
+        self.write_stamp(&artifact, &record.inputs, &look);
+        Ok(artifact)
+    }
+
+    /// Everything but the inputs themselves.
+    fn changed_conditions(&self, record: &Record) -> Vec<Staleness> {
+        let mut changes = Vec::new();
+        if record.generator != GENERATOR {
+            changes.push(Staleness::GeneratorChanged);
+        }
+        if let Ok(toolchain) = &self.toolchain
+            && toolchain.version != record.rustc
+        {
+            changes.push(Staleness::ToolchainChanged {
+                from: line_of(&record.rustc, "release").to_owned(),
+                to: toolchain.release().to_owned(),
+            });
+        }
+        let (old, new) = (&record.settings, &self.settings);
+        for (name, from, to) in [("profile", &old.profile, &new.profile), ("pyo3", &old.pyo3, &new.pyo3)] {
+            // pyo3's version concerns only those who left it open.
+            if from != to && (name != "pyo3" || self.script.uses_pyo3()) {
+                changes.push(Staleness::SettingChanged { name, from: from.clone(), to: to.clone() });
+            }
+        }
+        changes
+    }
+
+    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
+        let toolchain = self.toolchain.as_ref().map_or(&[] as &[_], |toolchain| &toolchain.watched);
+        let text = stamp::stamp(self.request, artifact, inputs, look, &self.surroundings, toolchain);
+        // A stamp only saves the next look: a read-only cache must not stop anybody.
+        let _ = fs::write(&self.entry.stamp(), text.as_bytes());
+    }
+
+    fn build(self, stale: &Stale, reason: &str, host: &mut dyn Host) -> Result<PathBuf> {
+        let start = Instant::now();
+        self.script.check_module(&self.request.root, self.request.stem())?;
+        let toolchain = match &self.toolchain {
+            Ok(toolchain) => toolchain,
+            Err(_) => return Err(self.toolchain.err().expect("just matched")),
+        };
+        let package = self.entry.package();
+        let job = Job {
+            request: self.request,
+            cache: self.cache,
+            entry: &self.entry,
+            toolchain,
+            settings: &self.settings,
+            in_source_folder: self.surroundings.has_own_config
+                || Surroundings::of(&package).is_ok_and(|surroundings| surroundings.has_own_config),
+        };
+
+        // Before anything is read by others: an edit from here on is for the next build.
+        let folder = self.request.folder();
+        let patterns = self.script.header.patterns.iter();
+        let patterns: Vec<String> = patterns.filter_map(|pattern| absolute_pattern(folder, pattern)).collect();
+        let watched: Vec<PathBuf> = patterns.iter().flat_map(|pattern| matches(pattern)).collect();
+        let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());
+        let own = [self.request.root.as_path()];
+        let paths: BTreeSet<&Path> = own
+            .into_iter()
+            .chain(watched.iter().map(PathBuf::as_path))
+            .chain(self.surroundings.files.iter().map(PathBuf::as_path))
+            .chain(known)
+            .collect();
+        let mut collector = Collector::before(paths);
+        let clock = fs::tick(&self.entry.clock())?;
+
+        let same_plan = self.write_package(&package)?;
+        self.make_stale_for_cargo(&job, stale);
+        let built = job.build(reason, host).inspect_err(|error| {
+            if !matches!(error, Error::Interrupted) {
+                host.event(Event::Failed { seconds: start.elapsed().as_secs_f64() });
+            }
+        })?;
+        fs::remove_folder(&self.entry.wheel());
+        self.check_compiled(&job, clock)?;
+        self.check_entry_point(&built.library)?;
+
+        let (units, foreign_outputs) = match &stale.record {
+            Some(record) if same_plan && !built.warned && known_units_hold(record, stale) => {
+                (record.units.clone(), record.foreign_outputs.clone())
+            }
+            _ => {
+                let Messages { diagnostics, units, foreign_outputs, compiled } = job.replay(host)?;
+                if !compiled.is_empty() {
+                    host.event(Event::Log { message: format!("compiled again for the replay: {}", compiled.join(", ")) });
+                }
+                for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
+                    host.event(Event::Warning(warning));
+                }
+                (units, foreign_outputs)
+            }
+        };
+
+        // The files' own times are compared with the clock file's: one tick later is after it.
+        let since = clock + 1;
+        for path in own.into_iter().map(Path::to_owned).chain(watched).chain(self.surroundings.files.iter().cloned()) {
+            collector.add_file(&path, since);
+        }
+        let absent = self.collect(&mut collector, &units, &foreign_outputs, since);
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.inputs = collector.finish(patterns, absent);
+        record.units = units;
+        record.foreign_outputs = foreign_outputs;
+
+        let name = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
+        let artifact = fs::publish(self.entry.home(), &name, &built.library)?;
+        record.artifact = artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).to_owned();
+        record.artifact_hash = fs::hash_bytes(&built.library);
+        record.write(&self.entry.record())?;
+        self.write_stamp(&artifact, &record.inputs, &record.inputs.as_built());
+        fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
+        cargo_lock::share(&package.join("Cargo.lock"), &self.cache.common_lock())?;
+        host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
+        Ok(artifact)
+    }
+
+    /// Writes the package that maturin builds. Returns whether its manifests were there already: then
+    /// cargo compiles the same units as last time.
+    fn write_package(&self, package: &Path) -> Result<bool> {
+        let library = match self.script.root(&self.request.root, self.request.stem()) {
+            Root::Direct => self.request.root.clone(),
+            Root::Wrapped(code) => {
+                let path = package.join(manifest::GENERATED);
+                fs::write(&path, code.as_bytes())?;
+                path
+            }
+            Root::Copied(code) => {
+                let folder = package.join(manifest::COPY_FOLDER);
+                fs::create_private_folder(&folder)?;
+                let path = folder.join(self.request.root.file_name().unwrap_or_default());
+                fs::write(&path, code.as_bytes())?;
+                path
+            }
+        };
+        let table = manifest::cargo_manifest(self.request, &self.script, &self.settings, &library);
+        let lock = package.join("Cargo.lock");
+        let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
+            | fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
+        if changed || !lock.exists() {
+            cargo_lock::seed(&lock, &self.cache.common_lock())?;
+        }
+        Ok(!changed)
+    }
+
+    /// Cargo compares times, we compare content: what changed for us must be stale for cargo, although a
+    /// file was restored with its old time. Only packages with a changed input are touched, and the
+    /// script's own always.
+    fn make_stale_for_cargo(&self, job: &Job, stale: &Stale) {
+        let own = manifest::package_name(&self.request.entry);
+        let packages: BTreeSet<String> = match &stale.record {
+            Some(record) => {
+                let changed: BTreeSet<&Path> = stale.changes.iter().filter_map(Staleness::file).collect();
+                let concerned = |unit: &&Unit| {
+                    changed.contains(unit.manifest.as_path())
+                        || unit_dep_info(unit).files.iter().any(|file| changed.contains(file.as_path()))
+                };
+                record.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
+            }
+            None => {
+                let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
+                locked.into_iter().chain([own]).collect()
+            }
+        };
+        for folder in job.output_folders() {
+            for package in &packages {
+                for file in fingerprints(&folder, package, "dep-") {
+                    let _ = fs::set_epoch(&file);
+                }
+                // Cargo compares what a build script depends on with the time of its output.
+                for home in folders_of(&folder.join("build"), package) {
+                    let _ = fs::set_epoch(&home.join("output"));
+                }
+            }
+        }
+    }
+
+    /// A library that cargo took for fresh, although we did not, would be recorded as made of what it is not.
+    fn check_compiled(&self, job: &Job, clock: i64) -> Result<()> {
+        let [folder, _] = job.output_folders();
+        let own = manifest::package_name(&self.request.entry);
+        let times = fingerprints(&folder, &own, "dep-lib-").into_iter().filter_map(|file| Stat::of(&file));
+        if times.map(|stat| stat.mtime).max().is_none_or(|newest| newest >= clock) {
+            return Ok(());
+        }
+        Err(Error::Build(Box::new(BuildFailure {
+            message: format!("cargo did not compile {} although it changed", self.request.root.display()),
+            hint: "this is a bug in rustimport: please report it. To go on, remove the cache folder".into(),
+            rendered: String::new(),
+            diagnostics: Vec::new(),
+            command: Vec::new(),
+            returncode: Some(0),
+        })))
+    }
+
+    fn check_entry_point(&self, library: &[u8]) -> Result<()> {
+        let stem = self.request.stem();
+        let symbol = format!("PyInit_{stem}");
+        if memchr::memmem::find(library, symbol.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let path = &self.request.root;
+        Err(Error::project(
+            path,
+            format!("{} compiles, but does not define the module `{stem}` (no `{symbol}` in the library)", path.display()),
+            format!(
+                "declare `#[pymodule] mod {stem} {{ … }}`, or write `// rustimport:pyo3` on the first line to \
+                 have a module made of every #[pyfunction] and #[pyclass]"
+            ),
+        ))
+    }
+
+    /// Takes down what the compiler and the build scripts read. Returns the files that must stay absent.
+    fn collect(&self, collector: &mut Collector, units: &[Unit], foreign_outputs: &[PathBuf], since: i64) -> Vec<PathBuf> {
+        let mut absent = BTreeSet::new();
+        let own = self.entry.package();
+        for unit in units {
+            let info = unit_dep_info(unit);
+            let read_from = match unit.kind {
+                UnitKind::Compiled => began(unit).unwrap_or(since),
+                UnitKind::Ran => since,
+            };
+            // What stands in the cache was generated, and follows from the rest.
+            let files = info.files.iter().chain([&unit.manifest]);
+            for file in files.filter(|file| !file.starts_with(&own) && !file.starts_with(self.cache.target())) {
+                collector.add_file(file, if *file == unit.manifest { since } else { read_from });
+            }
+            info.variables.iter().for_each(|name| collector.add_variable(name));
+            let folder = unit.manifest.parent().unwrap_or(Path::new("."));
+            if folder != own {
+                // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
+                for manifest in folder.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")) {
+                    collector.add_file(&manifest, since);
+                }
+                if !folder.join("build.rs").exists() {
+                    absent.insert(folder.join("build.rs"));
+                }
+            }
+        }
+        for output in foreign_outputs {
+            let info = build_script_output(output, Path::new("/"));
+            info.variables.iter().for_each(|name| collector.add_variable(name));
+        }
+        absent.into_iter().collect()
+    }
+}
+
+/// Whether the units of the last build are those of this one.
+fn known_units_hold(record: &Record, stale: &Stale) -> bool {
+    let steady = |change: &Staleness| {
+        matches!(change, Staleness::FileChanged(path) if path.extension().is_some_and(|extension| extension == "rs"))
+            || matches!(change, Staleness::Forced | Staleness::ArtifactLost)
+    };
+    !record.units.is_empty()
+        && stale.changes.iter().all(steady)
+        && record.units.iter().all(|unit| match unit.kind {
+            UnitKind::Compiled => dep_info_path(&unit.made).is_some_and(|path| path.exists()),
+            UnitKind::Ran => unit.made.with_file_name("output").exists(),
+        })
+}
+
+fn unit_dep_info(unit: &Unit) -> dep_info::DepInfo {
+    let folder = unit.manifest.parent().unwrap_or(Path::new("."));
+    match unit.kind {
+        UnitKind::Compiled => {
+            let text = dep_info_path(&unit.made).and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+            dep_info::parse_dep_info(&String::from_utf8_lossy(&text), folder)
+        }
+        UnitKind::Ran => build_script_output(&unit.made, folder),
+    }
+}
+
+fn build_script_output(out: &Path, package: &Path) -> dep_info::DepInfo {
+    let text = std::fs::read(out.with_file_name("output")).unwrap_or_default();
+    dep_info::parse_build_script_output(&String::from_utf8_lossy(&text), package)
+}
+
+/// Where rustc left the dep-info of what cargo says it made:
+/// `deps/libx-0123.rlib` and `build/x-0123/build-script-build` beside it, a library in the folder above
+/// `deps`, to which cargo links the finished one, in `deps`.
+fn dep_info_path(made: &Path) -> Option<PathBuf> {
+    let folder = made.parent()?;
+    let stem = made.file_stem()?.to_str()?;
+    let stem = stem.strip_prefix(std::env::consts::DLL_PREFIX).unwrap_or(stem);
+    let stem = stem.strip_prefix("lib").filter(|_| made.extension().is_some_and(|e| e == "rlib" || e == "rmeta")).unwrap_or(stem);
+    if folder.file_name()? == "deps" {
+        Some(folder.join(format!("{stem}.d")))
+    } else if folder.parent()?.file_name()? == "build" {
+        let (_, hash) = folder.file_name()?.to_str()?.rsplit_once('-')?;
+        Some(folder.join(format!("{}-{hash}.d", stem.replace('-', "_"))))
+    } else {
+        Some(folder.join("deps").join(format!("{stem}.d")))
+    }
+}
+
+/// When rustc began with a unit, in the file system's time.
+fn began(unit: &Unit) -> Option<i64> {
+    let mut folder = unit.made.parent()?;
+    if folder.file_name()? == "deps" {
+        folder = folder.parent()?;
+    } else if folder.parent()?.file_name()? == "build" {
+        folder = folder.parent()?.parent()?;
+    }
+    let times = fingerprints(folder, &unit.package, "invoked.timestamp").into_iter().filter_map(|path| Stat::of(&path));
+    // Of several, the earliest that may be the one: an edit after it counts as unread.
+    let hash = unit.made.file_stem()?.to_str()?.rsplit_once('-').map(|(_, hash)| hash.to_owned());
+    match hash {
+        Some(hash) => {
+            let home = folder.join(".fingerprint").join(format!("{}-{hash}", unit.package));
+            Stat::of(&home.join("invoked.timestamp")).map(|stat| stat.mtime)
+        }
+        None => times.map(|stat| stat.mtime).max(),
+    }
+}
+
+/// The files of a package's fingerprints whose names begin like this.
+fn fingerprints(folder: &Path, package: &str, start: &str) -> Vec<PathBuf> {
+    let homes = folders_of(&folder.join(".fingerprint"), package);
+    let files = homes.into_iter().filter_map(|home| std::fs::read_dir(home).ok()).flatten().flatten();
+    files
+        .filter(|file| file.file_name().to_string_lossy().starts_with(start))
+        .map(|file| file.path())
+        .collect()
+}
+
+/// `<folder>/<package>-<hash>`
+fn folders_of(folder: &Path, package: &str) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    listing
+        .filter(|item| {
+            let name = item.file_name();
+            name.to_str().and_then(|name| name.rsplit_once('-')).is_some_and(|(name, _)| name == package)
+        })
+        .map(|item| item.path())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn dep_info_stands_beside_what_was_made() {
+        let check = |made: &str, expected: &str| {
+            assert_eq!(dep_info_path(Path::new(made)).as_deref(), Some(Path::new(expected)), "{made}");
+        };
+        check("/t/debug/libm_1.so", "/t/debug/deps/m_1.d");
+        check("/t/debug/deps/libhelper-0123.rlib", "/t/debug/deps/helper-0123.d");
+        check("/t/debug/deps/libmacros-0123.so", "/t/debug/deps/macros-0123.d");
+        check("/t/debug/build/m_1-0123/build-script-build", "/t/debug/build/m_1-0123/build_script_build-0123.d");
+    }
+
+    #[test]
+    fn a_crates_library_is_no_script() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("src")).unwrap();
+        let check = |manifest: &str, file: &str, expected: bool| {
+            std::fs::write(root.join("Cargo.toml"), manifest).unwrap();
+            let path = root.join(file);
+            std::fs::write(&path, "#[pymodule] mod m {}").unwrap();
+            assert_eq!(is_module(&path), expected, "{manifest}");
+        };
+        check("[package]\nname = 'm'\n[lib]\npath = 'src/m.rs'", "src/m.rs", false);
+        check("[package]\nname = 'm'\n[lib]\npath = 'm.rs'", "m.rs", false);
+        check("[package]\nname = 'm'", "src/m.rs", true);
+        check("[workspace]\n[lib]\npath = 'm.rs'", "m.rs", true);
+    }
+}

@@ -1,0 +1,145 @@
+//! Every environment variable that the core reads or sets, declared once.
+//!
+//! What users set to configure `rustimport` is read by the Python half (`_hook.py`) and arrives in the
+//! request; these are the variables of the tools around it.
+
+use std::ffi::OsString;
+
+/// Keeps the hook off in child processes.
+pub const ENABLED: &str = "RUSTIMPORT_ENABLED";
+/// The predecessor's name for the same.
+pub const MATURIN_HOOK_ENABLED: &str = "MATURIN_IMPORT_HOOK_ENABLED";
+
+pub const PATH: &str = "PATH";
+pub const CARGO: &str = "CARGO";
+pub const CARGO_HOME: &str = "CARGO_HOME";
+pub const CARGO_TARGET_DIR: &str = "CARGO_TARGET_DIR";
+/// Newer cargo can move intermediate files out of the target folder; we look into them.
+pub const CARGO_BUILD_BUILD_DIR: &str = "CARGO_BUILD_BUILD_DIR";
+pub const CARGO_TERM_PROGRESS_WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
+pub const CARGO_TERM_PROGRESS_WIDTH: &str = "CARGO_TERM_PROGRESS_WIDTH";
+pub const CARGO_TERM_COLOR: &str = "CARGO_TERM_COLOR";
+pub const CARGO_TERM_QUIET: &str = "CARGO_TERM_QUIET";
+pub const CARGO_TERM_VERBOSE: &str = "CARGO_TERM_VERBOSE";
+pub const CARGO_ENCODED_RUSTFLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
+pub const RUSTFLAGS: &str = "RUSTFLAGS";
+pub const RUSTC: &str = "RUSTC";
+pub const RUSTUP_HOME: &str = "RUSTUP_HOME";
+pub const RUSTUP_TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
+pub const MACOSX_DEPLOYMENT_TARGET: &str = "MACOSX_DEPLOYMENT_TARGET";
+
+/// pyo3's build script reads the interpreter from this file and starts no python.
+pub const PYO3_CONFIG_FILE: &str = "PYO3_CONFIG_FILE";
+pub const PYO3_BUILD_EXTENSION_MODULE: &str = "PYO3_BUILD_EXTENSION_MODULE";
+
+/// What makes pyo3 look for an interpreter of its own. A script's build knows its interpreter, and a
+/// change in one of these must not recompile pyo3 for every script.
+pub const INTERPRETER_CHOICE: &[&str] = &[
+    "CONDA_PREFIX",
+    "PYO3_CROSS",
+    "PYO3_CROSS_LIB_DIR",
+    "PYO3_CROSS_PYTHON_IMPLEMENTATION",
+    "PYO3_CROSS_PYTHON_VERSION",
+    "PYO3_ENVIRONMENT_SIGNATURE",
+    "PYO3_NO_PYTHON",
+    "PYO3_PYTHON",
+    "PYTHON_SYS_EXECUTABLE",
+    "VIRTUAL_ENV",
+];
+
+/// Variables that change what cargo and rustc make, whatever the source says. Those with the prefixes
+/// of [`is_build_variable`] count too.
+const BUILD_VARIABLES: &[&str] = &[RUSTFLAGS, RUSTC, "RUSTDOCFLAGS", MACOSX_DEPLOYMENT_TARGET];
+
+/// Variables that begin like an input and are none: they steer output, downloads and secrets.
+const NOT_INPUTS: &[&str] = &[
+    "CARGO_TERM_",
+    "CARGO_NET_",
+    "CARGO_HTTP_",
+    "CARGO_REGISTRY",
+    "CARGO_REGISTRIES_",
+    "CARGO_INCREMENTAL",
+    "CARGO_LOG",
+    CARGO_TARGET_DIR,
+    "CARGO_BUILD_TARGET_DIR",
+    CARGO_BUILD_BUILD_DIR,
+    "CARGO_BUILD_JOBS",
+    "CARGO_BUILD_TARGET",
+    CARGO_HOME,
+    "RUSTUP_",
+];
+
+/// Variables that cargo itself sets for the compiler and for build scripts.
+const SET_BY_CARGO: &[&str] = &[
+    "CARGO_BIN_",
+    "CARGO_CFG_",
+    "CARGO_CRATE_NAME",
+    "CARGO_FEATURE_",
+    "CARGO_MAKEFLAGS",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_PRIMARY_PACKAGE",
+    "CARGO_RUSTC_CURRENT_DIR",
+    "CARGO_SBOM_PATH",
+];
+
+/// Whether a variable that compiled code names (`env!`, `rerun-if-env-changed`) is one of the user's.
+pub fn is_users(name: &str) -> bool {
+    let exact = ["OUT_DIR", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", CARGO];
+    !exact.contains(&name)
+        && !is_set_by_cargo(name)
+        && !INTERPRETER_CHOICE.contains(&name)
+        && ![PYO3_CONFIG_FILE, PYO3_BUILD_EXTENSION_MODULE, CARGO_ENCODED_RUSTFLAGS].contains(&name)
+}
+
+fn is_set_by_cargo(name: &str) -> bool {
+    SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a variable changes what cargo builds without any source naming it.
+pub fn is_build_variable(name: &str) -> bool {
+    BUILD_VARIABLES.contains(&name)
+        || ((name.starts_with("CARGO_") || name.starts_with("RUSTC_"))
+            && !is_set_by_cargo(name)
+            && !NOT_INPUTS.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+pub fn get(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// A variable's value as text; bytes that are no UTF-8 are replaced, which is enough to notice a change.
+pub fn get_text(name: &str) -> Option<String> {
+    get(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Names of all variables that are set and that [`is_build_variable`] picks.
+pub fn set_build_variables() -> Vec<String> {
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| is_build_variable(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_an_input() {
+        let check = |name: &str, users: bool, build: bool| {
+            assert_eq!((is_users(name), is_build_variable(name)), (users, build), "{name}");
+        };
+        check("FEATURE", true, false);
+        check("CARGO_PKG_VERSION", false, false);
+        check("OUT_DIR", false, false);
+        check("RUSTFLAGS", true, true);
+        check("CARGO_PROFILE_DEV_OPT_LEVEL", true, true);
+        check("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", true, true);
+        check("CARGO_REGISTRIES_MINE_TOKEN", true, false);
+        check("CARGO_TERM_COLOR", true, false);
+        check("VIRTUAL_ENV", false, false);
+        check("RUSTC_WRAPPER", true, true);
+        check("RUST_LOG", true, false);
+    }
+}

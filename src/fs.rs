@@ -1,0 +1,245 @@
+//! Everything that writes. Records are written beside and renamed, and only when their content changed.
+
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// A file's size and times, as far as they tell that nobody touched it. Times in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Stat {
+    pub size: u64,
+    pub mtime: i64,
+    pub ctime: i64,
+}
+
+impl Stat {
+    /// The stat of what `path` leads to, `None` where there is nothing.
+    pub fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
+    }
+
+    fn from_metadata(metadata: &fs::Metadata) -> Self {
+        let mtime = metadata.modified().map_or(0, nanoseconds);
+        Self { size: metadata.len(), mtime, ctime: change_time(metadata) }
+    }
+
+    /// Whether a later edit could leave this stat as it is: the file changed within the file system's
+    /// granularity before `now` (or in its future), so equal stats prove nothing.
+    pub fn is_unsettled(&self, now: i64) -> bool {
+        const SECOND: i64 = 1_000_000_000;
+        let newest = self.mtime.max(self.ctime);
+        // Whole seconds come from file systems that keep no more (FAT: two seconds).
+        let granularity = if newest % SECOND == 0 { 2 * SECOND + SECOND / 10 } else { SECOND / 50 };
+        newest.saturating_add(granularity) > now
+    }
+}
+
+/// A path with the stat it had before it was looked into, if that proves anything later.
+pub type Watched = (PathBuf, Option<Stat>);
+
+/// Takes a stat that later equality with proves that nothing changed since; to be called first.
+pub fn watch(path: &Path) -> Watched {
+    let now = nanoseconds(SystemTime::now());
+    (path.to_owned(), Stat::of(path).filter(|stat| !stat.is_unsettled(now)))
+}
+
+#[cfg(unix)]
+fn change_time(metadata: &fs::Metadata) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn change_time(metadata: &fs::Metadata) -> i64 {
+    // What Python's `st_ctime_ns` is there.
+    metadata.created().map_or(0, nanoseconds)
+}
+
+/// Nanoseconds since 1970, negative before.
+pub fn nanoseconds(time: SystemTime) -> i64 {
+    let clamp = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => clamp(after.as_nanos()),
+        Err(before) => -clamp(before.duration().as_nanos()),
+    }
+}
+
+/// SHA-256 of a file's content in hexadecimal, `None` where it cannot be read.
+pub fn hash_file(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break Some(hex(&hasher.finalize())),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break None,
+        }
+    }
+}
+
+/// SHA-256 in hexadecimal.
+pub fn hash_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Creates a folder, and what is missing above it, for the user alone.
+pub fn create_private_folder(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| Error::cache_io("create the folder", path, &error))
+}
+
+/// Takes everybody else's rights away.
+#[cfg(unix)]
+pub fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Writes a file beside its place and renames it there, unless it has that content already. Returns
+/// whether it had to.
+pub fn write(path: &Path, content: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|current| current == content) {
+        return Ok(false);
+    }
+    put(path, content).map_err(|error| Error::cache_io("write", path, &error))?;
+    Ok(true)
+}
+
+fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Puts a library where none ever stood: a new folder below `folder`, since a path that was loaded
+/// must never carry another library. Returns the library's path.
+pub fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
+    let mut number = u64::try_from(nanoseconds(SystemTime::now()) / 1_000_000).unwrap_or_default();
+    let home = loop {
+        let home = folder.join(format!("{number:x}"));
+        match fs::create_dir(&home) {
+            Ok(()) => break home,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(Error::cache_io("create the folder", &home, &error)),
+        }
+    };
+    let path = home.join(name);
+    put(&path, content).map_err(|error| {
+        let _ = fs::remove_dir_all(&home);
+        Error::cache_io("write", &path, &error)
+    })?;
+    Ok(path)
+}
+
+/// Removes the published folders below `folder` except the newest `keep`, as far as the system lets go
+/// of them (Windows keeps a library that is loaded).
+pub fn remove_old_artifacts(folder: &Path, keep: usize) {
+    let Ok(listing) = fs::read_dir(folder) else { return };
+    let mut numbered: Vec<(u64, PathBuf)> = listing
+        .filter_map(|item| {
+            let path = item.ok()?.path();
+            let number = u64::from_str_radix(path.file_name()?.to_str()?, 16).ok()?;
+            path.is_dir().then_some((number, path))
+        })
+        .collect();
+    numbered.sort_unstable();
+    for (_, path) in numbered.iter().rev().skip(keep) {
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+/// An empty folder for one build's output.
+pub fn empty_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::cache_io("empty the folder", path, &error));
+        }
+        _ => {}
+    }
+    create_private_folder(path)
+}
+
+pub fn remove_folder(path: &Path) {
+    let _ = fs::remove_dir_all(path);
+}
+
+/// Sets a file's modification time to 1970, so that cargo sees every source as newer.
+pub fn set_epoch(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_times(FileTimes::new().set_modified(UNIX_EPOCH))
+}
+
+/// The file system's own idea of now, in nanoseconds: the time of a file that is written for this.
+pub fn tick(path: &Path) -> Result<i64> {
+    let failed = |error: io::Error| Error::cache_io("write", path, &error);
+    fs::write(path, b"").map_err(failed)?;
+    let file = File::options().write(true).open(path).map_err(failed)?;
+    file.set_len(1).map_err(failed)?;
+    Ok(Stat::from_metadata(&file.metadata().map_err(failed)?).mtime)
+}
+
+/// Opens a file for locking, creating it.
+pub fn open_lock(path: &Path) -> Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|error| Error::cache_io("open the lock", path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stats_settle() {
+        const MS: i64 = 1_000_000;
+        let check = |mtime: i64, ctime: i64, now: i64, unsettled: bool| {
+            let stat = Stat { size: 1, mtime, ctime };
+            assert_eq!(stat.is_unsettled(now), unsettled, "{mtime} {ctime} {now}");
+        };
+        let base = 1_700_000_000_123 * MS;
+        check(base, base, base + 5 * MS, true);
+        check(base, base, base + 50 * MS, false);
+        check(0, base, base + 5 * MS, true);
+        check(base + 3_600_000 * MS, base, base + 50 * MS, true);
+        let whole = 1_700_000_000_000 * MS;
+        check(whole, whole, whole + 1_900 * MS, true);
+        check(whole, whole, whole + 2_200 * MS, false);
+    }
+
+    #[test]
+    fn published_paths_are_never_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = publish(folder.path(), "m.so", b"one").unwrap();
+        let second = publish(folder.path(), "m.so", b"two").unwrap();
+        let third = publish(folder.path(), "m.so", b"three").unwrap();
+        assert!(first != second && second != third);
+        remove_old_artifacts(folder.path(), 2);
+        assert_eq!(fs::read(second).unwrap(), b"two");
+        assert!(!first.exists() && third.exists());
+    }
+}

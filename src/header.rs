@@ -1,0 +1,153 @@
+//! The comments at the top of a script: its marker, its part of the manifest, its extra inputs.
+//!
+//! ```text
+//! // rustimport:pyo3            the marker, with a template
+//! //: [dependencies]            lines of Cargo.toml
+//! //: rand = "0.8"
+//! //d: data/**/*.json           more files to watch, relative to the script
+//! ```
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// What a template fills in. `// rustimport` alone asks for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    Pyo3,
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Header {
+    /// Whether the first non-empty line is a comment with the word `rustimport`.
+    pub marked: bool,
+    pub template: Option<Template>,
+    /// The `//:` lines, as one manifest.
+    pub manifest: toml::Table,
+    /// The `//d:` lines.
+    pub patterns: Vec<String>,
+}
+
+impl Header {
+    /// Reads the header of `source`; `path` is for messages.
+    pub fn parse(path: &Path, source: &str) -> Result<Self> {
+        let mut header = Self::default();
+        let mut manifest = String::new();
+        let mut manifest_lines = Vec::new();
+        let mut first = true;
+        for (index, line) in comment_lines(source) {
+            if first && !line.is_empty() && !is_shebang(index, line) {
+                first = false;
+                header.read_marker(path, index, line)?;
+            }
+            if let Some(text) = line.strip_prefix("//:") {
+                manifest.push_str(text);
+                manifest.push('\n');
+                manifest_lines.push(index);
+            } else if let Some(pattern) = line.strip_prefix("//d:") {
+                header.patterns.push(pattern.trim().to_owned());
+            }
+        }
+        header.manifest = manifest.parse().map_err(|error: toml::de::Error| {
+            let offset = error.span().map_or(0, |span| span.start.min(manifest.len()));
+            let line = manifest[..offset].matches('\n').count();
+            let line = manifest_lines.get(line).or(manifest_lines.last()).map_or(1, |index| index + 1);
+            Error::project(
+                path,
+                format!("{}:{line}: the `//:` lines are no valid manifest: {}", path.display(), error.message()),
+                "the lines after `//:` together form a Cargo.toml, such as `//: [dependencies]` followed by \
+                 `//: rand = \"0.8\"`",
+            )
+        })?;
+        Ok(header)
+    }
+
+    fn read_marker(&mut self, path: &Path, index: usize, line: &str) -> Result<()> {
+        let Some((_, after)) = line.split_once("rustimport") else { return Ok(()) };
+        self.marked = true;
+        let Some(name) = after.strip_prefix(':') else { return Ok(()) };
+        let name: String = name.chars().take_while(|c| c.is_alphanumeric() || "_-".contains(*c)).collect();
+        self.template = match name.as_str() {
+            "" => None,
+            "pyo3" => Some(Template::Pyo3),
+            _ => {
+                return Err(Error::project(
+                    path,
+                    format!("{}:{}: there is no template named `{name}`", path.display(), index + 1),
+                    "the one template is `// rustimport:pyo3`; without a template write `// rustimport`",
+                ));
+            }
+        };
+        Ok(())
+    }
+}
+
+/// The leading lines that are blank, comments, inner attributes or a shebang, with their indices.
+fn comment_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_block = false;
+    source.trim_start_matches('\u{feff}').lines().enumerate().map(|(index, line)| (index, line.trim())).take_while(
+        move |(index, line)| {
+            if in_block || line.starts_with("/*") {
+                in_block = !line.contains("*/");
+                return true;
+            }
+            line.is_empty()
+                || line.starts_with("//")
+                || line.starts_with("#![")
+                || is_shebang(*index, line)
+        },
+    )
+}
+
+fn is_shebang(index: usize, line: &str) -> bool {
+    index == 0 && line.starts_with("#!") && !line.starts_with("#![")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(source: &str) -> Result<Header> {
+        Header::parse(Path::new("/s/m.rs"), source)
+    }
+
+    #[test]
+    fn markers() {
+        let check = |source: &str, marked: bool, template: Option<Template>| {
+            let header = parse(source).unwrap();
+            assert_eq!((header.marked, header.template), (marked, template), "{source:?}");
+        };
+        check("", false, None);
+        check("fn main() {} // rustimport", false, None);
+        check("// rustimport", true, None);
+        check("\u{feff}\r\n\r\n//rustimport:pyo3\r\n", true, Some(Template::Pyo3));
+        check("// for rustimport: see below", true, None);
+        check("/* rustimport:pyo3 */\nfn f() {}", true, Some(Template::Pyo3));
+        check("// a comment\n// rustimport", false, None);
+        check("#!/usr/bin/env x\n// rustimport", true, None);
+        check("//! docs for rustimport:pyo3.", true, Some(Template::Pyo3));
+    }
+
+    #[test]
+    fn manifest_and_patterns() {
+        let header = parse(
+            "// rustimport:pyo3\n\n// text\n//: [package]\n//: version = \"1.2.3\"\n//:\n#![allow(x)]\n\
+             //: [dependencies]\n//:rand = \"0.8\"\n//d: ../*.rs\nuse x;\n//: [nonsense\n",
+        )
+        .unwrap();
+        let expected: toml::Table = "[package]\nversion='1.2.3'\n[dependencies]\nrand='0.8'".parse().unwrap();
+        assert_eq!(header.manifest, expected);
+        assert_eq!(header.patterns, ["../*.rs"]);
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let check = |source: &str, place: &str| {
+            let message = parse(source).unwrap_err().to_string();
+            assert!(message.starts_with(place), "{message}");
+        };
+        check("// rustimport\n\n//: [dependencies]\n// x\n//: rand = \n", "/s/m.rs:5:");
+        check("// rustimport\n//: [package\n", "/s/m.rs:2:");
+        check("\n// rustimport:numpy", "/s/m.rs:2: there is no template");
+    }
+}

@@ -1,0 +1,416 @@
+//! Everything an artifact was made of: files by content, variables by value, names by their absence.
+//!
+//! Content decides. A file's stat is kept beside its hash only to save reading it again, and only where
+//! the stat was old enough to prove something ([`Stat::is_unsettled`]).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::env_vars;
+use crate::error::{Error, Result};
+use crate::fs::{self, Stat, Watched};
+use crate::settings::PYPROJECT;
+use crate::staleness::Staleness;
+use crate::toolchain::{TOOLCHAIN_FILES, cargo_home};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInput {
+    #[serde(with = "crate::stamp::path_text")]
+    pub path: PathBuf,
+    /// SHA-256; none if the file changed while the compiler ran, so that nobody knows what it read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// All zero if equal stats would prove nothing.
+    pub stat: Stat,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    #[serde(default)]
+    pub files: Vec<FileInput>,
+    #[serde(default)]
+    pub variables: Vec<Variable>,
+    /// Absolute globs, from `//d:`; what they match stands in `files`.
+    #[serde(default)]
+    pub patterns: Vec<String>,
+    /// Files that cargo would take up if they appeared.
+    #[serde(default)]
+    pub absent: Vec<PathBuf>,
+}
+
+/// What a look at the inputs found.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// Everything that is not as it was, the most telling first.
+    pub changes: Vec<Staleness>,
+    /// The files, each with the stat under which its content was found unchanged.
+    pub files: Vec<Watched>,
+    /// Folders whose listings decide what the patterns match.
+    pub folders: Vec<Watched>,
+}
+
+impl Inputs {
+    /// Compares with the inputs as they are now.
+    pub fn look(&self, surroundings: &Surroundings) -> Look {
+        let mut changes = Vec::new();
+        let mut files = Vec::new();
+        for file in &self.files {
+            let (path, stat) = fs::watch(&file.path);
+            match &file.hash {
+                None => changes.push(Staleness::ChangedDuringBuild(path.clone())),
+                Some(_) if stat == Some(file.stat) => {}
+                Some(hash) => match fs::hash_file(&path) {
+                    None => changes.push(Staleness::FileRemoved(path.clone())),
+                    Some(now) if now == *hash => {}
+                    Some(_) => changes.push(Staleness::FileChanged(path.clone())),
+                },
+            }
+            files.push((path, stat));
+        }
+        let folders = self.patterns.iter().flat_map(|pattern| listed_folders(pattern)).collect();
+        let known: BTreeSet<&Path> = self.files.iter().map(|file| file.path.as_path()).collect();
+        let matched = self.patterns.iter().flat_map(|pattern| matches(pattern));
+        let appeared = surroundings.files.iter().cloned().chain(matched).filter(|path| !known.contains(path.as_path()));
+        changes.extend(appeared.map(Staleness::FileAppeared));
+        changes.extend(self.absent.iter().filter(|path| path.exists()).cloned().map(Staleness::FileAppeared));
+
+        for variable in &self.variables {
+            if env_vars::get_text(&variable.name) != variable.value {
+                changes.push(Staleness::VariableChanged(variable.name.clone()));
+            }
+        }
+        for name in env_vars::set_build_variables() {
+            if !self.variables.iter().any(|variable| variable.name == name) {
+                changes.push(Staleness::VariableChanged(name));
+            }
+        }
+        Look { changes, files, folders }
+    }
+
+    /// The same right after the build that took these inputs down.
+    pub fn as_built(&self) -> Look {
+        let settled = |file: &FileInput| (file.path.clone(), (file.stat != Stat::default()).then_some(file.stat));
+        Look {
+            changes: Vec::new(),
+            files: self.files.iter().map(settled).collect(),
+            // Files may have appeared during the build: to be listed again.
+            folders: self.patterns.iter().flat_map(|pattern| listed_folders(pattern)).map(|(path, _)| (path, None)).collect(),
+        }
+    }
+}
+
+/// Takes inputs down: before the build what is known then, after it what the compiler tells.
+pub struct Collector {
+    before: HashMap<PathBuf, Seen>,
+    variables_before: HashMap<String, Option<String>>,
+    files: BTreeMap<PathBuf, FileInput>,
+    variables: BTreeSet<String>,
+}
+
+#[derive(Clone)]
+struct Seen {
+    stat: Stat,
+    hash: Option<String>,
+    settled: bool,
+}
+
+impl Seen {
+    fn look(path: &Path) -> Option<Self> {
+        let now = fs::nanoseconds(SystemTime::now());
+        let stat = Stat::of(path)?;
+        Some(Self { stat, hash: Some(fs::hash_file(path)?), settled: !stat.is_unsettled(now) })
+    }
+
+    fn into_input(self, path: &Path) -> FileInput {
+        let stat = if self.settled { self.stat } else { Stat::default() };
+        FileInput { path: path.to_owned(), hash: self.hash, stat }
+    }
+}
+
+impl Collector {
+    /// Before the build: `paths` are the inputs that are known already.
+    pub fn before<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let look = |path: &Path| Some((path.to_owned(), Seen::look(path)?));
+        Self {
+            before: paths.into_iter().filter_map(look).collect(),
+            variables_before: std::env::vars_os()
+                .map(|(name, value)| (name.to_string_lossy().into_owned(), Some(value.to_string_lossy().into_owned())))
+                .collect(),
+            files: BTreeMap::new(),
+            variables: env_vars::set_build_variables().into_iter().collect(),
+        }
+    }
+
+    /// After the build: `path` was read, not before `read_from` (a file's time, in nanoseconds).
+    pub fn add_file(&mut self, path: &Path, read_from: i64) {
+        if self.files.contains_key(path) {
+            return;
+        }
+        let known = self.before.get(path);
+        let input = match (known, Stat::of(path)) {
+            (Some(known), Some(stat)) if known.settled && known.stat == stat => known.clone().into_input(path),
+            (known, Some(stat)) => {
+                let Some(now) = Seen::look(path) else { return };
+                let changed_before_it_was_read = stat.mtime.max(stat.ctime) < read_from;
+                match known {
+                    _ if changed_before_it_was_read => now.into_input(path),
+                    Some(known) if known.hash == now.hash => now.into_input(path),
+                    // What was there before: the next look finds it changed.
+                    Some(known) => FileInput { hash: known.hash.clone(), ..unknown(path) },
+                    None => unknown(path),
+                }
+            }
+            (Some(known), None) => FileInput { hash: known.hash.clone(), ..unknown(path) },
+            (None, None) => return,
+        };
+        self.files.insert(path.to_owned(), input);
+    }
+
+    /// A variable that was looked at; its value is the one before the build.
+    pub fn add_variable(&mut self, name: &str) {
+        if env_vars::is_users(name) {
+            self.variables.insert(name.to_owned());
+        }
+    }
+
+    pub fn finish(self, patterns: Vec<String>, absent: Vec<PathBuf>) -> Inputs {
+        let value = |name: &String| self.variables_before.get(name).cloned().flatten();
+        Inputs {
+            files: self.files.into_values().collect(),
+            variables: self.variables.iter().map(|name| Variable { name: name.clone(), value: value(name) }).collect(),
+            patterns,
+            absent,
+        }
+    }
+}
+
+fn unknown(path: &Path) -> FileInput {
+    FileInput { path: path.to_owned(), hash: None, stat: Stat::default() }
+}
+
+/// The files that a glob matches.
+pub fn matches(pattern: &str) -> Vec<PathBuf> {
+    glob::glob(pattern).into_iter().flatten().flatten().filter(|path| path.is_file()).collect()
+}
+
+/// The folders whose listing decides what a glob matches.
+fn listed_folders(pattern: &str) -> Vec<Watched> {
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let first = parts.iter().position(|part| part.contains(['*', '?', '['])).unwrap_or(parts.len() - 1);
+    let mut folders = BTreeSet::new();
+    for end in first..parts.len() {
+        let prefix = parts[..end].join("/");
+        let prefix = if prefix.is_empty() { "/" } else { &prefix };
+        folders.extend(glob::glob(prefix).into_iter().flatten().flatten().filter(|path| path.is_dir()));
+    }
+    folders.iter().map(|folder: &PathBuf| fs::watch(folder)).collect()
+}
+
+/// A `//d:` pattern as an absolute glob.
+pub fn absolute_pattern(folder: &Path, pattern: &str) -> Option<String> {
+    let joined = if Path::new(pattern).is_absolute() {
+        pattern.to_owned()
+    } else {
+        format!("{}/{}", glob::Pattern::escape(folder.to_str()?), pattern.trim_start_matches("./"))
+    };
+    glob::Pattern::new(&joined).is_ok().then_some(joined)
+}
+
+/// What stands around a source and decides how cargo treats it: the configuration that cargo reads from
+/// the source's folder upwards, the toolchain files, the `pyproject.toml`, and the places where
+/// there is none yet.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Cargo's configuration: inputs by content.
+    pub files: Vec<PathBuf>,
+    /// Files whose effect, not content, is an input: settings.
+    pub watched: Vec<Watched>,
+    /// By folder, with its stat, the names that would matter if they appeared.
+    pub absent: BTreeMap<PathBuf, (Option<Stat>, Vec<&'static str>)>,
+    /// Whether cargo finds configuration that it would not find from everywhere.
+    pub has_own_config: bool,
+}
+
+const CONFIG_FILES: [&str; 2] = ["config.toml", "config"];
+
+impl Surroundings {
+    /// Looks around `folder`. Refuses what a third party put there: cargo's configuration can run code.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let mut found = Self::default();
+        // cargo asks for its working folder, which has its links resolved.
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let common = cargo_home().map(|home| std::fs::canonicalize(&home).unwrap_or(home));
+        let mut wants_pyproject = true;
+        for parent in folder.ancestors() {
+            let config = parent.join(".cargo");
+            if config.is_dir() {
+                found.has_own_config |= found.look_for_config(&config)? && common.as_deref() != Some(&config);
+            } else {
+                found.miss(parent, ".cargo");
+            }
+            for name in TOOLCHAIN_FILES {
+                if found.look_for(parent, name) {
+                    check_owner(&parent.join(name))?;
+                    found.watched.push(fs::watch(&parent.join(name)));
+                }
+            }
+            if wants_pyproject && found.look_for(parent, PYPROJECT) {
+                found.watched.push(fs::watch(&parent.join(PYPROJECT)));
+                wants_pyproject = false;
+            }
+        }
+        if let Some(common) = common
+            && !folder.ancestors().any(|parent| parent.join(".cargo") == common)
+        {
+            found.look_for_config(&common)?;
+        }
+        Ok(found)
+    }
+
+    fn look_for(&mut self, folder: &Path, name: &'static str) -> bool {
+        self.miss(folder, name);
+        let exists = folder.join(name).exists();
+        if exists && let Some((_, names)) = self.absent.get_mut(folder) {
+            names.pop();
+        }
+        exists
+    }
+
+    /// Notes a name that is not in a folder, whose stat is taken first.
+    fn miss(&mut self, folder: &Path, name: &'static str) {
+        let (_, names) = self.absent.entry(folder.to_owned()).or_insert_with(|| (fs::watch(folder).1, Vec::new()));
+        names.push(name);
+    }
+
+    fn look_for_config(&mut self, folder: &Path) -> Result<bool> {
+        let mut any = false;
+        for name in CONFIG_FILES {
+            if self.look_for(folder, name) {
+                check_owner(&folder.join(name))?;
+                self.files.push(folder.join(name));
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+}
+
+#[cfg(unix)]
+fn check_owner(path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    match std::fs::metadata(path).map(|metadata| metadata.uid()) {
+        Ok(owner) if owner != me && owner != 0 => Err(Error::project(
+            path,
+            format!("{} belongs to another user (uid {owner})", path.display()),
+            "cargo would read it for this source, and it can name programs to run: remove it, or move the \
+             source to a folder that only you can write above",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other system's twin can fail")]
+fn check_owner(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_is_judged_by_when_the_compiler_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rs");
+        let hash = |text: &str| Some(fs::hash_bytes(text.as_bytes()));
+        // Whether the file was known before, whether it changed then, whether the compiler read it later.
+        let check = |known: bool, edited: bool, read_later: bool, expected: Option<String>| {
+            std::fs::write(&file, "old").unwrap();
+            let paths = if known { vec![file.as_path()] } else { vec![] };
+            let mut collector = Collector::before(paths);
+            if edited {
+                std::fs::write(&file, "new").unwrap();
+            }
+            collector.add_file(&file, if read_later { i64::MAX } else { 0 });
+            let inputs = collector.finish(vec![], vec![]);
+            assert_eq!(inputs.files[0].hash, expected, "{known} {edited} {read_later}");
+        };
+        check(true, false, false, hash("old"));
+        check(true, false, true, hash("old"));
+        check(true, true, false, hash("old"));
+        check(true, true, true, hash("new"));
+        check(false, true, false, None);
+        check(false, true, true, hash("new"));
+    }
+
+    #[test]
+    fn content_decides() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rs");
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(&file, "one").unwrap();
+        let mut collector = Collector::before([file.as_path()]);
+        collector.add_file(&file, 0);
+        collector.add_variable("CARGO_PKG_NAME");
+        collector.add_variable("RUSTIMPORT_TEST_UNSET");
+        let pattern = absolute_pattern(folder.path(), "./data/**/*.json").unwrap();
+        let inputs = collector.finish(vec![pattern], vec![folder.path().join("build.rs")]);
+        assert_eq!(inputs.variables.iter().filter(|v| !env_vars::is_build_variable(&v.name)).count(), 1);
+        let check = |expected: &[Staleness]| {
+            assert_eq!(inputs.look(&Surroundings::default()).changes, expected);
+        };
+        check(&[]);
+        File::touch(&file);
+        check(&[]);
+        std::fs::write(&file, "two").unwrap();
+        check(&[Staleness::FileChanged(file.clone())]);
+        std::fs::remove_file(&file).unwrap();
+        check(&[Staleness::FileRemoved(file.clone())]);
+        std::fs::write(&file, "one").unwrap();
+        let json = data.join("x.json");
+        std::fs::write(&json, "{}").unwrap();
+        std::fs::write(folder.path().join("build.rs"), "").unwrap();
+        check(&[Staleness::FileAppeared(json), Staleness::FileAppeared(folder.path().join("build.rs"))]);
+    }
+
+    struct File;
+
+    impl File {
+        fn touch(path: &Path) {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() + std::time::Duration::from_secs(5)).unwrap();
+        }
+    }
+
+    #[test]
+    fn globs_and_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("x/y/z")).unwrap();
+        std::fs::write(root.join("x/y/z/a.txt"), "").unwrap();
+        let check = |pattern: &str, files: usize, folders: &[&str]| {
+            let pattern = absolute_pattern(root, pattern).unwrap();
+            assert_eq!(matches(&pattern).len(), files, "{pattern}");
+            let expected: Vec<PathBuf> = folders.iter().map(|name| root.join(name)).collect();
+            let found: Vec<PathBuf> = listed_folders(&pattern).into_iter().map(|(path, _)| path).collect();
+            assert_eq!(found, expected, "{pattern}");
+        };
+        check("x/**/*.txt", 1, &["x", "x/y", "x/y/z"]);
+        check("x/*/z/a.txt", 1, &["x", "x/y", "x/y/z"]);
+        check("x/*.txt", 0, &["x"]);
+        check("x/y/z/a.txt", 1, &["x/y/z"]);
+    }
+}

@@ -1,0 +1,42 @@
+//! The core of `rustimport`: finds out whether what was built from a Rust source is still fresh, and
+//! has maturin build it where it is not. `ARCHITECTURE.md` tells the story; this is the map.
+//!
+//! | question | module |
+//! | --- | --- |
+//! | one import, from request to outcome | [`ensure`] |
+//! | what a script says and how a package is made of it | [`header`], [`script`], [`manifest`], [`cargo_lock`] |
+//! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`dep_info`] |
+//! | what is remembered | [`record`] (all of it), [`stamp`] (what Python can check by itself) |
+//! | where it is kept, and who may touch it | [`cache`], [`lock`] |
+//! | who builds | [`maturin`], [`toolchain`], [`interpreter`], [`process`] |
+//! | what is said | [`diagnostic`], [`error`], [`event`] |
+//! | what is configured | [`settings`], [`env_vars`] |
+//!
+//! Boundaries, held by `tests/tidy`: only `py.rs` names pyo3, only [`process`] spawns, only [`fs`]
+//! writes, only [`ensure`] both locks and builds, only [`env_vars`] names environment variables.
+
+pub mod cache;
+pub mod cargo_lock;
+pub mod dep_info;
+pub mod diagnostic;
+pub mod ensure;
+pub mod env_vars;
+pub mod error;
+pub mod event;
+pub mod fs;
+pub mod header;
+pub mod inputs;
+pub mod interpreter;
+pub mod lock;
+pub mod manifest;
+pub mod maturin;
+pub mod process;
+#[cfg(feature = "python")]
+mod py;
+pub mod record;
+pub mod request;
+pub mod script;
+pub mod settings;
+pub mod staleness;
+pub mod stamp;
+pub mod toolchain;

@@ -1,0 +1,380 @@
+//! Driving maturin: one run builds one package, in the shared target folder, for one interpreter.
+//!
+//! What was measured about it stands in `docs/decisions.md`. With `--target`, `-i pythonX.Y` and pyo3's
+//! configuration file it starts no python; with the real toolchain first on `PATH` no rustup proxy.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cache::{Cache, Entry};
+use crate::diagnostic::{self, Diagnostic, Messages};
+use crate::env_vars;
+use crate::error::{BuildFailure, Error, Result};
+use crate::event::{Event, Host};
+use crate::fs;
+use crate::manifest;
+use crate::process::{self, Finished};
+use crate::request::Request;
+use crate::settings::BuildSettings;
+use crate::toolchain::{Toolchain, program};
+
+const INSTALL: &str = "install it into this environment with `python -m pip install \"maturin>=1.9.6,<2\"`, or set \
+                       RUSTIMPORT_MATURIN_EXECUTABLE to the path of a maturin";
+
+/// What one run needs to know.
+pub struct Job<'a> {
+    pub request: &'a Request,
+    pub cache: &'a Cache,
+    pub entry: &'a Entry,
+    pub toolchain: &'a Toolchain,
+    pub settings: &'a BuildSettings,
+    /// Run in the source's folder, whose cargo configuration holds. Otherwise in the package's, which
+    /// comes to the same where neither has any, and spares maturin a `cargo metadata` (30 ms).
+    pub in_source_folder: bool,
+}
+
+pub struct Built {
+    /// The library's bytes.
+    pub library: Vec<u8>,
+    /// Whether the compiler warned.
+    pub warned: bool,
+}
+
+impl Job<'_> {
+    /// Runs maturin. `reason` is for the event that says so.
+    pub fn build(&self, reason: &str, host: &mut dyn Host) -> Result<Built> {
+        fs::empty_folder(&self.entry.wheel())?;
+        let command = self.maturin_command(&find_maturin(self.request)?)?;
+        let words = process::words(&command);
+        let executable = PathBuf::from(&words[0]);
+        let running = process::spawn(command).map_err(|error| {
+            Error::toolchain(format!("cannot start {}: {error}", executable.display()), INSTALL)
+        })?;
+        // Told after the start, so that whoever prints it does so while maturin works.
+        host.event(Event::Started { reason: reason.into() });
+        host.event(Event::Log { message: format!("runs {}", words.join(" ")) });
+        let mut logged = 0;
+        let finished = running.finish(host, |line, host| {
+            if let Some(progress) = progress(line) {
+                host.event(progress);
+            } else if !line.trim().is_empty() && logged < 2000 {
+                logged += 1;
+                host.event(Event::Log { message: format!("maturin: {}", line.trim_end()) });
+            }
+        })?;
+        if !finished.status.success() {
+            return Err(self.explain(&words, &finished, host)?);
+        }
+        let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
+        match self.read_library() {
+            Some(library) => Ok(Built { library, warned }),
+            None => Err(Error::Build(Box::new(BuildFailure {
+                message: format!("maturin built {} without an error, but left no library", self.name()),
+                hint: "look at its output, and try again with RUSTIMPORT_FORCE_REBUILD=1".into(),
+                rendered: text(&finished.stderr),
+                diagnostics: Vec::new(),
+                command: words,
+                returncode: finished.status.code(),
+            }))),
+        }
+    }
+
+    /// Has cargo say again, as JSON, what it said in the last build: nothing is compiled that was.
+    pub fn replay(&self, host: &mut dyn Host) -> Result<Messages> {
+        let mut command = process::command(&self.toolchain.cargo);
+        command.args(["rustc", "--lib", "--message-format", "json-diagnostic-rendered-ansi"]);
+        command.args(["--target", self.toolchain.host(), "--profile", &self.settings.profile]);
+        command.arg("--manifest-path").arg(self.entry.package().join("Cargo.toml"));
+        command.arg("--").args(self.rustc_arguments()).args(self.maturins_rustc_arguments());
+        self.set_environment(&mut command);
+        command.env(env_vars::PYO3_BUILD_EXTENSION_MODULE, "1");
+        if cfg!(target_os = "macos") && env_vars::get(env_vars::CARGO_ENCODED_RUSTFLAGS).is_none() {
+            let flags = env_vars::get_text(env_vars::RUSTFLAGS).unwrap_or_default();
+            let own = ["-C", "link-arg=-undefined", "-C", "link-arg=dynamic_lookup"];
+            let flags: Vec<&str> = flags.split_whitespace().chain(own).collect();
+            command.env(env_vars::CARGO_ENCODED_RUSTFLAGS, flags.join("\u{1f}"));
+        }
+        let running = process::spawn(command).map_err(|error| {
+            Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
+        })?;
+        let finished = running.finish(host, |_, _| {})?;
+        Ok(diagnostic::read_messages(&finished.stdout, self.request.folder(), &self.entry.package()))
+    }
+
+    /// Where cargo puts this profile's output for the script and its dependencies, and for the build
+    /// scripts and macros that run here.
+    pub fn output_folders(&self) -> [PathBuf; 2] {
+        let profile = self.settings.profile_folder();
+        let target = self.cache.target();
+        [target.join(self.toolchain.host()).join(profile), target.join(profile)]
+    }
+
+    fn name(&self) -> String {
+        self.request.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn maturin_command(&self, maturin: &Path) -> Result<Command> {
+        let mut command = process::command(maturin);
+        command.arg("build");
+        if self.in_source_folder {
+            command.arg("--manifest-path").arg(self.entry.package().join("Cargo.toml"));
+        }
+        command
+            .args(["--target", self.toolchain.host(), "-i", &self.request.interpreter.maturin_name()])
+            .args(["--auditwheel", "skip", "--compatibility", "linux", "--compression-method", "stored"])
+            .args(["--profile", &self.settings.profile])
+            .arg("--out")
+            .arg(self.entry.wheel())
+            .arg("--")
+            .args(self.rustc_arguments());
+        self.set_environment(&mut command);
+        Ok(command)
+    }
+
+    /// For the script's own crate alone: flags for all would compile the dependencies once per folder.
+    fn rustc_arguments(&self) -> Vec<String> {
+        let folder = self.request.folder().display().to_string();
+        let folder = folder.trim_end_matches(std::path::MAIN_SEPARATOR);
+        let remap = |from: &str| format!("--remap-path-prefix={from}{}=", std::path::MAIN_SEPARATOR);
+        vec![remap(folder), remap(manifest::COPY_FOLDER)]
+    }
+
+    /// What maturin adds by itself.
+    fn maturins_rustc_arguments(&self) -> Vec<String> {
+        if cfg!(target_os = "macos") {
+            let library = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
+            return vec!["-C".into(), format!("link-args=-Wl,-install_name,@rpath/{library}")];
+        }
+        Vec::new()
+    }
+
+    fn set_environment(&self, command: &mut Command) {
+        for name in env_vars::INTERPRETER_CHOICE {
+            command.env_remove(name);
+        }
+        for name in [env_vars::CARGO, env_vars::CARGO_TERM_QUIET, env_vars::CARGO_TERM_VERBOSE] {
+            command.env_remove(name);
+        }
+        let folder = if self.in_source_folder { self.request.folder().to_owned() } else { self.entry.package() };
+        command
+            .current_dir(folder)
+            .env(env_vars::PATH, self.toolchain.path())
+            .env(env_vars::CARGO_TARGET_DIR, self.cache.target())
+            .env(env_vars::CARGO_BUILD_BUILD_DIR, self.cache.target())
+            .env(env_vars::PYO3_CONFIG_FILE, self.cache.pyo3_config())
+            .env(env_vars::CARGO_TERM_COLOR, "never")
+            .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
+            .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
+        if cfg!(target_os = "macos") && env_vars::get(env_vars::MACOSX_DEPLOYMENT_TARGET).is_none() {
+            let oldest = if cfg!(target_arch = "aarch64") { "11.0" } else { "10.12" };
+            command.env(env_vars::MACOSX_DEPLOYMENT_TARGET, oldest);
+        }
+    }
+
+    /// The library in the wheel.
+    fn read_library(&self) -> Option<Vec<u8>> {
+        let wheels = std::fs::read_dir(self.entry.wheel()).ok()?.filter_map(|item| Some(item.ok()?.path()));
+        let wheel = wheels.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).last()?;
+        let mut archive = zip::ZipArchive::new(std::fs::File::open(wheel).ok()?).ok()?;
+        let suffix = Path::new(&self.request.interpreter.extension_suffix).extension()?.to_owned();
+        let name = archive
+            .file_names()
+            .flatten()
+            .find(|name| Path::new(name.as_ref()).extension() == Some(&suffix) && !name.contains(".libs/"))?
+            .into_owned();
+        let mut library = Vec::new();
+        archive.by_name(&name).ok()?.read_to_end(&mut library).ok()?;
+        Some(library)
+    }
+
+    /// Makes an error of a failed run.
+    fn explain(&self, words: &[String], finished: &Finished, host: &mut dyn Host) -> Result<Error> {
+        let output = text(&finished.stderr);
+        let says = |what: &str| output.contains(what);
+        if says("No space left on device") || says("os error 28") {
+            return Ok(Error::cache_io("build in", &self.cache.target(), &std::io::ErrorKind::StorageFull.into()));
+        }
+        if says("error: unexpected argument") || says("error: unrecognized subcommand") {
+            return Ok(self.too_old(Path::new(&words[0]), host));
+        }
+        if says("linker `") && says("not found") {
+            return Ok(Error::toolchain(
+                format!("{} cannot be linked: {}", self.name(), first_error(&output)),
+                "rustc needs a C compiler to link: install one (Debian: `apt install gcc`, macOS: \
+                 `xcode-select --install`, Windows: the Visual Studio build tools)",
+            ));
+        }
+        let mut failure = BuildFailure {
+            message: String::new(),
+            hint: String::new(),
+            rendered: compilers_words(&output),
+            diagnostics: Vec::new(),
+            command: words.to_vec(),
+            returncode: finished.status.code(),
+        };
+        if says("could not compile") {
+            let messages = self.replay(host)?;
+            failure.diagnostics = messages.diagnostics;
+            let errors = failure.diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
+            let rendered: Vec<&str> = errors.map(|diagnostic| diagnostic.rendered.trim_end()).collect();
+            if !rendered.is_empty() {
+                let count = rendered.len();
+                failure.message =
+                    format!("{} does not compile ({count} error{})", self.name(), if count == 1 { "" } else { "s" });
+                failure.rendered = rendered.join("\n\n");
+            }
+        }
+        if failure.message.is_empty() {
+            failure.message = format!("{} could not be built: {}", self.name(), first_error(&output));
+        }
+        failure.hint = hint(&output, &failure.diagnostics);
+        Ok(Error::Build(Box::new(failure)))
+    }
+
+    fn too_old(&self, maturin: &Path, host: &mut dyn Host) -> Error {
+        let mut command = process::command(maturin);
+        command.arg("--version");
+        let version = process::spawn(command).ok().and_then(|running| running.finish(host, |_, _| {}).ok());
+        let version = version.map(|finished| text(&finished.stdout).trim().to_owned()).unwrap_or_default();
+        Error::toolchain(
+            format!("{} ({version}) does not understand what rustimport asks of it", maturin.display()),
+            "rustimport needs maturin 1.9.6 or later, below 2: `python -m pip install \"maturin>=1.9.6,<2\"`",
+        )
+    }
+}
+
+/// This environment's maturin, whether or not the environment is activated.
+fn find_maturin(request: &Request) -> Result<PathBuf> {
+    if let Some(chosen) = &request.settings.maturin {
+        return which::which(chosen).map_err(|_| {
+            Error::toolchain(
+                format!("{} is set as the maturin to use, but is no program", chosen.display()),
+                "correct RUSTIMPORT_MATURIN_EXECUTABLE",
+            )
+        });
+    }
+    let folders = &request.interpreter.script_folders;
+    let own = folders.iter().map(|folder| folder.join(program("maturin"))).find(|path| path.is_file());
+    own.or_else(|| which::which("maturin").ok()).ok_or_else(|| {
+        let looked = folders.first().map_or_else(|| "PATH".into(), |folder| format!("{} or on PATH", folder.display()));
+        Error::toolchain(format!("maturin was not found in {looked}"), INSTALL)
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a line of cargo's standard error says about how far it is.
+fn progress(line: &str) -> Option<Event> {
+    let line = line.trim();
+    if let Some(after) = line.strip_prefix("Building [") {
+        let (numbers, what) = after.split_once("] ")?.1.split_once(": ")?;
+        let (done, total) = numbers.split_once('/')?;
+        let (done, total) = (done.trim().parse().ok()?, total.trim().parse().ok()?);
+        return Some(Event::Progress { done, total, what: what.trim().to_owned() });
+    }
+    if line.starts_with("Blocking waiting for file lock") {
+        let what = line.trim_start_matches("Blocking waiting for file lock on ").to_owned();
+        return Some(Event::Waiting { what: format!("another build to release cargo's {what}") });
+    }
+    for (start, what) in
+        [("Updating ", "the registry's index"), ("Downloading ", "downloads"), ("Fetch ", "downloads")]
+    {
+        if line.starts_with(start) {
+            return Some(Event::Progress { done: 0, total: 0, what: what.into() });
+        }
+    }
+    None
+}
+
+/// cargo's and rustc's part of the output: without progress, and without maturin's own remarks.
+fn compilers_words(output: &str) -> String {
+    const CHATTER: [&str; 9] =
+        ["Building [", "Compiling ", "Updating ", "Locking ", "Downloading ", "Downloaded ", "Adding ", "Fetch ", "Caused by:"];
+    let lines = output.split(['\n', '\r']).filter(|line| {
+        let line = line.trim_start();
+        let is_emoji = line.chars().next().is_some_and(|c| c as u32 > 0x2500);
+        !is_emoji && !CHATTER.iter().any(|start| line.starts_with(start))
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// The first line that tells what went wrong.
+fn first_error(output: &str) -> String {
+    let lines = || output.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    let told = lines().find_map(|line| line.strip_prefix("error: "));
+    let told = told.or_else(|| lines().find_map(|line| Some(line.split_once("error: ")?.1)));
+    let told = told.or_else(|| lines().find(|line| line.contains("maturin failed")));
+    told.or_else(|| lines().last()).unwrap_or("maturin said nothing").to_owned()
+}
+
+/// What to do about a failed build, as far as its words tell.
+fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
+    /// Gone from pyo3, with what to write instead.
+    const RENAMED: [(&str, &str); 5] = [
+        ("with_gil", "Python::attach"),
+        ("allow_threads", "Python::detach"),
+        ("PyObject", "Py<PyAny>"),
+        ("prepare_freethreaded_python", "Python::initialize"),
+        ("GILOnceCell", "PyOnceLock"),
+    ];
+    let errors = || diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
+    for (old, new) in RENAMED {
+        if errors().any(|error| error.message.contains(&format!("`{old}`"))) {
+            return format!(
+                "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, write \
+                 `//: [dependencies]` and `//: pyo3 = \"0.23\"` at the top of the script, or set \
+                 `pyo3 = \"0.23\"` in [tool.rustimport] of pyproject.toml, or RUSTIMPORT_PYO3=0.23"
+            );
+        }
+    }
+    let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
+    if says(&["no matching package", "failed to select a version"]) {
+        "check the names and versions in the `//:` lines of the script".into()
+    } else if says(&["could not resolve host", "Could not resolve host", "Could not connect", "failed to download", "Connection refused", "download of config.json failed"]) {
+        "a dependency has to be downloaded, and the registry could not be reached: check the network, then \
+         import again"
+            .into()
+    } else if says(&["profile `"]) && says(&["is not defined"]) {
+        "profiles are dev, release, fast, small, and those that the script defines: `//: [profile.NAME]` with \
+         `//: inherits = \"release\"`"
+            .into()
+    } else if says(&["failed to parse manifest", "invalid type", "unknown variant"]) {
+        "check the `//:` lines of the script: together they form its Cargo.toml".into()
+    } else if errors().next().is_some() {
+        "mend the source and import again; what was built last stays in place".into()
+    } else {
+        "RUSTIMPORT_VERBOSE=1 shows all that maturin and cargo say".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_progress() {
+        let check = |line: &str, expected: Option<Event>| assert_eq!(progress(line), expected, "{line}");
+        let what = "pyo3, syn(build)".to_owned();
+        let building = Event::Progress { done: 5, total: 14, what };
+        check("    Building [====>       ] 5/14: pyo3, syn(build)      ", Some(building));
+        check("   Compiling pyo3 v0.30.1", None);
+        check("    Building [====>       ] garbage", None);
+        let waiting = Event::Waiting { what: "another build to release cargo's build directory".into() };
+        check("    Blocking waiting for file lock on build directory", Some(waiting));
+    }
+
+    #[test]
+    fn words_and_hints() {
+        let output = "🔗 Found pyo3 bindings\n   Compiling m v0.1.0\nerror: no matching package named `nope` found\n";
+        assert_eq!(compilers_words(output), "error: no matching package named `nope` found");
+        assert_eq!(first_error(output), "no matching package named `nope` found");
+        assert_eq!(first_error("💥 maturin failed\n  Caused by: x"), "💥 maturin failed");
+        assert_eq!(first_error(""), "maturin said nothing");
+        let error = |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
+        assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));
+        assert!(hint(output, &[]).contains("names and versions"));
+    }
+}

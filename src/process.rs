@@ -1,0 +1,254 @@
+//! Child processes. They are ours to the end: both pipes are drained, the user's Ctrl-C ends them with
+//! all their children, and what they print is kept within bounds.
+
+use std::io::Read;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use process_wrap::std::{ChildWrapper, CommandWrap};
+
+use crate::env_vars;
+use crate::error::{Error, Result};
+use crate::event::Host;
+
+/// How often a wait asks whether to go on.
+const POLL: Duration = Duration::from_millis(50);
+/// How long to wait for a pipe that a grandchild (a compiler daemon) keeps open after the child ended.
+const GRACE: Duration = Duration::from_millis(500);
+/// What is kept of each pipe: this much from its beginning, as much from its end.
+const KEPT: usize = 4 << 20;
+
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+/// A command without a terminal, in which the import hook stays off.
+pub fn command(program: &std::path::Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env(env_vars::ENABLED, "0")
+        .env(env_vars::MATURIN_HOOK_ENABLED, "0");
+    command
+}
+
+/// A command as one would type it, for messages and errors.
+pub fn words(command: &Command) -> Vec<String> {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Starts a command; `None` where there is no such program.
+pub fn spawn(command: Command) -> std::io::Result<Running> {
+    let mut wrap = CommandWrap::from(command);
+    #[cfg(unix)]
+    wrap.wrap(process_wrap::std::ProcessGroup::leader());
+    #[cfg(windows)]
+    wrap.wrap(process_wrap::std::JobObject);
+    let mut child = wrap.spawn()?;
+    let (sender, chunks) = mpsc::channel();
+    if let Some(stdout) = child.stdout().take() {
+        drain(Pipe::Stdout, stdout, sender.clone());
+    }
+    if let Some(stderr) = child.stderr().take() {
+        drain(Pipe::Stderr, stderr, sender);
+    }
+    Ok(Running { child, chunks, done: false })
+}
+
+#[derive(Clone, Copy)]
+enum Pipe {
+    Stdout,
+    Stderr,
+}
+
+fn drain(pipe: Pipe, mut from: impl Read + Send + 'static, to: mpsc::Sender<(Pipe, Vec<u8>)>) {
+    thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            if to.send((pipe, buffer[..read].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+/// A child that runs. Dropping it kills it, with its children.
+pub struct Running {
+    child: Box<dyn ChildWrapper>,
+    chunks: mpsc::Receiver<(Pipe, Vec<u8>)>,
+    done: bool,
+}
+
+impl Running {
+    /// Waits for the end. `line` sees every line of standard error as it comes, lines that end in a
+    /// carriage return (progress) too.
+    pub fn finish(
+        mut self,
+        host: &mut dyn Host,
+        mut line: impl FnMut(&str, &mut dyn Host),
+    ) -> Result<Finished> {
+        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
+        let mut partial = Vec::new();
+        let mut ended: Option<(ExitStatus, Instant)> = None;
+        loop {
+            host.check()?;
+            match self.chunks.recv_timeout(POLL) {
+                Ok((Pipe::Stdout, chunk)) => stdout.push(&chunk),
+                Ok((Pipe::Stderr, chunk)) => {
+                    stderr.push(&chunk);
+                    for &byte in &chunk {
+                        if byte == b'\n' || byte == b'\r' {
+                            line(&String::from_utf8_lossy(&partial), host);
+                            partial.clear();
+                        } else if partial.len() < 1 << 16 {
+                            partial.push(byte);
+                        }
+                    }
+                }
+                // Both pipes are closed: all that is left is the exit status.
+                Err(RecvTimeoutError::Disconnected) => {
+                    if ended.is_none() {
+                        if let Some(status) = self.status()? {
+                            ended = Some((status, Instant::now()));
+                        } else {
+                            thread::sleep(Duration::from_millis(1));
+                        }
+                    }
+                    if ended.is_some() {
+                        break;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => match ended {
+                    Some((_, since)) if since.elapsed() > GRACE => break,
+                    Some(_) => {}
+                    None => ended = self.status()?.map(|status| (status, Instant::now())),
+                },
+            }
+        }
+        self.done = true;
+        let status = ended.map(|(status, _)| status).unwrap_or_default();
+        Ok(Finished { status, stdout: stdout.into(), stderr: stderr.into() })
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().map_err(|error| {
+            Error::toolchain(format!("lost track of a child process: {error}"), "try again")
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = self.child.kill();
+        }
+    }
+}
+
+/// The beginning and the end of a stream.
+#[derive(Default)]
+struct Kept {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    cut: bool,
+}
+
+impl Kept {
+    fn push(&mut self, chunk: &[u8]) {
+        let room = (KEPT - self.head.len()).min(chunk.len());
+        let (head, tail) = chunk.split_at(room);
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(tail);
+        if self.tail.len() > 2 * KEPT {
+            self.tail.drain(..self.tail.len() - KEPT);
+            self.cut = true;
+        }
+    }
+}
+
+impl From<Kept> for Vec<u8> {
+    fn from(kept: Kept) -> Self {
+        let mut all = kept.head;
+        if kept.cut {
+            all.extend_from_slice(b"\n[...]\n");
+        }
+        all.extend_from_slice(&kept.tail);
+        all
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use std::path::Path;
+
+    struct Host3(Option<u32>);
+
+    impl Host for Host3 {
+        fn event(&mut self, _: Event) {}
+
+        fn check(&mut self) -> Result<()> {
+            match &mut self.0 {
+                Some(0) => Err(Error::Interrupted),
+                Some(left) => {
+                    *left -= 1;
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn shell(script: &str, patience: Option<u32>) -> (Result<Finished>, Vec<String>) {
+        let mut command = command(Path::new("/bin/sh"));
+        command.args(["-c", script]);
+        let mut lines = Vec::new();
+        let running = spawn(command).unwrap();
+        let finished = running.finish(&mut Host3(patience), |line, _| lines.push(line.to_owned()));
+        (finished, lines)
+    }
+
+    #[test]
+    fn both_pipes_are_drained_and_lines_arrive() {
+        let script = r"head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; printf '\na\rb\377\n' >&2; exit 3";
+        let (finished, lines) = shell(script, None);
+        let finished = finished.unwrap();
+        assert_eq!(finished.status.code(), Some(3));
+        assert_eq!((finished.stdout.len(), finished.stderr.len()), (300_000, 300_006));
+        assert_eq!(lines[1..], ["a", "b\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_flood_stays_within_bounds() {
+        let (finished, _) = shell("head -c 60000000 /dev/zero; echo end", None);
+        let stdout = finished.unwrap().stdout;
+        assert!(stdout.len() < 4 * KEPT && stdout.ends_with(b"end\n"));
+    }
+
+    #[test]
+    fn a_daemon_that_keeps_the_pipe_open_is_not_waited_for() {
+        let (finished, _) = shell("sleep 600 & echo done", None);
+        assert_eq!(finished.unwrap().stdout, b"done\n");
+    }
+
+    #[test]
+    fn an_interrupt_kills_grandchildren_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("alive");
+        let script = format!("(sleep 1; touch {0}) & sleep 600", file.display());
+        let (finished, _) = shell(&script, Some(2));
+        assert!(matches!(finished, Err(Error::Interrupted)));
+        thread::sleep(Duration::from_millis(1500));
+        assert!(!file.exists());
+    }
+}

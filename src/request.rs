@@ -1,0 +1,61 @@
+//! What is asked for, and what comes back: the shapes that every kind of source shares.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::interpreter::Interpreter;
+use crate::settings::Settings;
+
+/// The kinds of source. Crates and projects take their own road to a package; the rest is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A standalone `.rs` file.
+    Script,
+}
+
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub kind: SourceKind,
+    /// The source: the `.rs` file of a script. Absolute.
+    pub root: PathBuf,
+    /// The module's full name; its last part is what `PyInit_` must carry.
+    pub module: String,
+    /// The cache folder's root.
+    pub cache: PathBuf,
+    /// Name of this source's entry below the interpreter's cache.
+    pub entry: String,
+    /// What the caller knows of settings and environment, hashed; a stamp holds for one context.
+    pub context: String,
+    pub settings: Settings,
+    pub interpreter: Interpreter,
+    /// Whether the source opted in, as the import hook requires. Explicit calls need no marker.
+    pub marked: bool,
+    /// Build past every check.
+    pub force: bool,
+    /// How long to wait for another process's build; for ever when `None`.
+    pub lock_timeout: Option<Duration>,
+}
+
+impl Request {
+    /// The folder in which the source stands.
+    pub fn folder(&self) -> &Path {
+        self.root.parent().unwrap_or(Path::new("."))
+    }
+
+    /// The last part of the module's name.
+    pub fn stem(&self) -> &str {
+        self.module.rsplit('.').next().unwrap_or(&self.module)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The library to load.
+    pub artifact: PathBuf,
+    /// Why it was stale; `None` when it was fresh.
+    pub reason: Option<String>,
+    /// Whether this call ran maturin. Stale and not built: somebody else was faster.
+    pub built: bool,
+    /// Wall time of the whole call.
+    pub seconds: f64,
+}

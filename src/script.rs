@@ -1,0 +1,467 @@
+//! What a script says in Rust, and the library root that cargo compiles for it.
+//!
+//! The user's file is compiled where it stands. In which form depends on what it leaves to us:
+//!
+//! | form | when | what cargo's `lib.path` names |
+//! | --- | --- | --- |
+//! | [`Root::Direct`] | nothing is left to us | the user's file |
+//! | [`Root::Wrapped`] | prelude or module are | a generated file that `include!`s the user's |
+//! | [`Root::Copied`] | and inner attributes or `//!` forbid `include!` | a copy with the module appended |
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
+
+use crate::error::{Error, Result};
+use crate::header::{Header, Template};
+
+/// The name of the generated module in Rust; its name in Python is the script's.
+const MODULE: &str = "__rustimport_module";
+
+pub struct Script {
+    pub header: Header,
+    /// The source as text, bytes that are no UTF-8 replaced (the compiler says so itself).
+    text: String,
+    /// What syn makes of it; `None` where the compiler's words are the better error.
+    file: Option<syn::File>,
+}
+
+/// The library root for cargo.
+#[derive(Debug, PartialEq)]
+pub enum Root {
+    Direct,
+    Wrapped(String),
+    Copied(String),
+}
+
+impl Script {
+    pub fn parse(path: &Path, source: &[u8]) -> Result<Self> {
+        let text = String::from_utf8_lossy(source);
+        let text = text.trim_start_matches('\u{feff}').to_owned();
+        let header = Header::parse(path, &text)?;
+        let file = syn::parse_file(&text).ok();
+        Ok(Self { header, text, file })
+    }
+
+    /// Whether code or comments name pyo3, and so need it as a dependency.
+    pub fn uses_pyo3(&self) -> bool {
+        self.header.template == Some(Template::Pyo3) || self.text.contains("pyo3")
+    }
+
+    /// Whether a file without a marker is a module named `stem` all the same.
+    pub fn declares_module(&self, stem: &str) -> bool {
+        self.has_entry_point(stem) || self.modules().iter().any(|name| name == stem)
+    }
+
+    fn has_entry_point(&self, stem: &str) -> bool {
+        let name = format!("PyInit_{stem}");
+        self.file.iter().flat_map(|file| &file.items).any(|item| contains_ident(item, &name))
+    }
+
+    /// The Python names of all modules that the file declares.
+    fn modules(&self) -> Vec<String> {
+        let items = self.file.iter().flat_map(|file| &file.items);
+        items
+            .filter_map(|item| {
+                let (attributes, name) = match item {
+                    Item::Fn(item) => (&item.attrs, &item.sig.ident),
+                    Item::Mod(item) => (&item.attrs, &item.ident),
+                    _ => return None,
+                };
+                find_attribute(attributes, "pymodule")?;
+                Some(renamed(attributes).unwrap_or_else(|| unraw(name)))
+            })
+            .collect()
+    }
+
+    /// Refuses a source whose module could not be imported under the name `stem`, before it is compiled.
+    pub fn check_module(&self, path: &Path, stem: &str) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let modules = self.modules();
+        if modules.is_empty() {
+            // A macro may make one: then the library tells.
+            let may_be_made = file.items.iter().any(|item| matches!(item, Item::Macro(_)));
+            if self.header.template.is_none() && !may_be_made && !self.has_entry_point(stem) {
+                return Err(Error::project(
+                    path,
+                    format!("{} declares no Python module", path.display()),
+                    format!(
+                        "write `// rustimport:pyo3` on the first line to have one made of every #[pyfunction] \
+                         and #[pyclass], or declare `#[pymodule] mod {stem} {{ … }}` yourself"
+                    ),
+                ));
+            }
+        } else if !modules.iter().any(|name| name == stem) && !self.has_entry_point(stem) {
+            let found = modules.join("`, `");
+            return Err(Error::project(
+                path,
+                format!("{} declares the module `{found}`, but is imported as `{stem}`", path.display()),
+                format!(
+                    "rename the file to `{}.rs`, or the module to `{stem}`, or write \
+                     `#[pyo3(name = \"{stem}\")]` below #[pymodule]",
+                    modules[0]
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What cargo is to compile for the script at `path`, imported as `stem`.
+    pub fn root(&self, path: &Path, stem: &str) -> Root {
+        let (Some(Template::Pyo3), Some(file)) = (self.header.template, &self.file) else {
+            return Root::Direct;
+        };
+        let needs_module = self.modules().is_empty() && !self.has_entry_point(stem);
+        let needs_prelude = !file.items.iter().any(is_prelude);
+        if !needs_module && !needs_prelude {
+            return Root::Direct;
+        }
+        let mut added = String::new();
+        if needs_prelude {
+            added.push_str("\n#[allow(unused_imports)]\nuse ::pyo3::prelude::*;\n");
+        }
+        if needs_module {
+            added.push_str(&module(file, stem));
+        }
+        if file.attrs.is_empty() && file.shebang.is_none() {
+            Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path)))
+        } else {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            Root::Copied(anchored(&self.text, file, folder) + &added)
+        }
+    }
+}
+
+/// The declarative module that exports every function and class.
+fn module(file: &syn::File, stem: &str) -> String {
+    let mut exports = Vec::new();
+    collect_exports(&file.items, "super", "", &mut exports);
+    // What stands nearer to the root wins a name; the same name twice in depth is nobody's.
+    let mut lines = String::new();
+    for (index, export) in exports.iter().enumerate() {
+        let depth = |path: &str| path.matches("::").count();
+        let rivals = exports.iter().enumerate().filter(|(other, rival)| *other != index && rival.name == export.name);
+        // The same name under different `cfg`s is one item in several versions.
+        let loses = rivals.clone().any(|(_, rival)| depth(&rival.path) < depth(&export.path))
+            || rivals.clone().any(|(_, rival)| depth(&rival.path) == depth(&export.path) && rival.path != export.path);
+        if !loses {
+            lines.push_str(&format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path));
+        }
+    }
+    format!(
+        "\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{lines}}}\n"
+    )
+}
+
+struct Export {
+    name: String,
+    path: String,
+    /// `#[cfg(…)]` lines.
+    cfgs: String,
+}
+
+fn collect_exports(items: &[Item], parent: &str, parent_cfgs: &str, exports: &mut Vec<Export>) {
+    for item in items {
+        let (attributes, visibility, name) = match item {
+            Item::Fn(item) => (&item.attrs, &item.vis, &item.sig.ident),
+            Item::Struct(item) => (&item.attrs, &item.vis, &item.ident),
+            Item::Enum(item) => (&item.attrs, &item.vis, &item.ident),
+            Item::Mod(item) => (&item.attrs, &item.vis, &item.ident),
+            _ => continue,
+        };
+        // What is private in a nested module cannot be named from the generated one.
+        if parent != "super" && matches!(visibility, Visibility::Inherited) {
+            continue;
+        }
+        let mut cfgs = parent_cfgs.to_owned();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
+            cfgs.push_str(&format!("    {}\n", attribute.to_token_stream()));
+        }
+        if let Item::Mod(nested) = item {
+            if let Some((_, items)) = &nested.content {
+                collect_exports(items, &format!("{parent}::{name}"), &cfgs, exports);
+            }
+            continue;
+        }
+        let wanted = if matches!(item, Item::Fn(_)) { "pyfunction" } else { "pyclass" };
+        if let Some(condition) = find_attribute(attributes, wanted) {
+            if let Some(condition) = condition {
+                cfgs.push_str(&format!("    #[cfg({condition})]\n"));
+            }
+            exports.push(Export { name: unraw(name), path: format!("{parent}::{name}"), cfgs });
+        }
+    }
+}
+
+/// Finds an attribute by the last part of its path, directly or in a `cfg_attr`; then with its condition.
+fn find_attribute(attributes: &[Attribute], name: &str) -> Option<Option<String>> {
+    attributes.iter().find_map(|attribute| {
+        if last_segment_is(attribute.path(), name) {
+            return Some(None);
+        }
+        let Meta::List(list) = &attribute.meta else { return None };
+        if !list.path.is_ident("cfg_attr") {
+            return None;
+        }
+        let parts = split_commas(list.tokens.clone());
+        let (condition, rest) = parts.split_first()?;
+        rest.iter()
+            .any(|part| syn::parse2::<Meta>(part.clone()).is_ok_and(|meta| last_segment_is(meta.path(), name)))
+            .then(|| Some(condition.to_string()))
+    })
+}
+
+fn split_commas(tokens: TokenStream) -> Vec<TokenStream> {
+    let mut parts = vec![TokenStream::new()];
+    for token in tokens {
+        match &token {
+            TokenTree::Punct(punct) if punct.as_char() == ',' => parts.push(TokenStream::new()),
+            _ => parts.last_mut().expect("never empty").extend([token]),
+        }
+    }
+    parts
+}
+
+fn last_segment_is(path: &syn::Path, name: &str) -> bool {
+    path.segments.last().is_some_and(|segment| segment.ident == name)
+}
+
+/// The name in `#[pyo3(name = "…")]` or `#[pymodule(name = "…")]`.
+fn renamed(attributes: &[Attribute]) -> Option<String> {
+    attributes.iter().find_map(|attribute| {
+        let Meta::List(list) = &attribute.meta else { return None };
+        if !last_segment_is(&list.path, "pyo3") && !last_segment_is(&list.path, "pymodule") {
+            return None;
+        }
+        split_commas(list.tokens.clone()).into_iter().find_map(|part| {
+            let pair = syn::parse2::<syn::MetaNameValue>(part).ok()?;
+            pair.path.is_ident("name").then(|| literal(&pair.value).map(LitStr::value))?
+        })
+    })
+}
+
+fn unraw(ident: &syn::Ident) -> String {
+    let name = ident.to_string();
+    name.strip_prefix("r#").map(str::to_owned).unwrap_or(name)
+}
+
+fn contains_ident(item: &Item, name: &str) -> bool {
+    fn search(tokens: TokenStream, name: &str) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => ident == name,
+            TokenTree::Group(group) => search(group.stream(), name),
+            TokenTree::Literal(literal) => literal.to_string() == format!("\"{name}\""),
+            TokenTree::Punct(_) => false,
+        })
+    }
+    search(item.to_token_stream(), name)
+}
+
+/// `use pyo3::prelude::*`, alone or in a group.
+fn is_prelude(item: &Item) -> bool {
+    fn search(tree: &UseTree, wanted: &[&str]) -> bool {
+        match (tree, wanted) {
+            (UseTree::Path(path), [first, rest @ ..]) => path.ident == *first && search(&path.tree, rest),
+            (UseTree::Group(group), _) => group.items.iter().any(|tree| search(tree, wanted)),
+            (UseTree::Glob(_), []) => true,
+            _ => false,
+        }
+    }
+    matches!(item, Item::Use(item) if search(&item.tree, &["pyo3", "prelude"]))
+}
+
+/// The source with every path that rustc would look up beside it made absolute, so that a copy of it
+/// compiles elsewhere. Lines stay where they are.
+fn anchored(text: &str, file: &syn::File, folder: &Path) -> String {
+    let skipped = file.shebang.as_ref().map_or(0, String::len);
+    let mut anchors = Anchors { home: folder.to_owned(), folder: folder.to_owned(), edits: Vec::new() };
+    for item in &file.items {
+        syn::visit::Visit::visit_item(&mut anchors, item);
+        anchors.anchor_includes(item.to_token_stream());
+    }
+    let mut anchored = text.to_owned();
+    anchors.edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+    for (range, replacement) in anchors.edits {
+        anchored.replace_range(range.start + skipped..range.end + skipped, &replacement);
+    }
+    if !anchored.ends_with('\n') {
+        anchored.push('\n');
+    }
+    anchored
+}
+
+struct Anchors {
+    /// Where the file stands, and where `include_str!` looks.
+    home: PathBuf,
+    /// Where `mod x;` looks: deeper inside of inline modules.
+    folder: PathBuf,
+    edits: Vec<(Range<usize>, String)>,
+}
+
+impl Anchors {
+    /// Macros can stand anywhere, also in the arguments of other macros: so tokens are searched.
+    fn anchor_includes(&mut self, tokens: TokenStream) {
+        const INCLUDES: [&str; 3] = ["include", "include_str", "include_bytes"];
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for window in tokens.windows(3) {
+            if let [TokenTree::Ident(name), TokenTree::Punct(mark), TokenTree::Group(arguments)] = window
+                && mark.as_char() == '!'
+                && INCLUDES.iter().any(|include| name == include)
+                && let Ok(path) = syn::parse2::<LitStr>(arguments.stream())
+            {
+                self.edits.push((path.span().byte_range(), quoted(&self.home.join(path.value()))));
+            }
+        }
+        for token in tokens {
+            if let TokenTree::Group(group) = token {
+                self.anchor_includes(group.stream());
+            }
+        }
+    }
+}
+
+impl<'ast> syn::visit::Visit<'ast> for Anchors {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let name = unraw(&item.ident);
+        let path = item.attrs.iter().find_map(|attribute| match &attribute.meta {
+            Meta::NameValue(pair) if pair.path.is_ident("path") => literal(&pair.value),
+            _ => None,
+        });
+        if item.content.is_some() {
+            let inner = self.folder.join(path.map_or(name, LitStr::value));
+            let outer = std::mem::replace(&mut self.folder, inner);
+            syn::visit::visit_item_mod(self, item);
+            self.folder = outer;
+        } else if let Some(path) = path {
+            self.edits.push((path.span().byte_range(), quoted(&self.folder.join(path.value()))));
+        } else {
+            let flat = self.folder.join(format!("{name}.rs"));
+            let nested = self.folder.join(&name).join("mod.rs");
+            let found = if !flat.exists() && nested.exists() { nested } else { flat };
+            let start = match &item.vis {
+                Visibility::Inherited => item.mod_token.span(),
+                visibility => visibility.span(),
+            };
+            let start = start.byte_range().start;
+            self.edits.push((start..start, format!("#[path = {}] ", quoted(&found))));
+        }
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+fn literal(value: &syn::Expr) -> Option<&LitStr> {
+    match value {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(source: &str) -> Script {
+        Script::parse(Path::new("/s/m.rs"), source.as_bytes()).unwrap()
+    }
+
+    fn root(source: &str) -> Root {
+        script(source).root(Path::new("/s/m.rs"), "m")
+    }
+
+    /// The generated module's exports, without white space.
+    fn exports(source: &str) -> Vec<String> {
+        let (Root::Wrapped(code) | Root::Copied(code)) = root(&format!("// rustimport:pyo3\n{source}")) else {
+            panic!("nothing generated for {source}")
+        };
+        let (_, module) = code.split_once(&format!("mod {MODULE} {{")).expect(&code);
+        let lines = module.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "}");
+        lines.filter(|line| !line.contains("pymodule_export")).map(|line| line.replace(' ', "")).collect()
+    }
+
+    #[test]
+    fn finds_what_to_export() {
+        let check = |source: &str, expected: &[&str]| assert_eq!(exports(source), expected, "{source}");
+        check("#[pyfunction] fn f() {}", &["usesuper::f;"]);
+        check(
+            "/// doc\n#[must_use]\n#[pyo3::pyfunction]\n#[pyo3(signature = (a=1))]\npub(crate) fn f<'py>(a: i32) {}",
+            &["usesuper::f;"],
+        );
+        check("#[pyclass(frozen)] struct A; #[pyclass] enum B { X } struct C;", &["usesuper::A;", "usesuper::B;"]);
+        check("#[cfg(unix)]\n#[pyfunction] fn f() {}", &["#[cfg(unix)]", "usesuper::f;"]);
+        check(
+            "#[cfg(unix)] #[pyfunction] fn f() {} #[cfg(not(unix))] #[pyfunction] fn f() {}",
+            &["#[cfg(unix)]", "usesuper::f;", "#[cfg(not(unix))]", "usesuper::f;"],
+        );
+        check("#[cfg_attr(unix, pyfunction)] fn f() {}", &["#[cfg(unix)]", "usesuper::f;"]);
+        check("/* #[pyfunction] fn no() {} */ #[pyfunction] fn r#type() {}", &["usesuper::r#type;"]);
+        check(
+            "mod a { #[pyfunction] pub fn f() {} #[pyfunction] fn hidden() {} #[pyfunction] pub fn g() {} } \
+             #[pyfunction] fn f() {} mod b { #[pyfunction] pub fn g() {} #[pyclass] pub struct S; }",
+            &["usesuper::f;", "usesuper::b::S;"],
+        );
+        check("fn plain() {}", &[]);
+    }
+
+    #[test]
+    fn leaves_alone_what_is_complete() {
+        let module = "#[pymodule] fn m(x: &Bound<'_, PyModule>) -> PyResult<()> { Ok(()) }";
+        let check = |source: &str, direct: bool| assert_eq!(root(source) == Root::Direct, direct, "{source}");
+        check(&format!("use pyo3::prelude::*;\n{module}"), true);
+        check(&format!("// rustimport\n{module}"), true);
+        check(&format!("// rustimport:pyo3\nuse pyo3::{{types::*, prelude::*}};\n{module}"), true);
+        check(&format!("// rustimport:pyo3\n{module}"), false);
+        check("// rustimport:pyo3\nuse pyo3::prelude::*;", false);
+        check("// rustimport:pyo3\nfn broken( {", true);
+    }
+
+    #[test]
+    fn a_copy_keeps_its_paths_and_lines() {
+        let source = "#!/usr/bin/env x\n//! rustimport:pyo3\n#![allow(dead_code)]\nmod a; pub mod b { mod c; }\n\
+                      #[path = \"d/e.rs\"] pub(crate) mod f;\nconst S: &[&str] = &[include_str!(\"é.txt\"), \
+                      concat!(include_str!(\"g.txt\"))];";
+        let Root::Copied(copy) = root(source) else { panic!("not copied") };
+        for part in [
+            "\n#[path = \"/s/a.rs\"] mod a; pub mod b { #[path = \"/s/b/c.rs\"] mod c; }\n",
+            "#[path = \"/s/d/e.rs\"] pub(crate) mod f;",
+            "include_str!(\"/s/é.txt\"), concat!(include_str!(\"/s/g.txt\"))",
+        ] {
+            assert!(copy.contains(part), "{part}\n{copy}");
+        }
+        let line_of = |text: &str| text.lines().position(|line| line.starts_with("const S"));
+        assert_eq!(line_of(source), line_of(&copy));
+    }
+
+    #[test]
+    fn says_which_module_a_file_is() {
+        let check = |source: &str, expected: bool| assert_eq!(script(source).declares_module("m"), expected, "{source}");
+        check("#[pymodule] fn m() {}", true);
+        check("#[pyo3::pymodule] mod m {}", true);
+        check("#[pymodule] fn other() {}", false);
+        check("#[pymodule] #[pyo3(name = \"m\")] fn other() {}", true);
+        check("#[pymodule(name = \"m\")] mod other {}", true);
+        check("#[unsafe(no_mangle)] pub extern \"C\" fn PyInit_m() -> *mut c_void { todo!() }", true);
+        check("// #[pymodule] fn m() {}", false);
+        check("fn m() {} #[pyfunction] fn pymodule() {}", false);
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_imported() {
+        let check = |source: &str, message: &str| {
+            let error = script(source).check_module(Path::new("/s/m.rs"), "m").unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+        };
+        check("// rustimport\nfn f() {}", "declares no Python module");
+        check("// rustimport:pyo3\n#[pymodule] fn other() {}", "declares the module `other`, but is imported as `m`");
+        let fine = |source: &str| script(source).check_module(Path::new("/s/m.rs"), "m").unwrap();
+        fine("// rustimport\nmake_module!(m);");
+        fine("// rustimport:pyo3\nfn f() {}");
+        fine("// rustimport\nfn broken( {");
+    }
+}

@@ -1,0 +1,112 @@
+//! How a source is to be built: what the caller said, completed by `[tool.rustimport]` of the nearest
+//! `pyproject.toml` and by the defaults.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What the caller chose: arguments, assigned settings and environment, already in that order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// A Cargo profile.
+    pub profile: Option<String>,
+    /// The version of pyo3 for sources that name none.
+    pub pyo3: Option<String>,
+    pub cargo: Option<PathBuf>,
+    pub maturin: Option<PathBuf>,
+}
+
+/// The settings that the artifact depends on, complete. Part of its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSettings {
+    pub profile: String,
+    pub pyo3: String,
+}
+
+/// Where pyo3's version is left to us: from the oldest that the predecessors' templates brought to the
+/// newest that was tested. Cargo picks the newest that the other dependencies can live with.
+pub const PYO3_RANGE: &str = ">=0.23, <0.31";
+
+pub const PYPROJECT: &str = "pyproject.toml";
+
+/// `[tool.rustimport]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Table {
+    profile: Option<String>,
+    pyo3: Option<String>,
+}
+
+/// The first `pyproject.toml` in `folder` or above.
+pub fn nearest_pyproject(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|parent| parent.join(PYPROJECT)).find(|path| path.is_file())
+}
+
+impl BuildSettings {
+    /// Completes the caller's settings for a source in `folder`.
+    pub fn resolve(settings: &Settings, folder: &Path) -> Result<Self> {
+        let table = match nearest_pyproject(folder) {
+            Some(path) => read_table(&path)?,
+            None => Table::default(),
+        };
+        Ok(Self {
+            profile: settings.profile.clone().or(table.profile).unwrap_or_else(|| "dev".into()),
+            pyo3: settings.pyo3.clone().or(table.pyo3).unwrap_or_else(|| PYO3_RANGE.into()),
+        })
+    }
+
+    /// The folder below cargo's target folder that holds this profile's output.
+    pub fn profile_folder(&self) -> &str {
+        match self.profile.as_str() {
+            "dev" | "test" => "debug",
+            "bench" => "release",
+            name => name,
+        }
+    }
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    let broken = |what: String| {
+        Error::project(
+            path,
+            format!("{}: {what}", path.display()),
+            "settings for Rust sources stand in [tool.rustimport]: profile, pyo3",
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+    // A project without our table owes us nothing, not even valid TOML.
+    if !text.contains("rustimport") {
+        return Ok(Table::default());
+    }
+    let mut document: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
+    match document.remove("tool").and_then(|tool| tool.get("rustimport").cloned()) {
+        Some(table) => table.try_into().map_err(|error: toml::de::Error| broken(error.to_string())),
+        None => Ok(Table::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_table_then_defaults() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("a/b");
+        std::fs::create_dir_all(&inner).unwrap();
+        let resolve = |profile: Option<&str>| {
+            let settings = Settings { profile: profile.map(str::to_owned), ..Settings::default() };
+            BuildSettings::resolve(&settings, &inner).map(|all| (all.profile, all.pyo3))
+        };
+        let write = |path: &str, text: &str| std::fs::write(root.path().join(path), text).unwrap();
+        write(PYPROJECT, "[tool.rustimport]\nprofile = 'fast'\npyo3 = '0.23'\n");
+        assert_eq!(resolve(None).unwrap(), ("fast".into(), "0.23".into()));
+        assert_eq!(resolve(Some("dev")).unwrap(), ("dev".into(), "0.23".into()));
+        write("a/pyproject.toml", "no toml at all [");
+        assert_eq!(resolve(None).unwrap(), ("dev".into(), PYO3_RANGE.into()));
+        write("a/pyproject.toml", "[tool.rustimport]\nprofile = 3\n");
+        assert!(resolve(None).unwrap_err().to_string().contains("a/pyproject.toml"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Why an artifact cannot be used as it is. A type, so that every reason has its sentence.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Staleness {
+    /// There is no record of a build, or none that can be read.
+    NeverBuilt,
+    /// The user asked for a build past every check.
+    Forced,
+    /// The artifact is gone, or is not what was built.
+    ArtifactLost,
+    /// Another version of this package made the record, in another way.
+    GeneratorChanged,
+    SettingChanged { name: &'static str, from: String, to: String },
+    /// Another rustc. With both versions, as far as known.
+    ToolchainChanged { from: String, to: String },
+    FileChanged(PathBuf),
+    FileRemoved(PathBuf),
+    /// A file that was not there, or that a `//d:` pattern did not find.
+    FileAppeared(PathBuf),
+    /// An edit came while the compiler ran: nobody knows which content it read.
+    ChangedDuringBuild(PathBuf),
+    VariableChanged(String),
+}
+
+impl Staleness {
+    /// The file concerned, if one is.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::FileChanged(path)
+            | Self::FileRemoved(path)
+            | Self::FileAppeared(path)
+            | Self::ChangedDuringBuild(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The reason as told to a user, with paths as seen from the source's folder.
+    pub fn story(&self, folder: &Path) -> String {
+        match self.file() {
+            Some(path) => {
+                let path = path.strip_prefix(folder).unwrap_or(path).display();
+                match self {
+                    Self::FileRemoved(_) => format!("`{path}` disappeared"),
+                    Self::FileAppeared(_) => format!("`{path}` appeared"),
+                    Self::ChangedDuringBuild(_) => format!("`{path}` changed during the last build"),
+                    _ => format!("`{path}` changed"),
+                }
+            }
+            None => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Staleness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverBuilt => f.write_str("never built"),
+            Self::Forced => f.write_str("rebuild forced"),
+            Self::ArtifactLost => f.write_str("the built library is missing or damaged"),
+            Self::GeneratorChanged => f.write_str("built by another version of rustimport"),
+            Self::SettingChanged { name, from, to } => write!(f, "{name} changed from `{from}` to `{to}`"),
+            Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
+            Self::VariableChanged(name) => write!(f, "`{name}` changed"),
+            Self::FileChanged(path)
+            | Self::FileRemoved(path)
+            | Self::FileAppeared(path)
+            | Self::ChangedDuringBuild(path) => write!(f, "`{}` changed", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_sentence() {
+        let check = |staleness: Staleness, story: &str| assert_eq!(staleness.story(Path::new("/s")), story);
+        check(Staleness::FileChanged("/s/util.rs".into()), "`util.rs` changed");
+        check(Staleness::FileRemoved("/t/util.rs".into()), "`/t/util.rs` disappeared");
+        check(Staleness::FileAppeared("/s/.cargo/config.toml".into()), "`.cargo/config.toml` appeared");
+        check(Staleness::VariableChanged("FEATURE".into()), "`FEATURE` changed");
+        let (from, to) = ("1.94.0".into(), "1.95.0".into());
+        check(Staleness::ToolchainChanged { from, to }, "rustc changed from 1.94.0 to 1.95.0");
+    }
+}

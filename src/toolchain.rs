@@ -1,0 +1,219 @@
+//! cargo and rustc, the real ones: rustup's proxies cost 10 ms a call and decide anew each time.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::Cache;
+use crate::env_vars;
+use crate::error::{Error, Result};
+use crate::event::Host;
+use crate::fs::{self, Stat, Watched};
+use crate::process;
+use crate::request::Request;
+
+const INSTALL: &str = "install Rust from https://rustup.rs and start a new terminal; if it is installed, set \
+                       RUSTIMPORT_CARGO_EXECUTABLE to the path of `cargo`";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Toolchain {
+    pub cargo: PathBuf,
+    pub rustc: PathBuf,
+    /// What `rustc -vV` prints.
+    pub version: String,
+    rustc_stat: Stat,
+    /// Files that decide which toolchain this is.
+    #[serde(skip)]
+    pub watched: Vec<Watched>,
+}
+
+impl Toolchain {
+    /// The triple that this toolchain compiles for by itself.
+    pub fn host(&self) -> &str {
+        self.line("host")
+    }
+
+    /// `1.95.0`
+    pub fn release(&self) -> &str {
+        self.line("release")
+    }
+
+    fn line(&self, key: &str) -> &str {
+        line_of(&self.version, key)
+    }
+
+    /// `PATH` with the real binaries before rustup's proxies.
+    pub fn path(&self) -> OsString {
+        let own = [&self.cargo, &self.rustc].into_iter().filter_map(|tool| tool.parent());
+        let old = env_vars::get(env_vars::PATH).unwrap_or_default();
+        let mut folders: Vec<PathBuf> = own.map(Path::to_owned).collect();
+        folders.dedup();
+        folders.extend(std::env::split_paths(&old));
+        std::env::join_paths(folders).unwrap_or(old)
+    }
+
+    /// The toolchain for sources in `request.folder()`. No process is started for one that is known.
+    pub fn find(request: &Request, cache: &Cache, host: &mut dyn Host) -> Result<Self> {
+        let cargo = find_cargo(request.settings.cargo.as_deref())?;
+        let proxy = Proxy::of(&cargo, request.folder());
+        let watched = proxy.as_ref().map(|proxy| proxy.watched.clone()).unwrap_or_default();
+        let rustc_variable = env_vars::get_text(env_vars::RUSTC);
+        let decided_by = proxy.as_ref().map(|proxy| &proxy.decided_by);
+        let key = format!("{}\n{:?}\n{decided_by:?}\n{rustc_variable:?}", cargo.display(), Stat::of(&cargo));
+        let file = cache.toolchain(&fs::hash_bytes(key.as_bytes())[..16]);
+        let known: Option<Self> = std::fs::read_to_string(&file).ok().and_then(|text| toml::from_str(&text).ok());
+        if let Some(known) = known
+            && Stat::of(&known.rustc) == Some(known.rustc_stat)
+            && known.cargo.is_file()
+        {
+            return Ok(Self { watched: known.all_watched(watched), ..known });
+        }
+        let cargo = match proxy {
+            Some(proxy) => proxy.resolve(request.folder(), host)?,
+            None => cargo,
+        };
+        let rustc = find_rustc(&cargo, rustc_variable.map(PathBuf::from))?;
+        let version = ask(&rustc, &["-vV"], request.folder(), host)?;
+        let rustc_stat = Stat::of(&rustc).unwrap_or_default();
+        let found = Self { cargo, rustc, version, rustc_stat, watched: Vec::new() };
+        if found.host().is_empty() {
+            return Err(Error::toolchain(
+                format!("{} -vV does not say which platform it compiles for", found.rustc.display()),
+                INSTALL,
+            ));
+        }
+        let text = toml::to_string(&found).expect("a toolchain is a table of plain values");
+        // Only saves time: a read-only cache must not stop anybody.
+        let _ = fs::write(&file, text.as_bytes());
+        Ok(Self { watched: found.all_watched(watched), ..found })
+    }
+
+    fn all_watched(&self, mut watched: Vec<Watched>) -> Vec<Watched> {
+        watched.push((self.rustc.clone(), Some(self.rustc_stat)));
+        watched
+    }
+}
+
+/// A line of what `rustc -vV` prints: `host: x86_64-unknown-linux-gnu`.
+pub fn line_of<'a>(version: &'a str, key: &str) -> &'a str {
+    let line = version.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+    line.unwrap_or_default()
+}
+
+pub fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+}
+
+pub fn cargo_home() -> Option<PathBuf> {
+    let named = env_vars::get(env_vars::CARGO_HOME).filter(|value| !value.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(home()?.join(".cargo")))
+}
+
+/// `name` as a program on this system.
+pub fn program(name: &str) -> String {
+    format!("{name}{}", std::env::consts::EXE_SUFFIX)
+}
+
+fn find_cargo(chosen: Option<&Path>) -> Result<PathBuf> {
+    if let Some(chosen) = chosen {
+        return which::which(chosen).map_err(|_| {
+            Error::toolchain(
+                format!("{} is set as the cargo to use, but is no program", chosen.display()),
+                "correct RUSTIMPORT_CARGO_EXECUTABLE or rustimport.settings.cargo_executable",
+            )
+        });
+    }
+    if let Ok(found) = which::which("cargo") {
+        return Ok(found);
+    }
+    // Notebook servers, editors and applications often start without the shell's PATH.
+    let default = home().map(|home| home.join(".cargo"));
+    for home in cargo_home().into_iter().chain(default) {
+        let cargo = home.join("bin").join(program("cargo"));
+        if cargo.is_file() {
+            return Ok(cargo);
+        }
+    }
+    Err(Error::toolchain("cargo was found neither on PATH nor in ~/.cargo/bin: Rust is not installed", INSTALL))
+}
+
+fn find_rustc(cargo: &Path, variable: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(rustc) = variable
+        && let Ok(found) = which::which(&rustc)
+    {
+        return Ok(found);
+    }
+    let beside = cargo.with_file_name(program("rustc"));
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    which::which("rustc").map_err(|_| {
+        Error::toolchain(format!("cargo is at {}, but there is no rustc beside it or on PATH", cargo.display()), INSTALL)
+    })
+}
+
+fn ask(program: &Path, arguments: &[&str], folder: &Path, host: &mut dyn Host) -> Result<String> {
+    let mut command = process::command(program);
+    command.args(arguments).current_dir(folder);
+    let words = process::words(&command).join(" ");
+    let failed = |why: &str| Error::toolchain(format!("`{words}` failed: {}", why.trim()), INSTALL);
+    let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
+    let finished = running.finish(host, |_, _| {})?;
+    if !finished.status.success() {
+        let why = String::from_utf8_lossy(&finished.stderr);
+        return Err(failed(why.strip_prefix("error: ").unwrap_or(&why)));
+    }
+    Ok(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
+}
+
+/// rustup's stand-in for cargo, and everything that decides which toolchain it leads to.
+struct Proxy {
+    rustup: PathBuf,
+    decided_by: Vec<(String, String)>,
+    watched: Vec<Watched>,
+}
+
+impl Proxy {
+    fn of(cargo: &Path, folder: &Path) -> Option<Self> {
+        let rustup = cargo.with_file_name(program("rustup"));
+        let same_file = |stat: Stat| Some(stat) == Stat::of(cargo);
+        let is_link = std::fs::canonicalize(cargo).is_ok_and(|path| path.file_stem().is_some_and(|stem| stem == "rustup"));
+        if !is_link && !Stat::of(&rustup).is_some_and(same_file) {
+            return None;
+        }
+        let rustup_home = env_vars::get(env_vars::RUSTUP_HOME).map(PathBuf::from);
+        let settings = rustup_home.or_else(|| Some(home()?.join(".rustup")))?.join("settings.toml");
+        let mut decided_by = vec![("home".to_owned(), settings.display().to_string())];
+        let mut watched = vec![fs::watch(&settings)];
+        if let Some(name) = env_vars::get_text(env_vars::RUSTUP_TOOLCHAIN) {
+            decided_by.push((env_vars::RUSTUP_TOOLCHAIN.into(), name));
+        }
+        let table: toml::Table =
+            std::fs::read_to_string(&settings).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
+        if let Some(default) = table.get("default_toolchain") {
+            decided_by.push(("default".into(), default.to_string()));
+        }
+        let overrides = table.get("overrides").and_then(toml::Value::as_table);
+        for parent in folder.ancestors() {
+            let named = parent.to_str().and_then(|parent| overrides?.get(parent));
+            if let Some(named) = named {
+                decided_by.push((format!("override of {}", parent.display()), named.to_string()));
+            }
+            for name in TOOLCHAIN_FILES {
+                let file = fs::watch(&parent.join(name));
+                if let Ok(content) = std::fs::read_to_string(&file.0) {
+                    decided_by.push((file.0.display().to_string(), content));
+                    watched.push(file);
+                }
+            }
+        }
+        Some(Self { rustup, decided_by, watched })
+    }
+
+    fn resolve(&self, folder: &Path, host: &mut dyn Host) -> Result<PathBuf> {
+        ask(&self.rustup, &["which", "cargo"], folder, host).map(PathBuf::from)
+    }
+}
+
+pub const TOOLCHAIN_FILES: [&str; 2] = ["rust-toolchain.toml", "rust-toolchain"];
