@@ -19,7 +19,7 @@ use crate::settings::Settings;
 
 #[pymodule]
 mod _core {
-    use super::{Bound, PathBuf, Py, PyAny, PyDict, PyResult, Python, catch, ensure, outcome, request, to_exception};
+    use super::{Bound, PathBuf, Py, PyAny, PyDict, PyResult, Python, catch, ensure, outcome, to_exception};
     use super::{PythonHost, pyfunction};
 
     #[pymodule_export]
@@ -31,10 +31,10 @@ mod _core {
     #[pyo3(name = "ensure")]
     fn py_ensure<'py>(
         py: Python<'py>,
-        request_: &Bound<'py, PyDict>,
+        request: &Bound<'py, PyDict>,
         on_event: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let request = request(request_)?;
+        let request = super::request(request)?;
         let mut host = PythonHost { on_event, raised: None };
         let result = py.detach(|| catch(|| ensure::ensure(&request, &mut host)));
         // What a signal handler or the callback raised is what the caller gets.

@@ -12,8 +12,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::spanned::Spanned;
 use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
 
 use crate::error::{Error, Result};
@@ -59,7 +57,12 @@ impl Script {
 
     fn has_entry_point(&self, stem: &str) -> bool {
         let name = format!("PyInit_{stem}");
-        self.file.iter().flat_map(|file| &file.items).any(|item| contains_ident(item, &name))
+        self.text.contains(&name) && contains_ident(self.tokens(), &name)
+    }
+
+    fn tokens(&self) -> TokenStream {
+        let shebang = self.file.as_ref().and_then(|file| file.shebang.as_ref()).map_or(0, String::len);
+        self.text[shebang..].parse().unwrap_or_default()
     }
 
     /// The Python names of all modules that the file declares.
@@ -125,21 +128,40 @@ impl Script {
             added.push_str("\n#[allow(unused_imports)]\nuse ::pyo3::prelude::*;\n");
         }
         if needs_module {
-            added.push_str(&module(file, stem));
+            added.push_str(&module(file, &self.text, stem));
         }
         if file.attrs.is_empty() && file.shebang.is_none() {
             Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path)))
         } else {
             let folder = path.parent().unwrap_or(Path::new("."));
-            Root::Copied(anchored(&self.text, file, folder) + &added)
+            Root::Copied(self.anchored(file, folder) + &added)
         }
+    }
+
+    /// The source with every path that rustc would look up beside it made absolute, so that a copy of it
+    /// compiles elsewhere. Lines stay where they are.
+    fn anchored(&self, file: &syn::File, folder: &Path) -> String {
+        let mut anchors = Anchors { home: folder.to_owned(), edits: Vec::new() };
+        anchors.anchor_modules(&file.items, folder);
+        anchors.anchor_includes(self.tokens());
+        let skipped = file.shebang.as_ref().map_or(0, String::len);
+        let mut anchored = self.text.clone();
+        anchors.edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+        for (range, replacement) in anchors.edits {
+            anchored.replace_range(range.start + skipped..range.end + skipped, &replacement);
+        }
+        if !anchored.ends_with('\n') {
+            anchored.push('\n');
+        }
+        anchored
     }
 }
 
 /// The declarative module that exports every function and class.
-fn module(file: &syn::File, stem: &str) -> String {
+fn module(file: &syn::File, text: &str, stem: &str) -> String {
     let mut exports = Vec::new();
-    collect_exports(&file.items, "super", "", &mut exports);
+    let text = &text[file.shebang.as_ref().map_or(0, String::len)..];
+    collect_exports(&file.items, text, "super", "", &mut exports);
     // What stands nearer to the root wins a name; the same name twice in depth is nobody's.
     let mut lines = String::new();
     for (index, export) in exports.iter().enumerate() {
@@ -164,7 +186,7 @@ struct Export {
     cfgs: String,
 }
 
-fn collect_exports(items: &[Item], parent: &str, parent_cfgs: &str, exports: &mut Vec<Export>) {
+fn collect_exports(items: &[Item], text: &str, parent: &str, parent_cfgs: &str, exports: &mut Vec<Export>) {
     for item in items {
         let (attributes, visibility, name) = match item {
             Item::Fn(item) => (&item.attrs, &item.vis, &item.sig.ident),
@@ -179,11 +201,12 @@ fn collect_exports(items: &[Item], parent: &str, parent_cfgs: &str, exports: &mu
         }
         let mut cfgs = parent_cfgs.to_owned();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
-            cfgs.push_str(&format!("    {}\n", attribute.to_token_stream()));
+            let (start, end) = (attribute.pound_token.span, attribute.bracket_token.span.close());
+            cfgs.push_str(&format!("    {}\n", &text[start.byte_range().start..end.byte_range().end]));
         }
         if let Item::Mod(nested) = item {
             if let Some((_, items)) = &nested.content {
-                collect_exports(items, &format!("{parent}::{name}"), &cfgs, exports);
+                collect_exports(items, text, &format!("{parent}::{name}"), &cfgs, exports);
             }
             continue;
         }
@@ -249,16 +272,13 @@ fn unraw(ident: &syn::Ident) -> String {
     name.strip_prefix("r#").map(str::to_owned).unwrap_or(name)
 }
 
-fn contains_ident(item: &Item, name: &str) -> bool {
-    fn search(tokens: TokenStream, name: &str) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(ident) => ident == name,
-            TokenTree::Group(group) => search(group.stream(), name),
-            TokenTree::Literal(literal) => literal.to_string() == format!("\"{name}\""),
-            TokenTree::Punct(_) => false,
-        })
-    }
-    search(item.to_token_stream(), name)
+fn contains_ident(tokens: TokenStream, name: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => contains_ident(group.stream(), name),
+        TokenTree::Literal(literal) => literal.to_string() == format!("\"{name}\""),
+        TokenTree::Punct(_) => false,
+    })
 }
 
 /// `use pyo3::prelude::*`, alone or in a group.
@@ -274,35 +294,41 @@ fn is_prelude(item: &Item) -> bool {
     matches!(item, Item::Use(item) if search(&item.tree, &["pyo3", "prelude"]))
 }
 
-/// The source with every path that rustc would look up beside it made absolute, so that a copy of it
-/// compiles elsewhere. Lines stay where they are.
-fn anchored(text: &str, file: &syn::File, folder: &Path) -> String {
-    let skipped = file.shebang.as_ref().map_or(0, String::len);
-    let mut anchors = Anchors { home: folder.to_owned(), folder: folder.to_owned(), edits: Vec::new() };
-    for item in &file.items {
-        syn::visit::Visit::visit_item(&mut anchors, item);
-        anchors.anchor_includes(item.to_token_stream());
-    }
-    let mut anchored = text.to_owned();
-    anchors.edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
-    for (range, replacement) in anchors.edits {
-        anchored.replace_range(range.start + skipped..range.end + skipped, &replacement);
-    }
-    if !anchored.ends_with('\n') {
-        anchored.push('\n');
-    }
-    anchored
-}
-
 struct Anchors {
     /// Where the file stands, and where `include_str!` looks.
     home: PathBuf,
-    /// Where `mod x;` looks: deeper inside of inline modules.
-    folder: PathBuf,
     edits: Vec<(Range<usize>, String)>,
 }
 
 impl Anchors {
+    /// `mod x;` is looked up in `folder`, which is deeper inside of inline modules.
+    fn anchor_modules(&mut self, items: &[Item], folder: &Path) {
+        for item in items {
+            let Item::Mod(item) = item else { continue };
+            let name = unraw(&item.ident);
+            let path = item.attrs.iter().find_map(|attribute| match &attribute.meta {
+                Meta::NameValue(pair) if pair.path.is_ident("path") => literal(&pair.value),
+                _ => None,
+            });
+            if let Some((_, items)) = &item.content {
+                self.anchor_modules(items, &folder.join(path.map_or(name, LitStr::value)));
+            } else if let Some(path) = path {
+                self.edits.push((path.span().byte_range(), quoted(&folder.join(path.value()))));
+            } else {
+                let flat = folder.join(format!("{name}.rs"));
+                let nested = folder.join(&name).join("mod.rs");
+                let found = if !flat.exists() && nested.exists() { nested } else { flat };
+                let start = match &item.vis {
+                    Visibility::Public(token) => token.span,
+                    Visibility::Restricted(restricted) => restricted.pub_token.span,
+                    Visibility::Inherited => item.mod_token.span,
+                };
+                let start = start.byte_range().start;
+                self.edits.push((start..start, format!("#[path = {}] ", quoted(&found))));
+            }
+        }
+    }
+
     /// Macros can stand anywhere, also in the arguments of other macros: so tokens are searched.
     fn anchor_includes(&mut self, tokens: TokenStream) {
         const INCLUDES: [&str; 3] = ["include", "include_str", "include_bytes"];
@@ -320,34 +346,6 @@ impl Anchors {
             if let TokenTree::Group(group) = token {
                 self.anchor_includes(group.stream());
             }
-        }
-    }
-}
-
-impl<'ast> syn::visit::Visit<'ast> for Anchors {
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let name = unraw(&item.ident);
-        let path = item.attrs.iter().find_map(|attribute| match &attribute.meta {
-            Meta::NameValue(pair) if pair.path.is_ident("path") => literal(&pair.value),
-            _ => None,
-        });
-        if item.content.is_some() {
-            let inner = self.folder.join(path.map_or(name, LitStr::value));
-            let outer = std::mem::replace(&mut self.folder, inner);
-            syn::visit::visit_item_mod(self, item);
-            self.folder = outer;
-        } else if let Some(path) = path {
-            self.edits.push((path.span().byte_range(), quoted(&self.folder.join(path.value()))));
-        } else {
-            let flat = self.folder.join(format!("{name}.rs"));
-            let nested = self.folder.join(&name).join("mod.rs");
-            let found = if !flat.exists() && nested.exists() { nested } else { flat };
-            let start = match &item.vis {
-                Visibility::Inherited => item.mod_token.span(),
-                visibility => visibility.span(),
-            };
-            let start = start.byte_range().start;
-            self.edits.push((start..start, format!("#[path = {}] ", quoted(&found))));
         }
     }
 }

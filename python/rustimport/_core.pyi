@@ -6,7 +6,7 @@ from typing import Any, Final
 
 __version__: Final[str]
 
-def ensure(request_: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:
+def ensure(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:
     """Returns the artifact of a source, built if it was stale."""
 
 def is_module(path: str | PathLike[str]) -> bool:

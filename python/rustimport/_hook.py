@@ -367,7 +367,7 @@ class ScriptFinder:
                 folder = entry
                 last = folder == hit
                 there = file in self._listing(folder)
-            if there and not (last and is_package):
+            if there and not (last and is_package) and (last or hit is None or _leads_to(entries, hit)):
                 spec = self._spec(fullname, f"{folder}{os.sep}{file}")
                 if spec is not None:
                     return spec
@@ -401,20 +401,30 @@ class ScriptFinder:
 
     def _listing(self, folder: str) -> "frozenset[str]":
         """The names in a folder that only a finder of another kind looks after (a zip file has none)."""
+        names: "frozenset[str]" = frozenset()
         try:
             mtime = os.stat(folder).st_mtime
-            known = self._listings.get(folder)
-            if known is not None and known[0] == mtime:
-                return known[1]
+        except OSError:
+            return names
+        known = self._listings.get(folder)
+        if known is not None and known[0] == mtime:
+            return known[1]
+        try:
             names = frozenset(os.listdir(folder))
         except OSError:
-            mtime, names = -1.0, frozenset()
+            pass
         if time() - mtime > 2.1:
             self._listings[folder] = mtime, names
         return names
 
     def _spec(self, fullname: str, source: str) -> "ModuleSpec | None":
-        artifact = self.artifact(fullname, source)
+        try:
+            artifact = self.artifact(fullname, source)
+        except ImportError as error:
+            if not hasattr(error, "hint"):
+                raise
+            # Where in this package it was raised tells a user nothing.
+            raise error.with_traceback(None) from error.__cause__
         if artifact is None:
             return None
         loader = ScriptLoader(fullname, artifact, self, source)
@@ -474,6 +484,16 @@ class ScriptFinder:
         if force is None:
             force = is_true(setting("force_rebuild"))
         return force and source not in _forced
+
+
+def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
+    """Whether one of the entries is the folder of Python's hit: otherwise nobody knows what came first."""
+    importers = sys.path_importer_cache
+    for entry in entries:
+        folder = getattr(importers.get(entry or os.getcwd()), "path", entry)
+        if folder == hit:
+            return True
+    return False
 
 
 #: Sources whose forced build has been made in this process.

@@ -84,7 +84,7 @@ class Reporter:
         self._log(logging.INFO, f"{self._file} waits for {what}")
 
     def _on_started(self, reason: str) -> None:
-        self._log(logging.INFO, f"building {self._module} ({self._file}: {reason})")
+        self._log(logging.INFO, f"building {self._module}: {reason}")
 
     def _on_progress(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()

@@ -1,0 +1,390 @@
+"""Content decides: what is rebuilt, when, and the story that is told about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Place, Run
+
+VALUE = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> {type} {{ {value} }}\n"
+IMPORT = "import m; print(m.value())"
+
+
+def script(value: object, type: str = "i32") -> str:
+    return VALUE.format(value=value, type=type)
+
+
+def settle(*paths: Path) -> None:
+    """Makes files old enough for their stats to prove something."""
+    for path in paths:
+        os.utime(path, (1_000_000_000, 1_000_000_000.5))
+    time.sleep(0.05)
+
+
+def story(run: Run) -> str:
+    line = next(line for line in run.stderr.splitlines() if line.startswith("rustimport: building m: "))
+    return line.removeprefix("rustimport: building m: ")
+
+
+def check(place: Place, out: object, builds: int = 0, because: str | None = None, **env: str | None) -> Run:
+    run = place.python(IMPORT, **env)
+    assert (run.out, run.builds) == (str(out), builds), run.stderr
+    if because is not None:
+        assert story(run) == because
+    return run
+
+
+def test_edits_and_touches(place: Place) -> None:
+    path = place.write("m.rs", script(1))
+    check(place, 1, 1, "never built")
+    place.write("m.rs", script(2))
+    check(place, 2, 1, "`m.rs` changed")
+    os.utime(path)
+    check(place, 2, 0)
+    path.chmod(0o600)
+    check(place, 2, 0)
+    shutil.copy(path, place.folder / "copy")
+    os.replace(place.folder / "copy", path)
+    check(place, 2, 0)
+    place.write("README.md", "nothing")
+    place.write("other.py", "nothing")
+    run = place.python(IMPORT + "; import sys; print('rustimport._core' in sys.modules)")
+    assert run.out == "2\nFalse"
+
+
+def test_an_edit_of_equal_size_and_time_is_noticed_within_the_tick(place: Place) -> None:
+    """Writes faster than the file system's clock ticks."""
+    for value in range(3, 8):
+        place.write("m.rs", script(value))
+        check(place, value, 1)
+
+
+@pytest.mark.parametrize("where", ["script", "helper", "dependency"])
+def test_a_file_restored_with_its_old_time(place: Place, where: str) -> None:
+    """Cargo alone compiles nothing then, and hands out the newer artifact."""
+    place.write("crates/helper/Cargo.toml", '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n')
+    dependency = place.write("crates/helper/src/lib.rs", "pub fn value() -> i32 { 1 }\n")
+    helper = place.write("part.rs", "pub fn value() -> i32 { 10 }\n")
+    body = "helper::value() + part::value() + 100"
+    header = '// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = "crates/helper" }\nmod part;\n'
+    source = place.write("m.rs", script(body).replace("// rustimport:pyo3\n", header))
+    path, old, new, changed = {
+        "script": (source, "100", "200", 211),
+        "helper": (helper, "10", "20", 121),
+        "dependency": (dependency, "{ 1 }", "{ 2 }", 112),
+    }[where]
+    settle(source, helper, dependency)
+    check(place, 111, 1)
+    backup = place.folder / "backup"
+    shutil.copy2(path, backup)
+    path.write_text(path.read_text().replace(old, new))
+    check(place, changed, 1)
+    shutil.copy2(backup, path)
+    check(place, 111, 1)
+    check(place, 111, 0)
+
+
+def test_files_that_the_compiler_read(place: Place) -> None:
+    place.write("m.rs", script("helper::value() + include_str!(\"data.txt\").len() as i32").replace("pyo3\n", "pyo3\nmod helper;\n"))
+    place.write("helper.rs", "pub fn value() -> i32 { 1 }\n")
+    place.write("data.txt", "ab")
+    check(place, 3, 1)
+    place.write("helper.rs", "pub fn value() -> i32 { 5 }\n")
+    check(place, 7, 1, "`helper.rs` changed")
+    place.write("data.txt", "abc")
+    check(place, 8, 1, "`data.txt` changed")
+    (place.folder / "data.txt").unlink()
+    run = place.python(IMPORT)
+    assert "`data.txt` disappeared" in run.stderr
+    assert "BuildError" in run.stderr
+    place.write("data.txt", "abc")
+    check(place, 8, 0)
+
+
+def test_manifests_of_path_dependencies(place: Place) -> None:
+    manifest = '[package]\nname = "helper"\nversion = "{}"\nedition = "2021"\n'
+    place.write("crates/helper/Cargo.toml", manifest.format("1.0.0"))
+    place.write("crates/helper/src/lib.rs", 'pub const VERSION: &str = env!("CARGO_PKG_VERSION");\npub const MADE: bool = cfg!(made);\n')
+    header = '// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = "crates/helper" }\n'
+    place.write("m.rs", script('format!("{} {}", helper::VERSION, helper::MADE)', "String").replace("// rustimport:pyo3\n", header))
+    check(place, "1.0.0 false", 1)
+    place.write("crates/helper/Cargo.toml", manifest.format("1.0.1"))
+    check(place, "1.0.1 false", 1, "`crates/helper/Cargo.toml` changed")
+    place.write("crates/helper/build.rs", 'fn main() { println!("cargo:rustc-cfg=made"); }\n')
+    check(place, "1.0.1 true", 1, "`crates/helper/build.rs` appeared")
+    check(place, "1.0.1 true", 0)
+
+
+def test_build_scripts_say_what_they_read(place: Place) -> None:
+    place.write("crates/helper/Cargo.toml", '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n')
+    place.write(
+        "crates/helper/build.rs",
+        """
+        fn main() {
+            println!("cargo:rerun-if-changed=input.txt");
+            println!("cargo:rerun-if-env-changed=HELPER_VARIABLE");
+            let text = std::fs::read_to_string("input.txt").unwrap();
+            let variable = std::env::var("HELPER_VARIABLE").unwrap_or_default();
+            println!("cargo:rustc-env=HELPER_TEXT={}{variable}", text.trim());
+        }
+        """,
+    )
+    text = place.write("crates/helper/input.txt", "one")
+    place.write("crates/helper/src/lib.rs", 'pub const TEXT: &str = env!("HELPER_TEXT");\n')
+    header = '// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = "crates/helper" }\n'
+    place.write("m.rs", script("helper::TEXT", "&'static str").replace("// rustimport:pyo3\n", header))
+    settle(text)
+    check(place, "one", 1)
+    check(place, "one", 0)
+    backup = shutil.copy2(text, place.folder / "backup")
+    place.write("crates/helper/input.txt", "two")
+    check(place, "two", 1, "`crates/helper/input.txt` changed")
+    check(place, "twoX", 1, "`HELPER_VARIABLE` changed", HELPER_VARIABLE="X")
+    shutil.copy2(backup, text)
+    check(place, "one", 1)
+
+
+def test_variables(place: Place) -> None:
+    expression = 'format!("{} {:?}", env!("FEATURE"), option_env!("MAYBE"))'
+    place.write("m.rs", script(expression, "String"))
+    check(place, "a None", 1, FEATURE="a")
+    check(place, "a None", 0, FEATURE="a", UNRELATED="x", RUST_LOG="info")
+    check(place, "b None", 1, "`FEATURE` changed", FEATURE="b")
+    check(place, 'b Some("1\\n%")', 1, "`MAYBE` changed", FEATURE="b", MAYBE="1\n%")
+    check(place, 'b Some("1\\n%")', 0, FEATURE="b", MAYBE="1\n%")
+    check(place, "b None", 1, FEATURE="b")
+
+
+def test_variables_that_cargo_reads(place: Place) -> None:
+    place.write("m.rs", script('cfg!(custom)', "bool"))
+    check(place, False, 1)
+    run = check(place, True, 1, RUSTFLAGS="--cfg custom --check-cfg cfg(custom)")
+    assert story(run) == "`RUSTFLAGS` changed"
+    check(place, False, 1)
+
+
+def test_cargo_configuration(place: Place) -> None:
+    """It holds from the source's folder upwards, and is noticed when it appears, changes and goes."""
+    place.write("inner/m.rs", script('option_env!("CONFIGURED").unwrap_or("no")', "&'static str"))
+    code = "import sys; sys.path.insert(0, 'inner'); " + IMPORT
+
+    def check(out: str, builds: int, because: str = "") -> None:
+        run = place.python(code)
+        assert (run.out, run.builds) == (out, builds), run.stderr
+        if because:
+            assert story(run) == because
+
+    check("no", 1)
+    (place.folder / ".cargo").mkdir()
+    check("no", 0)
+    config = place.write(".cargo/config.toml", '[env]\nCONFIGURED = "one"\n')
+    check("one", 1, f"`{config}` appeared")
+    check("one", 0)
+    place.write(".cargo/config.toml", '[env]\nCONFIGURED = "two"\n[build]\ntarget-dir = "elsewhere"\n')
+    check("two", 1, f"`{config}` changed")
+    assert not list(place.folder.rglob("elsewhere"))
+    config.unlink()
+    check("no", 1, f"`{config}` disappeared")
+
+
+def test_patterns(place: Place) -> None:
+    place.write("m.rs", script(1).replace("pyo3\n", "pyo3\n//d: data/**/*.json\n//d: ./*.toml\n"))
+    (place.folder / "data" / "deep").mkdir(parents=True)
+    check(place, 1, 1)
+    place.write("data/deep/x.json", "{}")
+    check(place, 1, 1, "`data/deep/x.json` appeared")
+    place.write("data/deep/x.json", "[]")
+    check(place, 1, 1, "`data/deep/x.json` changed")
+    place.write("data/deep/x.txt", "[]")
+    check(place, 1, 0)
+    (place.folder / "data" / "deep" / "x.json").unlink()
+    check(place, 1, 1, "`data/deep/x.json` disappeared")
+    place.write("a.toml", "")
+    check(place, 1, 1, "`a.toml` appeared")
+
+
+def test_a_lost_artifact(place: Place) -> None:
+    place.write("m.rs", script(1))
+    check(place, 1, 1)
+    (artifact,) = place.entry("m").glob("*/m.*.so")
+    artifact.unlink()
+    check(place, 1, 1, "the built library is missing or damaged")
+    artifact = max(place.entry("m").glob("*/m.*.so"))
+    artifact.write_bytes(artifact.read_bytes()[:-10] + b"0123456789")
+    check(place, 1, 1, "the built library is missing or damaged")
+    shutil.rmtree(place.entry("m"))
+    check(place, 1, 1, "never built")
+
+
+def test_an_artifact_that_goes_between_check_and_load(place: Place) -> None:
+    place.write("m.rs", script(1))
+    check(place, 1, 1)
+    run = place.python(
+        """
+        import importlib.util, os
+        spec = importlib.util.find_spec("m")
+        os.unlink(spec.origin)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        print(module.value())
+        """
+    )
+    assert (run.out, run.builds) == ("1", 1)
+
+
+def test_artifacts_get_new_paths(place: Place) -> None:
+    paths = set()
+    for value in (1, 2, 1):
+        place.write("m.rs", script(value))
+        paths.add(place.python("import m; print(m.__file__)").out)
+    assert len(paths) == 3
+
+
+def test_a_repaired_source_needs_no_build(place: Place) -> None:
+    place.write("m.rs", script(1))
+    check(place, 1, 1)
+    place.write("m.rs", script("nonsense"))
+    assert "BuildError" in place.python(IMPORT).stderr
+    place.write("m.rs", script(1))
+    check(place, 1, 0)
+
+
+def test_force(place: Place) -> None:
+    place.write("m.rs", script(1))
+    check(place, 1, 1)
+    code = """
+        import m, sys
+        del sys.modules["m"]
+        import m
+        print(m.value())
+    """
+    run = place.python(code, RUSTIMPORT_FORCE_REBUILD="true")
+    assert (run.out, run.builds) == ("1", 1)
+    assert story(run) == "rebuild forced"
+    run = place.python("import rustimport; rustimport.install(force_rebuild=True); import m", hook=False)
+    assert run.builds == 1
+    run = place.python("rustimport.imp('m', force_rebuild=True)")
+    assert run.builds == 1
+
+
+def test_an_edit_during_the_build_is_stale_afterwards(place: Place, tmp_path: Path) -> None:
+    """The edit comes while maturin runs: before the compiler has read the files, and after."""
+    place.write("m.rs", script("helper::VALUE + 10").replace("pyo3\n", "pyo3\nmod helper;\n"))
+    place.write("helper.rs", "pub const VALUE: i32 = 1;\n")
+    maturin = Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"])
+    for moment in ("before", "after"):
+        edit = f"sleep 0.1; sed -i 's/= 1/= 2/' {place.folder}/helper.rs; sed -i 's/+ 10/+ 20/' {place.folder}/m.rs\n"
+        run = f'"{maturin}" "$@"\nstatus=$?\n'
+        wrapper = tmp_path / f"maturin-{moment}"
+        wrapper.write_text("#!/bin/sh\n" + (edit + run if moment == "before" else run + edit) + "exit $status\n")
+        wrapper.chmod(0o755)
+        shutil.rmtree(place.entry("m"), ignore_errors=True)
+        place.write("m.rs", script("helper::VALUE + 10").replace("pyo3\n", "pyo3\nmod helper;\n"))
+        place.write("helper.rs", "pub const VALUE: i32 = 1;\n")
+        first = place.python(IMPORT, RUSTIMPORT_MATURIN_EXECUTABLE=str(wrapper))
+        assert first.out in ("11", "22")
+        last = place.python(IMPORT)
+        assert last.out == "22"
+        if moment == "after":
+            assert last.builds == 1
+        check(place, 22, 0)
+
+
+def test_another_toolchain(place: Place, tmp_path: Path) -> None:
+    """A rustc that says it is another one is another one; one that only stands elsewhere is not."""
+    place.write("m.rs", script(1))
+    check(place, 1, 1)
+    real = shutil.which("cargo", path=place.env["PATH"])
+    assert real is not None
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    version = "sed 's/^release: .*/release: 9.9.9/'" if os.environ.get("NEVER") else "cat"
+    rustc = os.path.join(os.path.dirname(real), "rustc")
+    for name in ("cargo", "rustc"):
+        (bin / name).write_text(f'#!/bin/sh\nexec "{os.path.join(os.path.dirname(real), name)}" "$@"\n')
+        (bin / name).chmod(0o755)
+    assert version == "cat"
+    path = f"{bin}:{place.env['PATH']}"
+    check(place, 1, 0, PATH=path)
+    (bin / "rustc").write_text(f'#!/bin/sh\n"{rustc}" "$@" | sed "s/^release: .*/release: 9.9.9/"\n')
+    run = check(place, 1, 1, PATH=path)
+    assert story(run).startswith("rustc changed from 1.")
+    assert story(run).endswith(" to 9.9.9")
+
+
+def test_ctrl_c_ends_the_build_and_all_its_children(place: Place, tmp_path: Path) -> None:
+    place.write("m.rs", script(1))
+    maturin = tmp_path / "maturin"
+    maturin.write_text(f"#!/bin/sh\n(sleep 2; touch {tmp_path}/survived) &\ntouch {tmp_path}/started\nsleep 600\n")
+    maturin.chmod(0o755)
+    process = place.start("import m", RUSTIMPORT_MATURIN_EXECUTABLE=str(maturin))
+    while not (tmp_path / "started").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert "KeyboardInterrupt" in stderr
+    time.sleep(2.5)
+    assert not (tmp_path / "survived").exists()
+    check(place, 1, 1)
+
+
+def test_other_threads_go_on_during_a_build(place: Place) -> None:
+    place.write("m.rs", script(1))
+    run = place.python(
+        """
+        import threading, time
+        ticks = []
+        def tick():
+            while not done.wait(0.005):
+                ticks.append(time.monotonic())
+        done = threading.Event()
+        thread = threading.Thread(target=tick)
+        thread.start()
+        import m
+        done.set()
+        print(len(ticks) > 10, m.value())
+        """
+    )
+    assert run.out == "True 1"
+
+
+def test_many_threads_import_many_scripts(place: Place) -> None:
+    for index in range(4):
+        place.write(f"m{index}.rs", script(index))
+    run = place.python(
+        """
+        import importlib, threading
+        results = []
+        def load(index):
+            results.append(importlib.import_module(f"m{index % 4}").value())
+        threads = [threading.Thread(target=load, args=(index,)) for index in range(12)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print(sorted(results))
+        """
+    )
+    assert (run.out, run.builds) == ("[0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]", 4)
+
+
+def test_disabled(place: Place) -> None:
+    place.write("m.rs", script(1))
+    for name in ("RUSTIMPORT_ENABLED", "MATURIN_IMPORT_HOOK_ENABLED"):
+        run = place.python("import m", **{name: "0"})
+        assert "ModuleNotFoundError" in run.stderr
+        assert run.builds == 0
+
+
+def test_activating_the_environment_changes_nothing(place: Place) -> None:
+    place.write("m.rs", script(1))
+    check(place, 1, 1)
+    path = f"/somewhere/bin:{place.env['PATH']}"
+    check(place, 1, 0, VIRTUAL_ENV="/somewhere", PATH=path)
+    place.write("m.rs", script(2))
+    run = check(place, 2, 1, VIRTUAL_ENV="/somewhere", CONDA_PREFIX="/else", PATH=path, RUSTIMPORT_VERBOSE="1")
+    assert run.stderr.count(" Compiling ") == 1

@@ -1,0 +1,121 @@
+"""A place to try things in: a folder of sources, and fresh interpreters that import them.
+
+All tests share one cache below the repository's `target/`, so that pyo3 is compiled once for all of them;
+each place has sources, and so entries, of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / "target" / "test-cache"
+
+#: Runs in place of maturin, and leaves a line for each run.
+COUNTING_MATURIN = """\
+#!/bin/sh
+echo "$*" >> "$MATURIN_LOG"
+exec {maturin} "$@"
+"""
+
+HOOK = "import rustimport; rustimport.install()\n"
+
+
+@dataclass
+class Run:
+    """What a fresh interpreter did."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+    builds: int
+    """How often it ran maturin."""
+
+    @property
+    def out(self) -> str:
+        assert self.returncode == 0, self.stderr
+        return self.stdout.strip()
+
+
+class Place:
+    def __init__(self, folder: Path, maturin: Path) -> None:
+        self.folder = folder
+        self.log = folder.parent / f"{folder.name}.maturin.log"
+        self.cache = CACHE
+        self.env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RUSTIMPORT_", "MATURIN_", "PYTHON", "VIRTUAL_ENV", "CARGO_", "RUST_", "RUSTFLAGS"))
+        }
+        self.env |= {
+            name: os.environ[name] for name in ("CARGO_HOME", "RUSTUP_HOME", "CARGO_HTTP_CAINFO") if name in os.environ
+        }
+        self.env |= {
+            "MATURIN_LOG": str(self.log),
+            "RUSTIMPORT_CACHE_DIR": str(self.cache),
+            "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin),
+        }
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    @property
+    def builds(self) -> int:
+        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
+
+    def start(self, code: str, *, hook: bool = True, args: tuple[str, ...] = (), **env: str | None) -> subprocess.Popen[str]:
+        """Starts an interpreter in the folder, with the hook on. An `env` value of `None` unsets."""
+        environ: dict[str, Any] = {**self.env, **env}
+        return subprocess.Popen(
+            [sys.executable, *args, "-c", (HOOK if hook else "") + textwrap.dedent(code)],
+            cwd=self.folder,
+            env={name: value for name, value in environ.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def python(self, code: str, *, hook: bool = True, args: tuple[str, ...] = (), **env: str | None) -> Run:
+        before = self.builds
+        process = self.start(code, hook=hook, args=args, **env)
+        try:
+            stdout, stderr = process.communicate(timeout=600)
+        finally:
+            process.kill()
+        return Run(stdout, stderr, process.returncode, self.builds - before)
+
+    def entry(self, module: str) -> Path:
+        """The cache folder of the one source of this name in this place."""
+        from rustimport import _hook
+
+        path = self.folder / f"{module}.rs"
+        return Path(_hook.entry_folder(str(self.cache), _hook.entry_name(str(path))))
+
+
+@pytest.fixture(scope="session")
+def counting_maturin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    maturin = Path(sysconfig.get_path("scripts")) / "maturin"
+    path = tmp_path_factory.mktemp("bin") / "maturin"
+    path.write_text(COUNTING_MATURIN.format(maturin=maturin))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, counting_maturin: Path) -> Place:
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return Place(folder, counting_maturin)

@@ -1,0 +1,40 @@
+"""Errors carry their cause, and survive a trip to another process."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+import rustimport
+from rustimport import errors
+
+DIAGNOSTIC = errors.Diagnostic("error", "bad", code="E0308", file="/m.rs", line=3, column=5, rendered="error: bad")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.RustImportError("what", hint="do", name="pkg.m", path="/m.rs"),
+        errors.BuildError(
+            "what", hint="do", diagnostics=[DIAGNOSTIC], rendered="error: bad", command=["maturin"], returncode=1, name="m"
+        ),
+        errors.ToolchainError("what", hint="do"),
+        errors.LockTimeout("what", hint="do"),
+        errors.ProjectError("what", hint="do", path="/m.rs"),
+        errors.CacheError("what", hint="do", path="/cache"),
+    ],
+)
+def test_pickle(error: errors.RustImportError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert (copy.__dict__, copy.name, copy.path, copy.args) == (error.__dict__, error.name, error.path, error.args)
+    assert isinstance(copy, ImportError)
+
+
+def test_text() -> None:
+    assert str(errors.ToolchainError("what", hint="do this")) == "what\nhint: do this"
+    build = errors.BuildError("what", rendered="error: bad", hint="mend")
+    assert str(build) == "what\n\nerror: bad\n\nhint: mend"
+    assert rustimport.BuildError is errors.BuildError

@@ -1,0 +1,378 @@
+"""What the hook decides without a compiler: whose a name is, and whether a stamp holds."""
+
+from __future__ import annotations
+
+import _imp
+import importlib
+import importlib.machinery
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from rustimport import _hook
+
+MARKED = "// rustimport:pyo3\n"
+
+
+class Recorder(_hook.ScriptFinder):
+    """A finder that says which source it would build instead of building it."""
+
+    def artifact(self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False) -> Any:
+        try:
+            stat = os.stat(source)
+        except OSError:
+            return None
+        is_file = stat.st_mode & 0o170000 == 0o100000
+        return source + ".built" if is_file and _hook.has_opted_in(source, stat) else None
+
+
+@pytest.fixture
+def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "a"), str(tmp_path / "b"), *sys.path])
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    before = set(sys.modules)
+    finder = Recorder()
+    _hook.install(finder)
+    yield finder
+    _hook.uninstall(Recorder)
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def found(name: str, path: list[str] | None = None) -> str | None:
+    """Where a name is found, relative to the two folders; `None` if nowhere."""
+    specs = (finder.find_spec(name, path) for finder in sys.meta_path)
+    spec = next((spec for spec in specs if spec is not None), None)
+    if spec is None or spec.origin is None:
+        return spec and "namespace"
+    parts = Path(spec.origin).parts
+    return "/".join(parts[parts.index("a") if "a" in parts else parts.index("b") :])
+
+
+def test_importing_the_package_does_nothing() -> None:
+    code = """
+import sys
+before = set(sys.modules), list(sys.meta_path)
+import rustimport
+assert sys.meta_path == before[1]
+rustimport.install(); rustimport.install()
+assert len(sys.meta_path) == len(before[1]) + 1
+assert sys.meta_path[-1].__name__ == "PathFinder"
+try:
+    import surely_not_there
+except ModuleNotFoundError:
+    pass
+print(sorted(set(sys.modules) - before[0]))
+rustimport.uninstall(); rustimport.uninstall()
+assert sys.meta_path == before[1]
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "['rustimport', 'rustimport._hook']"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"a/m.rs": MARKED}, "a/m.rs.built"),
+        ({"a/m.rs": "fn main() {}"}, None),
+        ({"a/m.rs": MARKED, "b/m.py": ""}, "a/m.rs.built"),
+        ({"a/m.py": "", "b/m.rs": MARKED}, "a/m.py"),
+        ({"a/m.rs": MARKED, "a/m.py": ""}, "a/m.rs.built"),
+        ({"a/m.rs": MARKED, "a/m/__init__.py": ""}, "a/m/__init__.py"),
+        ({"a/m.rs": MARKED, "b/m/__init__.py": ""}, "a/m.rs.built"),
+        ({"a/m.rs": MARKED, "a/m/helper.rs": ""}, "a/m.rs.built"),
+        ({"b/m.rs": MARKED, "a/m/helper.rs": ""}, "b/m.rs.built"),
+        ({"a/m/helper.rs": ""}, "namespace"),
+        ({"a/m.rs": MARKED, "a/m" + _imp.extension_suffixes()[0]: ""}, "a/m.rs.built"),
+        ({"a/m.rs": "no", "a/m" + _imp.extension_suffixes()[0]: ""}, "a/m" + _imp.extension_suffixes()[0]),
+        ({"a/m.rs/x": ""}, None),
+        ({"a/m.rs": "no", "b/m.rs": MARKED}, "b/m.rs.built"),
+    ],
+)
+def test_order(finder: Recorder, tmp_path: Path, files: dict[str, str], expected: str | None) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    importlib.invalidate_caches()
+    assert found("m") == expected
+
+
+def test_the_standard_library_is_never_shadowed(finder: Recorder, tmp_path: Path) -> None:
+    (tmp_path / "a" / "colorsys.rs").write_text(MARKED)
+    (tmp_path / "a" / "queue.rs").write_text(MARKED)
+    spec = importlib.util.find_spec("colorsys")
+    assert spec is not None
+    assert str(spec.origin).endswith("colorsys.py")
+
+
+def test_packages_and_namespaces(finder: Recorder, tmp_path: Path) -> None:
+    package = tmp_path / "a" / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "fast.rs").write_text(MARKED)
+    assert found("pkg.fast", [str(package)]) == "a/pkg/fast.rs.built"
+    for name in "ab":
+        (tmp_path / name / "space").mkdir()
+    (tmp_path / "b" / "space" / "fast.rs").write_text(MARKED)
+    importlib.invalidate_caches()
+    namespace = importlib.import_module("space")
+    assert found("space.fast", namespace.__path__) == "b/space/fast.rs.built"  # type: ignore[arg-type]
+
+
+def test_a_file_created_within_the_tick_of_a_listing_is_found(finder: Recorder, tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    for index in range(50):
+        assert found(f"new{index}") is None
+        listed = folder.stat().st_mtime_ns
+        (folder / f"new{index}.rs").write_text(MARKED)
+        # As if the clock had not ticked: the folder looks as it did when it was listed.
+        os.utime(folder, ns=(listed, listed))
+        assert found(f"new{index}") == f"a/new{index}.rs.built"
+
+
+def test_a_missed_name_is_found_after_the_clock_went_on(
+    finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a"
+    assert found("late") is None
+    listed = folder.stat().st_mtime_ns
+    (folder / "late.rs").write_text(MARKED)
+    os.utime(folder, ns=(listed, listed))
+    now = _hook.time()
+    monkeypatch.setattr(_hook, "time", lambda: now + 10)
+    assert found("late") == "a/late.rs.built"
+    (folder / "later.rs").write_text(MARKED)
+    assert found("later") == "a/later.rs.built"
+
+
+def test_finders_of_other_tools(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path hook that is no `FileFinder`, and one that is a subclass of it."""
+
+    class Other:
+        def __init__(self, entry: str) -> None:
+            if not entry.startswith(str(tmp_path)):
+                raise ImportError
+            self.entry = entry
+
+        def find_spec(self, name: str, target: ModuleType | None = None) -> None:
+            return None
+
+    class Tool(importlib.machinery.FileFinder):
+        pass
+
+    (tmp_path / "a" / "one.rs").write_text(MARKED)
+    loader = (importlib.machinery.SourceFileLoader, [".py"])
+    for hook in (Other, Tool.path_hook(loader)):
+        monkeypatch.setattr(sys, "path_hooks", [hook, *sys.path_hooks])
+        sys.path_importer_cache.clear()
+        assert found("one") == "a/one.rs.built"
+        assert found("two") is None
+        (tmp_path / "a" / "two.rs").write_text(MARKED)
+        assert found("two") == "a/two.rs.built"
+        (tmp_path / "a" / "two.rs").unlink()
+    sys.path_importer_cache.clear()
+
+
+def test_extra_folders_come_last(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = tmp_path / "extra" / "b"
+    extra.mkdir(parents=True)
+    (extra / "m.rs").write_text(MARKED)
+    assert found("m") is None
+    monkeypatch.setenv("RUSTIMPORT_INCLUDE_PATHS", f"{os.pathsep}{extra}")
+    assert found("m") == "b/m.rs.built"
+    (tmp_path / "b" / "m.py").write_text("")
+    importlib.invalidate_caches()
+    assert found("m") == "b/m.py"
+
+
+def test_many_threads(finder: Recorder, tmp_path: Path) -> None:
+    for index in range(40):
+        (tmp_path / "a" / f"t{index}.rs").write_text(MARKED if index % 2 else "no")
+    results: dict[int, list[str | None]] = {}
+
+    def look(worker: int) -> None:
+        results[worker] = [found(f"t{index}") for index in range(40)]
+
+    threads = [threading.Thread(target=look, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = [f"a/t{index}.rs.built" if index % 2 else None for index in range(40)]
+    assert all(result == expected for result in results.values())
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (b"// rustimport", True),
+        (b"\xef\xbb\xbf\r\n  // x rustimport:pyo3\r\n", True),
+        (b"/* rustimport */", True),
+        (b"#!/usr/bin/env x\n// rustimport", True),
+        (b"#![allow(x)]\n// rustimport", False),
+        (b"// a comment\n// rustimport", False),
+        (b"fn rustimport() {}", False),
+        (b"", False),
+        (b"\n" * 100_000, False),
+    ],
+)
+def test_marker(source: bytes, expected: bool) -> None:
+    assert _hook.has_marker(source) is expected
+
+
+def test_rejected_sources_are_remembered(
+    finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a" / "m.rs"
+    path.write_text("fn main() {}")
+    os.utime(path, (1, 1))
+    now = _hook.time()
+    monkeypatch.setattr(_hook, "time", lambda: now + 10)
+    asked: list[str] = []
+    marker = _hook.has_marker
+    monkeypatch.setattr(_hook, "has_marker", lambda data: asked.append("") or marker(data))
+    assert found("m") is None
+    assert found("m") is None
+    assert len(asked) == 1
+    path.write_text(MARKED)
+    assert found("m") == "a/m.rs.built"
+
+
+class TestStamp:
+    """Stamps as the core writes them, down to each way in which one ceases to hold."""
+
+    CONTEXT = "0123456789abcdef"
+
+    @pytest.fixture
+    def stamp(self, tmp_path: Path) -> Path:
+        (tmp_path / "m.so").write_text("library")
+        (tmp_path / "m.rs").write_text("source")
+        (tmp_path / "100%\n.rs").write_text("odd name")
+        (tmp_path / "listed").mkdir()
+        self.write(tmp_path)
+        return tmp_path / "stamp"
+
+    def write(self, folder: Path, edit: Any = lambda text: text) -> None:
+        def line(tag: str, path: Path) -> str:
+            stat = path.stat()
+            times = f"{stat.st_mtime_ns} {stat.st_ctime_ns}"
+            size = f"{stat.st_size} " if tag == "F" else ""
+            return f"{tag} {size}{times} " + str(path).replace("%", "%25").replace("\n", "%0A")
+
+        lines = [
+            "rustimport-stamp 1",
+            f"{self.CONTEXT} 1",
+            str(folder / "m.rs"),
+            line("F", folder / "m.so"),
+            line("F", folder / "m.rs"),
+            line("F", folder / "100%\n.rs"),
+            f"D 1 1 {folder}\t.cargo\trust-toolchain",
+            line("L", folder / "listed"),
+            "V STAMP_SET=a%0Ab=c",
+            "U STAMP_UNSET",
+        ]
+        text = edit("\n".join(lines) + "\n")
+        seal = _imp.source_hash(0, text.encode()).hex()
+        (folder / "stamp").write_text(f"{text}{seal}\n")
+
+    def fresh(self, stamp: Path, **arguments: Any) -> str | None:
+        arguments = {"source": str(stamp.parent / "m.rs"), "context": self.CONTEXT, **arguments}
+        return _hook.fresh_artifact(str(stamp), **arguments)
+
+    def test_holds(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STAMP_SET", "a\nb=c")
+        assert self.fresh(stamp) == str(stamp.parent / "m.so")
+        assert self.fresh(stamp, context="other") is None
+        assert self.fresh(stamp, source="/other.rs") is None
+        self.write(stamp.parent, lambda text: text.replace(f"{self.CONTEXT} 1", f"{self.CONTEXT} 0"))
+        assert self.fresh(stamp) is None
+        assert self.fresh(stamp, marked=False) is not None
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda folder: (folder / "m.rs").write_text("Source"),
+            lambda folder: (folder / "m.rs").unlink(),
+            lambda folder: os.utime(folder / "m.rs"),
+            lambda folder: (folder / "m.so").write_text("Library"),
+            lambda folder: (folder / "m.so").unlink(),
+            lambda folder: (folder / "100%\n.rs").unlink(),
+            lambda folder: (folder / ".cargo").mkdir(),
+            lambda folder: (folder / "listed" / "new").write_text(""),
+            lambda folder: os.environ.update(STAMP_SET="other"),
+            lambda folder: os.environ.pop("STAMP_SET"),
+            lambda folder: os.environ.update(STAMP_UNSET=""),
+        ],
+    )
+    def test_ceases_to_hold(self, stamp: Path, change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STAMP_SET", "a\nb=c")
+        monkeypatch.delenv("STAMP_UNSET", raising=False)
+        assert self.fresh(stamp)
+        change(stamp.parent)
+        assert self.fresh(stamp) is None
+        os.environ.pop("STAMP_UNSET", None)
+
+    def test_an_unrelated_change_of_the_folder_is_nothing(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STAMP_SET", "a\nb=c")
+        (stamp.parent / "unrelated").write_text("")
+        assert self.fresh(stamp)
+
+    def test_damage(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STAMP_SET", "a\nb=c")
+        whole = stamp.read_bytes()
+        for length in range(len(whole)):
+            stamp.write_bytes(whole[:length])
+            assert self.fresh(stamp) is None
+        for place in range(0, len(whole)):
+            stamp.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            assert self.fresh(stamp) is None
+        stamp.unlink()
+        stamp.mkdir()
+        assert self.fresh(stamp) is None
+
+
+def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in _hook.VARIABLES.values():
+        monkeypatch.delenv(name, raising=False)
+    from rustimport import settings
+
+    assert (settings.profile, settings.force_rebuild, settings.enabled) == (None, False, True)
+    context = _hook.context(_hook.build_settings())
+    monkeypatch.setenv("RUSTIMPORT_RELEASE_BINARIES", "Yes")
+    assert settings.compile_release_binaries is True
+    assert _hook.build_settings()["profile"] == "release"
+    assert _hook.context(_hook.build_settings()) != context
+    monkeypatch.setenv("RUSTIMPORT_PROFILE", "fast")
+    assert _hook.build_settings()["profile"] == "fast"
+    monkeypatch.setattr(settings, "profile", "small", raising=False)
+    assert _hook.build_settings()["profile"] == "small"
+    monkeypatch.setenv("RUSTIMPORT_CACHE_DIR", str(tmp_path))
+    assert settings.cache_dir == str(tmp_path)
+    monkeypatch.setenv("MATURIN_IMPORT_HOOK_ENABLED", "0")
+    assert settings.enabled is False
+    with pytest.raises(AttributeError):
+        settings.no_such_setting  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["CARGO_PROFILE_DEV_OPT_LEVEL", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "PATH", "RUSTC_WRAPPER"])
+def test_what_changes_the_context(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _hook.context({})
+    monkeypatch.setenv(name, "/something")
+    assert _hook.context({}) != before
+
+
+def test_what_does_not_change_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _hook.context({})
+    monkeypatch.setenv("RUST_LOG", "debug")
+    monkeypatch.setenv("VIRTUAL_ENV", "/x")
+    assert _hook.context({}) == before
