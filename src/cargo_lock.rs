@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use semver::{Version, VersionReq};
 use toml::{Table, Value};
 
 use crate::error::Result;
@@ -11,11 +12,28 @@ use crate::fs;
 
 type Id = (String, String, String);
 
-/// Gives the package at `lock` every locked version that it lacks and the common lock has.
-pub fn seed(lock: &Path, common: &Path) -> Result<()> {
+/// Gives the package at `lock` every locked version that it lacks and the common lock has. Where a
+/// dependency of its manifest leaves several versions open, the newest of them: cargo would take any.
+pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
     let Some(common) = read(common) else { return Ok(()) };
-    let own = read(lock).unwrap_or_default();
-    fs::write(lock, render(&merge(own, common)).as_bytes()).map(drop)
+    let mut seeded = merge(read(lock).unwrap_or_default(), common);
+    for (name, requirement) in requirements(manifest) {
+        let version = |id: &Id| Version::parse(&id.1).ok().filter(|version| id.0 == name && requirement.matches(version));
+        let newest = seeded.keys().filter_map(version).max();
+        seeded.retain(|id, _| version(id).is_none_or(|version| Some(version) == newest));
+    }
+    fs::write(lock, render(&seeded).as_bytes()).map(drop)
+}
+
+/// The direct dependencies with a version, under their own names.
+fn requirements(manifest: &Table) -> Vec<(String, VersionReq)> {
+    let tables = ["dependencies", "build-dependencies"].into_iter().filter_map(|name| manifest.get(name)?.as_table());
+    let dependencies = tables.flatten().filter_map(|(name, value)| {
+        let version = value.as_str().or_else(|| value.get("version")?.as_str())?;
+        let name = value.get("package").and_then(Value::as_str).unwrap_or(name);
+        Some((name.to_owned(), VersionReq::parse(version).ok()?))
+    });
+    dependencies.collect()
 }
 
 /// Adds what a build resolved anew to the common lock.
@@ -135,8 +153,25 @@ mod tests {
         assert_eq!(names, ["libc 0.2.1", "rand 0.8.5", "rand 0.9.0"]);
         assert!(std::fs::read_to_string(&common).unwrap().contains(&format!("libc 0.2.1 ({REGISTRY})")));
         std::fs::remove_file(&own).unwrap();
-        seed(&own, &common).unwrap();
+        seed(&own, &common, &Table::new()).unwrap();
         assert_eq!(std::fs::read(&own).unwrap(), std::fs::read(&common).unwrap());
+    }
+
+    #[test]
+    fn of_several_versions_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, common) = (folder.path().join("own"), folder.path().join("common"));
+        std::fs::write(&common, lock(&[("pyo3", "0.29.3", &[]), ("pyo3", "0.30.1", &[]), ("libc", "0.2.1", &[])])).unwrap();
+        let check = |requirement: &str, expected: &[&str]| {
+            let _ = std::fs::remove_file(&own);
+            let manifest = format!("[dependencies]\npyo3 = {{ version = '{requirement}' }}").parse().unwrap();
+            seed(&own, &common, &manifest).unwrap();
+            let versions: Vec<String> = read(&own).unwrap().into_keys().map(|(_, version, _)| version).collect();
+            assert_eq!(versions, expected, "{requirement}");
+        };
+        check(">=0.23, <0.31", &["0.2.1", "0.30.1"]);
+        check("0.29", &["0.2.1", "0.29.3", "0.30.1"]);
+        check("0.23", &["0.2.1", "0.29.3", "0.30.1"]);
     }
 
     #[test]

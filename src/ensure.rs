@@ -306,7 +306,7 @@ impl<'a> Source<'a> {
         let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
             | fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
         if changed || !lock.exists() {
-            cargo_lock::seed(&lock, &self.cache.common_lock())?;
+            cargo_lock::seed(&lock, &self.cache.common_lock(), &table)?;
         }
         Ok(!changed)
     }

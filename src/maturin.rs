@@ -289,14 +289,19 @@ fn progress(line: &str) -> Option<Event> {
     None
 }
 
+const MATURIN_FAILED: &str = "💥 maturin failed";
+
 /// cargo's and rustc's part of the output: without progress, and without maturin's own remarks.
 fn compilers_words(output: &str) -> String {
     const CHATTER: [&str; 9] =
-        ["Building [", "Compiling ", "Updating ", "Locking ", "Downloading ", "Downloaded ", "Adding ", "Fetch ", "Caused by:"];
+        ["Building [", "Compiling ", "Updating ", "Locking ", "Downloading ", "Downloaded ", "Adding ", "Fetch ", "Finished "];
+    // When cargo has said what is wrong, maturin repeats that it failed.
+    let said_by_cargo = output.contains("error: ") || output.contains("error[");
+    let output = if said_by_cargo { output.split(MATURIN_FAILED).next().unwrap_or(output) } else { output };
     let lines = output.split(['\n', '\r']).filter(|line| {
         let line = line.trim_start();
         let is_emoji = line.chars().next().is_some_and(|c| c as u32 > 0x2500);
-        !is_emoji && !CHATTER.iter().any(|start| line.starts_with(start))
+        !is_emoji && !line.is_empty() && !CHATTER.iter().any(|start| line.starts_with(start))
     });
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
@@ -306,7 +311,7 @@ fn first_error(output: &str) -> String {
     let lines = || output.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
     let told = lines().find_map(|line| line.strip_prefix("error: "));
     let told = told.or_else(|| lines().find_map(|line| Some(line.split_once("error: ")?.1)));
-    let told = told.or_else(|| lines().find(|line| line.contains("maturin failed")));
+    let told = told.or_else(|| lines().find_map(|line| line.strip_prefix("Caused by: ")));
     told.or_else(|| lines().last()).unwrap_or("maturin said nothing").to_owned()
 }
 
@@ -371,7 +376,9 @@ mod tests {
         let output = "🔗 Found pyo3 bindings\n   Compiling m v0.1.0\nerror: no matching package named `nope` found\n";
         assert_eq!(compilers_words(output), "error: no matching package named `nope` found");
         assert_eq!(first_error(output), "no matching package named `nope` found");
-        assert_eq!(first_error("💥 maturin failed\n  Caused by: x"), "💥 maturin failed");
+        assert_eq!(compilers_words(&format!("{output}{MATURIN_FAILED}\n  Caused by: x")), compilers_words(output));
+        let own = format!("{MATURIN_FAILED}\n  Caused by: x\n  Caused by: y\n");
+        assert_eq!((first_error(&own).as_str(), compilers_words(&own).as_str()), ("x", "Caused by: x\n  Caused by: y"));
         assert_eq!(first_error(""), "maturin said nothing");
         let error = |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));

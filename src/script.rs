@@ -45,9 +45,10 @@ impl Script {
         Ok(Self { header, text, file })
     }
 
-    /// Whether code or comments name pyo3, and so need it as a dependency.
+    /// Whether the code names pyo3, and so needs it as a dependency.
     pub fn uses_pyo3(&self) -> bool {
-        self.header.template == Some(Template::Pyo3) || self.text.contains("pyo3")
+        self.header.template == Some(Template::Pyo3)
+            || (self.text.contains("pyo3") && (self.file.is_none() || contains_ident(self.tokens(), "pyo3")))
     }
 
     /// Whether a file without a marker is a module named `stem` all the same.

@@ -62,6 +62,7 @@ impl fmt::Display for Staleness {
             Self::ArtifactLost => f.write_str("the built library is missing or damaged"),
             Self::GeneratorChanged => f.write_str("built by another version of rustimport"),
             Self::SettingChanged { name, from, to } => write!(f, "{name} changed from `{from}` to `{to}`"),
+            Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),
             Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
             Self::VariableChanged(name) => write!(f, "`{name}` changed"),
             Self::FileChanged(path)
@@ -83,7 +84,8 @@ mod tests {
         check(Staleness::FileRemoved("/t/util.rs".into()), "`/t/util.rs` disappeared");
         check(Staleness::FileAppeared("/s/.cargo/config.toml".into()), "`.cargo/config.toml` appeared");
         check(Staleness::VariableChanged("FEATURE".into()), "`FEATURE` changed");
-        let (from, to) = ("1.94.0".into(), "1.95.0".into());
-        check(Staleness::ToolchainChanged { from, to }, "rustc changed from 1.94.0 to 1.95.0");
+        let rustc = |from: &str, to: &str| Staleness::ToolchainChanged { from: from.into(), to: to.into() };
+        check(rustc("1.94.0", "1.95.0"), "rustc changed from 1.94.0 to 1.95.0");
+        check(rustc("1.95.0", "1.95.0"), "rustc changed");
     }
 }

@@ -304,18 +304,16 @@ def test_another_toolchain(place: Place, tmp_path: Path) -> None:
     assert real is not None
     bin = tmp_path / "bin"
     bin.mkdir()
-    version = "sed 's/^release: .*/release: 9.9.9/'" if os.environ.get("NEVER") else "cat"
     rustc = os.path.join(os.path.dirname(real), "rustc")
     for name in ("cargo", "rustc"):
         (bin / name).write_text(f'#!/bin/sh\nexec "{os.path.join(os.path.dirname(real), name)}" "$@"\n')
         (bin / name).chmod(0o755)
-    assert version == "cat"
     path = f"{bin}:{place.env['PATH']}"
     check(place, 1, 0, PATH=path)
-    (bin / "rustc").write_text(f'#!/bin/sh\n"{rustc}" "$@" | sed "s/^release: .*/release: 9.9.9/"\n')
+    other = f'if [ "$1" = -vV ]; then "{rustc}" -vV | sed "s/^LLVM version: .*/LLVM version: 22.9.9/"; else exec "{rustc}" "$@"; fi'
+    (bin / "rustc").write_text(f"#!/bin/sh\n{other}\n")
     run = check(place, 1, 1, PATH=path)
-    assert story(run).startswith("rustc changed from 1.")
-    assert story(run).endswith(" to 9.9.9")
+    assert story(run) == "rustc changed"
 
 
 def test_ctrl_c_ends_the_build_and_all_its_children(place: Place, tmp_path: Path) -> None:
