@@ -111,11 +111,6 @@ impl Entry {
         self.home.join("clock")
     }
 
-    /// Where maturin puts its wheel.
-    pub fn wheel(&self) -> PathBuf {
-        self.home.join("wheel")
-    }
-
     /// Artifacts stand in numbered folders below.
     pub fn home(&self) -> &Path {
         &self.home

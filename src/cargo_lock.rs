@@ -18,7 +18,8 @@ pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
     let Some(common) = read(common) else { return Ok(()) };
     let mut seeded = merge(read(lock).unwrap_or_default(), common);
     for (name, requirement) in requirements(manifest) {
-        let version = |id: &Id| Version::parse(&id.1).ok().filter(|version| id.0 == name && requirement.matches(version));
+        let version =
+            |id: &Id| Version::parse(&id.1).ok().filter(|version| id.0 == name && requirement.matches(version));
         let newest = seeded.keys().filter_map(version).max();
         seeded.retain(|id, _| version(id).is_none_or(|version| Some(version) == newest));
     }
@@ -52,12 +53,12 @@ pub fn local_packages(lock: &Path) -> Vec<String> {
 
 /// All of `first`, and of `second` what is no other version of the same thing.
 fn merge(first: BTreeMap<Id, Table>, second: BTreeMap<Id, Table>) -> BTreeMap<Id, Table> {
-    let mut merged = first.clone();
+    let ids: Vec<Id> = first.keys().cloned().collect();
+    let mut merged = first;
     for (id, package) in second {
-        let rival = |(name, version, source): &Id| {
-            *name == id.0 && *source == id.2 && compatible(version) == compatible(&id.1)
-        };
-        if !first.keys().any(rival) {
+        let rival =
+            |(name, version, source): &Id| *name == id.0 && *source == id.2 && compatible(version) == compatible(&id.1);
+        if !ids.iter().any(rival) {
             merged.insert(id, package);
         }
     }
@@ -107,7 +108,9 @@ fn in_full(dependency: &str, ids: &[Id]) -> String {
     let mut words = dependency.splitn(3, ' ');
     let (name, version, source) = (words.next(), words.next(), words.next());
     let found = ids.iter().find(|(n, v, s)| {
-        name == Some(n) && version.is_none_or(|version| version == v) && source.is_none_or(|source| source == format!("({s})"))
+        name == Some(n)
+            && version.is_none_or(|version| version == v)
+            && source.is_none_or(|source| source == format!("({s})"))
     });
     match found {
         Some((name, version, source)) if source.is_empty() => format!("{name} {version}"),
@@ -161,7 +164,8 @@ mod tests {
     fn of_several_versions_the_newest() {
         let folder = tempfile::tempdir().unwrap();
         let (own, common) = (folder.path().join("own"), folder.path().join("common"));
-        std::fs::write(&common, lock(&[("pyo3", "0.29.3", &[]), ("pyo3", "0.30.1", &[]), ("libc", "0.2.1", &[])])).unwrap();
+        std::fs::write(&common, lock(&[("pyo3", "0.29.3", &[]), ("pyo3", "0.30.1", &[]), ("libc", "0.2.1", &[])]))
+            .unwrap();
         let check = |requirement: &str, expected: &[&str]| {
             let _ = std::fs::remove_file(&own);
             let manifest = format!("[dependencies]\npyo3 = {{ version = '{requirement}' }}").parse().unwrap();

@@ -64,7 +64,10 @@ mod tests {
         let text = "/t/libm.so: __rustimport.rs /s/a\\ b.rs C:\\x.rs\n\n__rustimport.rs:\n/s/a\\ b.rs:\nC:\\x.rs:\n\n\
                     # env-dep:FEATURE=a=b\\nc\n# env-dep:UNSET\n# checksum:x file_len:3 y\n";
         let info = parse_dep_info(text, Path::new("/p"));
-        assert_eq!(info.files, [Path::new("/p/__rustimport.rs"), Path::new("/s/a b.rs"), &Path::new("/p").join("C:\\x.rs")]);
+        assert_eq!(
+            info.files,
+            [Path::new("/p/__rustimport.rs"), Path::new("/s/a b.rs"), &Path::new("/p").join("C:\\x.rs")]
+        );
         assert_eq!(info.variables, ["FEATURE", "UNSET"]);
     }
 

@@ -6,6 +6,7 @@ use cargo_metadata::diagnostic::{Diagnostic as RustcDiagnostic, DiagnosticLevel}
 use cargo_metadata::{CompilerMessage, Message};
 
 use crate::manifest;
+use crate::unit::{Unit, UnitKind};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostic {
@@ -24,24 +25,6 @@ pub struct Diagnostic {
     pub rendered: String,
     /// As rustc prints it on a terminal.
     pub rendered_ansi: String,
-}
-
-/// One compiled part of a local package, as cargo's messages name it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Unit {
-    pub package: String,
-    pub manifest: PathBuf,
-    /// What was made: a library or a program, or a build script's `out` folder.
-    pub made: PathBuf,
-    pub kind: UnitKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnitKind {
-    Compiled,
-    /// A build script that was run.
-    Ran,
 }
 
 /// What cargo's JSON output of one build holds.
@@ -162,8 +145,8 @@ fn without_ansi(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\u{1b}') {
         plain.push_str(before);
-        rest = if after.starts_with('[') {
-            after[1..].split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)
+        rest = if let Some(sequence) = after.strip_prefix('[') {
+            sequence.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)
         } else if after.starts_with(']') {
             after.split_once('\u{7}').or(after.split_once("\u{1b}\\")).map_or("", |(_, rest)| rest)
         } else {

@@ -10,15 +10,14 @@ use std::time::Instant;
 
 use crate::cache::{Cache, Entry};
 use crate::cargo_lock;
-use crate::dep_info;
-use crate::diagnostic::{Messages, Unit, UnitKind};
+use crate::diagnostic::Messages;
 use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
-use crate::fs::{self, Stat};
+use crate::fs;
 use crate::inputs::{Collector, Inputs, Look, Surroundings, absolute_pattern, matches};
 use crate::lock;
 use crate::manifest;
-use crate::maturin::Job;
+use crate::maturin::{Built, Job};
 use crate::record::{GENERATOR, Record};
 use crate::request::{Outcome, Request};
 use crate::script::{Root, Script};
@@ -26,6 +25,7 @@ use crate::settings::BuildSettings;
 use crate::staleness::Staleness;
 use crate::stamp;
 use crate::toolchain::{Toolchain, line_of};
+use crate::unit::{self, Unit};
 
 /// How many artifacts of one source stay: the one in use, and the one before, which another process may
 /// be about to load.
@@ -146,10 +146,10 @@ impl<'a> Source<'a> {
     }
 
     /// The artifact, if nothing that it is made of changed; then with a new stamp.
-    fn look(&self, force: bool) -> Result<PathBuf, Stale> {
+    fn look(&self, force: bool) -> Result<PathBuf, Box<Stale>> {
         let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
         let Some(record) = record else {
-            return Err(Stale { changes: vec![Staleness::NeverBuilt], record: None });
+            return Err(Box::new(Stale { changes: vec![Staleness::NeverBuilt], record: None }));
         };
         let artifact = self.entry.home().join(&record.artifact);
         let mut look = record.inputs.look(&self.surroundings);
@@ -162,7 +162,7 @@ impl<'a> Source<'a> {
             changes.insert(0, Staleness::Forced);
         }
         if !changes.is_empty() {
-            return Err(Stale { changes, record: Some(record) });
+            return Err(Box::new(Stale { changes, record: Some(record) }));
         }
         self.write_stamp(&artifact, &record.inputs, &look);
         Ok(artifact)
@@ -202,10 +202,7 @@ impl<'a> Source<'a> {
     fn build(self, stale: &Stale, reason: &str, host: &mut dyn Host) -> Result<PathBuf> {
         let start = Instant::now();
         self.script.check_module(&self.request.root, self.request.stem())?;
-        let toolchain = match &self.toolchain {
-            Ok(toolchain) => toolchain,
-            Err(_) => return Err(self.toolchain.err().expect("just matched")),
-        };
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let package = self.entry.package();
         let job = Job {
             request: self.request,
@@ -234,14 +231,7 @@ impl<'a> Source<'a> {
         let clock = fs::tick(&self.entry.clock())?;
 
         let same_plan = self.write_package(&package)?;
-        self.make_stale_for_cargo(&job, stale);
-        let built = job.build(reason, host).inspect_err(|error| {
-            if !matches!(error, Error::Interrupted) {
-                host.event(Event::Failed { seconds: start.elapsed().as_secs_f64() });
-            }
-        })?;
-        fs::remove_folder(&self.entry.wheel());
-        self.check_compiled(&job, clock)?;
+        let built = self.compile(&job, stale, clock, reason, host)?;
         self.check_entry_point(&built.library)?;
 
         let (units, foreign_outputs) = match &stale.record {
@@ -251,7 +241,9 @@ impl<'a> Source<'a> {
             _ => {
                 let Messages { diagnostics, units, foreign_outputs, compiled } = job.replay(host)?;
                 if !compiled.is_empty() {
-                    host.event(Event::Log { message: format!("compiled again for the replay: {}", compiled.join(", ")) });
+                    host.event(Event::Log {
+                        message: format!("compiled again for the replay: {}", compiled.join(", ")),
+                    });
                 }
                 for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
                     host.event(Event::Warning(warning));
@@ -273,7 +265,7 @@ impl<'a> Source<'a> {
 
         let name = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
         let artifact = fs::publish(self.entry.home(), &name, &built.library)?;
-        record.artifact = artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).to_owned();
+        artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).clone_into(&mut record.artifact);
         record.artifact_hash = fs::hash_bytes(&built.library);
         record.write(&self.entry.record())?;
         self.write_stamp(&artifact, &record.inputs, &record.inputs.as_built());
@@ -316,40 +308,36 @@ impl<'a> Source<'a> {
     /// script's own always.
     fn make_stale_for_cargo(&self, job: &Job, stale: &Stale) {
         let own = manifest::package_name(&self.request.entry);
-        let packages: BTreeSet<String> = match &stale.record {
-            Some(record) => {
-                let changed: BTreeSet<&Path> = stale.changes.iter().filter_map(Staleness::file).collect();
-                let concerned = |unit: &&Unit| {
-                    changed.contains(unit.manifest.as_path())
-                        || unit_dep_info(unit).files.iter().any(|file| changed.contains(file.as_path()))
-                };
-                record.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
-            }
-            None => {
-                let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
-                locked.into_iter().chain([own]).collect()
-            }
+        let packages: BTreeSet<String> = if let Some(record) = &stale.record {
+            let changed: BTreeSet<&Path> = stale.changes.iter().filter_map(Staleness::file).collect();
+            let concerned = |unit: &&Unit| {
+                changed.contains(unit.manifest.as_path())
+                    || unit.dep_info().files.iter().any(|file| changed.contains(file.as_path()))
+            };
+            record.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
+        } else {
+            let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
+            locked.into_iter().chain([own]).collect()
         };
-        for folder in job.output_folders() {
-            for package in &packages {
-                for file in fingerprints(&folder, package, "dep-") {
-                    let _ = fs::set_epoch(&file);
-                }
-                // Cargo compares what a build script depends on with the time of its output.
-                for home in folders_of(&folder.join("build"), package) {
-                    let _ = fs::set_epoch(&home.join("output"));
-                }
+        for output in job.output_folders() {
+            for file in packages.iter().flat_map(|package| unit::what_cargo_compares(&output, package)) {
+                let _ = fs::set_epoch(&file);
             }
         }
     }
 
-    /// A library that cargo took for fresh, although we did not, would be recorded as made of what it is not.
-    fn check_compiled(&self, job: &Job, clock: i64) -> Result<()> {
-        let [folder, _] = job.output_folders();
-        let own = manifest::package_name(&self.request.entry);
-        let times = fingerprints(&folder, &own, "dep-lib-").into_iter().filter_map(|file| Stat::of(&file));
-        if times.map(|stat| stat.mtime).max().is_none_or(|newest| newest >= clock) {
-            return Ok(());
+    /// Runs maturin, and sees to it that cargo compiled: a library that cargo took for fresh, although we
+    /// did not, would be recorded as made of what it is not. That happens when the orphans of a build
+    /// whose interpreter was killed finish in between; once they are done, it does not happen again.
+    fn compile(&self, job: &Job, stale: &Stale, clock: i64, reason: &str, host: &mut dyn Host) -> Result<Built> {
+        const ATTEMPTS: u32 = 3;
+        for _ in 0..ATTEMPTS {
+            self.make_stale_for_cargo(job, stale);
+            let built = job.build(reason, host)?;
+            if self.was_compiled(job, clock) {
+                return Ok(built);
+            }
+            host.event(Event::Log { message: "cargo took it for fresh: again".into() });
         }
         Err(Error::Build(Box::new(BuildFailure {
             message: format!("cargo did not compile {} although it changed", self.request.root.display()),
@@ -361,6 +349,12 @@ impl<'a> Source<'a> {
         })))
     }
 
+    fn was_compiled(&self, job: &Job, clock: i64) -> bool {
+        let [output, _] = job.output_folders();
+        let package = manifest::package_name(&self.request.entry);
+        unit::last_compiled(&output, &package).is_none_or(|time| time >= clock)
+    }
+
     fn check_entry_point(&self, library: &[u8]) -> Result<()> {
         let stem = self.request.stem();
         let symbol = format!("PyInit_{stem}");
@@ -370,7 +364,10 @@ impl<'a> Source<'a> {
         let path = &self.request.root;
         Err(Error::project(
             path,
-            format!("{} compiles, but does not define the module `{stem}` (no `{symbol}` in the library)", path.display()),
+            format!(
+                "{} compiles, but does not define the module `{stem}` (no `{symbol}` in the library)",
+                path.display()
+            ),
             format!(
                 "declare `#[pymodule] mod {stem} {{ … }}`, or write `// rustimport:pyo3` on the first line to \
                  have a module made of every #[pyfunction] and #[pyclass]"
@@ -379,22 +376,25 @@ impl<'a> Source<'a> {
     }
 
     /// Takes down what the compiler and the build scripts read. Returns the files that must stay absent.
-    fn collect(&self, collector: &mut Collector, units: &[Unit], foreign_outputs: &[PathBuf], since: i64) -> Vec<PathBuf> {
+    fn collect(
+        &self,
+        collector: &mut Collector,
+        units: &[Unit],
+        foreign_outputs: &[PathBuf],
+        since: i64,
+    ) -> Vec<PathBuf> {
         let mut absent = BTreeSet::new();
         let own = self.entry.package();
         for unit in units {
-            let info = unit_dep_info(unit);
-            let read_from = match unit.kind {
-                UnitKind::Compiled => began(unit).unwrap_or(since),
-                UnitKind::Ran => since,
-            };
+            let info = unit.dep_info();
+            let read_from = unit.began().unwrap_or(since);
             // What stands in the cache was generated, and follows from the rest.
             let files = info.files.iter().chain([&unit.manifest]);
             for file in files.filter(|file| !file.starts_with(&own) && !file.starts_with(self.cache.target())) {
                 collector.add_file(file, if *file == unit.manifest { since } else { read_from });
             }
             info.variables.iter().for_each(|name| collector.add_variable(name));
-            let folder = unit.manifest.parent().unwrap_or(Path::new("."));
+            let folder = unit.folder();
             if folder != own {
                 // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
                 for manifest in folder.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")) {
@@ -406,7 +406,7 @@ impl<'a> Source<'a> {
             }
         }
         for output in foreign_outputs {
-            let info = build_script_output(output, Path::new("/"));
+            let info = unit::build_script_output(output, Path::new("/"));
             info.variables.iter().for_each(|name| collector.add_variable(name));
         }
         absent.into_iter().collect()
@@ -419,105 +419,12 @@ fn known_units_hold(record: &Record, stale: &Stale) -> bool {
         matches!(change, Staleness::FileChanged(path) if path.extension().is_some_and(|extension| extension == "rs"))
             || matches!(change, Staleness::Forced | Staleness::ArtifactLost)
     };
-    !record.units.is_empty()
-        && stale.changes.iter().all(steady)
-        && record.units.iter().all(|unit| match unit.kind {
-            UnitKind::Compiled => dep_info_path(&unit.made).is_some_and(|path| path.exists()),
-            UnitKind::Ran => unit.made.with_file_name("output").exists(),
-        })
-}
-
-fn unit_dep_info(unit: &Unit) -> dep_info::DepInfo {
-    let folder = unit.manifest.parent().unwrap_or(Path::new("."));
-    match unit.kind {
-        UnitKind::Compiled => {
-            let text = dep_info_path(&unit.made).and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
-            dep_info::parse_dep_info(&String::from_utf8_lossy(&text), folder)
-        }
-        UnitKind::Ran => build_script_output(&unit.made, folder),
-    }
-}
-
-fn build_script_output(out: &Path, package: &Path) -> dep_info::DepInfo {
-    let text = std::fs::read(out.with_file_name("output")).unwrap_or_default();
-    dep_info::parse_build_script_output(&String::from_utf8_lossy(&text), package)
-}
-
-/// Where rustc left the dep-info of what cargo says it made:
-/// `deps/libx-0123.rlib` and `build/x-0123/build-script-build` beside it, a library in the folder above
-/// `deps`, to which cargo links the finished one, in `deps`.
-fn dep_info_path(made: &Path) -> Option<PathBuf> {
-    let folder = made.parent()?;
-    let stem = made.file_stem()?.to_str()?;
-    let stem = stem.strip_prefix(std::env::consts::DLL_PREFIX).unwrap_or(stem);
-    let stem = stem.strip_prefix("lib").filter(|_| made.extension().is_some_and(|e| e == "rlib" || e == "rmeta")).unwrap_or(stem);
-    if folder.file_name()? == "deps" {
-        Some(folder.join(format!("{stem}.d")))
-    } else if folder.parent()?.file_name()? == "build" {
-        let (_, hash) = folder.file_name()?.to_str()?.rsplit_once('-')?;
-        Some(folder.join(format!("{}-{hash}.d", stem.replace('-', "_"))))
-    } else {
-        Some(folder.join("deps").join(format!("{stem}.d")))
-    }
-}
-
-/// When rustc began with a unit, in the file system's time.
-fn began(unit: &Unit) -> Option<i64> {
-    let mut folder = unit.made.parent()?;
-    if folder.file_name()? == "deps" {
-        folder = folder.parent()?;
-    } else if folder.parent()?.file_name()? == "build" {
-        folder = folder.parent()?.parent()?;
-    }
-    let times = fingerprints(folder, &unit.package, "invoked.timestamp").into_iter().filter_map(|path| Stat::of(&path));
-    // Of several, the earliest that may be the one: an edit after it counts as unread.
-    let hash = unit.made.file_stem()?.to_str()?.rsplit_once('-').map(|(_, hash)| hash.to_owned());
-    match hash {
-        Some(hash) => {
-            let home = folder.join(".fingerprint").join(format!("{}-{hash}", unit.package));
-            Stat::of(&home.join("invoked.timestamp")).map(|stat| stat.mtime)
-        }
-        None => times.map(|stat| stat.mtime).max(),
-    }
-}
-
-/// The files of a package's fingerprints whose names begin like this.
-fn fingerprints(folder: &Path, package: &str, start: &str) -> Vec<PathBuf> {
-    let homes = folders_of(&folder.join(".fingerprint"), package);
-    let files = homes.into_iter().filter_map(|home| std::fs::read_dir(home).ok()).flatten().flatten();
-    files
-        .filter(|file| file.file_name().to_string_lossy().starts_with(start))
-        .map(|file| file.path())
-        .collect()
-}
-
-/// `<folder>/<package>-<hash>`
-fn folders_of(folder: &Path, package: &str) -> Vec<PathBuf> {
-    let listing = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    listing
-        .filter(|item| {
-            let name = item.file_name();
-            name.to_str().and_then(|name| name.rsplit_once('-')).is_some_and(|(name, _)| name == package)
-        })
-        .map(|item| item.path())
-        .collect()
+    !record.units.is_empty() && stale.changes.iter().all(steady) && record.units.iter().all(Unit::is_there)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn dep_info_stands_beside_what_was_made() {
-        let check = |made: &str, expected: &str| {
-            assert_eq!(dep_info_path(Path::new(made)).as_deref(), Some(Path::new(expected)), "{made}");
-        };
-        check("/t/debug/libm_1.so", "/t/debug/deps/m_1.d");
-        check("/t/debug/deps/libhelper-0123.rlib", "/t/debug/deps/helper-0123.d");
-        check("/t/debug/deps/libmacros-0123.so", "/t/debug/deps/macros-0123.d");
-        check("/t/debug/build/m_1-0123/build-script-build", "/t/debug/build/m_1-0123/build_script_build-0123.d");
-    }
 
     #[test]
     fn a_crates_library_is_no_script() {

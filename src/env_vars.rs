@@ -115,10 +115,7 @@ pub fn get_text(name: &str) -> Option<String> {
 
 /// Names of all variables that are set and that [`is_build_variable`] picks.
 pub fn set_build_variables() -> Vec<String> {
-    std::env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| is_build_variable(name))
-        .collect()
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_build_variable(name)).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The source did not compile, or maturin could not make a library of it.
     #[error("{}", .0.message)]
@@ -30,7 +30,7 @@ pub enum Error {
     Interrupted,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BuildFailure {
     pub message: String,
     pub hint: String,

@@ -171,19 +171,18 @@ pub fn remove_old_artifacts(folder: &Path, keep: usize) {
     }
 }
 
-/// An empty folder for one build's output.
-pub fn empty_folder(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::cache_io("empty the folder", path, &error));
+/// A folder of its own for one build's output, removed when dropped. What earlier builds that were killed
+/// left under the same prefix goes now.
+pub fn temporary_folder(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
+    for item in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if item.file_name().to_string_lossy().starts_with(prefix) {
+            let _ = fs::remove_dir_all(item.path());
         }
-        _ => {}
     }
-    create_private_folder(path)
-}
-
-pub fn remove_folder(path: &Path) {
-    let _ = fs::remove_dir_all(path);
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in(parent)
+        .map_err(|error| Error::cache_io("create a folder in", parent, &error))
 }
 
 /// Sets a file's modification time to 1970, so that cargo sees every source as newer.

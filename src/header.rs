@@ -50,11 +50,12 @@ impl Header {
         }
         header.manifest = manifest.parse().map_err(|error: toml::de::Error| {
             let offset = error.span().map_or(0, |span| span.start.min(manifest.len()));
-            let line = manifest[..offset].matches('\n').count();
-            let line = manifest_lines.get(line).or(manifest_lines.last()).map_or(1, |index| index + 1);
+            let index = manifest[..offset].matches('\n').count();
+            let line = manifest_lines.get(index).or(manifest_lines.last()).map_or(1, |index| index + 1);
+            let text = manifest.lines().nth(index).unwrap_or_default().trim();
             Error::project(
                 path,
-                format!("{}:{line}: the `//:` lines are no valid manifest: {}", path.display(), error.message()),
+                format!("{}:{line}: `{text}` is not valid in a manifest: {}", path.display(), error.message()),
                 "the lines after `//:` together form a Cargo.toml, such as `//: [dependencies]` followed by \
                  `//: rand = \"0.8\"`",
             )
@@ -91,10 +92,7 @@ fn comment_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
                 in_block = !line.contains("*/");
                 return true;
             }
-            line.is_empty()
-                || line.starts_with("//")
-                || line.starts_with("#![")
-                || is_shebang(*index, line)
+            line.is_empty() || line.starts_with("//") || line.starts_with("#![") || is_shebang(*index, line)
         },
     )
 }

@@ -104,7 +104,12 @@ impl Inputs {
             changes: Vec::new(),
             files: self.files.iter().map(settled).collect(),
             // Files may have appeared during the build: to be listed again.
-            folders: self.patterns.iter().flat_map(|pattern| listed_folders(pattern)).map(|(path, _)| (path, None)).collect(),
+            folders: self
+                .patterns
+                .iter()
+                .flat_map(|pattern| listed_folders(pattern))
+                .map(|(path, _)| (path, None))
+                .collect(),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Interpreter {
         if cfg!(windows) {
             // Elsewhere an extension module takes its symbols from the process that loads it.
             let libs = self.base_prefix.join("libs");
-            config.push_str(&format!("lib_name=python{major}{minor}\nlib_dir={}\n", libs.display()));
+            config += &format!("lib_name=python{major}{minor}\nlib_dir={}\n", libs.display());
         }
         config
     }

@@ -5,11 +5,11 @@
 //! | --- | --- |
 //! | one import, from request to outcome | [`ensure`] |
 //! | what a script says and how a package is made of it | [`header`], [`script`], [`manifest`], [`cargo_lock`] |
-//! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`dep_info`] |
+//! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`stamp`] (what Python can check by itself) |
 //! | where it is kept, and who may touch it | [`cache`], [`lock`] |
 //! | who builds | [`maturin`], [`toolchain`], [`interpreter`], [`process`] |
-//! | what is said | [`diagnostic`], [`error`], [`event`] |
+//! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
 //! | what is configured | [`settings`], [`env_vars`] |
 //!
 //! Boundaries, held by `tests/tidy`: only `py.rs` names pyo3, only [`process`] spawns, only [`fs`]
@@ -40,3 +40,4 @@ pub mod settings;
 pub mod staleness;
 pub mod stamp;
 pub mod toolchain;
+pub mod unit;

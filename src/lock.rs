@@ -23,12 +23,7 @@ impl Drop for EntryLock {
 }
 
 /// Locks an entry. Whoever has to wait says for what, and since every poll asks the host, Ctrl-C ends it.
-pub fn lock_entry(
-    path: &Path,
-    what: &str,
-    timeout: Option<Duration>,
-    host: &mut dyn Host,
-) -> Result<EntryLock> {
+pub fn lock_entry(path: &Path, what: &str, timeout: Option<Duration>, host: &mut dyn Host) -> Result<EntryLock> {
     let failed = |error: std::io::Error| Error::cache_io("lock", path, &error);
     let mut file = fslock::LockFile::open(path).map_err(failed)?;
     let holder = || std::fs::read_to_string(path).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
@@ -39,12 +34,10 @@ pub fn lock_entry(
 /// Keeps `cache clear` away from whatever is being used.
 pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) -> Result<File> {
     let file = fs::open_lock(path)?;
-    wait("the cache, which is being cleared", timeout, &|| None, host, || {
-        match file.try_lock_shared() {
-            Ok(()) => Ok(true),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-            Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
-        }
+    wait("the cache, which is being cleared", timeout, &|| None, host, || match file.try_lock_shared() {
+        Ok(()) => Ok(true),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
     Ok(file)
 }

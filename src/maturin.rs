@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use crate::cache::{Cache, Entry};
 use crate::diagnostic::{self, Diagnostic, Messages};
@@ -44,13 +45,13 @@ pub struct Built {
 impl Job<'_> {
     /// Runs maturin. `reason` is for the event that says so.
     pub fn build(&self, reason: &str, host: &mut dyn Host) -> Result<Built> {
-        fs::empty_folder(&self.entry.wheel())?;
-        let command = self.maturin_command(&find_maturin(self.request)?)?;
+        let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
+        let command = self.maturin_command(&find_maturin(self.request)?, wheels.path());
         let words = process::words(&command);
         let executable = PathBuf::from(&words[0]);
-        let running = process::spawn(command).map_err(|error| {
-            Error::toolchain(format!("cannot start {}: {error}", executable.display()), INSTALL)
-        })?;
+        let running = process::spawn(command)
+            .map_err(|error| Error::toolchain(format!("cannot start {}: {error}", executable.display()), INSTALL))?;
+        let start = Instant::now();
         // Told after the start, so that whoever prints it does so while maturin works.
         host.event(Event::Started { reason: reason.into() });
         host.event(Event::Log { message: format!("runs {}", words.join(" ")) });
@@ -64,10 +65,11 @@ impl Job<'_> {
             }
         })?;
         if !finished.status.success() {
+            host.event(Event::Failed { seconds: start.elapsed().as_secs_f64() });
             return Err(self.explain(&words, &finished, host)?);
         }
         let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
-        match self.read_library() {
+        match self.read_library(wheels.path()) {
             Some(library) => Ok(Built { library, warned }),
             None => Err(Error::Build(Box::new(BuildFailure {
                 message: format!("maturin built {} without an error, but left no library", self.name()),
@@ -114,7 +116,7 @@ impl Job<'_> {
         self.request.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn maturin_command(&self, maturin: &Path) -> Result<Command> {
+    fn maturin_command(&self, maturin: &Path, wheels: &Path) -> Command {
         let mut command = process::command(maturin);
         command.arg("build");
         if self.in_source_folder {
@@ -125,11 +127,11 @@ impl Job<'_> {
             .args(["--auditwheel", "skip", "--compatibility", "linux", "--compression-method", "stored"])
             .args(["--profile", &self.settings.profile])
             .arg("--out")
-            .arg(self.entry.wheel())
+            .arg(wheels)
             .arg("--")
             .args(self.rustc_arguments());
         self.set_environment(&mut command);
-        Ok(command)
+        command
     }
 
     /// For the script's own crate alone: flags for all would compile the dependencies once per folder.
@@ -173,8 +175,8 @@ impl Job<'_> {
     }
 
     /// The library in the wheel.
-    fn read_library(&self) -> Option<Vec<u8>> {
-        let wheels = std::fs::read_dir(self.entry.wheel()).ok()?.filter_map(|item| Some(item.ok()?.path()));
+    fn read_library(&self, wheels: &Path) -> Option<Vec<u8>> {
+        let wheels = std::fs::read_dir(wheels).ok()?.filter_map(|item| Some(item.ok()?.path()));
         let wheel = wheels.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).last()?;
         let mut archive = zip::ZipArchive::new(std::fs::File::open(wheel).ok()?).ok()?;
         let suffix = Path::new(&self.request.interpreter.extension_suffix).extension()?.to_owned();
@@ -196,7 +198,7 @@ impl Job<'_> {
             return Ok(Error::cache_io("build in", &self.cache.target(), &std::io::ErrorKind::StorageFull.into()));
         }
         if says("error: unexpected argument") || says("error: unrecognized subcommand") {
-            return Ok(self.too_old(Path::new(&words[0]), host));
+            return Ok(too_old(Path::new(&words[0]), host));
         }
         if says("linker `") && says("not found") {
             return Ok(Error::toolchain(
@@ -231,17 +233,17 @@ impl Job<'_> {
         failure.hint = hint(&output, &failure.diagnostics);
         Ok(Error::Build(Box::new(failure)))
     }
+}
 
-    fn too_old(&self, maturin: &Path, host: &mut dyn Host) -> Error {
-        let mut command = process::command(maturin);
-        command.arg("--version");
-        let version = process::spawn(command).ok().and_then(|running| running.finish(host, |_, _| {}).ok());
-        let version = version.map(|finished| text(&finished.stdout).trim().to_owned()).unwrap_or_default();
-        Error::toolchain(
-            format!("{} ({version}) does not understand what rustimport asks of it", maturin.display()),
-            "rustimport needs maturin 1.9.6 or later, below 2: `python -m pip install \"maturin>=1.9.6,<2\"`",
-        )
-    }
+fn too_old(maturin: &Path, host: &mut dyn Host) -> Error {
+    let mut command = process::command(maturin);
+    command.arg("--version");
+    let version = process::spawn(command).ok().and_then(|running| running.finish(host, |_, _| {}).ok());
+    let version = version.map(|finished| text(&finished.stdout).trim().to_owned()).unwrap_or_default();
+    Error::toolchain(
+        format!("{} ({version}) does not understand what rustimport asks of it", maturin.display()),
+        "rustimport needs maturin 1.9.6 or later, below 2: `python -m pip install \"maturin>=1.9.6,<2\"`",
+    )
 }
 
 /// This environment's maturin, whether or not the environment is activated.
@@ -279,8 +281,7 @@ fn progress(line: &str) -> Option<Event> {
         let what = line.trim_start_matches("Blocking waiting for file lock on ").to_owned();
         return Some(Event::Waiting { what: format!("another build to release cargo's {what}") });
     }
-    for (start, what) in
-        [("Updating ", "the registry's index"), ("Downloading ", "downloads"), ("Fetch ", "downloads")]
+    for (start, what) in [("Updating ", "the registry's index"), ("Downloading ", "downloads"), ("Fetch ", "downloads")]
     {
         if line.starts_with(start) {
             return Some(Event::Progress { done: 0, total: 0, what: what.into() });
@@ -293,8 +294,17 @@ const MATURIN_FAILED: &str = "💥 maturin failed";
 
 /// cargo's and rustc's part of the output: without progress, and without maturin's own remarks.
 fn compilers_words(output: &str) -> String {
-    const CHATTER: [&str; 9] =
-        ["Building [", "Compiling ", "Updating ", "Locking ", "Downloading ", "Downloaded ", "Adding ", "Fetch ", "Finished "];
+    const CHATTER: [&str; 9] = [
+        "Building [",
+        "Compiling ",
+        "Updating ",
+        "Locking ",
+        "Downloading ",
+        "Downloaded ",
+        "Adding ",
+        "Fetch ",
+        "Finished ",
+    ];
     // When cargo has said what is wrong, maturin repeats that it failed.
     let said_by_cargo = output.contains("error: ") || output.contains("error[");
     let output = if said_by_cargo { output.split(MATURIN_FAILED).next().unwrap_or(output) } else { output };
@@ -312,7 +322,7 @@ fn first_error(output: &str) -> String {
     let told = lines().find_map(|line| line.strip_prefix("error: "));
     let told = told.or_else(|| lines().find_map(|line| Some(line.split_once("error: ")?.1)));
     let told = told.or_else(|| lines().find_map(|line| line.strip_prefix("Caused by: ")));
-    told.or_else(|| lines().last()).unwrap_or("maturin said nothing").to_owned()
+    told.or_else(|| lines().next_back()).unwrap_or("maturin said nothing").to_owned()
 }
 
 /// What to do about a failed build, as far as its words tell.
@@ -338,7 +348,14 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
     let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
     if says(&["no matching package", "failed to select a version"]) {
         "check the names and versions in the `//:` lines of the script".into()
-    } else if says(&["could not resolve host", "Could not resolve host", "Could not connect", "failed to download", "Connection refused", "download of config.json failed"]) {
+    } else if says(&[
+        "could not resolve host",
+        "Could not resolve host",
+        "Could not connect",
+        "failed to download",
+        "Connection refused",
+        "download of config.json failed",
+    ]) {
         "a dependency has to be downloaded, and the registry could not be reached: check the network, then \
          import again"
             .into()
@@ -346,6 +363,8 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
         "profiles are dev, release, fast, small, and those that the script defines: `//: [profile.NAME]` with \
          `//: inherits = \"release\"`"
             .into()
+    } else if says(&["failed to load manifest for dependency", "failed to read `"]) {
+        "the `path` of a dependency in the `//:` lines is relative to the script's folder: check it".into()
     } else if says(&["failed to parse manifest", "invalid type", "unknown variant"]) {
         "check the `//:` lines of the script: together they form its Cargo.toml".into()
     } else if errors().next().is_some() {
@@ -380,7 +399,8 @@ mod tests {
         let own = format!("{MATURIN_FAILED}\n  Caused by: x\n  Caused by: y\n");
         assert_eq!((first_error(&own).as_str(), compilers_words(&own).as_str()), ("x", "Caused by: x\n  Caused by: y"));
         assert_eq!(first_error(""), "maturin said nothing");
-        let error = |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
+        let error =
+            |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));
         assert!(hint(output, &[]).contains("names and versions"));
     }

@@ -91,11 +91,7 @@ pub struct Running {
 impl Running {
     /// Waits for the end. `line` sees every line of standard error as it comes, lines that end in a
     /// carriage return (progress) too.
-    pub fn finish(
-        mut self,
-        host: &mut dyn Host,
-        mut line: impl FnMut(&str, &mut dyn Host),
-    ) -> Result<Finished> {
+    pub fn finish(mut self, host: &mut dyn Host, mut line: impl FnMut(&str, &mut dyn Host)) -> Result<Finished> {
         let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
         let mut partial = Vec::new();
         let mut ended: Option<(ExitStatus, Instant)> = None;
@@ -140,9 +136,9 @@ impl Running {
     }
 
     fn status(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().map_err(|error| {
-            Error::toolchain(format!("lost track of a child process: {error}"), "try again")
-        })
+        self.child
+            .try_wait()
+            .map_err(|error| Error::toolchain(format!("lost track of a child process: {error}"), "try again"))
     }
 }
 

@@ -50,6 +50,7 @@ mod _core {
 
     /// Whether a script without a marker is a module named like its file, and no part of a crate.
     #[pyfunction]
+    #[allow(clippy::needless_pass_by_value, reason = "that is how arguments come")]
     fn is_module(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
         py.detach(|| catch(|| ensure::is_module(&path))).map_err(|panic| super::to_bug_report(py, &panic))
     }
@@ -84,7 +85,7 @@ impl Host for PythonHost {
 
     fn check(&mut self) -> Result<(), Error> {
         if self.raised.is_none() {
-            self.raised = Python::attach(|py| py.check_signals()).err();
+            self.raised = Python::attach(|py| -> PyResult<()> { py.check_signals() }).err();
         }
         if self.raised.is_some() { Err(Error::Interrupted) } else { Ok(()) }
     }

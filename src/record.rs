@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::Unit;
 use crate::error::Result;
 use crate::fs;
 use crate::inputs::Inputs;
 use crate::settings::BuildSettings;
+use crate::unit::Unit;
 
 /// Of this file. Other formats are as good as no record.
 const FORMAT: u32 = 1;
@@ -73,8 +73,8 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::UnitKind;
     use crate::inputs::{FileInput, Variable};
+    use crate::unit::UnitKind;
 
     #[test]
     fn a_damaged_record_is_none() {
@@ -83,7 +83,11 @@ mod tests {
         let settings = BuildSettings { profile: "dev".into(), pyo3: "0.30".into() };
         let mut record = Record::new(Path::new("/s/m.rs"), "rustc 1\nhost: x", &settings);
         record.inputs = Inputs {
-            files: vec![FileInput { path: "/s/m.rs".into(), hash: None, stat: fs::Stat { size: 1, mtime: -2, ctime: 3 } }],
+            files: vec![FileInput {
+                path: "/s/m.rs".into(),
+                hash: None,
+                stat: fs::Stat { size: 1, mtime: -2, ctime: 3 },
+            }],
             variables: vec![
                 Variable { name: "A".into(), value: Some("x\"\n".into()) },
                 Variable { name: "B".into(), value: None },

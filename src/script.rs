@@ -41,7 +41,7 @@ impl Script {
         let text = String::from_utf8_lossy(source);
         let text = text.trim_start_matches('\u{feff}').to_owned();
         let header = Header::parse(path, &text)?;
-        let file = syn::parse_file(&text).ok();
+        let file = std::str::from_utf8(source).ok().and_then(|_| syn::parse_file(&text).ok());
         Ok(Self { header, text, file })
     }
 
@@ -172,12 +172,10 @@ fn module(file: &syn::File, text: &str, stem: &str) -> String {
         let loses = rivals.clone().any(|(_, rival)| depth(&rival.path) < depth(&export.path))
             || rivals.clone().any(|(_, rival)| depth(&rival.path) == depth(&export.path) && rival.path != export.path);
         if !loses {
-            lines.push_str(&format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path));
+            lines += &format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path);
         }
     }
-    format!(
-        "\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{lines}}}\n"
-    )
+    format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{lines}}}\n")
 }
 
 struct Export {
@@ -203,7 +201,7 @@ fn collect_exports(items: &[Item], text: &str, parent: &str, parent_cfgs: &str, 
         let mut cfgs = parent_cfgs.to_owned();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
             let (start, end) = (attribute.pound_token.span, attribute.bracket_token.span.close());
-            cfgs.push_str(&format!("    {}\n", &text[start.byte_range().start..end.byte_range().end]));
+            cfgs += &format!("    {}\n", &text[start.byte_range().start..end.byte_range().end]);
         }
         if let Item::Mod(nested) = item {
             if let Some((_, items)) = &nested.content {
@@ -213,19 +211,18 @@ fn collect_exports(items: &[Item], text: &str, parent: &str, parent_cfgs: &str, 
         }
         let wanted = if matches!(item, Item::Fn(_)) { "pyfunction" } else { "pyclass" };
         if let Some(condition) = find_attribute(attributes, wanted) {
-            if let Some(condition) = condition {
-                cfgs.push_str(&format!("    #[cfg({condition})]\n"));
-            }
+            cfgs += &condition;
             exports.push(Export { name: unraw(name), path: format!("{parent}::{name}"), cfgs });
         }
     }
 }
 
-/// Finds an attribute by the last part of its path, directly or in a `cfg_attr`; then with its condition.
-fn find_attribute(attributes: &[Attribute], name: &str) -> Option<Option<String>> {
+/// Finds an attribute by the last part of its path. Returns the `#[cfg(…)]` under which it holds: empty, or
+/// the condition of the `cfg_attr` around it.
+fn find_attribute(attributes: &[Attribute], name: &str) -> Option<String> {
     attributes.iter().find_map(|attribute| {
         if last_segment_is(attribute.path(), name) {
-            return Some(None);
+            return Some(String::new());
         }
         let Meta::List(list) = &attribute.meta else { return None };
         if !list.path.is_ident("cfg_attr") {
@@ -233,9 +230,9 @@ fn find_attribute(attributes: &[Attribute], name: &str) -> Option<Option<String>
         }
         let parts = split_commas(list.tokens.clone());
         let (condition, rest) = parts.split_first()?;
-        rest.iter()
-            .any(|part| syn::parse2::<Meta>(part.clone()).is_ok_and(|meta| last_segment_is(meta.path(), name)))
-            .then(|| Some(condition.to_string()))
+        let is_wanted =
+            |part: &TokenStream| syn::parse2::<Meta>(part.clone()).is_ok_and(|meta| last_segment_is(meta.path(), name));
+        rest.iter().any(is_wanted).then(|| format!("    #[cfg({condition})]\n"))
     })
 }
 
@@ -439,7 +436,8 @@ mod tests {
 
     #[test]
     fn says_which_module_a_file_is() {
-        let check = |source: &str, expected: bool| assert_eq!(script(source).declares_module("m"), expected, "{source}");
+        let check =
+            |source: &str, expected: bool| assert_eq!(script(source).declares_module("m"), expected, "{source}");
         check("#[pymodule] fn m() {}", true);
         check("#[pyo3::pymodule] mod m {}", true);
         check("#[pymodule] fn other() {}", false);

@@ -13,9 +13,16 @@ pub enum Staleness {
     ArtifactLost,
     /// Another version of this package made the record, in another way.
     GeneratorChanged,
-    SettingChanged { name: &'static str, from: String, to: String },
+    SettingChanged {
+        name: &'static str,
+        from: String,
+        to: String,
+    },
     /// Another rustc. With both versions, as far as known.
-    ToolchainChanged { from: String, to: String },
+    ToolchainChanged {
+        from: String,
+        to: String,
+    },
     FileChanged(PathBuf),
     FileRemoved(PathBuf),
     /// A file that was not there, or that a `//d:` pattern did not find.

@@ -128,11 +128,8 @@ mod tests {
             use std::os::unix::ffi::OsStrExt;
             let path = Path::new(std::ffi::OsStr::from_bytes(b"/a\xff%"));
             assert_eq!(escape(path), "/a%FF%25");
-            let table = toml::to_string(&crate::inputs::FileInput {
-                path: path.to_owned(),
-                hash: None,
-                stat: Stat::default(),
-            });
+            let table =
+                toml::to_string(&crate::inputs::FileInput { path: path.to_owned(), hash: None, stat: Stat::default() });
             let back: crate::inputs::FileInput = toml::from_str(&table.unwrap()).unwrap();
             assert_eq!(back.path, path);
         }

@@ -149,7 +149,10 @@ fn find_rustc(cargo: &Path, variable: Option<PathBuf>) -> Result<PathBuf> {
         return Ok(beside);
     }
     which::which("rustc").map_err(|_| {
-        Error::toolchain(format!("cargo is at {}, but there is no rustc beside it or on PATH", cargo.display()), INSTALL)
+        Error::toolchain(
+            format!("cargo is at {}, but there is no rustc beside it or on PATH", cargo.display()),
+            INSTALL,
+        )
     })
 }
 
@@ -178,7 +181,8 @@ impl Proxy {
     fn of(cargo: &Path, folder: &Path) -> Option<Self> {
         let rustup = cargo.with_file_name(program("rustup"));
         let same_file = |stat: Stat| Some(stat) == Stat::of(cargo);
-        let is_link = std::fs::canonicalize(cargo).is_ok_and(|path| path.file_stem().is_some_and(|stem| stem == "rustup"));
+        let is_link =
+            std::fs::canonicalize(cargo).is_ok_and(|path| path.file_stem().is_some_and(|stem| stem == "rustup"));
         if !is_link && !Stat::of(&rustup).is_some_and(same_file) {
             return None;
         }

@@ -1,0 +1,61 @@
+# Two commands do all the set-up: `make demo` and `make test`. They need Python 3.10 or later and Rust.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Also where a shell has not been told of it.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
+
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo 'make demo    install into $(VENV) and import a Rust file, edit it, import it again'
+	@echo 'make test    install into $(VENV) and run every test'
+	@echo 'make lint    formatting, lints and types'
+	@echo 'make format  format everything'
+	@echo 'make bench   measure against CPython, cargo and the predecessors'
+	@echo 'make clean   remove what these commands made here'
+
+demo: $(VENV)/.installed
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev
+	cargo test --no-default-features
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --no-default-features -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest rustimport._core
+
+format: $(VENV)/.dev
+	cargo fmt
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed
+	$(BIN)/python benches/bench.py
+
+clean:
+	rm -rf $(VENV) target benches/.venvs python/rustimport/*.so
+
+$(VENV)/bin/python:
+	@command -v cargo >/dev/null || { echo 'Rust is missing: install it from https://rustup.rs, then run make again.' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'Python 3.10 or later with venv is missing (Debian: apt install python3-venv). Another one: make PYTHON=/path/to/python' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
+	@command -v cargo >/dev/null || { echo 'Rust is missing: install it from https://rustup.rs, then run make again.' >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9.6,<2'
+	VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet --extras dev
+	@touch $@

@@ -1,0 +1,47 @@
+"""Imports a Rust file, edits it, imports it again: what is built, and how long each import takes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+IMPORT = """
+import time
+import rustimport.import_hook
+
+start = time.perf_counter()
+import somecode
+
+seconds = time.perf_counter() - start
+print(f"    somecode.square(9) == {somecode.square(9)}    (import: {seconds * 1000:.1f} ms)")
+"""
+
+
+def show(title: str, folder: Path) -> None:
+    print(f"\n{title}", flush=True)
+    subprocess.run([sys.executable, "-c", IMPORT], cwd=folder, check=True)
+
+
+def main() -> None:
+    example = Path(__file__).with_name("somecode.rs")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = Path(shutil.copy(example, folder))
+        print(f"--- {example.name}\n{source.read_text()}---")
+        show("The first import compiles it, and pyo3 if this is the first script ever:", folder)
+        show("A new interpreter imports what was built:", folder)
+        source.write_text(source.read_text().replace("x * x", "x * x + 1"))
+        show("`x * x` is now `x * x + 1`, and the next interpreter builds what changed:", folder)
+        source.touch()
+        show("Touching the file builds nothing, since its content decides:", folder)
+    from rustimport import settings
+
+    print(f"\nWhat was built is in {settings.cache_dir}. Try it: cd examples, then python, then")
+    print("    >>> import rustimport.import_hook\n    >>> import somecode")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+//! What cargo left on disk of each part that it compiled: its dep-info, its fingerprint, its build
+//! script's output. Which parts there are is asked of cargo (its JSON messages name them), never guessed.
+
+use std::path::{Path, PathBuf};
+
+use crate::dep_info::{self, DepInfo};
+use crate::fs::Stat;
+
+/// One compiled part of a local package, as cargo's messages name it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Unit {
+    pub package: String,
+    pub manifest: PathBuf,
+    /// What was made: a library or a program, or a build script's `out` folder.
+    pub made: PathBuf,
+    pub kind: UnitKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitKind {
+    Compiled,
+    /// A build script that was run.
+    Ran,
+}
+
+impl Unit {
+    /// What the compiler, or the build script, read.
+    pub fn dep_info(&self) -> DepInfo {
+        match self.kind {
+            UnitKind::Compiled => {
+                let text = dep_info_path(&self.made).and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+                dep_info::parse_dep_info(&String::from_utf8_lossy(&text), self.folder())
+            }
+            UnitKind::Ran => build_script_output(&self.made, self.folder()),
+        }
+    }
+
+    /// Whether its dep-info can be read.
+    pub fn is_there(&self) -> bool {
+        match self.kind {
+            UnitKind::Compiled => dep_info_path(&self.made).is_some_and(|path| path.exists()),
+            UnitKind::Ran => output_of(&self.made).exists(),
+        }
+    }
+
+    /// The package's folder.
+    pub fn folder(&self) -> &Path {
+        self.manifest.parent().unwrap_or(Path::new("."))
+    }
+
+    /// When the compiler began with it, in the file system's time; `None` where that is not known.
+    pub fn began(&self) -> Option<i64> {
+        if self.kind == UnitKind::Ran {
+            return None;
+        }
+        let folder = self.made.parent()?;
+        let hash = self.made.file_stem()?.to_str()?.rsplit_once('-').map(|(_, hash)| hash);
+        let time = |path: &Path| Stat::of(path).map(|stat| stat.mtime);
+        if let (Some(hash), true) = (hash, folder.ends_with("deps")) {
+            let home = folder.with_file_name(".fingerprint").join(format!("{}-{hash}", self.package));
+            return time(&home.join(INVOKED));
+        }
+        // The finished library carries no hash: it is the last one that was compiled.
+        fingerprints(folder, &self.package, INVOKED).iter().filter_map(|path| time(path)).max()
+    }
+}
+
+/// Written by cargo when it starts the compiler.
+const INVOKED: &str = "invoked.timestamp";
+
+fn output_of(out: &Path) -> PathBuf {
+    out.with_file_name("output")
+}
+
+/// What the build script with this `out` folder printed; `package` is its package's folder.
+pub fn build_script_output(out: &Path, package: &Path) -> DepInfo {
+    let text = std::fs::read(output_of(out)).unwrap_or_default();
+    dep_info::parse_build_script_output(&String::from_utf8_lossy(&text), package)
+}
+
+/// Where rustc left the dep-info of what cargo says it made: for `deps/libx-0123.rlib` and
+/// `build/x-0123/build-script-build` beside it; for a finished library, which cargo links to the folder
+/// above, in `deps`.
+fn dep_info_path(made: &Path) -> Option<PathBuf> {
+    let folder = made.parent()?;
+    let stem = made.file_stem()?.to_str()?;
+    let is_rust_library = made.extension().is_some_and(|extension| extension == "rlib" || extension == "rmeta");
+    let prefix = if is_rust_library { "lib" } else { std::env::consts::DLL_PREFIX };
+    let stem = stem.strip_prefix(prefix).unwrap_or(stem);
+    if folder.ends_with("deps") {
+        Some(folder.join(format!("{stem}.d")))
+    } else if folder.parent()?.ends_with("build") {
+        let (_, hash) = folder.file_name()?.to_str()?.rsplit_once('-')?;
+        Some(folder.join(format!("{}-{hash}.d", stem.replace('-', "_"))))
+    } else {
+        Some(folder.join("deps").join(format!("{stem}.d")))
+    }
+}
+
+/// The files in `output`, a profile's folder, by whose times cargo decides whether a package is fresh: its
+/// fingerprints' dep-info, and its build scripts' output.
+pub fn what_cargo_compares(output: &Path, package: &str) -> Vec<PathBuf> {
+    let outputs = folders_of(&output.join("build"), package).into_iter().map(|home| home.join("output"));
+    fingerprints(output, package, "dep-").into_iter().chain(outputs).collect()
+}
+
+/// When a library of the package was last compiled, in nanoseconds; `None` where nobody can tell.
+pub fn last_compiled(output: &Path, package: &str) -> Option<i64> {
+    let files = fingerprints(output, package, "dep-lib-");
+    files.iter().filter_map(|file| Stat::of(file)).map(|stat| stat.mtime).max()
+}
+
+/// The files of a package's fingerprints whose names begin like this.
+fn fingerprints(output: &Path, package: &str, start: &str) -> Vec<PathBuf> {
+    let homes = folders_of(&output.join(".fingerprint"), package);
+    let files = homes.into_iter().filter_map(|home| std::fs::read_dir(home).ok()).flatten().flatten();
+    files.filter(|file| file.file_name().to_string_lossy().starts_with(start)).map(|file| file.path()).collect()
+}
+
+/// `<folder>/<package>-<hash>`, all that there are.
+fn folders_of(folder: &Path, package: &str) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_of_package = |name: &std::ffi::OsStr| {
+        name.to_str().and_then(|name| name.rsplit_once('-')).is_some_and(|(name, _)| name == package)
+    };
+    listing.filter(|item| is_of_package(&item.file_name())).map(|item| item.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn dep_info_stands_beside_what_was_made() {
+        let check = |made: &str, expected: &str| {
+            assert_eq!(dep_info_path(Path::new(made)).as_deref(), Some(Path::new(expected)), "{made}");
+        };
+        check("/t/debug/libm_1.so", "/t/debug/deps/m_1.d");
+        check("/t/debug/deps/libhelper-0123.rlib", "/t/debug/deps/helper-0123.d");
+        check("/t/debug/deps/libmacros-0123.so", "/t/debug/deps/macros-0123.d");
+        check("/t/debug/build/m_1-0123/build-script-build", "/t/debug/build/m_1-0123/build_script_build-0123.d");
+    }
+}

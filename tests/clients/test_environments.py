@@ -1,0 +1,134 @@
+"""Where Python runs: venvs that are not activated, another interpreter, pytest-xdist."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CACHE, ROOT, Place
+
+SOURCE = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
+CODE = "import rustimport.import_hook, m; print(m.value())"
+
+
+def bare_environment() -> dict[str, str]:
+    """An environment that knows no venv: maturin has to be found beside the interpreter."""
+    kept = ("HOME", "CARGO_HOME", "RUSTUP_HOME", "PATH", "LANG")
+    environ = {name: os.environ[name] for name in kept if name in os.environ}
+    scripts = os.path.dirname(sys.executable)
+    environ["PATH"] = os.pathsep.join(folder for folder in environ["PATH"].split(os.pathsep) if folder != scripts)
+    return {**environ, "RUSTIMPORT_CACHE_DIR": str(CACHE)}
+
+
+def run(python: Path | str, folder: Path, code: str = CODE, **env: str) -> str:
+    result = subprocess.run(
+        [str(python), "-c", code], cwd=folder, env={**bare_environment(), **env}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def install_into(python: Path) -> None:
+    """Installs this checkout's package without building it again, and maturin."""
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "maturin>=1.9.6,<2"], check=True)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(subprocess.check_output([str(python), "-c", code], text=True).strip())
+    shutil.copytree(ROOT / "python" / "rustimport", site / "rustimport")
+
+
+def test_a_venv_that_is_not_activated(place: Place) -> None:
+    place.write("m.rs", SOURCE)
+    assert run(sys.executable, place.folder) == "42"
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="no distribution's Python here")
+def test_the_distributions_python(place: Place, tmp_path: Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    made = subprocess.run(["/usr/bin/python3", "-m", "venv", str(tmp_path / "venv")], capture_output=True, text=True, check=False)
+    version = subprocess.check_output(["/usr/bin/python3", "-c", "import sys; print(sys.version_info >= (3, 10))"], text=True)
+    if made.returncode != 0 or version.strip() != "True":
+        pytest.skip("it has no venv, or is too old")
+    install_into(python)
+    place.write("m.rs", SOURCE)
+    assert run(python, place.folder) == "42"
+    # Two interpreters, one cache: neither disturbs the other.
+    assert run(sys.executable, place.folder) == "42"
+    assert run(python, place.folder, "import sys; " + CODE + "; print('rustimport._core' in sys.modules)") == "42\nFalse"
+
+
+def test_pytest_xdist(place: Place) -> None:
+    place.write("m.rs", SOURCE)
+    place.write("conftest.py", "import rustimport\nrustimport.install()\n")
+    place.write(
+        "test_m.py",
+        textwrap.dedent(
+            """
+            import pytest
+            @pytest.mark.parametrize("n", range(8))
+            def test_value(n):
+                import m
+                assert m.value() == 42
+            """
+        ),
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "4", "-p", "no:cacheprovider"]
+    result = subprocess.run(command, cwd=place.folder, env=place.env, capture_output=True, text=True, check=False)
+    assert "8 passed" in result.stdout, result.stdout
+    assert place.builds == 1
+
+
+def test_a_session_at_the_prompt(place: Place) -> None:
+    """As the README has it: typed into a REPL, line by line."""
+    place.write("m.rs", SOURCE)
+    lines = "import rustimport.import_hook\nimport m\nm.value()\n"
+    environ = {**bare_environment(), "TERM": "dumb"}
+    result = subprocess.run(
+        [sys.executable, "-i"], input=lines, cwd=place.folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert result.stdout.strip() == "42", result.stderr
+
+
+def test_a_terminal_shows_progress_and_cleans_up(place: Place, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    fake = tmp_path / "maturin"
+    fake.write_text(
+        "#!/bin/sh\nfor i in 1 2 3; do printf '    Building [=>   ] %d/3: pyo3   \\r' $i >&2; sleep 0.15; done\n"
+        f'exec {place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]} "$@"\n'
+    )
+    fake.chmod(0o755)
+    place.write("m.rs", SOURCE)
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE],
+        cwd=place.folder,
+        env={**place.env, "RUSTIMPORT_MATURIN_EXECUTABLE": str(fake), "TERM": "xterm"},
+        stderr=child,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    os.close(child)
+    seen = b""
+    while True:
+        try:
+            data = os.read(parent, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+    stdout, _ = process.communicate()
+    os.close(parent)
+    assert stdout.strip() == "42"
+    text = seen.decode()
+    assert "/3: pyo3" in text
+    # The line is wiped out before anything else is written.
+    last_progress = text.rindex("/3: pyo3")
+    assert "\r\x1b[K" in text[last_progress:]
+    assert text.rstrip().splitlines()[-1].replace("\r\x1b[K", "").startswith("rustimport: built m in ")

@@ -1,0 +1,168 @@
+"""Every error that a user can meet, as the user sees it. `UPDATE_SNAPSHOTS=1` writes the files anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Place, Run
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
+
+
+def compare(name: str, place: Place, run: Run) -> None:
+    """Compares what an interpreter printed last with the snapshot, places and times made equal."""
+    text = run.stderr
+    for path, word in (
+        (str(place.folder), "<place>"),
+        (str(place.folder.parent), "<tmp>"),
+        (str(ROOT), "<root>"),
+        (sys.prefix, "<prefix>"),
+    ):
+        text = text.replace(path, word)
+    text = re.sub(r"v1/cpython-[^/]*", "v1/<interpreter>", text)
+    text = re.sub(r"\b(\w+)[-_][0-9a-f]{16}\b", r"\1-<hash>", text)
+    text = re.sub(r"(after|in|waiting) \d+(\.\d+)? s", r"\1 <n> s", text)
+    text = re.sub(r"process \d+", "process <pid>", text)
+    text = re.sub(r'  File ".*\n(    .*\n)*', "", text)
+    # What the compiler shows of the source differs from version to version.
+    text = re.sub(r"(?m)^( *\d* *\||\s+= |help: |note: | *--> /rustc/).*\n", "", text)
+    text = re.sub(r"\(uid \d+\)", "(uid <n>)", text)
+    path = SNAPSHOTS / f"{name}.txt"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("compile_error", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    \"text\"\n}\n"),
+        ("two_errors", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    one() + two()\n}\n"),
+        ("broken_header", "// rustimport:pyo3\n//: [dependencies]\n//: rand = 0.8.5\n"),
+        ("unknown_template", "// rustimport:numpy\n"),
+        ("unknown_dependency", "// rustimport:pyo3\n//: [dependencies]\n//: no-such-crate-rustimport = \"1\"\n"),
+        ("unknown_manifest_key", "// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = \"nowhere\" }\n"),
+        ("wrong_module_name", "// rustimport:pyo3\nuse pyo3::prelude::*;\n#[pymodule]\nmod other {}\n"),
+        ("no_module", "// rustimport\nfn main() {}\n"),
+        ("syntax_error", "// rustimport:pyo3\nfn value( {\n"),
+        ("not_utf8", b"// rustimport:pyo3\n// \xff\n#[pyfunction]\nfn value() -> i32 { 42 }\n"),
+    ],
+)
+def test_sources(place: Place, name: str, source: str | bytes) -> None:
+    data = source if isinstance(source, bytes) else source.encode()
+    (place.folder / "m.rs").write_bytes(data)
+    compare(name, place, place.python("import m"))
+
+
+def test_unknown_profile(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    compare("unknown_profile", place, place.python("import m", RUSTIMPORT_PROFILE="fastest"))
+
+
+def test_without_rust(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    home = {"HOME": str(place.folder), "PATH": "/nowhere", "CARGO_HOME": None}
+    compare("without_rust", place, place.python("import m", **home))
+
+
+def test_without_rustc(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    cargo = place.write("bin/cargo", "#!/bin/sh\n")
+    cargo.chmod(0o755)
+    run = place.python("import m", PATH=str(cargo.parent), HOME=str(place.folder), CARGO_HOME=None)
+    compare("without_rustc", place, run)
+
+
+def test_without_maturin(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    code = "from rustimport import _load; _load._script_folders = lambda: ['/nowhere/bin']; import m"
+    cargo_only = place.folder / "bin"
+    cargo_only.mkdir()
+    path = os.environ["PATH"].split(os.pathsep)
+    for folder in path:
+        for tool in ("cargo", "rustc", "rustup"):
+            if os.path.exists(f"{folder}/{tool}") and not (cargo_only / tool).exists():
+                (cargo_only / tool).symlink_to(f"{folder}/{tool}")
+    run = place.python(code, RUSTIMPORT_MATURIN_EXECUTABLE=None, PATH=str(cargo_only))
+    compare("without_maturin", place, run)
+
+
+@pytest.mark.parametrize("variable", ["RUSTIMPORT_MATURIN_EXECUTABLE", "RUSTIMPORT_CARGO_EXECUTABLE"])
+def test_wrong_executable(place: Place, variable: str) -> None:
+    place.write("m.rs", SCRIPT)
+    compare(f"wrong_{variable.split('_')[1].lower()}", place, place.python("import m", **{variable: "/no/such/program"}))
+
+
+def test_unknown_toolchain(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    rustup = subprocess.run(["cargo", "--version"], env={**os.environ, "RUSTUP_TOOLCHAIN": "no-such"}, capture_output=True, check=False)
+    if rustup.returncode == 0:
+        pytest.skip("cargo is not rustup's")
+    run = place.python("import m", RUSTUP_TOOLCHAIN="no-such")
+    assert "ToolchainError: `" in run.stderr
+    assert "toolchain 'no-such" in run.stderr
+    assert "hint: install Rust from" in run.stderr
+
+
+def test_cache_is_a_file(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    place.write("file", "")
+    compare("cache_is_a_file", place, place.python("import m", RUSTIMPORT_CACHE_DIR=str(place.folder / "file")))
+
+
+def test_cache_writable_by_others(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    cache = place.folder / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    (cache / "planted").write_text("")
+    run = place.python("import m", RUSTIMPORT_CACHE_DIR=str(cache))
+    compare("cache_writable_by_others", place, run)
+    (cache / "planted").unlink()
+    broken = place.python("import m", RUSTIMPORT_CACHE_DIR=str(cache), RUSTIMPORT_MATURIN_EXECUTABLE="/no")
+    assert "writable by other users" not in broken.stderr
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_what_belongs_to_others(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    cache = place.folder / "cache"
+    cache.mkdir(mode=0o700)
+    os.chown(cache, 12345, 12345)
+    compare("foreign_cache", place, place.python("import m", RUSTIMPORT_CACHE_DIR=str(cache)))
+    config = place.write(".cargo/config.toml", "")
+    os.chown(config, 12345, 12345)
+    compare("foreign_configuration", place, place.python("import m"))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can write everywhere")
+def test_cache_not_writable(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    cache = place.folder / "cache"
+    cache.mkdir(mode=0o500)
+    compare("cache_not_writable", place, place.python("import m", RUSTIMPORT_CACHE_DIR=str(cache / "x")))
+
+
+def test_lock_timeout(place: Place) -> None:
+    place.write("m.rs", SCRIPT)
+    slow = place.write("slow-maturin", f'#!/bin/sh\ntouch {place.folder}/started\nsleep 60\n')
+    slow.chmod(0o755)
+    holder = place.start("import m", RUSTIMPORT_MATURIN_EXECUTABLE=str(slow))
+    try:
+        while not (place.folder / "started").exists():
+            assert holder.poll() is None
+        run = place.python("import rustimport; rustimport.install(lock_timeout_seconds=0.5); import m", hook=False)
+        assert f"process {holder.pid} " in run.stderr
+        compare("lock_timeout", place, run)
+    finally:
+        holder.kill()
+        holder.communicate()

@@ -1,0 +1,110 @@
+"""The rules that a compiler does not check."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rustimport import _hook
+from tests.conftest import ROOT
+
+RUST = sorted((ROOT / "src").rglob("*.rs"))
+
+
+def code(path: Path) -> str:
+    """A Rust file without its comments and its tests."""
+    text = path.read_text().split("#[cfg(test)]\nmod ")[0].split("#[cfg(test)]\npub mod ")[0]
+    text = text.split("#[cfg(all(test, unix))]\nmod ")[0]
+    return "\n".join(line for line in text.splitlines() if not line.strip().startswith("//"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "pattern"),
+    [
+        ("py.rs", r"\bpyo3::\w"),
+        ("process.rs", r"CommandWrap|\.spawn\(\)|\.output\(\)|\.status\(\)\?|Command::new"),
+        ("fs.rs", r"fs::(write|rename|copy|create_dir|remove|set_permissions)|File::create|\.set_times|NamedTempFile"),
+        ("env_vars.rs", r"env::(var|vars|var_os|vars_os|set_var)\("),
+        ("ensure.rs", r"\block_entry\(|\.build\(reason"),
+        ("cache.rs", r'"entries"|"record\.toml"|"pyo3-config'),
+    ],
+)
+def test_one_file_has_each_right(owner: str, pattern: str) -> None:
+    # `fs::write` and its like are the crate's own: only the standard library's are meant.
+    own = {"fs.rs": r"(std::fs|(?<!crate::)\bfs)::"}
+    offenders = []
+    for path in RUST:
+        if path.name == owner or (owner == "ensure.rs" and path.name == "lock.rs"):
+            continue
+        for line in code(path).splitlines():
+            found = re.search(pattern, line)
+            if found is None or "r#" in line or '"::pyo3' in line or "::pyo3::" in line:
+                continue
+            if owner in own and not re.search(r"std::fs::(write|rename|copy|create_dir|remove|set)|File::create|set_times|NamedTempFile", line):
+                continue
+            if owner == "env_vars.rs" and path.name == "inputs.rs" and "vars_os" in line:
+                offenders.append(f"{path.name}: {line.strip()}")
+                continue
+            offenders.append(f"{path.name}: {line.strip()}")
+    assert offenders == []
+
+
+def test_every_module_is_on_the_map() -> None:
+    text = (ROOT / "src" / "lib.rs").read_text()
+    for path in RUST:
+        if path.name != "lib.rs":
+            assert re.search(rf"mod {path.stem};", text), path.name
+
+
+def test_versions_agree() -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)
+    assert version is not None
+    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
+    lock = (ROOT / "Cargo.lock").read_text()
+    assert f'name = "rustimport-core"\nversion = "{version[1]}"' in lock
+
+
+def test_every_variable_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    docstring = __import__("rustimport.settings").settings.__doc__
+    for attribute, variable in _hook.VARIABLES.items():
+        assert f"`{variable}`" in page, variable
+        assert f"`{attribute}`" in page, attribute
+        assert variable in docstring
+    for variable in _hook.OLDER_VARIABLES.values():
+        assert f"`{variable}`" in page
+
+
+def test_every_error_is_documented() -> None:
+    from rustimport import errors
+
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text()
+    for name in errors.__all__:
+        assert f"`{name}`" in page, name
+
+
+def test_the_readmes_commands_exist() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    for text in ((ROOT / "README.md").read_text(), (ROOT / "CONTRIBUTING.md").read_text()):
+        for command in re.findall(r"\bmake ([a-z]+)`", text):
+            assert command in targets
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_core_is_small() -> None:
+    core = subprocess.check_output([sys.executable, "-c", "import rustimport._core as c; print(c.__file__)"], text=True)
+    assert Path(core.strip()).stat().st_size < 2_000_000
+
+
+def test_the_readmes_example_is_the_example() -> None:
+    assert (ROOT / "examples" / "somecode.rs").read_text().strip() in (ROOT / "README.md").read_text()
