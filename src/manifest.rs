@@ -83,11 +83,17 @@ pub fn pyproject(request: &Request) -> String {
     #[serde(rename_all = "kebab-case")]
     struct Maturin<'a> {
         module_name: &'a str,
+        sbom: Sbom,
+    }
+    /// Nobody ships the wheel: it is unpacked at once.
+    #[derive(Serialize)]
+    struct Sbom {
+        rust: bool,
     }
     let pyproject = Pyproject {
         build_system: BuildSystem { requires: ["maturin>=1.9.6,<2"], build_backend: "maturin" },
         project: Project { name: &package_name(&request.entry), version: "0.1.0" },
-        tool: Tool { maturin: Maturin { module_name: request.stem() } },
+        tool: Tool { maturin: Maturin { module_name: request.stem(), sbom: Sbom { rust: false } } },
     };
     toml::to_string(&pyproject).expect("strings in tables are TOML")
 }

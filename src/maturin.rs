@@ -56,8 +56,10 @@ impl Job<'_> {
         host.event(Event::Started { reason: reason.into() });
         host.event(Event::Log { message: format!("runs {}", words.join(" ")) });
         let mut logged = 0;
+        // Users know the script by its own name.
+        let package = manifest::package_name(&self.request.entry);
         let finished = running.finish(host, |line, host| {
-            if let Some(progress) = progress(line) {
+            if let Some(progress) = progress(&line.replace(&package, self.request.stem())) {
                 host.event(progress);
             } else if !line.trim().is_empty() && logged < 2000 {
                 logged += 1;

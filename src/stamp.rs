@@ -9,7 +9,7 @@
 //! D <mtime> <ctime> <path>\t<name>\t…      names that must stay absent; looked up if the folder changed
 //! L <mtime> <ctime> <path>                 a folder whose listing is an input
 //! V <name>=<value>                         a variable's value
-//! U <name>                                 a variable that must stay unset
+//! U <name>\t<name>\t…                       variables that must stay unset
 //! <hash of all the above>
 //! ```
 
@@ -55,12 +55,18 @@ pub fn stamp(
     for (folder, stat) in &look.folders {
         let _ = writeln!(text, "L {} {}", times(stat), escape(folder));
     }
+    let mut unset = Vec::new();
     for variable in &inputs.variables {
         let name = escape(Path::new(&variable.name));
-        let _ = match &variable.value {
-            Some(value) => writeln!(text, "V {name}={}", escape(Path::new(value))),
-            None => writeln!(text, "U {name}"),
-        };
+        match &variable.value {
+            Some(value) => {
+                let _ = writeln!(text, "V {name}={}", escape(Path::new(value)));
+            }
+            None => unset.push(name),
+        }
+    }
+    if !unset.is_empty() {
+        let _ = writeln!(text, "U {}", unset.join("\t"));
     }
     sealed(text, &request.interpreter)
 }

@@ -8,13 +8,13 @@ listings and from stats; whatever needs more is `_load`'s.
 import _imp
 import os
 import sys
-from _frozen_importlib_external import ExtensionFileLoader, FileFinder, PathFinder, spec_from_file_location
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import ExtensionFileLoader, FileFinder, PathFinder
 from time import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 
@@ -38,9 +38,42 @@ VARIABLES = {
 #: The names under which the predecessors' users set the same.
 OLDER_VARIABLES = {"cache_dir": "MATURIN_BUILD_DIR", "enabled": "MATURIN_IMPORT_HOOK_ENABLED"}
 
-#: What cargo and rustc look at, by the beginning of the name. Where one of these differs from the last
-#: check, the core looks closer.
-_BUILD_VARIABLES = ("CARGO_", "RUSTC", "RUSTFLAGS", "RUSTUP_", "MACOSX_DEPLOYMENT_TARGET")
+#: The beginnings of the names of all variables that may matter to a build: ours, cargo's and rustc's.
+_PREFIXES = ("RUSTIMPORT_", "MATURIN_", "CARGO_", "RUSTC", "RUSTFLAGS", "RUSTUP_", "MACOSX_DEPLOYMENT_TARGET")
+
+# `os.environ` encodes and decodes with every access. The bytes below, where there are any, do not.
+_raw: "Any" = getattr(os.environ, "_data", os.environ)
+_is_raw = sys.platform != "win32" and _raw is not os.environ
+_encode: "Any" = os.fsencode if _is_raw else (lambda text: text)
+_RAW_PREFIXES: "Any" = tuple([_encode(prefix) for prefix in _PREFIXES])
+
+
+_INCLUDE_PATHS: "Any" = _encode(VARIABLES["include_paths"])
+
+
+def getenv(name: str) -> "str | None":
+    """``os.environ.get``, at a tenth of its price where the variable is not set."""
+    value = _raw.get(_encode(name))
+    return os.fsdecode(value) if _is_raw and value is not None else value
+
+
+#: The beginnings of the names of all variables that may matter to a build: ours, cargo's and rustc's.
+_PREFIXES = ("RUSTIMPORT_", "MATURIN_", "CARGO_", "RUSTC", "RUSTFLAGS", "RUSTUP_", "MACOSX_DEPLOYMENT_TARGET")
+
+# `os.environ` encodes and decodes with every access. The bytes below, where there are any, do not.
+_raw: "Any" = getattr(os.environ, "_data", os.environ)
+_is_raw = sys.platform != "win32" and _raw is not os.environ
+_encode: "Any" = os.fsencode if _is_raw else (lambda text: text)
+_RAW_PREFIXES: "Any" = tuple([_encode(prefix) for prefix in _PREFIXES])
+
+
+_INCLUDE_PATHS: "Any" = _encode(VARIABLES["include_paths"])
+
+
+def getenv(name: str) -> "str | None":
+    """``os.environ.get``, at a tenth of its price where the variable is not set."""
+    value = _raw.get(_encode(name))
+    return os.fsdecode(value) if _is_raw and value is not None else value
 
 
 def setting(name: str) -> "Any":
@@ -49,9 +82,9 @@ def setting(name: str) -> "Any":
     settings = sys.modules.get("rustimport.settings")
     if settings is not None and name in settings.__dict__:
         return settings.__dict__[name]
-    value = os.environ.get(VARIABLES[name])
+    value = getenv(VARIABLES[name])
     if value is None and name in OLDER_VARIABLES:
-        value = os.environ.get(OLDER_VARIABLES[name])
+        value = getenv(OLDER_VARIABLES[name])
     return value or None
 
 
@@ -81,18 +114,13 @@ def build_settings() -> "dict[str, str | None]":
     }
 
 
-def context(settings: "dict[str, str | None]") -> str:
-    """A hash of everything outside the inputs that a stamp depends on: settings and environment."""
-    environ = os.environ
-    # Reading `os.environ` item by item decodes every name: the bytes below are ten times as fast.
-    raw = getattr(environ, "_data", environ)
-    starts = _BUILD_VARIABLES if not raw or isinstance(next(iter(raw)), str) else _RAW_BUILD_VARIABLES
-    found = sorted([item for item in raw.items() if item[0].startswith(starts)])
-    path = environ.get("PATH"), environ.get("HOME")
-    return _hash(repr((sorted(settings.items(), key=str), path, found)))
-
-
-_RAW_BUILD_VARIABLES = tuple([name.encode() for name in _BUILD_VARIABLES])
+def context() -> str:
+    """A hash of everything outside the inputs that a stamp depends on: settings and environment. Where it
+    differs from the stamp's, the core looks closer."""
+    found = sorted([item for item in _raw.items() if item[0].startswith(_RAW_PREFIXES)])
+    settings = sys.modules.get("rustimport.settings")
+    assigned = [settings.__dict__.get(name) for name in VARIABLES] if settings is not None else None
+    return _hash(repr((found, getenv("PATH"), getenv("HOME"), assigned)))
 
 
 def _hash(text: str) -> str:
@@ -108,13 +136,18 @@ def cache_root(chosen: "str | None" = None) -> str:
     root = chosen or setting("cache_dir")
     if root is None:
         if sys.platform == "win32":
-            base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~\\AppData\\Local")
+            base = getenv("LOCALAPPDATA") or os.path.expanduser("~\\AppData\\Local")
         elif sys.platform == "darwin":
             base = os.path.expanduser("~/Library/Caches")
         else:
-            base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        root = os.path.join(base, "rustimport")
-    return os.path.abspath(os.path.expanduser(os.fspath(root)))
+            home = getenv("HOME")
+            base = getenv("XDG_CACHE_HOME") or (f"{home}/.cache" if home else os.path.expanduser("~/.cache"))
+        root = base + os.sep + "rustimport"
+    root = os.fspath(root)
+    # Mostly there is nothing to do.
+    if root[:1] != "/" or "/." in root or "//" in root or sys.platform == "win32":
+        root = os.path.abspath(os.path.expanduser(root))
+    return str(root)
 
 
 def _interpreter_key() -> str:
@@ -137,20 +170,19 @@ def _is_private(root: str) -> bool:
     if root in _private_roots:
         return True
     if sys.platform != "win32":
-        for folder in (root, os.path.join(root, "v1", INTERPRETER_KEY)):
-            try:
-                found = os.stat(folder)
-            except OSError:
-                return False
-            if found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
-                return False
+        try:
+            found = os.stat(root)
+        except OSError:
+            return False
+        if found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
+            return False
     _private_roots.add(root)
     return True
 
 
 def entry_name(source: str) -> str:
     """The name of a source's folder in the cache: its own name, and a hash of its path."""
-    name = os.path.basename(source).partition(".")[0]
+    name = source.rpartition(os.sep)[2].partition(".")[0]
     return f"{name[:100]}-{_hash(source)}"
 
 
@@ -168,8 +200,7 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
     Costs one read and a stat for each input. `marked`: only if the source opted in.
     """
     try:
-        with open(stamp, "rb", 0) as file:
-            data = file.readall()
+        data = _read(stamp)
     except OSError:
         return None
     # The last line is a hash of all before.
@@ -183,39 +214,59 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
         return None
     artifact = None
     stat = os.stat
-    for line in lines[3:-2]:
-        tag = line[0]
-        if tag == "F":
-            _, size, mtime, ctime, path = line.split(" ", 4) if line[2] != "-" else ("", "", "", "", "")
-            if "%" in path:
-                path = _unescape(path)
-            try:
+    try:
+        for line in lines[3:-2]:
+            tag = line[0]
+            if tag == "F":
+                if line[2] == "-":
+                    return None
+                _, size, mtime, ctime, path = line.split(" ", 4)
+                if "%" in path:
+                    path = _unescape(path)
                 now = stat(path)
-            except OSError:
-                return None
-            if f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}" != f"{size} {mtime} {ctime}":
-                return None
-            if artifact is None:
-                artifact = path
-        elif tag == "V":
-            name, _, value = line[2:].partition("=")
-            if os.environ.get(_unescape(name)) != _unescape(value):
-                return None
-        elif tag == "U":
-            if _unescape(line[2:]) in os.environ:
-                return None
-        else:
-            times, *names = line[2:].split("\t")
-            mtime, ctime, folder = times.split(" ", 2)
-            folder = _unescape(folder)
-            try:
-                now = stat(folder)
-                changed = f"{now.st_mtime_ns} {now.st_ctime_ns}" != f"{mtime} {ctime}"
-            except OSError:
-                changed = True
-            if changed and (tag == "L" or any([_exists(folder + os.sep + _unescape(name)) for name in names])):
-                return None
+                if f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}" != f"{size} {mtime} {ctime}":
+                    return None
+                if artifact is None:
+                    artifact = path
+            elif tag == "U":
+                for name in line[2:].split("\t"):
+                    if getenv(_unescape(name)) is not None:
+                        return None
+            elif tag == "V":
+                name, _, value = line[2:].partition("=")
+                if getenv(_unescape(name)) != _unescape(value):
+                    return None
+            else:
+                times, *names = line[2:].split("\t")
+                mtime, ctime, folder = times.split(" ", 2)
+                if "%" in folder:
+                    folder = _unescape(folder)
+                try:
+                    now = stat(folder)
+                    changed = f"{now.st_mtime_ns} {now.st_ctime_ns}" != f"{mtime} {ctime}"
+                except OSError:
+                    changed = True
+                if changed and (tag == "L" or any([_exists(folder + os.sep + _unescape(name)) for name in names])):
+                    return None
+    except OSError:
+        return None
     return artifact
+
+
+def _read(path: str) -> bytes:
+    """A file's content, without the layers that `open` puts around it."""
+    descriptor = os.open(path, _READ)
+    try:
+        data = chunk = os.read(descriptor, 1 << 16)
+        while len(chunk) == 1 << 16:
+            chunk = os.read(descriptor, 1 << 16)
+            data += chunk
+    finally:
+        os.close(descriptor)
+    return data
+
+
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 def _unescape(text: str) -> str:
@@ -322,11 +373,14 @@ class ScriptFinder:
         self._started = time()
         #: Folder -> the time of its last change, if every name in its listing is known to be there.
         self._settled: "dict[str, float]" = {}
+        #: ``sys.path`` as it was when its folders had been listed, as far as anybody needed them.
+        self._listed: "list[str]" = []
         #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
         self._listings: "dict[str, tuple[float, frozenset[str]]]" = {}
 
     def invalidate_caches(self) -> None:
         self._settled.clear()
+        self._listed = []
         self._listings.clear()
         _opted_in.clear()
 
@@ -336,11 +390,50 @@ class ScriptFinder:
         if path is None:
             if fullname in sys.stdlib_module_names:
                 return None
-            entries: "Iterable[str]" = sys.path
+            entries = sys.path
         else:
-            entries = path
-        found = PathFinder.find_spec(fullname, path, target)
+            entries = list(path)
         file = fullname.rpartition(".")[2] + ".rs"
+        if entries == self._listed:
+            # These folders have listings: one search, in Python's own order, says everything.
+            spec, is_done = self._search(fullname, entries, file, target)
+            return spec if is_done or path is not None else self._included(fullname, file) or spec
+        # A folder that has the file, or that nobody has listed yet, is searched with what stands before it
+        # only: whoever imports a script does not wait until all the folders behind it are listed.
+        importers = sys.path_importer_cache
+        searched = 0
+        for index, entry in enumerate(entries):
+            try:
+                importer = importers[entry or os.getcwd()]
+                if file not in importer._path_cache and importer._path_mtime != -1:
+                    continue
+            except (AttributeError, OSError, TypeError):
+                continue
+            except KeyError:
+                pass
+            spec, is_done = self._search(fullname, entries[searched : index + 1], file, target)
+            if is_done:
+                if path is None and type(spec.loader) is not ScriptLoader:
+                    # Others have found what they look for in the same folders: mostly all are listed now.
+                    self._listed = entries[:]
+                return spec
+            searched = index + 1
+        if path is None:
+            self._listed = entries[:]
+        spec, is_done = self._search(fullname, entries[searched:], file, target)
+        if is_done:
+            return spec
+        if searched:
+            # The parts of a namespace are for Python to put together.
+            spec = None
+        return spec if path is not None else self._included(fullname, file) or spec
+
+    def _search(
+        self, fullname: str, entries: "list[str]", file: str, target: "ModuleType | None"
+    ) -> "tuple[ModuleSpec | None, bool]":
+        """Searches some entries in Python's order. Returns what was found, and whether that ends the search:
+        the parts of a namespace do not."""
+        found = PathFinder.find_spec(fullname, entries, target)
         # The folder of Python's hit, and whether that is a package: only there, a script comes second.
         hit = None
         is_package = False
@@ -353,7 +446,7 @@ class ScriptFinder:
         settled = self._settled
         for entry in entries:
             try:
-                importer: "Any" = importers[entry or os.getcwd()]
+                importer = importers[entry or os.getcwd()]
                 folder = importer.path
                 last = folder == hit
                 there = file in importer._path_cache
@@ -370,17 +463,21 @@ class ScriptFinder:
             if there and not (last and is_package) and (last or hit is None or _leads_to(entries, hit)):
                 spec = self._spec(fullname, f"{folder}{os.sep}{file}")
                 if spec is not None:
-                    return spec
+                    return spec, True
             if last:
-                return found
-        if hit is None and path is None:
-            included = setting("include_paths")
-            if included is not None:
-                for folder in included.split(os.pathsep) if isinstance(included, str) else included:
-                    spec = self._spec(fullname, os.path.join(os.path.abspath(folder), file)) if folder else None
-                    if spec is not None:
-                        return spec
-        return found
+                break
+        return found, hit is not None
+
+    def _included(self, fullname: str, file: str) -> "ModuleSpec | None":
+        """Searches the folders that come after ``sys.path``."""
+        if _INCLUDE_PATHS not in _raw and "rustimport.settings" not in sys.modules:
+            return None
+        included = setting("include_paths")
+        for folder in included.split(os.pathsep) if isinstance(included, str) else included or ():
+            spec = self._spec(fullname, os.path.join(os.path.abspath(folder), file)) if folder else None
+            if spec is not None:
+                return spec
+        return None
 
     def _is_new(self, importer: "Any", folder: str, file: str) -> bool:
         """Looks for a file in a folder whose listing may be older than the folder: both within one
@@ -427,8 +524,9 @@ class ScriptFinder:
             raise error.with_traceback(None) from error.__cause__
         if artifact is None:
             return None
-        loader = ScriptLoader(fullname, artifact, self, source)
-        return spec_from_file_location(fullname, artifact, loader=loader)
+        spec = ModuleSpec(fullname, ScriptLoader(fullname, artifact, self, source), origin=artifact)
+        spec.has_location = True
+        return spec
 
     def artifact(self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False) -> "Any":
         """Returns the path of the source's fresh artifact, or ``None`` if the source is not ours.
@@ -440,8 +538,7 @@ class ScriptFinder:
         """
         if opt_in and not is_enabled():
             return None
-        settings = build_settings()
-        state = context(settings)
+        state = context()
         root = cache_root(self.cache_dir)
         entry = entry_name(source)
         force = self._is_forced(source)
@@ -469,7 +566,7 @@ class ScriptFinder:
             cache=root,
             entry=entry,
             context=state,
-            settings=settings,
+            settings=build_settings(),
             marked=marked,
             force=force,
             lock_timeout=self.lock_timeout,
@@ -482,8 +579,8 @@ class ScriptFinder:
     def _is_forced(self, source: str) -> bool:
         force = self.force_rebuild
         if force is None:
-            force = is_true(setting("force_rebuild"))
-        return force and source not in _forced
+            force = setting("force_rebuild")
+        return force is not None and is_true(force) and source not in _forced
 
 
 def _leads_to(entries: "Iterable[str]", hit: str) -> bool:

@@ -131,4 +131,4 @@ def test_a_terminal_shows_progress_and_cleans_up(place: Place, tmp_path: Path) -
     # The line is wiped out before anything else is written.
     last_progress = text.rindex("/3: pyo3")
     assert "\r\x1b[K" in text[last_progress:]
-    assert text.rstrip().splitlines()[-1].replace("\r\x1b[K", "").startswith("rustimport: built m in ")
+    assert text.split("\r\x1b[K")[-1].startswith("rustimport: built m in ")

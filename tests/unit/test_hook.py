@@ -279,7 +279,7 @@ class TestStamp:
             f"D 1 1 {folder}\t.cargo\trust-toolchain",
             line("L", folder / "listed"),
             "V STAMP_SET=a%0Ab=c",
-            "U STAMP_UNSET",
+            "U STAMP_NEVER\tSTAMP_UNSET",
         ]
         text = edit("\n".join(lines) + "\n")
         seal = _imp.source_hash(0, text.encode()).hex()
@@ -347,11 +347,11 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from rustimport import settings
 
     assert (settings.profile, settings.force_rebuild, settings.enabled) == (None, False, True)
-    context = _hook.context(_hook.build_settings())
+    context = _hook.context()
     monkeypatch.setenv("RUSTIMPORT_RELEASE_BINARIES", "Yes")
     assert settings.compile_release_binaries is True
     assert _hook.build_settings()["profile"] == "release"
-    assert _hook.context(_hook.build_settings()) != context
+    assert _hook.context() != context
     monkeypatch.setenv("RUSTIMPORT_PROFILE", "fast")
     assert _hook.build_settings()["profile"] == "fast"
     monkeypatch.setattr(settings, "profile", "small", raising=False)
@@ -366,13 +366,13 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["CARGO_PROFILE_DEV_OPT_LEVEL", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "PATH", "RUSTC_WRAPPER"])
 def test_what_changes_the_context(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _hook.context({})
+    before = _hook.context()
     monkeypatch.setenv(name, "/something")
-    assert _hook.context({}) != before
+    assert _hook.context() != before
 
 
 def test_what_does_not_change_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _hook.context({})
+    before = _hook.context()
     monkeypatch.setenv("RUST_LOG", "debug")
     monkeypatch.setenv("VIRTUAL_ENV", "/x")
-    assert _hook.context({}) == before
+    assert _hook.context() == before

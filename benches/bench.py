@@ -1,0 +1,317 @@
+"""Measures the promises: each row is two things measured in turn in this run, and their ratio.
+
+    python benches/bench.py [ROW ...]
+
+Absolute times say something about this machine only. The predecessors are installed from PyPI into virtual
+environments of their own, below `benches/.venvs`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+VENVS = HERE / ".venvs"
+PREDECESSORS = {"mih": "maturin_import_hook==0.3.0", "ri": "rustimport==1.7.1"}
+
+#: How each of them is switched on.
+SWITCH_ON = {
+    "bare": "",
+    "ours": "import rustimport; rustimport.install()",
+    "mih": "import maturin_import_hook; maturin_import_hook.install()",
+    "ri": "import rustimport.import_hook",
+}
+
+SCRIPT = """\
+// rustimport:pyo3
+use pyo3::prelude::*;
+
+#[pyfunction]
+fn value() -> i32 {{
+    {value}
+}}
+
+#[pymodule]
+fn {name}(module: &Bound<'_, PyModule>) -> PyResult<()> {{
+    module.add_function(wrap_pyfunction!(value, module)?)
+}}
+"""
+
+TIMED_IMPORT = """
+{switch_on}
+from time import perf_counter
+start = perf_counter()
+import {name}
+seconds = perf_counter() - start
+assert {name}.value() == {value}, {name}.value()
+print("seconds", seconds)
+"""
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pythons = {"bare": sys.executable, "ours": sys.executable}
+        for short, requirement in PREDECESSORS.items():
+            self.pythons[short] = str(predecessor(short, requirement))
+        kept = ("HOME", "PATH", "CARGO_HOME", "RUSTUP_HOME", "LANG", "PIP_CERT", "SSL_CERT_FILE")
+        self.env = {name: os.environ[name] for name in kept if name in os.environ}
+        self.env |= {
+            "RUSTIMPORT_CACHE_DIR": str(folder / "cache"),
+            "MATURIN_BUILD_DIR": str(folder / "mih-cache"),
+        }
+        self.count = 0
+
+    # -- tools
+
+    def environment(self, who: str) -> dict[str, str]:
+        if who == "mih":
+            # It needs its environment activated.
+            scripts = Path(self.pythons[who]).parent
+            path = f"{scripts}{os.pathsep}{self.env['PATH']}"
+            return {**self.env, "VIRTUAL_ENV": str(scripts.parent), "PATH": path}
+        if who == "ri":
+            return {**self.env, "RUSTIMPORT_CACHE_DIR": str(self.folder / "ri-cache")}
+        return self.env
+
+    def python(self, who: str, code: str, cwd: Path | None = None) -> str:
+        command = [self.pythons[who], "-c", code]
+        run = subprocess.run(command, cwd=cwd or self.folder, env=self.environment(who), capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            raise RuntimeError(f"{who}: {run.stderr}")
+        return run.stdout
+
+    def seconds(self, who: str, code: str, cwd: Path | None = None) -> float:
+        line = next(line for line in self.python(who, code, cwd).splitlines() if line.startswith("seconds "))
+        return float(line.split()[1])
+
+    def new_folder(self) -> Path:
+        self.count += 1
+        folder = self.folder / f"work{self.count}"
+        folder.mkdir()
+        return folder
+
+    def import_of(self, who: str, folder: Path, name: str, value: int) -> float:
+        code = TIMED_IMPORT.format(switch_on=SWITCH_ON[who], name=name, value=value)
+        return self.seconds(who, code, folder)
+
+    def script(self, folder: Path, name: str, value: int) -> Path:
+        path = folder / f"{name}.rs"
+        path.write_text(SCRIPT.format(name=name, value=value))
+        return path
+
+    def plain_crate(self, folder: Path, name: str, value: int, profile: str = "") -> list[str]:
+        """A crate with the script as its library, and the command that builds it with cargo alone."""
+        package = folder / "plain"
+        package.mkdir(exist_ok=True)
+        source = self.script(folder, name, value)
+        (package / "pyproject.toml").write_text(
+            f'[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n[project]\nname = "{name}"\nversion = "0.1.0"\n'
+        )
+        (package / "Cargo.toml").write_text(
+            f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n[lib]\nname = "{name}"\npath = "{source}"\n'
+            f'crate-type = ["cdylib"]\n[dependencies]\npyo3 = "0.30"\n[workspace]\n{profile}'
+        )
+        return ["cargo", "rustc", "--quiet", "--lib", "--manifest-path", str(package / "Cargo.toml")]
+
+    def command(self, command: list[str], cwd: Path, target: Path) -> float:
+        from time import perf_counter
+
+        env = {**self.env, "CARGO_TARGET_DIR": str(target), "PYO3_PYTHON": sys.executable, "PYO3_BUILD_EXTENSION_MODULE": "1"}
+        start = perf_counter()
+        subprocess.run(command, cwd=cwd, env=env, capture_output=True, check=True)
+        return perf_counter() - start
+
+    # -- rows
+
+    def start(self) -> None:
+        """Interpreter start with the hook, against bare."""
+        code = "from time import perf_counter\nstart = perf_counter()\n{}\nprint('seconds', perf_counter() - start)"
+        takes = {who: lambda who=who: self.seconds(who, code.format(SWITCH_ON[who] or "pass")) for who in self.pythons}
+        self.report("start with the hook", in_turn(takes, 15), "bare", "+1 ms", absolute=True)
+
+    def foreign(self) -> None:
+        """Imports that are nobody's business but Python's, with ten folders on `sys.path`."""
+        folder = self.new_folder()
+        folders = [folder / f"path{index}" for index in range(6)]
+        for place in folders:
+            place.mkdir()
+        for index in range(300):
+            (folders[3] / f"plain{index}.py").write_text("")
+        code = """
+            import sys
+            sys.path[:0] = {folders!r}
+            {switch_on}
+            from time import perf_counter
+            import importlib
+            # What both do once is not what is measured: pycache, first listings.
+            best = 1.0
+            for _ in range(5):
+                for index in range(300): sys.modules.pop(f"plain{{index}}", None)
+                start = perf_counter()
+                for index in range(300):
+                    {body}
+                best = min(best, (perf_counter() - start) / 300)
+            print("seconds", best)
+        """
+        bodies = {
+            "an import that Python finds": '__import__(f"plain{index}")',
+            "a name that nobody has": 'importlib.util.find_spec(f"nobody{index}")',
+        }
+        # Folders in which something has just happened cost a stat more, for two seconds.
+        for place in (folder, *folders):
+            os.utime(place, (1_000_000_000, 1_000_000_000))
+        for title, body in bodies.items():
+            def take(who: str, body: str = body) -> float:
+                lines = code.format(folders=[str(place) for place in folders], switch_on=SWITCH_ON[who] or "pass", body=body)
+                return self.seconds(who, "import importlib.util\n" + "\n".join(line[12:] for line in lines.splitlines()), folder)
+
+            takes = {who: lambda who=who: take(who) for who in self.pythons}
+            budget = "+4 us" if "finds" in title else "+60 us"
+            self.report(title, in_turn(takes, 9), "bare", budget, absolute=True)
+
+    def warm(self) -> None:
+        """A script that is fresh, against CPython importing the same library."""
+        folders = {}
+        for who in ("ours", "mih", "ri"):
+            folders[who] = self.new_folder()
+            self.script(folders[who], "warm", 7)
+            self.import_of(who, folders[who], "warm", 7)
+        # Old enough for their stats to count.
+        subprocess.run(["sleep", "0.1"], check=True)
+        self.import_of("ours", folders["ours"], "warm", 7)
+        folders["bare"] = self.new_folder()
+        find = f"{SWITCH_ON['ours']}\nimport warm; print(warm.__file__)"
+        shutil.copy(self.python("ours", find, folders["ours"]).strip(), folders["bare"])
+        takes = {who: lambda who=who: self.import_of(who, folders[who], "warm", 7) for who in self.pythons}
+        self.report("warm import of a script", in_turn(takes, 25), "bare", "1.15x or +0.1 ms")
+
+    def first(self) -> None:
+        """The first script ever, against cargo alone: everything has to be compiled."""
+
+        def ours() -> float:
+            shutil.rmtree(self.folder / "cache", ignore_errors=True)
+            folder = self.new_folder()
+            self.script(folder, "first", 1)
+            return self.import_of("ours", folder, "first", 1)
+
+        def cargo() -> float:
+            folder = self.new_folder()
+            return self.command(self.plain_crate(folder, "first", 1), folder, folder / "target")
+
+        self.report("first script ever", in_turn({"ours": ours, "cargo": cargo}, 2), "cargo", "1.1x")
+
+    def new(self) -> None:
+        """One more script, once dependencies are compiled, against `maturin build` of it."""
+        target = self.folder / "maturin-target"
+        maturin = str(Path(sys.executable).parent / "maturin")
+        numbers = iter(range(1_000_000))
+
+        def ours() -> float:
+            number = next(numbers)
+            folder = self.new_folder()
+            self.script(folder, f"new{number}", number)
+            return self.import_of("ours", folder, f"new{number}", number)
+
+        def build() -> float:
+            number = next(numbers)
+            folder = self.new_folder()
+            self.plain_crate(folder, f"new{number}", number)
+            shutil.copy(self.folder / "Cargo.lock", folder / "plain") if (self.folder / "Cargo.lock").exists() else None
+            command = [maturin, "build", "-i", sys.executable, "--auditwheel", "skip", "--compatibility", "linux"]
+            seconds = self.command([*command, "--out", str(folder / "wheel")], folder / "plain", target)
+            shutil.copy(folder / "plain" / "Cargo.lock", self.folder)
+            return seconds
+
+        ours(), build()
+        self.report("a new script", in_turn({"ours": ours, "maturin": build}, 7), "maturin", "1.2x")
+        for who in ("mih", "ri"):
+            folder = self.new_folder()
+            self.script(folder, "another", 5)
+            print(f"    {who}: {self.import_of(who, folder, 'another', 5):.2f} s", flush=True)
+
+    def edit(self) -> None:
+        """An edit, against `cargo rustc` alone: with cargo's own dev profile, and with ours ("lean")."""
+        folders = {who: self.new_folder() for who in ("ours", "mih", "ri", "cargo", "lean")}
+        lean = "[profile.dev]\ndebug = 0\nstrip = true\nincremental = false\n"
+        commands = {
+            "cargo": self.plain_crate(folders["cargo"], "edited", 0),
+            "lean": self.plain_crate(folders["lean"], "edited", 0, lean),
+        }
+        numbers = iter(range(1, 1_000_000))
+
+        def take(who: str) -> float:
+            number = next(numbers)
+            self.script(folders[who], "edited", number)
+            if who in commands:
+                return self.command(commands[who], folders[who], self.folder / f"{who}-target")
+            return self.import_of(who, folders[who], "edited", number)
+
+        takes = {who: lambda who=who: take(who) for who in folders}
+        for once in takes.values():
+            once()
+        rounds = {who: once for who, once in takes.items() if who != "mih"}
+        self.report("an edit", in_turn(rounds, 11), "cargo", "1.4x")
+        print(f"    mih: {take('mih'):.2f} s", flush=True)
+
+    def report(
+        self, title: str, seconds: dict[str, list[float]], reference: str, budget: str, absolute: bool = False
+    ) -> None:
+        base = seconds[reference]
+        print(f"\n{title}  (budget: {budget} against {reference})")
+        for who, values in seconds.items():
+            median = statistics.median(values)
+            line = f"    {who:8} {shown(median):>10}   ({shown(min(values))} to {shown(max(values))})"
+            if who != reference:
+                ratio = statistics.median(value / other for value, other in zip(values, base, strict=True))
+                more = statistics.median(value - other for value, other in zip(values, base, strict=True))
+                line += f"   +{shown(more)}" if absolute else f"   {ratio:.2f}x, {'+' if more >= 0 else ''}{shown(more)}"
+            print(line, flush=True)
+
+
+def in_turn(takes: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Measures all once, then all again: a machine that changes its speed does so for all of them."""
+    seconds: dict[str, list[float]] = {who: [] for who in takes}
+    for _ in range(rounds):
+        for who, take in takes.items():
+            seconds[who].append(take())
+    return seconds
+
+
+def shown(seconds: float) -> str:
+    size = abs(seconds)
+    return f"{seconds * 1e6:.1f} us" if size < 1e-3 else f"{seconds * 1e3:.2f} ms" if size < 1 else f"{seconds:.2f} s"
+
+
+def predecessor(short: str, requirement: str) -> Path:
+    folder = VENVS / short
+    python = folder / "bin" / "python"
+    if not python.exists():
+        print(f"installing {requirement} ...", flush=True)
+        venv.create(folder, with_pip=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, requirement, "maturin>=1.9.6,<2"], check=True)
+    return python
+
+
+def main() -> None:
+    rows = {row.__name__: row for row in (Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.edit, Bench.warm)}
+    chosen = sys.argv[1:] or list(rows)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians, and what they range over")
+        for name in chosen:
+            rows[name](bench)
+
+
+if __name__ == "__main__":
+    main()
