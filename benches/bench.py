@@ -15,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 HERE = Path(__file__).parent
 VENVS = HERE / ".venvs"
@@ -84,7 +86,9 @@ class Bench:
 
     def python(self, who: str, code: str, cwd: Path | None = None) -> str:
         command = [self.pythons[who], "-c", code]
-        run = subprocess.run(command, cwd=cwd or self.folder, env=self.environment(who), capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            command, cwd=cwd or self.folder, env=self.environment(who), capture_output=True, text=True, check=False
+        )
         if run.returncode != 0:
             raise RuntimeError(f"{who}: {run.stderr}")
         return run.stdout
@@ -114,18 +118,23 @@ class Bench:
         package.mkdir(exist_ok=True)
         source = self.script(folder, name, value)
         (package / "pyproject.toml").write_text(
-            f'[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n[project]\nname = "{name}"\nversion = "0.1.0"\n'
+            f'[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n[project]\n'
+            f'name = "{name}"\nversion = "0.1.0"\n'
         )
         (package / "Cargo.toml").write_text(
-            f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n[lib]\nname = "{name}"\npath = "{source}"\n'
+            f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n'
+            f'[lib]\nname = "{name}"\npath = "{source}"\n'
             f'crate-type = ["cdylib"]\n[dependencies]\npyo3 = "0.30"\n[workspace]\n{profile}'
         )
         return ["cargo", "rustc", "--quiet", "--lib", "--manifest-path", str(package / "Cargo.toml")]
 
     def command(self, command: list[str], cwd: Path, target: Path) -> float:
-        from time import perf_counter
-
-        env = {**self.env, "CARGO_TARGET_DIR": str(target), "PYO3_PYTHON": sys.executable, "PYO3_BUILD_EXTENSION_MODULE": "1"}
+        env = {
+            **self.env,
+            "CARGO_TARGET_DIR": str(target),
+            "PYO3_PYTHON": sys.executable,
+            "PYO3_BUILD_EXTENSION_MODULE": "1",
+        }
         start = perf_counter()
         subprocess.run(command, cwd=cwd, env=env, capture_output=True, check=True)
         return perf_counter() - start
@@ -135,7 +144,7 @@ class Bench:
     def start(self) -> None:
         """Interpreter start with the hook, against bare."""
         code = "from time import perf_counter\nstart = perf_counter()\n{}\nprint('seconds', perf_counter() - start)"
-        takes = {who: lambda who=who: self.seconds(who, code.format(SWITCH_ON[who] or "pass")) for who in self.pythons}
+        takes = each(self.pythons, lambda who: self.seconds(who, code.format(SWITCH_ON[who] or "pass")))
         self.report("start with the hook", in_turn(takes, 15), "bare", "+1 ms", absolute=True)
 
     def foreign(self) -> None:
@@ -170,11 +179,16 @@ class Bench:
         for place in (folder, *folders):
             os.utime(place, (1_000_000_000, 1_000_000_000))
         for title, body in bodies.items():
-            def take(who: str, body: str = body) -> float:
-                lines = code.format(folders=[str(place) for place in folders], switch_on=SWITCH_ON[who] or "pass", body=body)
-                return self.seconds(who, "import importlib.util\n" + "\n".join(line[12:] for line in lines.splitlines()), folder)
 
-            takes = {who: lambda who=who: take(who) for who in self.pythons}
+            def take(who: str, body: str = body) -> float:
+                lines = code.format(
+                    folders=[str(place) for place in folders], switch_on=SWITCH_ON[who] or "pass", body=body
+                )
+                return self.seconds(
+                    who, "import importlib.util\n" + "\n".join(line[12:] for line in lines.splitlines()), folder
+                )
+
+            takes = each(self.pythons, take)
             budget = "+4 us" if "finds" in title else "+60 us"
             self.report(title, in_turn(takes, 9), "bare", budget, absolute=True)
 
@@ -191,7 +205,7 @@ class Bench:
         folders["bare"] = self.new_folder()
         find = f"{SWITCH_ON['ours']}\nimport warm; print(warm.__file__)"
         shutil.copy(self.python("ours", find, folders["ours"]).strip(), folders["bare"])
-        takes = {who: lambda who=who: self.import_of(who, folders[who], "warm", 7) for who in self.pythons}
+        takes = each(self.pythons, lambda who: self.import_of(who, folders[who], "warm", 7))
         self.report("warm import of a script", in_turn(takes, 25), "bare", "1.15x or +0.1 ms")
 
     def first(self) -> None:
@@ -225,10 +239,12 @@ class Bench:
             number = next(numbers)
             folder = self.new_folder()
             self.plain_crate(folder, f"new{number}", number)
-            shutil.copy(self.folder / "Cargo.lock", folder / "plain") if (self.folder / "Cargo.lock").exists() else None
+            lock = self.folder / "Cargo.lock"
+            if lock.exists():
+                shutil.copy(lock, folder / "plain")
             command = [maturin, "build", "-i", sys.executable, "--auditwheel", "skip", "--compatibility", "linux"]
             seconds = self.command([*command, "--out", str(folder / "wheel")], folder / "plain", target)
-            shutil.copy(folder / "plain" / "Cargo.lock", self.folder)
+            shutil.copy(folder / "plain" / "Cargo.lock", lock)
             return seconds
 
         ours(), build()
@@ -255,7 +271,7 @@ class Bench:
                 return self.command(commands[who], folders[who], self.folder / f"{who}-target")
             return self.import_of(who, folders[who], "edited", number)
 
-        takes = {who: lambda who=who: take(who) for who in folders}
+        takes = each(folders, take)
         for once in takes.values():
             once()
         rounds = {who: once for who, once in takes.items() if who != "mih"}
@@ -273,8 +289,14 @@ class Bench:
             if who != reference:
                 ratio = statistics.median(value / other for value, other in zip(values, base, strict=True))
                 more = statistics.median(value - other for value, other in zip(values, base, strict=True))
-                line += f"   +{shown(more)}" if absolute else f"   {ratio:.2f}x, {'+' if more >= 0 else ''}{shown(more)}"
+                line += (
+                    f"   +{shown(more)}" if absolute else f"   {ratio:.2f}x, {'+' if more >= 0 else ''}{shown(more)}"
+                )
             print(line, flush=True)
+
+
+def each(names: Iterable[str], take: Callable[[str], float]) -> dict[str, Callable[[], float]]:
+    return {name: partial(take, name) for name in names}
 
 
 def in_turn(takes: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -3,6 +3,7 @@
 //! What users set to configure `rustimport` is read by the Python half (`_hook.py`) and arrives in the
 //! request; these are the variables of the tools around it.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 
 /// Keeps the hook off in child processes.
@@ -113,9 +114,15 @@ pub fn get_text(name: &str) -> Option<String> {
     get(name).map(|value| value.to_string_lossy().into_owned())
 }
 
+/// All variables, as [`get_text`] gives them.
+pub fn all() -> HashMap<String, String> {
+    let text = |value: OsString| value.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
 /// Names of all variables that are set and that [`is_build_variable`] picks.
 pub fn set_build_variables() -> Vec<String> {
-    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_build_variable(name)).collect()
+    all().into_keys().filter(|name| is_build_variable(name)).collect()
 }
 
 #[cfg(test)]

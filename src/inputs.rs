@@ -117,7 +117,7 @@ impl Inputs {
 /// Takes inputs down: before the build what is known then, after it what the compiler tells.
 pub struct Collector {
     before: HashMap<PathBuf, Seen>,
-    variables_before: HashMap<String, Option<String>>,
+    variables_before: HashMap<String, String>,
     files: BTreeMap<PathBuf, FileInput>,
     variables: BTreeSet<String>,
 }
@@ -148,9 +148,7 @@ impl Collector {
         let look = |path: &Path| Some((path.to_owned(), Seen::look(path)?));
         Self {
             before: paths.into_iter().filter_map(look).collect(),
-            variables_before: std::env::vars_os()
-                .map(|(name, value)| (name.to_string_lossy().into_owned(), Some(value.to_string_lossy().into_owned())))
-                .collect(),
+            variables_before: env_vars::all(),
             files: BTreeMap::new(),
             variables: env_vars::set_build_variables().into_iter().collect(),
         }
@@ -189,7 +187,7 @@ impl Collector {
     }
 
     pub fn finish(self, patterns: Vec<String>, absent: Vec<PathBuf>) -> Inputs {
-        let value = |name: &String| self.variables_before.get(name).cloned().flatten();
+        let value = |name: &String| self.variables_before.get(name).cloned();
         Inputs {
             files: self.files.into_values().collect(),
             variables: self.variables.iter().map(|name| Variable { name: name.clone(), value: value(name) }).collect(),

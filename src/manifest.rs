@@ -51,7 +51,7 @@ pub fn cargo_manifest(request: &Request, script: &Script, settings: &BuildSettin
 
     // The cache is nobody's workspace.
     table(&mut manifest, "workspace");
-    add_profiles(table(&mut manifest, "profile"));
+    add_profiles(table(&mut manifest, "profile"), script.is_long());
     manifest
 }
 
@@ -156,11 +156,13 @@ fn complete_pyo3(dependencies: &mut Table, version: &str) {
 }
 
 /// `dev` is for the shortest wait after an edit; `fast` and `small` are `release`, taken further.
-fn add_profiles(profiles: &mut Table) {
+/// Incremental compilation halves that wait for a long script. For a short one it gains nothing, costs disk,
+/// and the first build takes longer.
+fn add_profiles(profiles: &mut Table, is_long: bool) {
     let dev = table(profiles, "dev");
     default(dev, "debug", 0);
     default(dev, "strip", true);
-    default(dev, "incremental", false);
+    default(dev, "incremental", is_long);
     for (name, settings) in [
         ("release", &[] as &[(&str, Value)]),
         ("fast", &[("lto", "fat".into()), ("codegen-units", 1.into())]),

@@ -46,7 +46,7 @@ pub fn words(command: &Command) -> Vec<String> {
         .collect()
 }
 
-/// Starts a command; `None` where there is no such program.
+/// Starts a command, in a process group of its own.
 pub fn spawn(command: Command) -> std::io::Result<Running> {
     let mut wrap = CommandWrap::from(command);
     #[cfg(unix)]
@@ -144,8 +144,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.done {
-            let _ = self.child.kill();
+        if !self.done && self.child.start_kill().is_ok() {
+            // What was killed is gone soon; what the system keeps for longer is not waited for.
+            let start = Instant::now();
+            while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < GRACE {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }
@@ -188,9 +192,10 @@ mod tests {
     use crate::event::Event;
     use std::path::Path;
 
-    struct Host3(Option<u32>);
+    /// Interrupts after so many questions, or never.
+    struct Patience(Option<u32>);
 
-    impl Host for Host3 {
+    impl Host for Patience {
         fn event(&mut self, _: Event) {}
 
         fn check(&mut self) -> Result<()> {
@@ -210,7 +215,7 @@ mod tests {
         command.args(["-c", script]);
         let mut lines = Vec::new();
         let running = spawn(command).unwrap();
-        let finished = running.finish(&mut Host3(patience), |line, _| lines.push(line.to_owned()));
+        let finished = running.finish(&mut Patience(patience), |line, _| lines.push(line.to_owned()));
         (finished, lines)
     }
 

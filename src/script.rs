@@ -45,6 +45,11 @@ impl Script {
         Ok(Self { header, text, file })
     }
 
+    /// Whether compiling it incrementally pays: from about a hundred lines.
+    pub fn is_long(&self) -> bool {
+        self.text.len() > 4096
+    }
+
     /// Whether the code names pyo3, and so needs it as a dependency.
     pub fn uses_pyo3(&self) -> bool {
         self.header.template == Some(Template::Pyo3)

@@ -5,11 +5,11 @@
 //! rustimport-stamp 1
 //! <context> <1 if the source opted in>
 //! <source>
-//! F <size> <mtime> <ctime> <path>          the artifact first, then every file; `F - <path>`: never equal
-//! D <mtime> <ctime> <path>\t<name>\t…      names that must stay absent; looked up if the folder changed
-//! L <mtime> <ctime> <path>                 a folder whose listing is an input
-//! V <name>=<value>                         a variable's value
-//! U <name>\t<name>\t…                       variables that must stay unset
+//! F <size> <mtime> <ctime>\t<path>         the artifact first, then every file; `F -` is never equal
+//! D <mtime> <ctime>\t<path>\t<name>\t…     names that must stay absent; looked up if the folder changed
+//! L <mtime> <ctime>\t<path>                a folder whose listing is an input
+//! V\t<name>=<value>                        a variable's value
+//! U\t<name>\t…                             variables that must stay unset
 //! <hash of all the above>
 //! ```
 
@@ -36,37 +36,37 @@ pub fn stamp(
     let artifact = (artifact.to_owned(), Stat::of(artifact));
     for (path, stat) in [&artifact].into_iter().chain(&look.files).chain(&surroundings.watched).chain(toolchain) {
         let _ = match stat {
-            Some(stat) => writeln!(text, "F {} {} {} {}", stat.size, stat.mtime, stat.ctime, escape(path)),
-            None => writeln!(text, "F - {}", escape(path)),
+            Some(stat) => writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(path)),
+            None => writeln!(text, "F -\t{}", escape(path)),
         };
     }
     let times = |stat: &Option<Stat>| match stat {
         Some(stat) => format!("{} {}", stat.mtime, stat.ctime),
-        None => "- -".into(),
+        None => "-".into(),
     };
     for (folder, (stat, names)) in surroundings.absent.iter().filter(|(_, (_, names))| !names.is_empty()) {
-        let _ = writeln!(text, "D {} {}\t{}", times(stat), escape(folder), names.join("\t"));
+        let _ = writeln!(text, "D {}\t{}\t{}", times(stat), escape(folder), names.join("\t"));
     }
     for path in &inputs.absent {
         if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
-            let _ = writeln!(text, "D - - {}\t{}", escape(folder), escape(Path::new(name)));
+            let _ = writeln!(text, "D -\t{}\t{}", escape(folder), escape(Path::new(name)));
         }
     }
     for (folder, stat) in &look.folders {
-        let _ = writeln!(text, "L {} {}", times(stat), escape(folder));
+        let _ = writeln!(text, "L {}\t{}", times(stat), escape(folder));
     }
     let mut unset = Vec::new();
     for variable in &inputs.variables {
         let name = escape(Path::new(&variable.name));
         match &variable.value {
             Some(value) => {
-                let _ = writeln!(text, "V {name}={}", escape(Path::new(value)));
+                let _ = writeln!(text, "V\t{name}={}", escape(Path::new(value)));
             }
             None => unset.push(name),
         }
     }
     if !unset.is_empty() {
-        let _ = writeln!(text, "U {}", unset.join("\t"));
+        let _ = writeln!(text, "U\t{}", unset.join("\t"));
     }
     sealed(text, &request.interpreter)
 }

@@ -75,7 +75,9 @@ class Place:
     def builds(self) -> int:
         return len(self.log.read_text().splitlines()) if self.log.exists() else 0
 
-    def start(self, code: str, *, hook: bool = True, args: tuple[str, ...] = (), **env: str | None) -> subprocess.Popen[str]:
+    def start(
+        self, code: str, *, hook: bool = True, args: tuple[str, ...] = (), **env: str | None
+    ) -> subprocess.Popen[str]:
         """Starts an interpreter in the folder, with the hook on. An `env` value of `None` unsets."""
         environ: dict[str, Any] = {**self.env, **env}
         return subprocess.Popen(

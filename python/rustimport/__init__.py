@@ -68,9 +68,9 @@ def uninstall() -> None:
 def reset_logger() -> None:
     """Lets the logger ``rustimport`` propagate, so that the application's logging configuration decides
     what is shown. Without this, INFO goes to standard error and DEBUG nowhere."""
-    from . import _report
+    from . import _hook
 
-    _report.configure(propagate=True)
+    _hook.log_propagates = True
 
 
 def imp(fullname: str, opt_in: bool = False, force_rebuild: bool = False) -> "ModuleType":

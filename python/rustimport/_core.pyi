@@ -4,6 +4,8 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any, Final
 
+__all__ = ["__version__", "ensure", "is_module"]
+
 __version__: Final[str]
 
 def ensure(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:

@@ -21,7 +21,9 @@ def imp(fullname: str, opt_in: bool, force_rebuild: bool) -> ModuleType:
         source = os.path.join(os.path.abspath(entry or os.getcwd()), f"{name}.rs")
         if os.path.isfile(source):
             return _load(source, fullname, opt_in, force_rebuild)
-    raise ModuleNotFoundError(f"there is no {name}.rs in {'the package ' + parent if parent else 'sys.path'}", name=fullname)
+    raise ModuleNotFoundError(
+        f"there is no {name}.rs in {'the package ' + parent if parent else 'sys.path'}", name=fullname
+    )
 
 
 def imp_from_path(path: str, fullname: str | None, opt_in: bool, force_rebuild: bool) -> ModuleType:
@@ -76,5 +78,5 @@ def _finder(force_rebuild: bool) -> _hook.ScriptFinder:
 
 
 class _Forced(_hook.ScriptFinder):
-    def _is_forced(self, source: str) -> bool:
+    def _is_forced(self, source: str) -> bool:  # noqa: ARG002
         return True

@@ -48,26 +48,7 @@ _encode: "Any" = os.fsencode if _is_raw else (lambda text: text)
 _RAW_PREFIXES: "Any" = tuple([_encode(prefix) for prefix in _PREFIXES])
 
 
-_INCLUDE_PATHS: "Any" = _encode(VARIABLES["include_paths"])
-
-
-def getenv(name: str) -> "str | None":
-    """``os.environ.get``, at a tenth of its price where the variable is not set."""
-    value = _raw.get(_encode(name))
-    return os.fsdecode(value) if _is_raw and value is not None else value
-
-
-#: The beginnings of the names of all variables that may matter to a build: ours, cargo's and rustc's.
-_PREFIXES = ("RUSTIMPORT_", "MATURIN_", "CARGO_", "RUSTC", "RUSTFLAGS", "RUSTUP_", "MACOSX_DEPLOYMENT_TARGET")
-
-# `os.environ` encodes and decodes with every access. The bytes below, where there are any, do not.
-_raw: "Any" = getattr(os.environ, "_data", os.environ)
-_is_raw = sys.platform != "win32" and _raw is not os.environ
-_encode: "Any" = os.fsencode if _is_raw else (lambda text: text)
-_RAW_PREFIXES: "Any" = tuple([_encode(prefix) for prefix in _PREFIXES])
-
-
-_INCLUDE_PATHS: "Any" = _encode(VARIABLES["include_paths"])
+_PATH, _HOME, _INCLUDE_PATHS = _encode("PATH"), _encode("HOME"), _encode(VARIABLES["include_paths"])
 
 
 def getenv(name: str) -> "str | None":
@@ -120,11 +101,15 @@ def context() -> str:
     found = sorted([item for item in _raw.items() if item[0].startswith(_RAW_PREFIXES)])
     settings = sys.modules.get("rustimport.settings")
     assigned = [settings.__dict__.get(name) for name in VARIABLES] if settings is not None else None
-    return _hash(repr((found, getenv("PATH"), getenv("HOME"), assigned)))
+    return _hash(repr((found, _raw.get(_PATH), _raw.get(_HOME), assigned)))
 
 
 def _hash(text: str) -> str:
     return _imp.source_hash(0, text.encode("utf-8", "surrogateescape")).hex()
+
+
+#: Whether log records go to the root logger's handlers (`_report` looks here when there is something to say).
+log_propagates = False
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -206,51 +191,52 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
     # The last line is a hash of all before.
     if data[-17:] != _imp.source_hash(0, data[:-17]).hex().encode() + b"\n":
         return None
-    lines = data.decode("utf-8", "surrogateescape").split("\n")
-    if len(lines) < 6 or lines[0] != "rustimport-stamp 1" or _unescape(lines[2]) != source:
+    # Bytes all the way: decoding would cost more than everything else but the stats.
+    lines = data.split(b"\n")
+    if len(lines) < 6 or lines[0] != b"rustimport-stamp 1" or _unescape(lines[2]) != os.fsencode(source):
         return None
-    known_context, _, was_marked = lines[1].partition(" ")
-    if known_context != context or (marked and was_marked != "1"):
+    known_context, _, was_marked = lines[1].partition(b" ")
+    if known_context != context.encode() or (marked and was_marked != b"1"):
         return None
     artifact = None
     stat = os.stat
     try:
         for line in lines[3:-2]:
-            tag = line[0]
-            if tag == "F":
-                if line[2] == "-":
-                    return None
-                _, size, mtime, ctime, path = line.split(" ", 4)
-                if "%" in path:
-                    path = _unescape(path)
-                now = stat(path)
-                if f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}" != f"{size} {mtime} {ctime}":
+            stats, _, rest = line.partition(b"\t")
+            tag = line[:1]
+            if tag == b"F":
+                if b"%" in rest:
+                    rest = _unescape(rest)
+                now = stat(rest)
+                if stats != b"F %d %d %d" % (now.st_size, now.st_mtime_ns, now.st_ctime_ns):
                     return None
                 if artifact is None:
-                    artifact = path
-            elif tag == "U":
-                for name in line[2:].split("\t"):
-                    if getenv(_unescape(name)) is not None:
+                    artifact = rest
+            elif tag == b"U":
+                for name in rest.split(b"\t"):
+                    if _key(_unescape(name)) in _raw:
                         return None
-            elif tag == "V":
-                name, _, value = line[2:].partition("=")
-                if getenv(_unescape(name)) != _unescape(value):
+            elif tag == b"V":
+                name, _, value = rest.partition(b"=")
+                if _raw.get(_key(_unescape(name))) != _text(_unescape(value)):
                     return None
             else:
-                times, *names = line[2:].split("\t")
-                mtime, ctime, folder = times.split(" ", 2)
-                if "%" in folder:
-                    folder = _unescape(folder)
+                folder, *names = rest.split(b"\t")
+                folder = _unescape(folder)
                 try:
                     now = stat(folder)
-                    changed = f"{now.st_mtime_ns} {now.st_ctime_ns}" != f"{mtime} {ctime}"
+                    changed = stats != b"%b %d %d" % (tag, now.st_mtime_ns, now.st_ctime_ns)
                 except OSError:
                     changed = True
-                if changed and (tag == "L" or any([_exists(folder + os.sep + _unescape(name)) for name in names])):
-                    return None
+                if changed:
+                    if tag == b"L":
+                        return None
+                    for name in names:
+                        if _exists(folder + _SEPARATOR + _unescape(name)):
+                            return None
     except OSError:
         return None
-    return artifact
+    return os.fsdecode(artifact) if artifact is not None else None
 
 
 def _read(path: str) -> bytes:
@@ -267,17 +253,20 @@ def _read(path: str) -> bytes:
 
 
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_SEPARATOR = os.sep.encode()
+# A variable's name and value, as they stand in `_raw`.
+_text: "Any" = (lambda text: text) if _is_raw else os.fsdecode
+_key: "Any" = _text if _is_raw else (lambda name: os.fsdecode(name).upper())
 
 
-def _unescape(text: str) -> str:
-    if "%" not in text:
+def _unescape(text: bytes) -> bytes:
+    if b"%" not in text:
         return text
-    head, *rest = text.encode("utf-8", "surrogateescape").split(b"%")
-    raw = head + b"".join([bytes.fromhex(part[:2].decode()) + part[2:] for part in rest])
-    return raw.decode("utf-8", "surrogateescape")
+    head, *rest = text.split(b"%")
+    return head + b"".join([bytes.fromhex(part[:2].decode()) + part[2:] for part in rest])
 
 
-def _exists(path: str) -> bool:
+def _exists(path: "str | bytes") -> bool:
     try:
         os.stat(path)
     except OSError:
@@ -372,11 +361,11 @@ class ScriptFinder:
         self.show_warnings = show_warnings
         self._started = time()
         #: Folder -> the time of its last change, if every name in its listing is known to be there.
-        self._settled: "dict[str, float]" = {}
+        self._settled: dict[str, float] = {}
         #: ``sys.path`` as it was when its folders had been listed, as far as anybody needed them.
-        self._listed: "list[str]" = []
+        self._listed: list[str] = []
         #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
-        self._listings: "dict[str, tuple[float, frozenset[str]]]" = {}
+        self._listings: dict[str, tuple[float, frozenset[str]]] = {}
 
     def invalidate_caches(self) -> None:
         self._settled.clear()
@@ -404,7 +393,7 @@ class ScriptFinder:
         searched = 0
         for index, entry in enumerate(entries):
             try:
-                importer = importers[entry or os.getcwd()]
+                importer: Any = importers[entry or os.getcwd()]
                 if file not in importer._path_cache and importer._path_mtime != -1:
                     continue
             except (AttributeError, OSError, TypeError):
@@ -413,7 +402,7 @@ class ScriptFinder:
                 pass
             spec, is_done = self._search(fullname, entries[searched : index + 1], file, target)
             if is_done:
-                if path is None and type(spec.loader) is not ScriptLoader:
+                if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
                     # Others have found what they look for in the same folders: mostly all are listed now.
                     self._listed = entries[:]
                 return spec
@@ -446,7 +435,7 @@ class ScriptFinder:
         settled = self._settled
         for entry in entries:
             try:
-                importer = importers[entry or os.getcwd()]
+                importer: Any = importers[entry or os.getcwd()]
                 folder = importer.path
                 last = folder == hit
                 there = file in importer._path_cache
@@ -498,18 +487,17 @@ class ScriptFinder:
 
     def _listing(self, folder: str) -> "frozenset[str]":
         """The names in a folder that only a finder of another kind looks after (a zip file has none)."""
-        names: "frozenset[str]" = frozenset()
         try:
             mtime = os.stat(folder).st_mtime
         except OSError:
-            return names
+            return frozenset()
         known = self._listings.get(folder)
         if known is not None and known[0] == mtime:
             return known[1]
         try:
             names = frozenset(os.listdir(folder))
         except OSError:
-            pass
+            names = frozenset()
         if time() - mtime > 2.1:
             self._listings[folder] = mtime, names
         return names

@@ -27,36 +27,21 @@ class _Handler(logging.Handler):
 
 
 _handler = _Handler()
-_propagates = False
+logger.addHandler(_handler)
 
 
-def configure(*, propagate: bool) -> None:
-    """Says where log records go: to standard error (`propagate` false), or to the root logger's handlers,
-    and to standard error as long as there are none."""
-    global _propagates
-    _propagates = propagate
-    if _handler not in logger.handlers:
-        logger.addHandler(_handler)
-    logger.propagate = propagate
-    if propagate:
-        # Let the user's configuration decide what is shown.
-        logger.setLevel(logging.NOTSET)
-        _handler.setLevel(logging.INFO)
-
-
-def _set_level() -> None:
-    if _handler not in logger.handlers:
-        configure(propagate=_propagates)
+def configure() -> None:
+    """Says what is shown, and where: from INFO on standard error, from DEBUG if verbose; or, where log records
+    propagate, what the root logger's configuration lets through, as soon as there is one."""
     verbose = _hook.is_true(_hook.setting("verbose"))
     _handler.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = _hook.log_propagates
     if verbose:
         logger.setLevel(logging.DEBUG)
-    elif not logger.propagate:
-        logger.setLevel(logging.INFO)
-    elif not logging.getLogger().handlers:
-        logger.setLevel(logging.INFO)
-    else:
+    elif logger.propagate and logging.getLogger().handlers:
         logger.setLevel(logging.NOTSET)
+    else:
+        logger.setLevel(logging.INFO)
 
 
 class Reporter:
@@ -69,7 +54,7 @@ class Reporter:
         self._started = time.monotonic()
         self._line = ""
         self._shown_at = 0.0
-        _set_level()
+        configure()
 
     def __call__(self, event: str, **details: Any) -> None:
         getattr(self, f"_on_{event}")(**details)

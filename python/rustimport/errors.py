@@ -113,7 +113,7 @@ class ToolchainError(RustImportError):
     """cargo, rustc or maturin is missing, too old or broken."""
 
 
-class LockTimeout(RustImportError):
+class LockTimeout(RustImportError):  # noqa: N818 (as TimeoutError's kin it says what happened)
     """Another process has been building the same source for longer than the lock timeout."""
 
 

@@ -2,8 +2,8 @@
 
 import rustimport
 
-from . import _report
+from . import _hook
 
 rustimport.install()
 # Activated this way, log records go where `logging.basicConfig` sends them.
-_report.configure(propagate=True)
+_hook.log_propagates = True

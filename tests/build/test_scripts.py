@@ -110,7 +110,9 @@ FORMS = {
         //: pyo3-ffi = "0.30"
         use pyo3_ffi::*;
         use std::ptr;
-        unsafe extern "C" fn value(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject { unsafe { PyLong_FromLong(42) } }
+        unsafe extern "C" fn value(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+            unsafe { PyLong_FromLong(42) }
+        }
         static mut METHODS: [PyMethodDef; 2] = [
             PyMethodDef { ml_name: c"value".as_ptr(), ml_meth: PyMethodDefPointer { PyCFunction: value },
                           ml_flags: METH_NOARGS, ml_doc: ptr::null() },
@@ -181,7 +183,7 @@ def test_exports(place: Place) -> None:
 
 def test_packages_and_names(place: Place) -> None:
     """In packages, relative, in namespaces; two of one name; named like crates, and with a digit first."""
-    source = "// rustimport:pyo3\n#[pyfunction]\nfn where_() -> &'static str {{ \"{}\" }}\n"
+    source = '// rustimport:pyo3\n#[pyfunction]\nfn where_() -> &\'static str {{ "{}" }}\n'
     place.write("pkg/__init__.py", "from . import fast\nfrom .fast import where_\n")
     for name in ("pkg/fast", "space/fast", "fast", "core", "pyo3", "test_3d"):
         place.write(f"{name}.rs", source.format(name))
@@ -217,7 +219,11 @@ def test_dependencies_are_real_and_shared(place: Place) -> None:
     assert place.python("import one; print(one.text(1))").out == "2"
     run = place.python("import two; print(two.text(1))", RUSTIMPORT_VERBOSE="1")
     assert run.out == "3"
-    compiled = [line.split()[3] for line in run.stderr.splitlines() if line.startswith("rustimport: maturin: ") and " Compiling " in line]
+    compiled = [
+        line.split()[3]
+        for line in run.stderr.splitlines()
+        if line.startswith("rustimport: maturin: ") and " Compiling " in line
+    ]
     assert len(compiled) == 1, run.stderr
     assert compiled[0].startswith("two_")
 
@@ -233,7 +239,7 @@ def test_the_source_folder_stays_clean(place: Place) -> None:
 @pytest.mark.parametrize("inner", ["", "#![allow(unused)]\n"])
 def test_diagnostics_name_the_users_file(place: Place, inner: str) -> None:
     lines = inner.count("\n")
-    place.write("m.rs", f"// rustimport:pyo3\n{inner}#[pyfunction]\nfn value() -> i32 {{\n    \"no\"\n}}\n")
+    place.write("m.rs", f'// rustimport:pyo3\n{inner}#[pyfunction]\nfn value() -> i32 {{\n    "no"\n}}\n')
     run = place.python(
         """
         import pickle
@@ -267,7 +273,7 @@ def test_an_error_in_a_helper_names_the_helper(place: Place) -> None:
 
 @pytest.mark.parametrize("inner", ["", "#![allow(unused)]\n"])
 def test_panics_name_the_users_file(place: Place, inner: str) -> None:
-    place.write("m.rs", f"// rustimport:pyo3\n{inner}#[pyfunction]\nfn value() {{\n    panic!(\"oh\")\n}}\n")
+    place.write("m.rs", f'// rustimport:pyo3\n{inner}#[pyfunction]\nfn value() {{\n    panic!("oh")\n}}\n')
     run = place.python("import m\ntry:\n    m.value()\nexcept BaseException as e:\n    print(type(e).__name__)")
     assert run.out == "PanicException"
     assert f"panicked at m.rs:{4 + inner.count(chr(10))}:5" in run.stderr
@@ -362,7 +368,7 @@ def test_explicit_imports_need_no_marker(place: Place) -> None:
 
 
 def test_an_explicit_import_does_not_opt_a_source_in(place: Place) -> None:
-    place.write("m.rs", "use pyo3::prelude::*;\n#[pymodule(name = \"m\")] mod x {}\n")
+    place.write("m.rs", 'use pyo3::prelude::*;\n#[pymodule(name = "m")] mod x {}\n')
     place.write("n.rs", "// plain\nmacro_rules! module { () => { #[pyo3::pymodule] mod n {} } }\nmodule!();\n")
     assert place.python("print(rustimport.imp('n').__name__)").out == "n"
     run = place.python("import n")
@@ -381,7 +387,11 @@ def test_profiles(place: Place) -> None:
     assert run.out == "False"
     assert "building m: profile changed from `dev` to `release`" in run.stderr
     assert place.python(f"rustimport.settings.profile = 'release'; {code}").builds == 0
-    place.write("m.rs", '// rustimport:pyo3\n//: [profile.dev]\n//: debug-assertions = false\n#[pyfunction]\nfn debug() -> bool { cfg!(debug_assertions) }\n')
+    place.write(
+        "m.rs",
+        "// rustimport:pyo3\n//: [profile.dev]\n//: debug-assertions = false\n"
+        "#[pyfunction]\nfn debug() -> bool { cfg!(debug_assertions) }\n",
+    )
     assert place.python(code).out == "False"
     place.write("pyproject.toml", '[tool.rustimport]\nprofile = "small"\n')
     run = place.python(code)
@@ -441,7 +451,10 @@ def test_the_first_example_of_the_predecessor(place: Place) -> None:
         }
         """,
     )
-    run = place.python("import rustimport.import_hook, somecode, dice; print(somecode.square(9), flush=True); dice.myfunc()", hook=False)
+    run = place.python(
+        "import rustimport.import_hook, somecode, dice; print(somecode.square(9), flush=True); dice.myfunc()",
+        hook=False,
+    )
     assert run.out.splitlines()[0] == "81"
     assert int(run.out.splitlines()[1]) in range(10)
 

@@ -28,7 +28,12 @@ def bare_environment() -> dict[str, str]:
 
 def run(python: Path | str, folder: Path, code: str = CODE, **env: str) -> str:
     result = subprocess.run(
-        [str(python), "-c", code], cwd=folder, env={**bare_environment(), **env}, capture_output=True, text=True, check=False
+        [str(python), "-c", code],
+        cwd=folder,
+        env={**bare_environment(), **env},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
@@ -51,8 +56,12 @@ def test_a_venv_that_is_not_activated(place: Place) -> None:
 @pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="no distribution's Python here")
 def test_the_distributions_python(place: Place, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
-    made = subprocess.run(["/usr/bin/python3", "-m", "venv", str(tmp_path / "venv")], capture_output=True, text=True, check=False)
-    version = subprocess.check_output(["/usr/bin/python3", "-c", "import sys; print(sys.version_info >= (3, 10))"], text=True)
+    made = subprocess.run(
+        ["/usr/bin/python3", "-m", "venv", str(tmp_path / "venv")], capture_output=True, text=True, check=False
+    )
+    version = subprocess.check_output(
+        ["/usr/bin/python3", "-c", "import sys; print(sys.version_info >= (3, 10))"], text=True
+    )
     if made.returncode != 0 or version.strip() != "True":
         pytest.skip("it has no venv, or is too old")
     install_into(python)
@@ -60,7 +69,9 @@ def test_the_distributions_python(place: Place, tmp_path: Path) -> None:
     assert run(python, place.folder) == "42"
     # Two interpreters, one cache: neither disturbs the other.
     assert run(sys.executable, place.folder) == "42"
-    assert run(python, place.folder, "import sys; " + CODE + "; print('rustimport._core' in sys.modules)") == "42\nFalse"
+    assert (
+        run(python, place.folder, "import sys; " + CODE + "; print('rustimport._core' in sys.modules)") == "42\nFalse"
+    )
 
 
 def test_pytest_xdist(place: Place) -> None:

@@ -34,22 +34,22 @@ def compare(name: str, place: Place, run: Run) -> None:
     # What the compiler shows of the source differs from version to version.
     text = re.sub(r"(?m)^( *\d* *\||\s+= |help: |note: | *--> /rustc/).*\n", "", text)
     text = re.sub(r"\(uid \d+\)", "(uid <n>)", text)
-    path = SNAPSHOTS / f"{name}.txt"
+    snapshot = SNAPSHOTS / f"{name}.txt"
     if os.environ.get("UPDATE_SNAPSHOTS"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+        snapshot.parent.mkdir(exist_ok=True)
+        snapshot.write_text(text, encoding="utf-8")
+    assert text == snapshot.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("compile_error", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    \"text\"\n}\n"),
+        ("compile_error", '// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    "text"\n}\n'),
         ("two_errors", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    one() + two()\n}\n"),
         ("broken_header", "// rustimport:pyo3\n//: [dependencies]\n//: rand = 0.8.5\n"),
         ("unknown_template", "// rustimport:numpy\n"),
-        ("unknown_dependency", "// rustimport:pyo3\n//: [dependencies]\n//: no-such-crate-rustimport = \"1\"\n"),
-        ("unknown_manifest_key", "// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = \"nowhere\" }\n"),
+        ("unknown_dependency", '// rustimport:pyo3\n//: [dependencies]\n//: no-such-crate-rustimport = "1"\n'),
+        ("unknown_manifest_key", '// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = "nowhere" }\n'),
         ("wrong_module_name", "// rustimport:pyo3\nuse pyo3::prelude::*;\n#[pymodule]\nmod other {}\n"),
         ("no_module", "// rustimport\nfn main() {}\n"),
         ("syntax_error", "// rustimport:pyo3\nfn value( {\n"),
@@ -69,8 +69,8 @@ def test_unknown_profile(place: Place) -> None:
 
 def test_without_rust(place: Place) -> None:
     place.write("m.rs", SCRIPT)
-    home = {"HOME": str(place.folder), "PATH": "/nowhere", "CARGO_HOME": None}
-    compare("without_rust", place, place.python("import m", **home))
+    run = place.python("import m", HOME=str(place.folder), PATH="/nowhere", CARGO_HOME=None)
+    compare("without_rust", place, run)
 
 
 def test_without_rustc(place: Place) -> None:
@@ -98,12 +98,18 @@ def test_without_maturin(place: Place) -> None:
 @pytest.mark.parametrize("variable", ["RUSTIMPORT_MATURIN_EXECUTABLE", "RUSTIMPORT_CARGO_EXECUTABLE"])
 def test_wrong_executable(place: Place, variable: str) -> None:
     place.write("m.rs", SCRIPT)
-    compare(f"wrong_{variable.split('_')[1].lower()}", place, place.python("import m", **{variable: "/no/such/program"}))
+    compare(
+        f"wrong_{variable.split('_')[1].lower()}",
+        place,
+        place.python("import m", **{variable: "/no/such/program"}),  # type: ignore[arg-type]
+    )
 
 
 def test_unknown_toolchain(place: Place) -> None:
     place.write("m.rs", SCRIPT)
-    rustup = subprocess.run(["cargo", "--version"], env={**os.environ, "RUSTUP_TOOLCHAIN": "no-such"}, capture_output=True, check=False)
+    rustup = subprocess.run(
+        ["cargo", "--version"], env={**os.environ, "RUSTUP_TOOLCHAIN": "no-such"}, capture_output=True, check=False
+    )
     if rustup.returncode == 0:
         pytest.skip("cargo is not rustup's")
     run = place.python("import m", RUSTUP_TOOLCHAIN="no-such")
@@ -154,7 +160,7 @@ def test_cache_not_writable(place: Place) -> None:
 
 def test_lock_timeout(place: Place) -> None:
     place.write("m.rs", SCRIPT)
-    slow = place.write("slow-maturin", f'#!/bin/sh\ntouch {place.folder}/started\nsleep 60\n')
+    slow = place.write("slow-maturin", f"#!/bin/sh\ntouch {place.folder}/started\nsleep 60\n")
     slow.chmod(0o755)
     holder = place.start("import m", RUSTIMPORT_MATURIN_EXECUTABLE=str(slow))
     try:

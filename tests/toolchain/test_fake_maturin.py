@@ -53,7 +53,9 @@ def test_dies(fake: object) -> None:
 
 
 def test_floods_both_pipes_with_anything(fake: object) -> None:
-    body = "head -c 30000000 /dev/urandom; head -c 30000000 /dev/urandom >&2; printf '\\nerror: \\377 gone\\n' >&2; exit 1"
+    body = (
+        "head -c 30000000 /dev/urandom; head -c 30000000 /dev/urandom >&2; printf '\\nerror: \\377 gone\\n' >&2; exit 1"
+    )
     out = fake(body).splitlines()  # type: ignore[operator]
     assert out[0] == "BuildError"
     assert "could not be built: " in out[1]
@@ -93,7 +95,9 @@ def test_a_wait_for_cargo_is_told(place: Place, tmp_path: Path) -> None:
 
 def test_a_library_without_the_entry_point(place: Place, tmp_path: Path) -> None:
     """Found out after the build, where the source could not tell before."""
-    place.write("m.rs", "// rustimport\n//: [dependencies]\n//: pyo3 = '0.30'\nmacro_rules! nothing { () => {} }\nnothing!();\n")
+    place.write(
+        "m.rs", "// rustimport\n//: [dependencies]\n//: pyo3 = '0.30'\nmacro_rules! nothing { () => {} }\nnothing!();\n"
+    )
     run = place.python(CATCH)
     assert run.out.splitlines()[0] == "ProjectError"
     assert "does not define the module `m` (no `PyInit_m` in the library)" in run.out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 
 import pytest
-
 import rustimport
 from rustimport import errors
 
@@ -17,7 +16,13 @@ DIAGNOSTIC = errors.Diagnostic("error", "bad", code="E0308", file="/m.rs", line=
     [
         errors.RustImportError("what", hint="do", name="pkg.m", path="/m.rs"),
         errors.BuildError(
-            "what", hint="do", diagnostics=[DIAGNOSTIC], rendered="error: bad", command=["maturin"], returncode=1, name="m"
+            "what",
+            hint="do",
+            diagnostics=[DIAGNOSTIC],
+            rendered="error: bad",
+            command=["maturin"],
+            returncode=1,
+            name="m",
         ),
         errors.ToolchainError("what", hint="do"),
         errors.LockTimeout("what", hint="do"),

@@ -9,13 +9,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-
 from rustimport import _hook
 
 MARKED = "// rustimport:pyo3\n"
@@ -52,10 +52,20 @@ def found(name: str, path: list[str] | None = None) -> str | None:
     """Where a name is found, relative to the two folders; `None` if nowhere."""
     specs = (finder.find_spec(name, path) for finder in sys.meta_path)
     spec = next((spec for spec in specs if spec is not None), None)
-    if spec is None or spec.origin is None:
-        return spec and "namespace"
+    if spec is None:
+        return None
+    if spec.origin is None:
+        return "namespace"
     parts = Path(spec.origin).parts
     return "/".join(parts[parts.index("a") if "a" in parts else parts.index("b") :])
+
+
+def test_switching_on_loads_nothing_else() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import rustimport.import_hook; print(sorted(set(sys.modules) - before))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "['rustimport', 'rustimport._hook', 'rustimport.import_hook']"
 
 
 def test_importing_the_package_does_nothing() -> None:
@@ -148,7 +158,7 @@ def test_a_missed_name_is_found_after_the_clock_went_on(
     listed = folder.stat().st_mtime_ns
     (folder / "late.rs").write_text(MARKED)
     os.utime(folder, ns=(listed, listed))
-    now = _hook.time()
+    now = time.time()
     monkeypatch.setattr(_hook, "time", lambda: now + 10)
     assert found("late") == "a/late.rs.built"
     (folder / "later.rs").write_text(MARKED)
@@ -230,17 +240,19 @@ def test_marker(source: bytes, expected: bool) -> None:
     assert _hook.has_marker(source) is expected
 
 
-def test_rejected_sources_are_remembered(
-    finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejected_sources_are_remembered(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a" / "m.rs"
     path.write_text("fn main() {}")
     os.utime(path, (1, 1))
-    now = _hook.time()
+    now = time.time()
     monkeypatch.setattr(_hook, "time", lambda: now + 10)
-    asked: list[str] = []
-    marker = _hook.has_marker
-    monkeypatch.setattr(_hook, "has_marker", lambda data: asked.append("") or marker(data))
+    asked: list[bytes] = []
+
+    def has_marker(data: bytes, original: Any = _hook.has_marker) -> Any:
+        asked.append(data)
+        return original(data)
+
+    monkeypatch.setattr(_hook, "has_marker", has_marker)
     assert found("m") is None
     assert found("m") is None
     assert len(asked) == 1
@@ -267,7 +279,7 @@ class TestStamp:
             stat = path.stat()
             times = f"{stat.st_mtime_ns} {stat.st_ctime_ns}"
             size = f"{stat.st_size} " if tag == "F" else ""
-            return f"{tag} {size}{times} " + str(path).replace("%", "%25").replace("\n", "%0A")
+            return f"{tag} {size}{times}\t" + str(path).replace("%", "%25").replace("\n", "%0A")
 
         lines = [
             "rustimport-stamp 1",
@@ -276,10 +288,10 @@ class TestStamp:
             line("F", folder / "m.so"),
             line("F", folder / "m.rs"),
             line("F", folder / "100%\n.rs"),
-            f"D 1 1 {folder}\t.cargo\trust-toolchain",
+            f"D 1 1\t{folder}\t.cargo\trust-toolchain",
             line("L", folder / "listed"),
-            "V STAMP_SET=a%0Ab=c",
-            "U STAMP_NEVER\tSTAMP_UNSET",
+            "V\tSTAMP_SET=a%0Ab=c",
+            "U\tSTAMP_NEVER\tSTAMP_UNSET",
         ]
         text = edit("\n".join(lines) + "\n")
         seal = _imp.source_hash(0, text.encode()).hex()
@@ -333,7 +345,7 @@ class TestStamp:
         for length in range(len(whole)):
             stamp.write_bytes(whole[:length])
             assert self.fresh(stamp) is None
-        for place in range(0, len(whole)):
+        for place in range(len(whole)):
             stamp.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
             assert self.fresh(stamp) is None
         stamp.unlink()
@@ -364,7 +376,9 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         settings.no_such_setting  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["CARGO_PROFILE_DEV_OPT_LEVEL", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "PATH", "RUSTC_WRAPPER"])
+@pytest.mark.parametrize(
+    "name", ["CARGO_PROFILE_DEV_OPT_LEVEL", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "PATH", "RUSTC_WRAPPER"]
+)
 def test_what_changes_the_context(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _hook.context()
     monkeypatch.setenv(name, "/something")
