@@ -53,9 +53,9 @@ $(VENV)/bin/python:
 $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 	@command -v cargo >/dev/null || { echo 'Rust is missing: install it from https://rustup.rs, then run make again.' >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9.6,<2'
-	VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet
+	PIP_QUIET=1 VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet --extras dev
+	PIP_QUIET=1 VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet --extras dev
 	@touch $@

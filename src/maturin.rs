@@ -49,7 +49,7 @@ impl Job<'_> {
         let command = self.maturin_command(&find_maturin(self.request)?, wheels.path());
         let words = process::words(&command);
         let executable = PathBuf::from(&words[0]);
-        let running = process::spawn(command)
+        let running = process::spawn_bound(command)
             .map_err(|error| Error::toolchain(format!("cannot start {}: {error}", executable.display()), INSTALL))?;
         let start = Instant::now();
         // Told after the start, so that whoever prints it does so while maturin works.
@@ -99,7 +99,7 @@ impl Job<'_> {
             let flags: Vec<&str> = flags.split_whitespace().chain(own).collect();
             command.env(env_vars::CARGO_ENCODED_RUSTFLAGS, flags.join("\u{1f}"));
         }
-        let running = process::spawn(command).map_err(|error| {
+        let running = process::spawn_bound(command).map_err(|error| {
             Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
         })?;
         let finished = running.finish(host, |_, _| {})?;

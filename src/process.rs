@@ -2,7 +2,7 @@
 //! all their children, and what they print is kept within bounds.
 
 use std::io::Read;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +46,46 @@ pub fn words(command: &Command) -> Vec<String> {
         .collect()
 }
 
+/// Starts a command that is not to outlive this process, however it ends: the orphans of a build would
+/// go on writing where the next one writes.
+pub fn spawn_bound(command: Command) -> std::io::Result<Running> {
+    // Windows ends the members of a job together with its last handle.
+    if cfg!(unix) { spawn(bound(&command)?) } else { spawn(command) }
+}
+
+/// The command under a shell that holds the other end of a pipe to us. When the pipe breaks without the command
+/// having ended, the shell kills the process group: the command, its children, itself.
+fn bound(command: &Command) -> std::io::Result<Command> {
+    const SHELL: &str = r#"
+        exec 3<&0 </dev/null
+        "$@" 3<&- &
+        command=$!
+        (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
+        watcher=$!
+        exec 3<&-
+        wait $command
+        status=$?
+        kill -KILL $watcher
+        exit $status
+    "#;
+    if !std::path::Path::new(command.get_program()).is_file() {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", SHELL, "rustimport"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(shell)
+}
+
 /// Starts a command, in a process group of its own.
 pub fn spawn(command: Command) -> std::io::Result<Running> {
     let mut wrap = CommandWrap::from(command);
@@ -61,7 +101,8 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
     if let Some(stderr) = child.stderr().take() {
         drain(Pipe::Stderr, stderr, sender);
     }
-    Ok(Running { child, chunks, done: false })
+    let lifeline = child.stdin().take();
+    Ok(Running { child, chunks, done: false, _lifeline: lifeline })
 }
 
 #[derive(Clone, Copy)]
@@ -86,6 +127,8 @@ pub struct Running {
     child: Box<dyn ChildWrapper>,
     chunks: mpsc::Receiver<(Pipe, Vec<u8>)>,
     done: bool,
+    /// Closed when this process ends, whatever ends it.
+    _lifeline: Option<ChildStdin>,
 }
 
 impl Running {
@@ -240,6 +283,30 @@ mod tests {
     fn a_daemon_that_keeps_the_pipe_open_is_not_waited_for() {
         let (finished, _) = shell("sleep 600 & echo done", None);
         assert_eq!(finished.unwrap().stdout, b"done\n");
+    }
+
+    #[test]
+    fn a_bound_command_is_itself_and_ends_with_its_lifeline() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("alive");
+        let start = |script: &str| {
+            let mut shell = command(Path::new("/bin/sh"));
+            shell.args(["-c", script, "a b", "'\""]).env("BOUND", "x y").current_dir(folder.path());
+            spawn_bound(shell).unwrap()
+        };
+        let finished =
+            start(r#"echo "$0$1$BOUND"; pwd; cat; echo err >&2; exit 7"#).finish(&mut Patience(None), |_, _| {});
+        let finished = finished.unwrap();
+        let expected = format!("a b'\"x y\n{}\n", folder.path().canonicalize().unwrap().display());
+        assert_eq!((String::from_utf8(finished.stdout).unwrap(), finished.stderr), (expected, b"err\n".to_vec()));
+        assert_eq!(finished.status.code(), Some(7));
+
+        let mut running = start(&format!("(sleep 1; touch {}) & sleep 600", file.display()));
+        // As if this process had died: it neither kills nor waits.
+        running.done = true;
+        drop(running);
+        thread::sleep(Duration::from_millis(1500));
+        assert!(!file.exists());
     }
 
     #[test]

@@ -79,7 +79,7 @@ class BuildError(RustImportError):
         diagnostics: What the compiler said, errors and warnings.
         rendered: The compiler's words, as text.
         command: The command that failed.
-        returncode: Its exit status; ``None`` if it was killed.
+        returncode: Its exit status; 128 and more if a signal ended it.
     """
 
     diagnostics: list[Diagnostic]
