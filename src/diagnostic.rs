@@ -34,8 +34,6 @@ pub struct Messages {
     pub units: Vec<Unit>,
     /// The `out` folders of other people's build scripts.
     pub foreign_outputs: Vec<PathBuf>,
-    /// What was compiled now, and not found ready: crate names.
-    pub compiled: Vec<String>,
 }
 
 /// Reads cargo's messages. Relative file names are seen from the source's `folder`; `package` is where
@@ -53,9 +51,6 @@ pub fn read_messages(stdout: &[u8], folder: &Path, package: &Path) -> Messages {
                 }
             }
             Message::CompilerArtifact(artifact) => {
-                if !artifact.fresh {
-                    messages.compiled.push(artifact.target.name.clone());
-                }
                 if let Some(package) = local_package(&artifact.package_id.repr)
                     && let Some(made) = artifact.filenames.first()
                 {

@@ -25,7 +25,7 @@ use crate::settings::BuildSettings;
 use crate::staleness::Staleness;
 use crate::stamp;
 use crate::toolchain::{Toolchain, line_of};
-use crate::unit::{self, Unit};
+use crate::unit::{self, Unit, UnitKind};
 
 /// How many artifacts of one source stay: the one in use, and the one before, which another process may
 /// be about to load.
@@ -56,15 +56,26 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
     let _lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
-    // The wait may have been long: everything is read anew.
-    let source = Source::read(request, &cache, host)?;
-    let stale = match source.look(request.force) {
-        Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
-        Err(stale) => stale,
-    };
-    let reason = stale.reason(request.folder());
-    let artifact = source.build(&stale, &reason, host)?;
-    Ok(outcome(artifact, Some(reason), true))
+    // The wait may have been long: everything is read anew. So it is after a build that failed while the
+    // source was being edited: what it complained of may never have been anybody's intention.
+    loop {
+        let source = Source::read(request, &cache, host)?;
+        let stale = match source.look(request.force) {
+            Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
+            Err(stale) => stale,
+        };
+        let reason = stale.reason(request.folder());
+        let hash = source.hash.clone();
+        match source.build(&stale, &reason, host) {
+            Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
+            Err(Error::Build(_) | Error::Project { .. })
+                if fs::hash_file(&request.root).is_some_and(|now| now != hash) =>
+            {
+                host.event(Event::Log { message: format!("{name} was edited while it was built: again") });
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Whether a script without a marker is a module named like its file, and no part of a crate.
@@ -110,6 +121,8 @@ struct Source<'a> {
     cache: &'a Cache,
     entry: Entry,
     script: Script,
+    /// Of the bytes that the script was read from: header and exports are theirs.
+    hash: String,
     settings: BuildSettings,
     surroundings: Surroundings,
     /// An absent toolchain counts as unchanged; it is missed when there is something to build.
@@ -119,10 +132,13 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn read(request: &'a Request, cache: &'a Cache, host: &mut dyn Host) -> Result<Self> {
         let path = &request.root;
-        if path.to_str().is_none() {
+        if path.to_str().is_none_or(|text| text.contains(char::is_control)) {
             return Err(Error::project(
                 path,
-                format!("the path {} is no valid Unicode, and Cargo.toml can hold no other", path.display()),
+                format!(
+                    "the path `{}` is no valid Unicode, or has control characters: cargo cannot build there",
+                    path.display().to_string().escape_debug()
+                ),
                 "rename the file or the folder",
             ));
         }
@@ -139,6 +155,7 @@ impl<'a> Source<'a> {
             cache,
             entry: cache.entry(&request.entry),
             script: Script::parse(path, &bytes)?,
+            hash: fs::hash_bytes(&bytes),
             settings: BuildSettings::resolve(&request.settings, request.folder())?,
             surroundings,
             toolchain,
@@ -152,7 +169,7 @@ impl<'a> Source<'a> {
             return Err(Box::new(Stale { changes: vec![Staleness::NeverBuilt], record: None }));
         };
         let artifact = self.entry.home().join(&record.artifact);
-        let mut look = record.inputs.look(&self.surroundings);
+        let mut look = record.inputs.look(&self.surroundings, &self.request.cache);
         let mut changes = self.changed_conditions(&record);
         changes.append(&mut look.changes);
         if changes.is_empty() && fs::hash_file(&artifact).as_ref() != Some(&record.artifact_hash) {
@@ -218,12 +235,10 @@ impl<'a> Source<'a> {
         let folder = self.request.folder();
         let patterns = self.script.header.patterns.iter();
         let patterns: Vec<String> = patterns.filter_map(|pattern| absolute_pattern(folder, pattern)).collect();
-        let watched: Vec<PathBuf> = patterns.iter().flat_map(|pattern| matches(pattern)).collect();
+        let watched = patterns.iter().flat_map(|pattern| matches(pattern));
+        let watched: Vec<PathBuf> = watched.filter(|path| !path.starts_with(&self.request.cache)).collect();
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());
-        let own = [self.request.root.as_path()];
-        let paths: BTreeSet<&Path> = own
-            .into_iter()
-            .chain(watched.iter().map(PathBuf::as_path))
+        let paths: BTreeSet<&Path> = (watched.iter().map(PathBuf::as_path))
             .chain(self.surroundings.files.iter().map(PathBuf::as_path))
             .chain(known)
             .collect();
@@ -231,46 +246,31 @@ impl<'a> Source<'a> {
         let clock = fs::tick(&self.entry.clock())?;
 
         let same_plan = self.write_package(&package)?;
-        let built = self.compile(&job, stale, clock, reason, host)?;
+        let built = self.compile(&job, stale, clock, same_plan, reason, host)?;
         self.check_entry_point(&built.library)?;
-
-        let (units, foreign_outputs) = match &stale.record {
-            Some(record) if same_plan && !built.warned && known_units_hold(record, stale) => {
-                (record.units.clone(), record.foreign_outputs.clone())
-            }
-            _ => {
-                let Messages { diagnostics, units, foreign_outputs, compiled } = job.replay(host)?;
-                if !compiled.is_empty() {
-                    host.event(Event::Log {
-                        message: format!("compiled again for the replay: {}", compiled.join(", ")),
-                    });
-                }
-                for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
-                    host.event(Event::Warning(warning));
-                }
-                (units, foreign_outputs)
-            }
-        };
+        let Compiled { library, units, foreign_outputs } = built;
 
         // The files' own times are compared with the clock file's: one tick later is after it.
         let since = clock + 1;
-        for path in own.into_iter().map(Path::to_owned).chain(watched).chain(self.surroundings.files.iter().cloned()) {
-            collector.add_file(&path, since);
+        collector.add_source(&self.request.root, &self.hash);
+        for path in watched.iter().chain(&self.surroundings.files) {
+            collector.add_file(path, since);
         }
-        let absent = self.collect(&mut collector, &units, &foreign_outputs, since);
+        self.collect(&mut collector, &units, &foreign_outputs, since);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
-        record.inputs = collector.finish(patterns, absent);
+        record.inputs = collector.finish(patterns);
         record.units = units;
         record.foreign_outputs = foreign_outputs;
 
         let name = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
-        let artifact = fs::publish(self.entry.home(), &name, &built.library)?;
+        let artifact = fs::publish(self.entry.home(), &name, &library)?;
         artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).clone_into(&mut record.artifact);
-        record.artifact_hash = fs::hash_bytes(&built.library);
+        record.artifact_hash = fs::hash_bytes(&library);
         record.write(&self.entry.record())?;
         self.write_stamp(&artifact, &record.inputs, &record.inputs.as_built());
         fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
-        cargo_lock::share(&package.join("Cargo.lock"), &self.cache.common_lock())?;
+        // Only saves the next script time.
+        let _ = cargo_lock::share(&package.join("Cargo.lock"), &self.cache.common_lock());
         host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)
     }
@@ -278,7 +278,7 @@ impl<'a> Source<'a> {
     /// Writes the package that maturin builds. Returns whether its manifests were there already: then
     /// cargo compiles the same units as last time.
     fn write_package(&self, package: &Path) -> Result<bool> {
-        let library = match self.script.root(&self.request.root, self.request.stem()) {
+        let library = match self.script.root(&self.request.root, self.request.stem())? {
             Root::Direct => self.request.root.clone(),
             Root::Wrapped(code) => {
                 let path = package.join(manifest::GENERATED);
@@ -319,25 +319,48 @@ impl<'a> Source<'a> {
             let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
             locked.into_iter().chain([own]).collect()
         };
-        for output in job.output_folders() {
-            for file in packages.iter().flat_map(|package| unit::what_cargo_compares(&output, package)) {
-                let _ = fs::set_epoch(&file);
-            }
-        }
+        set_back(job, &packages);
     }
 
-    /// Runs maturin, and sees to it that cargo compiled: a library that cargo took for fresh, although we
-    /// did not, would be recorded as made of what it is not. That happens when the orphans of a build
-    /// whose interpreter was killed finish in between; once they are done, it does not happen again.
-    fn compile(&self, job: &Job, stale: &Stale, clock: i64, reason: &str, host: &mut dyn Host) -> Result<Built> {
-        const ATTEMPTS: u32 = 3;
+    /// Runs maturin, and sees to it that cargo compiled what is there now. It may take for fresh what is not:
+    /// another script, a failed build or another profile has compiled a dependency in between, and then the
+    /// dependency was restored with its old time. Such a build is repeated, never recorded.
+    fn compile(
+        &self,
+        job: &Job,
+        stale: &Stale,
+        clock: i64,
+        same_plan: bool,
+        reason: &str,
+        host: &mut dyn Host,
+    ) -> Result<Compiled> {
+        const ATTEMPTS: u32 = 4;
+        self.make_stale_for_cargo(job, stale);
         for _ in 0..ATTEMPTS {
-            self.make_stale_for_cargo(job, stale);
-            let built = job.build(reason, host)?;
-            if self.was_compiled(job, clock) {
-                return Ok(built);
+            let Built { library, warned } = job.build(reason, host)?;
+            let (units, foreign_outputs) = match &stale.record {
+                Some(record) if same_plan && !warned && known_units_hold(record, stale) => {
+                    (record.units.clone(), record.foreign_outputs.clone())
+                }
+                _ => {
+                    let Messages { diagnostics, units, foreign_outputs } = job.replay(host)?;
+                    for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
+                        host.event(Event::Warning(warning));
+                    }
+                    (units, foreign_outputs)
+                }
+            };
+            let mut outdated: BTreeSet<String> =
+                units.iter().filter(|unit| unit.is_outdated(clock)).map(|unit| unit.package.clone()).collect();
+            if !self.was_compiled(job, clock) {
+                outdated.insert(manifest::package_name(&self.request.entry));
             }
-            host.event(Event::Log { message: "cargo took it for fresh: again".into() });
+            if outdated.is_empty() {
+                return Ok(Compiled { library, units, foreign_outputs });
+            }
+            let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
+            host.event(Event::Log { message: format!("cargo took for fresh what is not: {}", names.join(", ")) });
+            set_back(job, &outdated);
         }
         Err(Error::Build(Box::new(BuildFailure {
             message: format!("cargo did not compile {} although it changed", self.request.root.display()),
@@ -375,41 +398,59 @@ impl<'a> Source<'a> {
         ))
     }
 
-    /// Takes down what the compiler and the build scripts read. Returns the files that must stay absent.
-    fn collect(
-        &self,
-        collector: &mut Collector,
-        units: &[Unit],
-        foreign_outputs: &[PathBuf],
-        since: i64,
-    ) -> Vec<PathBuf> {
-        let mut absent = BTreeSet::new();
+    /// Takes down what the compiler and the build scripts read.
+    fn collect(&self, collector: &mut Collector, units: &[Unit], foreign_outputs: &[PathBuf], since: i64) {
         let own = self.entry.package();
         for unit in units {
             let info = unit.dep_info();
             let read_from = unit.began().unwrap_or(since);
             // What stands in the cache was generated, and follows from the rest.
-            let files = info.files.iter().chain([&unit.manifest]);
-            for file in files.filter(|file| !file.starts_with(&own) && !file.starts_with(self.cache.target())) {
-                collector.add_file(file, if *file == unit.manifest { since } else { read_from });
+            let is_users = |file: &&PathBuf| !file.starts_with(&own) && !file.starts_with(self.cache.target());
+            for file in info.files.iter().filter(is_users) {
+                if file.is_dir() {
+                    // Of a build script: everything below, as cargo takes it.
+                    collector.add_folder(file, since);
+                } else if file.exists() {
+                    collector.add_file(file, read_from);
+                } else {
+                    collector.add_absent(file);
+                }
             }
-            info.variables.iter().for_each(|name| collector.add_variable(name));
-            let folder = unit.folder();
-            if folder != own {
+            for name in &info.variables {
+                collector.add_variable(name, unit.kind);
+            }
+            if unit.folder() != own {
+                collector.add_file(&unit.manifest, since);
                 // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
-                for manifest in folder.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")) {
+                for manifest in unit.folder().ancestors().skip(1).map(|folder| folder.join("Cargo.toml")) {
                     collector.add_file(&manifest, since);
                 }
-                if !folder.join("build.rs").exists() {
-                    absent.insert(folder.join("build.rs"));
+                if !unit.folder().join("build.rs").exists() {
+                    collector.add_absent(&unit.folder().join("build.rs"));
                 }
             }
         }
         for output in foreign_outputs {
-            let info = unit::build_script_output(output, Path::new("/"));
-            info.variables.iter().for_each(|name| collector.add_variable(name));
+            for name in &unit::build_script_output(output, Path::new("/")).variables {
+                collector.add_variable(name, UnitKind::Ran);
+            }
         }
-        absent.into_iter().collect()
+    }
+}
+
+/// What a build gave.
+struct Compiled {
+    library: Vec<u8>,
+    units: Vec<Unit>,
+    foreign_outputs: Vec<PathBuf>,
+}
+
+/// Makes packages stale for cargo.
+fn set_back(job: &Job, packages: &BTreeSet<String>) {
+    for output in job.output_folders() {
+        for file in packages.iter().flat_map(|package| unit::what_cargo_compares(&output, package)) {
+            let _ = fs::set_epoch(&file);
+        }
     }
 }
 

@@ -61,6 +61,7 @@ const NOT_INPUTS: &[&str] = &[
     "CARGO_REGISTRIES_",
     "CARGO_INCREMENTAL",
     "CARGO_LOG",
+    "RUSTC_LOG",
     CARGO_TARGET_DIR,
     "CARGO_BUILD_TARGET_DIR",
     CARGO_BUILD_BUILD_DIR,
@@ -86,11 +87,15 @@ const SET_BY_CARGO: &[&str] = &[
 
 /// Whether a variable that compiled code names (`env!`, `rerun-if-env-changed`) is one of the user's.
 pub fn is_users(name: &str) -> bool {
-    let exact = ["OUT_DIR", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", CARGO];
-    !exact.contains(&name)
+    !["OUT_DIR", CARGO].contains(&name)
         && !is_set_by_cargo(name)
         && !INTERPRETER_CHOICE.contains(&name)
         && ![PYO3_CONFIG_FILE, PYO3_BUILD_EXTENSION_MODULE, CARGO_ENCODED_RUSTFLAGS].contains(&name)
+}
+
+/// Whether cargo sets it for build scripts, and for them alone.
+pub fn is_set_for_build_scripts(name: &str) -> bool {
+    ["TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "RUSTC", "RUSTDOC"].contains(&name)
 }
 
 fn is_set_by_cargo(name: &str) -> bool {

@@ -137,7 +137,10 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Puts a library where none ever stood: a new folder below `folder`, since a path that was loaded
 /// must never carry another library. Returns the library's path.
 pub fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
-    let mut number = u64::try_from(nanoseconds(SystemTime::now()) / 1_000_000).unwrap_or_default();
+    // After all that are there, although the clock may have been set back; and never one that was there.
+    let clock = u64::try_from(nanoseconds(SystemTime::now()) / 1_000_000).unwrap_or_default();
+    let newest = numbered_folders(folder).last().map_or(0, |(number, _)| number + 1);
+    let mut number = clock.max(newest);
     let home = loop {
         let home = folder.join(format!("{number:x}"));
         match fs::create_dir(&home) {
@@ -157,18 +160,22 @@ pub fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
 /// Removes the published folders below `folder` except the newest `keep`, as far as the system lets go
 /// of them (Windows keeps a library that is loaded).
 pub fn remove_old_artifacts(folder: &Path, keep: usize) {
-    let Ok(listing) = fs::read_dir(folder) else { return };
-    let mut numbered: Vec<(u64, PathBuf)> = listing
-        .filter_map(|item| {
-            let path = item.ok()?.path();
-            let number = u64::from_str_radix(path.file_name()?.to_str()?, 16).ok()?;
-            path.is_dir().then_some((number, path))
-        })
-        .collect();
-    numbered.sort_unstable();
-    for (_, path) in numbered.iter().rev().skip(keep) {
+    for (_, path) in numbered_folders(folder).iter().rev().skip(keep) {
         let _ = fs::remove_dir_all(path);
     }
+}
+
+/// The published folders, the oldest first.
+fn numbered_folders(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let listing = fs::read_dir(folder).into_iter().flatten().flatten();
+    let numbered = listing.filter_map(|item| {
+        let path = item.path();
+        let number = u64::from_str_radix(path.file_name()?.to_str()?, 16).ok()?;
+        path.is_dir().then_some((number, path))
+    });
+    let mut numbered: Vec<_> = numbered.collect();
+    numbered.sort_unstable();
+    numbered
 }
 
 /// A folder of its own for one build's output, removed when dropped. What earlier builds that were killed
@@ -235,7 +242,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = publish(folder.path(), "m.so", b"one").unwrap();
         let second = publish(folder.path(), "m.so", b"two").unwrap();
+        // A clock that is set back makes nothing older.
+        fs::create_dir(folder.path().join("7fffffffffff")).unwrap();
         let third = publish(folder.path(), "m.so", b"three").unwrap();
+        assert!(third.starts_with(folder.path().join("800000000000")));
+        fs::remove_dir(folder.path().join("7fffffffffff")).unwrap();
         assert!(first != second && second != third);
         remove_old_artifacts(folder.path(), 2);
         assert_eq!(fs::read(second).unwrap(), b"two");

@@ -45,7 +45,15 @@ impl Header {
                 manifest.push('\n');
                 manifest_lines.push(index);
             } else if let Some(pattern) = line.strip_prefix("//d:") {
-                header.patterns.push(pattern.trim().to_owned());
+                let pattern = pattern.trim();
+                if let Err(error) = glob::Pattern::new(pattern) {
+                    return Err(Error::project(
+                        path,
+                        format!("{}:{}: `{pattern}` is no pattern: {}", path.display(), index + 1, error.msg),
+                        "patterns know `*`, `?`, `[…]`, and `**` for any depth; write `[[]` for a bracket",
+                    ));
+                }
+                header.patterns.push(pattern.to_owned());
             }
         }
         header.manifest = manifest.parse().map_err(|error: toml::de::Error| {
@@ -60,6 +68,20 @@ impl Header {
                  `//: rand = \"0.8\"`",
             )
         })?;
+        let stray = header
+            .manifest
+            .iter()
+            .find(|(key, value)| !value.is_table() && *key != "cargo-features" && !value.is_array());
+        if let Some((key, value)) = stray {
+            let line = manifest.lines().position(|line| line.trim_start().starts_with(key.as_str()));
+            let line = line.and_then(|index| manifest_lines.get(index)).map_or(1, |index| index + 1);
+            return Err(Error::project(
+                path,
+                format!("{}:{line}: `{key} = {value}` stands in no table of the manifest", path.display()),
+                "a dependency stands below a line `//: [dependencies]`, a setting of the package below \
+                 `//: [package]`",
+            ));
+        }
         Ok(header)
     }
 
@@ -146,6 +168,8 @@ mod tests {
         };
         check("// rustimport\n\n//: [dependencies]\n// x\n//: rand = \n", "/s/m.rs:5:");
         check("// rustimport\n//: [package\n", "/s/m.rs:2:");
+        check("// rustimport:pyo3\n//: rand = \"0.8\"\n", "/s/m.rs:2: `rand = \"0.8\"` stands in no table");
+        check("// rustimport\n\n//d: [bad\n", "/s/m.rs:3: `[bad` is no pattern");
         check("\n// rustimport:numpy", "/s/m.rs:2: there is no template");
     }
 }

@@ -15,6 +15,7 @@ use crate::fs::{self, Stat, Watched};
 use crate::settings::PYPROJECT;
 use crate::staleness::Staleness;
 use crate::toolchain::{TOOLCHAIN_FILES, cargo_home};
+use crate::unit::UnitKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileInput {
@@ -60,8 +61,8 @@ pub struct Look {
 }
 
 impl Inputs {
-    /// Compares with the inputs as they are now.
-    pub fn look(&self, surroundings: &Surroundings) -> Look {
+    /// Compares with the inputs as they are now. What a pattern finds in the cache is nobody's input.
+    pub fn look(&self, surroundings: &Surroundings, cache: &Path) -> Look {
         let mut changes = Vec::new();
         let mut files = Vec::new();
         for file in &self.files {
@@ -79,7 +80,7 @@ impl Inputs {
         }
         let folders = self.patterns.iter().flat_map(|pattern| listed_folders(pattern)).collect();
         let known: BTreeSet<&Path> = self.files.iter().map(|file| file.path.as_path()).collect();
-        let matched = self.patterns.iter().flat_map(|pattern| matches(pattern));
+        let matched = self.patterns.iter().flat_map(|pattern| matches(pattern)).filter(|path| !path.starts_with(cache));
         let appeared = surroundings.files.iter().cloned().chain(matched).filter(|path| !known.contains(path.as_path()));
         changes.extend(appeared.map(Staleness::FileAppeared));
         changes.extend(self.absent.iter().filter(|path| path.exists()).cloned().map(Staleness::FileAppeared));
@@ -120,6 +121,8 @@ pub struct Collector {
     variables_before: HashMap<String, String>,
     files: BTreeMap<PathBuf, FileInput>,
     variables: BTreeSet<String>,
+    patterns: BTreeSet<String>,
+    absent: BTreeSet<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -151,7 +154,33 @@ impl Collector {
             variables_before: env_vars::all(),
             files: BTreeMap::new(),
             variables: env_vars::set_build_variables().into_iter().collect(),
+            patterns: BTreeSet::new(),
+            absent: BTreeSet::new(),
         }
+    }
+
+    /// The script itself: what was made of it was made of the bytes with this hash, whatever stands there now.
+    pub fn add_source(&mut self, path: &Path, hash: &str) {
+        let now = Seen::look(path).filter(|now| now.hash.as_deref() == Some(hash));
+        let input = match now {
+            Some(now) => now.into_input(path),
+            None => FileInput { hash: Some(hash.to_owned()), ..unknown(path) },
+        };
+        self.files.insert(path.to_owned(), input);
+    }
+
+    /// A folder of which everything was, or could have been, read.
+    pub fn add_folder(&mut self, folder: &Path, read_from: i64) {
+        let Some(pattern) = absolute_pattern(folder, "**/*") else { return };
+        for file in matches(&pattern) {
+            self.add_file(&file, read_from);
+        }
+        self.patterns.insert(pattern);
+    }
+
+    /// A file that would have been read if it were there.
+    pub fn add_absent(&mut self, path: &Path) {
+        self.absent.insert(path.to_owned());
     }
 
     /// After the build: `path` was read, not before `read_from` (a file's time, in nanoseconds).
@@ -180,19 +209,20 @@ impl Collector {
     }
 
     /// A variable that was looked at; its value is the one before the build.
-    pub fn add_variable(&mut self, name: &str) {
-        if env_vars::is_users(name) {
+    pub fn add_variable(&mut self, name: &str, by: UnitKind) {
+        if env_vars::is_users(name) && (by == UnitKind::Compiled || !env_vars::is_set_for_build_scripts(name)) {
             self.variables.insert(name.to_owned());
         }
     }
 
-    pub fn finish(self, patterns: Vec<String>, absent: Vec<PathBuf>) -> Inputs {
+    /// `patterns` are those of the header.
+    pub fn finish(self, patterns: Vec<String>) -> Inputs {
         let value = |name: &String| self.variables_before.get(name).cloned();
         Inputs {
             files: self.files.into_values().collect(),
             variables: self.variables.iter().map(|name| Variable { name: name.clone(), value: value(name) }).collect(),
-            patterns,
-            absent,
+            patterns: self.patterns.into_iter().chain(patterns).collect(),
+            absent: self.absent.into_iter().collect(),
         }
     }
 }
@@ -226,6 +256,8 @@ pub fn absolute_pattern(folder: &Path, pattern: &str) -> Option<String> {
     } else {
         format!("{}/{}", glob::Pattern::escape(folder.to_str()?), pattern.trim_start_matches("./"))
     };
+    // A folder stands for all that is in it.
+    let joined = if Path::new(&joined).is_dir() { format!("{}/**/*", joined.trim_end_matches('/')) } else { joined };
     glob::Pattern::new(&joined).is_ok().then_some(joined)
 }
 
@@ -242,14 +274,17 @@ pub struct Surroundings {
     pub absent: BTreeMap<PathBuf, (Option<Stat>, Vec<&'static str>)>,
     /// Whether cargo finds configuration that it would not find from everywhere.
     pub has_own_config: bool,
+    /// Of the folder, where users have numbers.
+    owner: Option<u32>,
 }
 
 const CONFIG_FILES: [&str; 2] = ["config.toml", "config"];
 
 impl Surroundings {
-    /// Looks around `folder`. Refuses what a third party put there: cargo's configuration can run code.
+    /// Looks around `folder`, for a source in it. Refuses what a third party put there: cargo's configuration
+    /// can run code. Who owns the folder can so anyway.
     pub fn of(folder: &Path) -> Result<Self> {
-        let mut found = Self::default();
+        let mut found = Self { owner: owner(folder), ..Self::default() };
         // cargo asks for its working folder, which has its links resolved.
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let common = cargo_home().map(|home| std::fs::canonicalize(&home).unwrap_or(home));
@@ -263,7 +298,7 @@ impl Surroundings {
             }
             for name in TOOLCHAIN_FILES {
                 if found.look_for(parent, name) {
-                    check_owner(&parent.join(name))?;
+                    found.check_owner(&parent.join(name))?;
                     found.watched.push(fs::watch(&parent.join(name)));
                 }
             }
@@ -295,11 +330,23 @@ impl Surroundings {
         names.push(name);
     }
 
+    fn check_owner(&self, path: &Path) -> Result<()> {
+        match owner(path) {
+            Some(uid) if !trusted().contains(&uid) && self.owner != Some(uid) => Err(Error::project(
+                path,
+                format!("{} belongs to another user (uid {uid})", path.display()),
+                "cargo would read it for this source, and it can name programs to run: remove it, or move the \
+                 source to a folder that only you can write above",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn look_for_config(&mut self, folder: &Path) -> Result<bool> {
         let mut any = false;
         for name in CONFIG_FILES {
             if self.look_for(folder, name) {
-                check_owner(&folder.join(name))?;
+                self.check_owner(&folder.join(name))?;
                 self.files.push(folder.join(name));
                 any = true;
             }
@@ -309,24 +356,22 @@ impl Surroundings {
 }
 
 #[cfg(unix)]
-fn check_owner(path: &Path) -> Result<()> {
+fn owner(path: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
-    let me = rustix::process::geteuid().as_raw();
-    match std::fs::metadata(path).map(|metadata| metadata.uid()) {
-        Ok(owner) if owner != me && owner != 0 => Err(Error::project(
-            path,
-            format!("{} belongs to another user (uid {owner})", path.display()),
-            "cargo would read it for this source, and it can name programs to run: remove it, or move the \
-             source to a folder that only you can write above",
-        )),
-        _ => Ok(()),
-    }
+    std::fs::metadata(path).ok().map(|metadata| metadata.uid())
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other system's twin can fail")]
-fn check_owner(_: &Path) -> Result<()> {
-    Ok(())
+fn owner(_: &Path) -> Option<u32> {
+    None
+}
+
+/// Users whose files nobody needs to be protected from: oneself, and root.
+fn trusted() -> [u32; 2] {
+    #[cfg(unix)]
+    return [rustix::process::geteuid().as_raw(), 0];
+    #[cfg(not(unix))]
+    return [0, 0];
 }
 
 #[cfg(test)]
@@ -347,7 +392,7 @@ mod tests {
                 std::fs::write(&file, "new").unwrap();
             }
             collector.add_file(&file, if read_later { i64::MAX } else { 0 });
-            let inputs = collector.finish(vec![], vec![]);
+            let inputs = collector.finish(vec![]);
             assert_eq!(inputs.files[0].hash, expected, "{known} {edited} {read_later}");
         };
         check(true, false, false, hash("old"));
@@ -367,13 +412,15 @@ mod tests {
         std::fs::write(&file, "one").unwrap();
         let mut collector = Collector::before([file.as_path()]);
         collector.add_file(&file, 0);
-        collector.add_variable("CARGO_PKG_NAME");
-        collector.add_variable("RUSTIMPORT_TEST_UNSET");
+        collector.add_variable("CARGO_PKG_NAME", UnitKind::Compiled);
+        collector.add_variable("PROFILE", UnitKind::Ran);
+        collector.add_variable("RUSTIMPORT_TEST_UNSET", UnitKind::Compiled);
+        collector.add_absent(&folder.path().join("build.rs"));
         let pattern = absolute_pattern(folder.path(), "./data/**/*.json").unwrap();
-        let inputs = collector.finish(vec![pattern], vec![folder.path().join("build.rs")]);
+        let inputs = collector.finish(vec![pattern]);
         assert_eq!(inputs.variables.iter().filter(|v| !env_vars::is_build_variable(&v.name)).count(), 1);
         let check = |expected: &[Staleness]| {
-            assert_eq!(inputs.look(&Surroundings::default()).changes, expected);
+            assert_eq!(inputs.look(&Surroundings::default(), Path::new("/c")).changes, expected);
         };
         check(&[]);
         File::touch(&file);

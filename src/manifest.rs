@@ -20,7 +20,11 @@ const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build
 /// The unique name of an entry's package and library. Two packages of one name in one target folder
 /// silently give each other's artifacts. The script's name comes first: log filters match prefixes.
 pub fn package_name(entry: &str) -> String {
-    let name: String = entry.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    // In lower case and without double underscores, since rustc has opinions about the names of crates.
+    let letters = entry.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+    let name: String = letters.collect();
+    let parts: Vec<&str> = name.split('_').filter(|part| !part.is_empty()).collect();
+    let name = parts.join("_");
     // Cargo takes no name that begins with a digit.
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("m{name}") } else { name }
 }
@@ -239,7 +243,8 @@ mod tests {
         let check = |entry: &str, expected: &str| assert_eq!(package_name(entry), expected);
         check("somecode-12ab", "somecode_12ab");
         check("3d-12ab", "m3d_12ab");
-        check("größe-1", "gr__e_1");
+        check("größe-1", "gr_e_1");
+        check("_UPPER_-12ab", "upper_12ab");
         assert!(pyproject(&request()).contains("module-name = \"m\""));
     }
 }

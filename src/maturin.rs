@@ -56,10 +56,14 @@ impl Job<'_> {
         host.event(Event::Started { reason: reason.into() });
         host.event(Event::Log { message: format!("runs {}", words.join(" ")) });
         let mut logged = 0;
+        let mut has_waited = false;
         // Users know the script by its own name.
         let package = manifest::package_name(&self.request.entry);
         let finished = running.finish(host, |line, host| {
             if let Some(progress) = progress(&line.replace(&package, self.request.stem())) {
+                if matches!(progress, Event::Waiting { .. }) && std::mem::replace(&mut has_waited, true) {
+                    return;
+                }
                 host.event(progress);
             } else if !line.trim().is_empty() && logged < 2000 {
                 logged += 1;
@@ -279,8 +283,10 @@ fn progress(line: &str) -> Option<Event> {
         let (done, total) = (done.trim().parse().ok()?, total.trim().parse().ok()?);
         return Some(Event::Progress { done, total, what: what.trim().to_owned() });
     }
-    if line.starts_with("Blocking waiting for file lock") {
-        let what = line.trim_start_matches("Blocking waiting for file lock on ").to_owned();
+    // The package cache is locked for moments only, and many times a build.
+    if let Some(what) = line.strip_prefix("Blocking waiting for file lock on ")
+        && what != "package cache"
+    {
         return Some(Event::Waiting { what: format!("another build to release cargo's {what}") });
     }
     for (start, what) in [("Updating ", "the registry's index"), ("Downloading ", "downloads"), ("Fetch ", "downloads")]
@@ -324,7 +330,7 @@ fn first_error(output: &str) -> String {
     let told = lines().find_map(|line| line.strip_prefix("error: "));
     let told = told.or_else(|| lines().find_map(|line| Some(line.split_once("error: ")?.1)));
     let told = told.or_else(|| lines().find_map(|line| line.strip_prefix("Caused by: ")));
-    told.or_else(|| lines().next_back()).unwrap_or("maturin said nothing").to_owned()
+    told.or_else(|| lines().next_back()).unwrap_or("maturin failed and said nothing").to_owned()
 }
 
 /// What to do about a failed build, as far as its words tell.
@@ -346,6 +352,16 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
                  `pyo3 = \"0.23\"` in [tool.rustimport] of pyproject.toml, or RUSTIMPORT_PYO3=0.23"
             );
         }
+    }
+    let unlinked = errors().find_map(|error| {
+        let (_, after) = error.rendered.split_once("unresolved module or unlinked crate `")?;
+        after.split_once('`').map(|(name, _)| name.to_owned())
+    });
+    if let Some(name) = unlinked {
+        return format!(
+            "if `{name}` is a crate, name it at the top of the script, above all code: `//: [dependencies]` and \
+             `//: {name} = \"…\"` with its version; if it is a module, write `mod {name};`"
+        );
     }
     let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
     if says(&["no matching package", "failed to select a version"]) {
@@ -400,7 +416,7 @@ mod tests {
         assert_eq!(compilers_words(&format!("{output}{MATURIN_FAILED}\n  Caused by: x")), compilers_words(output));
         let own = format!("{MATURIN_FAILED}\n  Caused by: x\n  Caused by: y\n");
         assert_eq!((first_error(&own).as_str(), compilers_words(&own).as_str()), ("x", "Caused by: x\n  Caused by: y"));
-        assert_eq!(first_error(""), "maturin said nothing");
+        assert_eq!(first_error(""), "maturin failed and said nothing");
         let error =
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));

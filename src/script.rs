@@ -20,6 +20,9 @@ use crate::header::{Header, Template};
 /// The name of the generated module in Rust; its name in Python is the script's.
 const MODULE: &str = "__rustimport_module";
 
+/// Deeper than this is left to the compiler: parsing is recursive, and the stack may be small.
+const MAX_NESTING: usize = 200;
+
 pub struct Script {
     pub header: Header,
     /// The source as text, bytes that are no UTF-8 replaced (the compiler says so itself).
@@ -41,7 +44,8 @@ impl Script {
         let text = String::from_utf8_lossy(source);
         let text = text.trim_start_matches('\u{feff}').to_owned();
         let header = Header::parse(path, &text)?;
-        let file = std::str::from_utf8(source).ok().and_then(|_| syn::parse_file(&text).ok());
+        let is_sane = std::str::from_utf8(source).is_ok() && nesting(&text) <= MAX_NESTING;
+        let file = is_sane.then(|| syn::parse_file(&text).ok()).flatten();
         Ok(Self { header, text, file })
     }
 
@@ -58,12 +62,12 @@ impl Script {
 
     /// Whether a file without a marker is a module named `stem` all the same.
     pub fn declares_module(&self, stem: &str) -> bool {
-        self.has_entry_point(stem) || self.modules().iter().any(|name| name == stem)
+        self.has_entry_point(stem) || self.modules(stem).iter().any(|name| name == stem)
     }
 
     fn has_entry_point(&self, stem: &str) -> bool {
         let name = format!("PyInit_{stem}");
-        self.text.contains(&name) && contains_ident(self.tokens(), &name)
+        self.file.is_some() && self.text.contains(&name) && contains_ident(self.tokens(), &name)
     }
 
     fn tokens(&self) -> TokenStream {
@@ -71,29 +75,38 @@ impl Script {
         self.text[shebang..].parse().unwrap_or_default()
     }
 
-    /// The Python names of all modules that the file declares.
-    fn modules(&self) -> Vec<String> {
-        let items = self.file.iter().flat_map(|file| &file.items);
-        items
-            .filter_map(|item| {
-                let (attributes, name) = match item {
-                    Item::Fn(item) => (&item.attrs, &item.sig.ident),
-                    Item::Mod(item) => (&item.attrs, &item.ident),
-                    _ => return None,
-                };
-                find_attribute(attributes, "pymodule")?;
-                Some(renamed(attributes).unwrap_or_else(|| unraw(name)))
-            })
-            .collect()
+    /// The Python names of all modules that the file declares at its root; and `stem`, if that is one of a
+    /// module inside.
+    fn modules(&self, stem: &str) -> Vec<String> {
+        let Some(file) = &self.file else { return Vec::new() };
+        let mut names = declared(&file.items);
+        if !names.iter().any(|name| name == stem) && inline_modules(&file.items).any(|items| declares(items, stem)) {
+            names.push(stem.to_owned());
+        }
+        names
     }
 
     /// Refuses a source whose module could not be imported under the name `stem`, before it is compiled.
     pub fn check_module(&self, path: &Path, stem: &str) -> Result<()> {
+        let is_identifier = stem.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_identifier {
+            return Err(Error::project(
+                path,
+                format!("`{stem}` cannot be the name of a module that is written in Rust"),
+                "a name has ASCII letters, digits and `_`, and does not begin with a digit: rename the file, or give \
+                 the module another name with rustimport.imp_from_path(path, fullname=…)",
+            ));
+        }
         let Some(file) = &self.file else { return Ok(()) };
-        let modules = self.modules();
+        let modules = self.modules(stem);
         if modules.is_empty() {
-            // A macro may make one: then the library tells.
-            let may_be_made = file.items.iter().any(|item| matches!(item, Item::Macro(_)));
+            // A macro may make one, or another file hold it: then the library tells.
+            let may_be_made = file.items.iter().any(|item| match item {
+                Item::Macro(_) => true,
+                Item::Mod(item) => item.content.is_none(),
+                _ => false,
+            });
             if self.header.template.is_none() && !may_be_made && !self.has_entry_point(stem) {
                 return Err(Error::project(
                     path,
@@ -120,27 +133,34 @@ impl Script {
     }
 
     /// What cargo is to compile for the script at `path`, imported as `stem`.
-    pub fn root(&self, path: &Path, stem: &str) -> Root {
+    pub fn root(&self, path: &Path, stem: &str) -> Result<Root> {
         let (Some(Template::Pyo3), Some(file)) = (self.header.template, &self.file) else {
-            return Root::Direct;
+            return Ok(Root::Direct);
         };
-        let needs_module = self.modules().is_empty() && !self.has_entry_point(stem);
+        let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
         let needs_prelude = !file.items.iter().any(is_prelude);
         if !needs_module && !needs_prelude {
-            return Root::Direct;
+            return Ok(Root::Direct);
         }
         let mut added = String::new();
         if needs_prelude {
             added.push_str("\n#[allow(unused_imports)]\nuse ::pyo3::prelude::*;\n");
         }
         if needs_module {
-            added.push_str(&module(file, &self.text, stem));
+            let module = module(file, &self.text, stem).map_err(|[name, first, second]| {
+                Error::project(
+                    path,
+                    format!("{} exports `{name}` twice: {first} and {second}", path.display()),
+                    "give one of them another name in Python with `#[pyo3(name = \"…\")]`, or make it private",
+                )
+            })?;
+            added.push_str(&module);
         }
         if file.attrs.is_empty() && file.shebang.is_none() {
-            Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path)))
+            Ok(Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path))))
         } else {
             let folder = path.parent().unwrap_or(Path::new("."));
-            Root::Copied(self.anchored(file, folder) + &added)
+            Ok(Root::Copied(self.anchored(file, folder) + &added))
         }
     }
 
@@ -163,27 +183,70 @@ impl Script {
     }
 }
 
-/// The declarative module that exports every function and class.
-fn module(file: &syn::File, text: &str, stem: &str) -> String {
+/// The Python names of the modules among the items.
+fn declared(items: &[Item]) -> Vec<String> {
+    let modules = items.iter().filter_map(|item| {
+        let (attributes, name) = match item {
+            Item::Fn(item) => (&item.attrs, &item.sig.ident),
+            Item::Mod(item) => (&item.attrs, &item.ident),
+            _ => return None,
+        };
+        find_attribute(attributes, "pymodule")?;
+        Some(renamed(attributes).unwrap_or_else(|| unraw(name)))
+    });
+    modules.collect()
+}
+
+fn declares(items: &[Item], stem: &str) -> bool {
+    declared(items).iter().any(|name| name == stem) || inline_modules(items).any(|items| declares(items, stem))
+}
+
+fn inline_modules(items: &[Item]) -> impl Iterator<Item = &[Item]> {
+    items.iter().filter_map(|item| match item {
+        Item::Mod(item) => item.content.as_ref().map(|(_, items)| items.as_slice()),
+        _ => None,
+    })
+}
+
+/// How deep brackets are nested, at most; those in comments and strings count too.
+fn nesting(text: &str) -> usize {
+    let mut depth = 0_usize;
+    let depths = text.bytes().map(|byte| {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth
+    });
+    depths.max().unwrap_or_default()
+}
+
+/// The declarative module that exports every function and class; or a name that two items claim, and those.
+fn module(file: &syn::File, text: &str, stem: &str) -> Result<String, [String; 3]> {
     let mut exports = Vec::new();
     let text = &text[file.shebang.as_ref().map_or(0, String::len)..];
     collect_exports(&file.items, text, "super", "", &mut exports);
-    // What stands nearer to the root wins a name; the same name twice in depth is nobody's.
+    // What stands nearer to the root wins a name.
+    let depth = |export: &Export| export.path.matches("::").count();
     let mut lines = String::new();
-    for (index, export) in exports.iter().enumerate() {
-        let depth = |path: &str| path.matches("::").count();
-        let rivals = exports.iter().enumerate().filter(|(other, rival)| *other != index && rival.name == export.name);
-        // The same name under different `cfg`s is one item in several versions.
-        let loses = rivals.clone().any(|(_, rival)| depth(&rival.path) < depth(&export.path))
-            || rivals.clone().any(|(_, rival)| depth(&rival.path) == depth(&export.path) && rival.path != export.path);
-        if !loses {
-            lines += &format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path);
+    for export in &exports {
+        let mut rivals = exports.iter().filter(|rival| rival.name == export.name && rival.path != export.path);
+        if rivals.clone().any(|rival| depth(rival) < depth(export)) {
+            continue;
         }
+        // The same path under different `cfg`s is one item in several versions.
+        if let Some(rival) = rivals.find(|rival| depth(rival) == depth(export) && rival.cfgs == export.cfgs) {
+            let shown = |path: &str| path.trim_start_matches("super::").to_owned();
+            return Err([export.name.clone(), shown(&export.path), shown(&rival.path)]);
+        }
+        lines += &format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path);
     }
-    format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{lines}}}\n")
+    Ok(format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{lines}}}\n"))
 }
 
 struct Export {
+    /// In Python.
     name: String,
     path: String,
     /// `#[cfg(…)]` lines.
@@ -217,7 +280,8 @@ fn collect_exports(items: &[Item], text: &str, parent: &str, parent_cfgs: &str, 
         let wanted = if matches!(item, Item::Fn(_)) { "pyfunction" } else { "pyclass" };
         if let Some(condition) = find_attribute(attributes, wanted) {
             cfgs += &condition;
-            exports.push(Export { name: unraw(name), path: format!("{parent}::{name}"), cfgs });
+            let python = renamed(attributes).unwrap_or_else(|| unraw(name));
+            exports.push(Export { name: python, path: format!("{parent}::{name}"), cfgs });
         }
     }
 }
@@ -256,11 +320,11 @@ fn last_segment_is(path: &syn::Path, name: &str) -> bool {
     path.segments.last().is_some_and(|segment| segment.ident == name)
 }
 
-/// The name in `#[pyo3(name = "…")]` or `#[pymodule(name = "…")]`.
+/// The name in `#[pyo3(name = "…")]`, `#[pymodule(name = "…")]` and their like.
 fn renamed(attributes: &[Attribute]) -> Option<String> {
     attributes.iter().find_map(|attribute| {
         let Meta::List(list) = &attribute.meta else { return None };
-        if !last_segment_is(&list.path, "pyo3") && !last_segment_is(&list.path, "pymodule") {
+        if !["pyo3", "pymodule", "pyclass", "pyfunction"].iter().any(|name| last_segment_is(&list.path, name)) {
             return None;
         }
         split_commas(list.tokens.clone()).into_iter().find_map(|part| {
@@ -340,7 +404,8 @@ impl Anchors {
             if let [TokenTree::Ident(name), TokenTree::Punct(mark), TokenTree::Group(arguments)] = window
                 && mark.as_char() == '!'
                 && INCLUDES.iter().any(|include| name == include)
-                && let Ok(path) = syn::parse2::<LitStr>(arguments.stream())
+                && let Some(TokenTree::Literal(path)) = arguments.stream().into_iter().next()
+                && let Ok(path) = syn::parse2::<LitStr>(TokenTree::Literal(path).into())
             {
                 self.edits.push((path.span().byte_range(), quoted(&self.home.join(path.value()))));
             }
@@ -373,7 +438,7 @@ mod tests {
     }
 
     fn root(source: &str) -> Root {
-        script(source).root(Path::new("/s/m.rs"), "m")
+        script(source).root(Path::new("/s/m.rs"), "m").unwrap()
     }
 
     /// The generated module's exports, without white space.
@@ -403,9 +468,9 @@ mod tests {
         check("#[cfg_attr(unix, pyfunction)] fn f() {}", &["#[cfg(unix)]", "usesuper::f;"]);
         check("/* #[pyfunction] fn no() {} */ #[pyfunction] fn r#type() {}", &["usesuper::r#type;"]);
         check(
-            "mod a { #[pyfunction] pub fn f() {} #[pyfunction] fn hidden() {} #[pyfunction] pub fn g() {} } \
+            "mod a { #[pyfunction] pub fn f() {} #[pyfunction] fn hidden() {} #[pyfunction(name = \"h\")] pub fn g() {} } \
              #[pyfunction] fn f() {} mod b { #[pyfunction] pub fn g() {} #[pyclass] pub struct S; }",
-            &["usesuper::f;", "usesuper::b::S;"],
+            &["usesuper::a::g;", "usesuper::f;", "usesuper::b::g;", "usesuper::b::S;"],
         );
         check("fn plain() {}", &[]);
     }
@@ -425,13 +490,13 @@ mod tests {
     #[test]
     fn a_copy_keeps_its_paths_and_lines() {
         let source = "#!/usr/bin/env x\n//! rustimport:pyo3\n#![allow(dead_code)]\nmod a; pub mod b { mod c; }\n\
-                      #[path = \"d/e.rs\"] pub(crate) mod f;\nconst S: &[&str] = &[include_str!(\"é.txt\"), \
+                      #[path = \"d/e.rs\"] pub(crate) mod f;\nconst S: &[&str] = &[include_str!(\"é.txt\",), \
                       concat!(include_str!(\"g.txt\"))];";
         let Root::Copied(copy) = root(source) else { panic!("not copied") };
         for part in [
             "\n#[path = \"/s/a.rs\"] mod a; pub mod b { #[path = \"/s/b/c.rs\"] mod c; }\n",
             "#[path = \"/s/d/e.rs\"] pub(crate) mod f;",
-            "include_str!(\"/s/é.txt\"), concat!(include_str!(\"/s/g.txt\"))",
+            "include_str!(\"/s/é.txt\",), concat!(include_str!(\"/s/g.txt\"))",
         ] {
             assert!(copy.contains(part), "{part}\n{copy}");
         }
@@ -461,9 +526,16 @@ mod tests {
         };
         check("// rustimport\nfn f() {}", "declares no Python module");
         check("// rustimport:pyo3\n#[pymodule] fn other() {}", "declares the module `other`, but is imported as `m`");
+        let twice = "// rustimport:pyo3\nmod a { #[pyfunction] pub fn g() {} } mod b { #[pyfunction] pub fn g() {} }";
+        let error = script(twice).root(Path::new("/s/m.rs"), "m").unwrap_err();
+        assert!(error.to_string().ends_with("exports `g` twice: a::g and b::g"), "{error}");
+        let deep = "(".repeat(5000) + &")".repeat(5000);
+        assert!(!script(&format!("#[pymodule] fn m() {{ {deep} }}")).declares_module("m"));
         let fine = |source: &str| script(source).check_module(Path::new("/s/m.rs"), "m").unwrap();
         fine("// rustimport\nmake_module!(m);");
         fine("// rustimport:pyo3\nfn f() {}");
         fine("// rustimport\nfn broken( {");
+        fine("// rustimport\nmod elsewhere;");
+        fine("// rustimport\nmod inside { #[pymodule] mod m {} }");
     }
 }

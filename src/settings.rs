@@ -33,7 +33,7 @@ pub const PYPROJECT: &str = "pyproject.toml";
 
 /// `[tool.rustimport]`
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Table {
     profile: Option<String>,
     pyo3: Option<String>,
@@ -51,10 +51,19 @@ impl BuildSettings {
             Some(path) => read_table(&path)?,
             None => Table::default(),
         };
-        Ok(Self {
+        let all = Self {
             profile: settings.profile.clone().or(table.profile).unwrap_or_else(|| "dev".into()),
             pyo3: settings.pyo3.clone().or(table.pyo3).unwrap_or_else(|| PYO3_RANGE.into()),
-        })
+        };
+        if let Err(error) = semver::VersionReq::parse(&all.pyo3) {
+            return Err(Error::project(
+                folder,
+                format!("the setting pyo3 = \"{}\" is no version: {error}", all.pyo3),
+                "it comes from rustimport.settings.pyo3, RUSTIMPORT_PYO3 or [tool.rustimport] of pyproject.toml: \
+                 write something like \"0.29\"",
+            ));
+        }
+        Ok(all)
     }
 
     /// The folder below cargo's target folder that holds this profile's output.
@@ -69,11 +78,7 @@ impl BuildSettings {
 
 fn read_table(path: &Path) -> Result<Table> {
     let broken = |what: String| {
-        Error::project(
-            path,
-            format!("{}: {what}", path.display()),
-            "settings for Rust sources stand in [tool.rustimport]: profile, pyo3",
-        )
+        Error::project(path, format!("{}: {what}", path.display()), "[tool.rustimport] knows the keys profile and pyo3")
     };
     let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
     // A project without our table owes us nothing, not even valid TOML.

@@ -85,7 +85,9 @@ impl Toolchain {
         }
         let text = toml::to_string(&found).expect("a toolchain is a table of plain values");
         // Only saves time: a read-only cache must not stop anybody.
-        let _ = fs::write(&file, text.as_bytes());
+        if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
+            let _ = fs::write(&file, text.as_bytes());
+        }
         Ok(Self { watched: found.all_watched(watched), ..found })
     }
 
@@ -117,6 +119,13 @@ pub fn program(name: &str) -> String {
 
 fn find_cargo(chosen: Option<&Path>) -> Result<PathBuf> {
     if let Some(chosen) = chosen {
+        if chosen.file_stem().is_none_or(|stem| stem != "cargo") {
+            return Err(Error::toolchain(
+                format!("{} is set as the cargo to use, but is not called cargo", chosen.display()),
+                "maturin finds cargo by its name: correct RUSTIMPORT_CARGO_EXECUTABLE or \
+                 rustimport.settings.cargo_executable, or put a link called `cargo` in a folder of its own",
+            ));
+        }
         return which::which(chosen).map_err(|_| {
             Error::toolchain(
                 format!("{} is set as the cargo to use, but is no program", chosen.display()),
@@ -199,6 +208,8 @@ impl Proxy {
             decided_by.push(("default".into(), default.to_string()));
         }
         let overrides = table.get("overrides").and_then(toml::Value::as_table);
+        // rustup asks for its working folder, which has its links resolved.
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         for parent in folder.ancestors() {
             let named = parent.to_str().and_then(|parent| overrides?.get(parent));
             if let Some(named) = named {

@@ -1,6 +1,7 @@
 //! What cargo left on disk of each part that it compiled: its dep-info, its fingerprint, its build
 //! script's output. Which parts there are is asked of cargo (its JSON messages name them), never guessed.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::dep_info::{self, DepInfo};
@@ -36,6 +37,15 @@ impl Unit {
         }
     }
 
+    /// Whether something that it reads changed after it was made, and before `until`: then it was made of
+    /// something else, whatever cargo says, and whoever made it. Renaming and copying move the change time.
+    pub fn is_outdated(&self, until: i64) -> bool {
+        let Some(began) = self.began() else { return false };
+        let info = self.dep_info();
+        let mut files = info.files.iter().chain([&self.manifest]).filter_map(|path| Stat::of(path));
+        files.any(|stat| (began..until).contains(&stat.mtime.max(stat.ctime)))
+    }
+
     /// Whether its dep-info can be read.
     pub fn is_there(&self) -> bool {
         match self.kind {
@@ -49,17 +59,23 @@ impl Unit {
         self.manifest.parent().unwrap_or(Path::new("."))
     }
 
-    /// When the compiler began with it, in the file system's time; `None` where that is not known.
+    /// When the compiler, or the build script, began with it, in the file system's time; `None` where that
+    /// is not known.
     pub fn began(&self) -> Option<i64> {
+        let time = |path: &Path| Stat::of(path).map(|stat| stat.mtime);
         if self.kind == UnitKind::Ran {
-            return None;
+            return time(&self.made.with_file_name(INVOKED));
         }
         let folder = self.made.parent()?;
-        let hash = self.made.file_stem()?.to_str()?.rsplit_once('-').map(|(_, hash)| hash);
-        let time = |path: &Path| Stat::of(path).map(|stat| stat.mtime);
-        if let (Some(hash), true) = (hash, folder.ends_with("deps")) {
-            let home = folder.with_file_name(".fingerprint").join(format!("{}-{hash}", self.package));
-            return time(&home.join(INVOKED));
+        let hash = |name: &OsStr| name.to_str()?.rsplit_once('-').map(|(_, hash)| hash.to_owned());
+        let fingerprint = |profile: &Path, hash: &str| {
+            time(&profile.join(".fingerprint").join(format!("{}-{hash}", self.package)).join(INVOKED))
+        };
+        if folder.ends_with("deps") {
+            return fingerprint(folder.parent()?, &hash(self.made.file_stem()?)?);
+        }
+        if folder.parent()?.ends_with("build") {
+            return fingerprint(folder.parent()?.parent()?, &hash(folder.file_name()?)?);
         }
         // The finished library carries no hash: it is the last one that was compiled.
         fingerprints(folder, &self.package, INVOKED).iter().filter_map(|path| time(path)).max()

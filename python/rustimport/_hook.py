@@ -76,6 +76,14 @@ def is_true(value: "Any") -> bool:
     return bool(value)
 
 
+def included_folders() -> "list[str]":
+    """The folders of ``include_paths``, absolute."""
+    included = setting("include_paths") or ""
+    if isinstance(included, (str, os.PathLike)):
+        included = os.fspath(included).split(os.pathsep)
+    return [os.path.abspath(folder) for folder in included if folder]
+
+
 def is_enabled() -> bool:
     """Whether the hook may act (``RUSTIMPORT_ENABLED=0`` keeps it off)."""
     value = setting("enabled")
@@ -84,15 +92,18 @@ def is_enabled() -> bool:
 
 def build_settings() -> "dict[str, str | None]":
     """The settings that the core needs, as far as arguments, assignments and environment say."""
+    assigned = getattr(sys.modules.get("rustimport.settings"), "__dict__", {})
     profile = setting("profile")
-    if profile is None and is_true(setting("compile_release_binaries")):
+    chosen = assigned.get("profile") if is_true(assigned.get("compile_release_binaries")) else profile
+    if chosen is None and is_true(setting("compile_release_binaries")):
         profile = "release"
-    return {
+    values = {
         "profile": profile,
         "pyo3": setting("pyo3"),
         "cargo": setting("cargo_executable"),
         "maturin": setting("maturin_executable"),
     }
+    return {name: None if value is None else str(value) for name, value in values.items()}
 
 
 def context() -> str:
@@ -165,10 +176,11 @@ def _is_private(root: str) -> bool:
     return True
 
 
-def entry_name(source: str) -> str:
-    """The name of a source's folder in the cache: its own name, and a hash of its path."""
+def entry_name(source: str, stem: "str | None" = None) -> str:
+    """The name of a source's folder in the cache: its own name, and a hash of its path. A source that is
+    imported under another name than its own has an entry for each: the name is compiled in."""
     name = source.rpartition(os.sep)[2].partition(".")[0]
-    return f"{name[:100]}-{_hash(source)}"
+    return f"{name[:100]}-{_hash(source if stem in (None, name) else f'{source}:{stem}')}"
 
 
 def entry_folder(root: str, entry: str) -> str:
@@ -269,7 +281,7 @@ def _unescape(text: bytes) -> bytes:
 def _exists(path: "str | bytes") -> bool:
     try:
         os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True
 
@@ -328,15 +340,32 @@ class ScriptLoader(ExtensionFileLoader):
         super().__init__(name, path)
         self._finder = finder
         self._source = source
+        self._module: ModuleType | None = None
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
         try:
-            return super().create_module(spec)
+            self._module = super().create_module(spec)
         except ImportError:
             if _exists(self.path):
                 raise
-        self.path = spec.origin = self._finder.artifact(self.name, self._source, again=True)
-        return super().create_module(spec)
+            self.path = spec.origin = self._finder.artifact(self.name, self._source, again=True)
+            self._module = super().create_module(spec)
+        _loaded.add(self.path)
+        return self._module
+
+    def exec_module(self, module: "ModuleType") -> None:
+        if module is not self._module:
+            # A reload. Each build has a path of its own, so that its library is loaded beside the old one;
+            # the module that everybody holds takes over what is in the new one.
+            if self.path in _loaded:
+                return
+            spec = ModuleSpec(self.name, self, origin=self.path)
+            fresh = self.create_module(spec)
+            super().exec_module(fresh)
+            kept = ("__name__", "__loader__", "__package__", "__spec__", "__file__")
+            module.__dict__.update({name: value for name, value in fresh.__dict__.items() if name not in kept})
+            return
+        super().exec_module(module)
 
 
 class ScriptFinder:
@@ -376,46 +405,52 @@ class ScriptFinder:
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if path is None:
-            if fullname in sys.stdlib_module_names:
-                return None
-            entries = sys.path
-        else:
-            entries = list(path)
-        file = fullname.rpartition(".")[2] + ".rs"
-        if entries == self._listed:
-            # These folders have listings: one search, in Python's own order, says everything.
-            spec, is_done = self._search(fullname, entries, file, target)
-            return spec if is_done or path is not None else self._included(fullname, file) or spec
-        # A folder that has the file, or that nobody has listed yet, is searched with what stands before it
-        # only: whoever imports a script does not wait until all the folders behind it are listed.
-        importers = sys.path_importer_cache
-        searched = 0
-        for index, entry in enumerate(entries):
-            try:
-                importer: Any = importers[entry or os.getcwd()]
-                if file not in importer._path_cache and importer._path_mtime != -1:
+        try:
+            if path is None:
+                if fullname in sys.stdlib_module_names:
+                    return None
+                entries = sys.path
+            else:
+                entries = list(path)
+            file = fullname.rpartition(".")[2] + ".rs"
+            if entries == self._listed:
+                # These folders have listings: one search, in Python's own order, says everything.
+                spec, is_done = self._search(fullname, entries, file, target)
+                return spec if is_done or path is not None else self._included(fullname, file) or spec
+            # A folder that has the file, or that nobody has listed yet, is searched with what stands before it
+            # only: whoever imports a script does not wait until all the folders behind it are listed.
+            importers = sys.path_importer_cache
+            searched = 0
+            for index, entry in enumerate(entries):
+                try:
+                    importer: Any = importers[entry or os.getcwd()]
+                    if file not in importer._path_cache and importer._path_mtime != -1:
+                        continue
+                except (AttributeError, OSError, TypeError):
                     continue
-            except (AttributeError, OSError, TypeError):
-                continue
-            except KeyError:
-                pass
-            spec, is_done = self._search(fullname, entries[searched : index + 1], file, target)
+                except KeyError:
+                    pass
+                spec, is_done = self._search(fullname, entries[searched : index + 1], file, target)
+                if is_done:
+                    if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
+                        # Others have found what they look for in the same folders: mostly all are listed now.
+                        self._listed = entries[:]
+                    return spec
+                searched = index + 1
+            if path is None:
+                self._listed = entries[:]
+            spec, is_done = self._search(fullname, entries[searched:], file, target)
             if is_done:
-                if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
-                    # Others have found what they look for in the same folders: mostly all are listed now.
-                    self._listed = entries[:]
                 return spec
-            searched = index + 1
-        if path is None:
-            self._listed = entries[:]
-        spec, is_done = self._search(fullname, entries[searched:], file, target)
-        if is_done:
-            return spec
-        if searched:
-            # The parts of a namespace are for Python to put together.
-            spec = None
-        return spec if path is not None else self._included(fullname, file) or spec
+            if searched:
+                # The parts of a namespace are for Python to put together.
+                spec = None
+            return spec if path is not None else self._included(fullname, file) or spec
+        except ImportError as error:
+            if not hasattr(error, "hint"):
+                raise
+            # Where in this package it was raised tells a user nothing.
+            raise error.with_traceback(None) from error.__cause__
 
     def _search(
         self, fullname: str, entries: "list[str]", file: str, target: "ModuleType | None"
@@ -424,20 +459,22 @@ class ScriptFinder:
         the parts of a namespace do not."""
         found = PathFinder.find_spec(fullname, entries, target)
         # The folder of Python's hit, and whether that is a package: only there, a script comes second.
-        hit = None
+        hit = slashed = None
         is_package = False
         if found is not None and found.origin is not None and found.loader is not None:
             hit = found.origin.rpartition(os.sep)[0]
             if found.submodule_search_locations is not None:
                 is_package = True
                 hit = hit.rpartition(os.sep)[0]
+            # An entry of `sys.path` may end in a separator, and keeps it.
+            slashed = hit + os.sep
         importers = sys.path_importer_cache
         settled = self._settled
         for entry in entries:
             try:
                 importer: Any = importers[entry or os.getcwd()]
                 folder = importer.path
-                last = folder == hit
+                last = folder in (hit, slashed)
                 there = file in importer._path_cache
                 if not there and settled.get(folder) != importer._path_mtime:
                     there = self._is_new(importer, folder, file)
@@ -447,10 +484,10 @@ class ScriptFinder:
                 if importer is None:
                     continue
                 folder = entry
-                last = folder == hit
+                last = folder in (hit, slashed)
                 there = file in self._listing(folder)
             if there and not (last and is_package) and (last or hit is None or _leads_to(entries, hit)):
-                spec = self._spec(fullname, f"{folder}{os.sep}{file}")
+                spec = self._spec(fullname, f"{folder.rstrip(os.sep)}{os.sep}{file}")
                 if spec is not None:
                     return spec, True
             if last:
@@ -461,9 +498,9 @@ class ScriptFinder:
         """Searches the folders that come after ``sys.path``."""
         if _INCLUDE_PATHS not in _raw and "rustimport.settings" not in sys.modules:
             return None
-        included = setting("include_paths")
-        for folder in included.split(os.pathsep) if isinstance(included, str) else included or ():
-            spec = self._spec(fullname, os.path.join(os.path.abspath(folder), file)) if folder else None
+        for folder in included_folders():
+            source = os.path.join(folder, file)
+            spec = self._spec(fullname, source) if _exists(source) else None
             if spec is not None:
                 return spec
         return None
@@ -503,33 +540,29 @@ class ScriptFinder:
         return names
 
     def _spec(self, fullname: str, source: str) -> "ModuleSpec | None":
-        try:
-            artifact = self.artifact(fullname, source)
-        except ImportError as error:
-            if not hasattr(error, "hint"):
-                raise
-            # Where in this package it was raised tells a user nothing.
-            raise error.with_traceback(None) from error.__cause__
+        artifact = self.artifact(fullname, source)
         if artifact is None:
             return None
         spec = ModuleSpec(fullname, ScriptLoader(fullname, artifact, self, source), origin=artifact)
         spec.has_location = True
         return spec
 
-    def artifact(self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False) -> "Any":
+    def artifact(
+        self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False, force: bool = False
+    ) -> "Any":
         """Returns the path of the source's fresh artifact, or ``None`` if the source is not ours.
 
-        `opt_in`: only if the source opted in. `again`: past the stamp.
+        `opt_in`: only if the source opted in. `again`: past the stamp. `force`: past every check.
 
         Raises:
             rustimport.errors.RustImportError: the source cannot be built.
         """
-        if opt_in and not is_enabled():
+        if not is_enabled() and opt_in:
             return None
         state = context()
         root = cache_root(self.cache_dir)
-        entry = entry_name(source)
-        force = self._is_forced(source)
+        entry = entry_name(source, fullname.rpartition(".")[2])
+        force = force or self._is_forced(source)
         if not again and not force and _is_private(root):
             stamp = entry_folder(root, entry) + os.sep + "stamp"
             artifact = fresh_artifact(stamp, source, state, marked=opt_in)
@@ -537,7 +570,7 @@ class ScriptFinder:
                 return artifact
         try:
             stat = os.stat(source)
-        except OSError:
+        except (OSError, ValueError):
             if opt_in:
                 return None
             raise
@@ -575,11 +608,17 @@ def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
     """Whether one of the entries is the folder of Python's hit: otherwise nobody knows what came first."""
     importers = sys.path_importer_cache
     for entry in entries:
-        folder = getattr(importers.get(entry or os.getcwd()), "path", entry)
-        if folder == hit:
+        try:
+            folder = getattr(importers.get(entry or os.getcwd()), "path", entry)
+        except OSError:
+            continue
+        if folder.rstrip(os.sep) == hit.rstrip(os.sep):
             return True
     return False
 
+
+#: Artifacts that this process has loaded.
+_loaded: "set[str]" = set()
 
 #: Sources whose forced build has been made in this process.
 _forced: "set[str]" = set()

@@ -28,6 +28,8 @@ class _Handler(logging.Handler):
 
 _handler = _Handler()
 logger.addHandler(_handler)
+#: The logger's level, as long as nobody else sets it.
+_level = logging.NOTSET
 
 
 def configure() -> None:
@@ -36,12 +38,17 @@ def configure() -> None:
     verbose = _hook.is_true(_hook.setting("verbose"))
     _handler.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = _hook.log_propagates
+    global _level
+    if logger.level != _level:
+        # The user has set one.
+        return
     if verbose:
-        logger.setLevel(logging.DEBUG)
+        _level = logging.DEBUG
     elif logger.propagate and logging.getLogger().handlers:
-        logger.setLevel(logging.NOTSET)
+        _level = logging.NOTSET
     else:
-        logger.setLevel(logging.INFO)
+        _level = logging.INFO
+    logger.setLevel(_level)
 
 
 class Reporter:

@@ -90,6 +90,114 @@ def test_a_file_restored_with_its_old_time(place: Place, where: str) -> None:
     check(place, 111, 0)
 
 
+DEPENDENT = '// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = "crates/helper" }\n'
+
+
+def write_helper(place: Place, value: int) -> Path:
+    place.write("crates/helper/Cargo.toml", '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n')
+    return place.write("crates/helper/src/lib.rs", f"pub fn value() -> i32 {{ {value} }}\n")
+
+
+def test_a_dependency_restored_after_a_failed_build(place: Place) -> None:
+    """The failed build compiled the newer dependency; nothing recorded that."""
+    helper = write_helper(place, 1)
+    source = script("helper::value()").replace("// rustimport:pyo3\n", DEPENDENT)
+    place.write("m.rs", source)
+    check(place, 1, 1)
+    backup = helper.rename(place.folder / "backup")
+    write_helper(place, 2)
+    place.write("m.rs", source + "broken")
+    assert "BuildError" in place.python(IMPORT).stderr
+    backup.rename(helper)
+    place.write("m.rs", source + "// mended\n")
+    assert place.python(IMPORT).out == "1"
+    check(place, 1, 0)
+
+
+def test_a_dependency_that_another_script_compiled_newer(place: Place) -> None:
+    helper = write_helper(place, 1)
+    source = script("helper::value()").replace("// rustimport:pyo3\n", DEPENDENT)
+    place.write("m.rs", source)
+    settle(helper)
+    check(place, 1, 1)
+    backup = Path(shutil.copy2(helper, place.folder / "backup"))
+    write_helper(place, 2)
+    check(place, 2, 1)
+    shutil.copy2(backup, helper)
+    place.write("other.rs", source)
+    assert place.python("import other; print(other.value())").out == "1"
+
+
+def test_build_scripts_that_name_folders_and_what_is_not_there(place: Place) -> None:
+    write_helper(place, 1)
+    place.write("crates/helper/data/x.txt", "one")
+    place.write(
+        "crates/helper/build.rs",
+        """
+        fn main() {
+            println!("cargo:rerun-if-changed=data");
+            println!("cargo:rerun-if-changed=local.txt");
+            let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+            println!("cargo:rustc-env=HELPER_TEXT={}{}", read("data/x.txt"), read("local.txt"));
+        }
+        """,
+    )
+    place.write("crates/helper/src/lib.rs", 'pub const TEXT: &str = env!("HELPER_TEXT");\n')
+    place.write("m.rs", script("helper::TEXT", "&'static str").replace("// rustimport:pyo3\n", DEPENDENT))
+    check(place, "one", 1)
+    check(place, "one", 0)
+    place.write("crates/helper/data/x.txt", "two")
+    check(place, "two", 1, "`crates/helper/data/x.txt` changed")
+    place.write("crates/helper/local.txt", "!")
+    check(place, "two!", 1, "`crates/helper/local.txt` appeared")
+    check(place, "two!", 0)
+
+
+def test_one_source_under_two_names(place: Place) -> None:
+    place.write("m.rs", script(1))
+    check(place, 1, 1)
+    code = "m = rustimport.imp_from_path('m.rs', 'other'); print(m.value(), m.__name__)"
+    run = place.python(code)
+    assert (run.out, run.builds) == ("1 other", 1)
+    assert place.python(code).builds == 0
+    check(place, 1, 0)
+
+
+def test_reload(place: Place) -> None:
+    place.write("m.rs", script(1))
+    run = place.python(
+        """
+        import importlib, m
+        from m import value
+        m.added = True
+        assert importlib.reload(m) is m and m.value() == 1
+        text = open("m.rs").read()
+        open("m.rs", "w").write(text.replace("{ 1 }", "{ 2 }"))
+        importlib.reload(m)
+        print(m.value(), value(), m.added, m.__file__ == m.__spec__.origin)
+        open("m.rs", "w").write(text.replace("{ 1 }", "{ nonsense }"))
+        try:
+            importlib.reload(m)
+        except ImportError:
+            print(m.value())
+        open("m.rs", "w").write(text)
+        print(importlib.reload(m).value())
+        """
+    )
+    assert run.out.splitlines() == ["2 1 True True", "2", "1"]
+
+
+def test_an_edit_that_makes_the_running_build_fail(place: Place, tmp_path: Path) -> None:
+    """What was generated for the old source does not fit the new one: nobody should hear of that."""
+    source = place.write("m.rs", script(1))
+    maturin = tmp_path / "maturin"
+    real = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
+    maturin.write_text(f'#!/bin/sh\nsed -i s/value/renamed/ {source}\nexec {real} "$@"\n')
+    maturin.chmod(0o755)
+    run = place.python("import m; print(m.renamed())", RUSTIMPORT_MATURIN_EXECUTABLE=str(maturin))
+    assert run.out == "1"
+
+
 def test_files_that_the_compiler_read(place: Place) -> None:
     place.write(
         "m.rs",
@@ -168,6 +276,12 @@ def test_variables(place: Place) -> None:
     check(place, 'b Some("1\\n%")', 1, "`MAYBE` changed", FEATURE="b", MAYBE="1\n%")
     check(place, 'b Some("1\\n%")', 0, FEATURE="b", MAYBE="1\n%")
     check(place, "b None", 1, FEATURE="b")
+
+
+def test_variables_that_cargo_sets_for_build_scripts_only(place: Place) -> None:
+    place.write("m.rs", script('option_env!("DEBUG").unwrap_or("unset")', "&'static str"))
+    check(place, "unset", 1)
+    check(place, "one", 1, "`DEBUG` changed", DEBUG="one")
 
 
 def test_variables_that_cargo_reads(place: Place) -> None:

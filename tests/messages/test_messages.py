@@ -51,6 +51,8 @@ def compare(name: str, place: Place, run: Run) -> None:
         ("unknown_dependency", '// rustimport:pyo3\n//: [dependencies]\n//: no-such-crate-rustimport = "1"\n'),
         ("unknown_manifest_key", '// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = "nowhere" }\n'),
         ("wrong_module_name", "// rustimport:pyo3\nuse pyo3::prelude::*;\n#[pymodule]\nmod other {}\n"),
+        ("no_table", '// rustimport:pyo3\n//: rand = "0.8"\n'),
+        ("unlinked_crate", "// rustimport:pyo3\nuse rand::Rng;\n"),
         ("no_module", "// rustimport\nfn main() {}\n"),
         ("syntax_error", "// rustimport:pyo3\nfn value( {\n"),
         ("not_utf8", b"// rustimport:pyo3\n// \xff\n#[pyfunction]\nfn value() -> i32 { 42 }\n"),

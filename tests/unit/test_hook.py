@@ -24,7 +24,9 @@ MARKED = "// rustimport:pyo3\n"
 class Recorder(_hook.ScriptFinder):
     """A finder that says which source it would build instead of building it."""
 
-    def artifact(self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False) -> Any:
+    def artifact(
+        self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False, force: bool = False
+    ) -> Any:
         try:
             stat = os.stat(source)
         except OSError:
@@ -115,6 +117,37 @@ def test_order(finder: Recorder, tmp_path: Path, files: dict[str, str], expected
         path.write_text(text)
     importlib.invalidate_caches()
     assert found("m") == expected
+
+
+def test_entries_that_end_in_a_separator(finder: Recorder, tmp_path: Path) -> None:
+    sys.path[:2] = [f"{tmp_path}/a/", f"{tmp_path}/b/"]
+    (tmp_path / "a" / "one.rs").write_text(MARKED)
+    (tmp_path / "a" / "one.py").write_text("")
+    (tmp_path / "a" / "two.rs").write_text(MARKED)
+    (tmp_path / "b" / "two.py").write_text("")
+    (tmp_path / "a" / "three.py").write_text("")
+    (tmp_path / "b" / "three.rs").write_text(MARKED)
+    for _ in range(2):
+        assert [found(name) for name in ("one", "two", "three")] == ["a/one.rs.built", "a/two.rs.built", "a/three.py"]
+
+
+def test_strange_names_are_nobodys(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUSTIMPORT_INCLUDE_PATHS", str(tmp_path))
+    (tmp_path / "a" / "new.rs").write_text("no")
+    for name in ("a\0b", "a\ud800", "..", "a/b", "x" * 300):
+        assert found(name) is None
+
+
+def test_a_working_folder_that_is_gone(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    sys.path.insert(0, "")
+    (tmp_path / "a" / "m.rs").write_text("no")
+    (tmp_path / "b" / "m.py").write_text("")
+    for _ in range(2):
+        assert found("m") == "b/m.py"
 
 
 def test_the_standard_library_is_never_shadowed(finder: Recorder, tmp_path: Path) -> None:
