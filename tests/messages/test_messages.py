@@ -103,7 +103,7 @@ def test_wrong_executable(place: Place, variable: str) -> None:
     compare(
         f"wrong_{variable.split('_')[1].lower()}",
         place,
-        place.python("import m", **{variable: "/no/such/program"}),  # type: ignore[arg-type]
+        place.python("import m", **{variable: f"/no/such/{'cargo' if 'CARGO' in variable else 'maturin'}"}),  # type: ignore[arg-type]
     )
 
 

@@ -24,9 +24,7 @@ MARKED = "// rustimport:pyo3\n"
 class Recorder(_hook.ScriptFinder):
     """A finder that says which source it would build instead of building it."""
 
-    def artifact(
-        self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False, force: bool = False
-    ) -> Any:
+    def artifact(self, fullname: str, source: str, **_: Any) -> Any:
         try:
             stat = os.stat(source)
         except OSError:
