@@ -132,7 +132,7 @@ def test_entries_that_end_in_a_separator(finder: Recorder, tmp_path: Path) -> No
 def test_strange_names_are_nobodys(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUSTIMPORT_INCLUDE_PATHS", str(tmp_path))
     (tmp_path / "a" / "new.rs").write_text("no")
-    for name in ("a\0b", "a\ud800", "..", "a/b", "x" * 300):
+    for name in ("a\0b", "a\ud800", "a/b", "x" * 300):
         assert found(name) is None
 
 
