@@ -121,7 +121,8 @@ fn in_full(dependency: &str, ids: &[Id]) -> String {
 
 fn render(packages: &BTreeMap<Id, Table>) -> String {
     let mut lock = Table::new();
-    lock.insert("version".into(), 4.into());
+    // Every cargo that this is about reads format 3, and keeps it; format 4 only writes some git URLs otherwise.
+    lock.insert("version".into(), 3.into());
     lock.insert("package".into(), packages.values().cloned().map(Value::Table).collect::<Vec<_>>().into());
     lock.to_string()
 }

@@ -234,7 +234,12 @@ impl Job<'_> {
             }
         }
         if failure.message.is_empty() {
-            failure.message = format!("{} could not be built: {}", self.name(), first_error(&output));
+            let killed = finished.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0);
+            let reason = match killed {
+                Some(signal) => format!("maturin was killed by signal {signal}"),
+                None => first_error(&output),
+            };
+            failure.message = format!("{} could not be built: {reason}", self.name());
         }
         failure.hint = hint(&output, &failure.diagnostics);
         Ok(Error::Build(Box::new(failure)))

@@ -62,7 +62,7 @@ fn bound(command: &Command) -> std::io::Result<Command> {
         command=$!
         (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
         watcher=$!
-        exec 3<&-
+        exec 3<&- 2>/dev/null
         wait $command
         status=$?
         kill -KILL $watcher

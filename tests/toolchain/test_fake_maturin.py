@@ -49,7 +49,7 @@ def test_an_empty_wheel(fake: object) -> None:
 
 def test_dies(fake: object) -> None:
     out = fake("kill -9 $$").splitlines()  # type: ignore[operator]
-    assert out[:2] == ["BuildError", "m.rs could not be built: maturin failed and said nothing"]
+    assert out[:2] == ["BuildError", "m.rs could not be built: maturin was killed by signal 9"]
 
 
 def test_floods_both_pipes_with_anything(fake: object) -> None:
