@@ -96,7 +96,6 @@ impl Job<'_> {
         command.arg("--manifest-path").arg(self.entry.package().join("Cargo.toml"));
         command.arg("--").args(self.rustc_arguments()).args(self.maturins_rustc_arguments());
         self.set_environment(&mut command);
-        command.env(env_vars::PYO3_BUILD_EXTENSION_MODULE, "1");
         if cfg!(target_os = "macos") && env_vars::get(env_vars::CARGO_ENCODED_RUSTFLAGS).is_none() {
             let flags = env_vars::get_text(env_vars::RUSTFLAGS).unwrap_or_default();
             let own = ["-C", "link-arg=-undefined", "-C", "link-arg=dynamic_lookup"];
@@ -171,6 +170,8 @@ impl Job<'_> {
             .env(env_vars::CARGO_TARGET_DIR, self.cache.target())
             .env(env_vars::CARGO_BUILD_BUILD_DIR, self.cache.target())
             .env(env_vars::PYO3_CONFIG_FILE, self.cache.pyo3_config())
+            // maturin sets it as well; for cargo's messages both runs have to agree.
+            .env(env_vars::PYO3_BUILD_EXTENSION_MODULE, "1")
             .env(env_vars::CARGO_TERM_COLOR, "never")
             .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
             .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
