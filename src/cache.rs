@@ -45,11 +45,9 @@ impl Cache {
 
     /// Creates what is missing.
     pub fn create(&self, interpreter: &Interpreter) -> Result<()> {
-        for folder in [self.root.clone(), self.home.clone(), self.home.join("entries"), self.home.join("toolchains")] {
-            if !folder.is_dir() {
-                fs::create_private_folder(&folder)?;
-            }
-        }
+        // The root first: if that is at fault, it is what the error names.
+        fs::create_private_folder(&self.root)?;
+        fs::create_private_folder(&self.home.join("entries"))?;
         fs::write(&self.root.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
         let description = toml::to_string(interpreter).expect("an interpreter is a table of plain values");
         fs::write(&self.home.join("interpreter.toml"), description.as_bytes())?;
@@ -86,7 +84,7 @@ impl Cache {
 
 impl Entry {
     pub fn create(&self) -> Result<()> {
-        if self.package().is_dir() { Ok(()) } else { fs::create_private_folder(&self.package()) }
+        fs::create_private_folder(&self.package())
     }
 
     pub fn lock(&self) -> PathBuf {

@@ -84,7 +84,7 @@ impl Toolchain {
             ));
         }
         let text = toml::to_string(&found).expect("a toolchain is a table of plain values");
-        // Only saves time: a read-only cache must not stop anybody.
+        // Only saves time: a read-only cache must not stop anybody. Nobody else makes this folder.
         if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
             let _ = fs::write(&file, text.as_bytes());
         }

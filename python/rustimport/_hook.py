@@ -110,8 +110,9 @@ def context() -> str:
     """A hash of everything outside the inputs that a stamp depends on: settings and environment. Where it
     differs from the stamp's, the core looks closer."""
     found = sorted([item for item in _raw.items() if item[0].startswith(_RAW_PREFIXES)])
-    settings = sys.modules.get("rustimport.settings")
-    assigned = [settings.__dict__.get(name) for name in VARIABLES] if settings is not None else None
+    # That the module of settings is loaded is no difference, as long as nothing is assigned.
+    settings = getattr(sys.modules.get("rustimport.settings"), "__dict__", {})
+    assigned = [(name, settings[name]) for name in VARIABLES if name in settings]
     return _hash(repr((found, _raw.get(_PATH), _raw.get(_HOME), assigned)))
 
 

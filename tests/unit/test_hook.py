@@ -421,3 +421,10 @@ def test_what_does_not_change_the_context(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("RUST_LOG", "debug")
     monkeypatch.setenv("VIRTUAL_ENV", "/x")
     assert _hook.context() == before
+
+
+def test_loading_the_settings_is_no_difference() -> None:
+    compare = "before = _hook.context(); import rustimport.settings; print(before == _hook.context())"
+    code = f"from rustimport import _hook; {compare}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "True"
