@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::interpreter::Interpreter;
 use crate::request::Request;
+use crate::store::Store;
 
 /// Format of everything below the root. What another format wrote is left alone.
 const FORMAT: &str = "v1";
@@ -70,6 +71,11 @@ impl Cache {
 
     pub fn toolchain(&self, key: &str) -> PathBuf {
         self.home.join("toolchains").join(format!("{key}.toml"))
+    }
+
+    /// Artifacts by the content of their inputs.
+    pub fn store(&self) -> Store {
+        Store::at(self.home.join("store"))
     }
 
     /// Locked in shared mode by whoever uses the cache, exclusively by whoever clears it.

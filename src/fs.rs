@@ -197,6 +197,35 @@ pub fn set_epoch(path: &Path) -> io::Result<()> {
     File::options().write(true).open(path)?.set_times(FileTimes::new().set_modified(UNIX_EPOCH))
 }
 
+/// Sets a file's modification time to now: what is least recently used goes first. Best effort.
+pub fn touch(path: &Path) {
+    let now = FileTimes::new().set_modified(SystemTime::now());
+    let _ = File::options().write(true).open(path).and_then(|file| file.set_times(now));
+}
+
+/// Removes a file that is no longer of use. Best effort.
+pub fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+/// Removes a folder if nothing is in it.
+pub fn remove_empty(path: &Path) {
+    let _ = fs::remove_dir(path);
+}
+
+/// The files in a folder with their sizes, the least recently used first.
+pub fn by_use(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let listing = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = listing
+        .filter_map(|item| {
+            let metadata = item.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some((metadata.modified().ok()?, item.path(), metadata.len()))
+        })
+        .collect();
+    files.sort();
+    files.into_iter().map(|(_, path, size)| (path, size)).collect()
+}
+
 /// The file system's own idea of now, in nanoseconds: the time of a file that is written for this.
 pub fn tick(path: &Path) -> Result<i64> {
     let failed = |error: io::Error| Error::cache_io("write", path, &error);

@@ -3,10 +3,11 @@
 //!
 //! | question | module |
 //! | --- | --- |
-//! | one import, from request to outcome | [`ensure`] |
+//! | one import, from request to outcome | [`ensure`], [`source`], [`build`] |
 //! | what a script says and how a package is made of it | [`header`], [`script`], [`manifest`], [`cargo_lock`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
-//! | what is remembered | [`record`] (all of it), [`stamp`] (what Python can check by itself) |
+//! | what is remembered | [`record`] (all of it), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
+//! | what was built before | [`store`] |
 //! | where it is kept, and who may touch it | [`cache`], [`lock`] |
 //! | who builds | [`maturin`], [`toolchain`], [`interpreter`], [`process`] |
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
@@ -15,6 +16,7 @@
 //! Boundaries, held by `tests/tidy`: only `py.rs` names pyo3, only [`process`] spawns, only [`fs`]
 //! writes, only [`ensure`] both locks and builds, only [`env_vars`] names environment variables.
 
+pub mod build;
 pub mod cache;
 pub mod cargo_lock;
 pub mod dep_info;
@@ -36,8 +38,11 @@ mod py;
 pub mod record;
 pub mod request;
 pub mod script;
+pub mod sealed;
 pub mod settings;
+pub mod source;
 pub mod staleness;
 pub mod stamp;
+pub mod store;
 pub mod toolchain;
 pub mod unit;

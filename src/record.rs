@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::fs;
 use crate::inputs::Inputs;
+use crate::sealed;
 use crate::settings::BuildSettings;
 use crate::unit::Unit;
 
@@ -15,8 +15,6 @@ const FORMAT: u32 = 1;
 
 /// Of the generated packages: a change here rebuilds everything once.
 pub const GENERATOR: u32 = 1;
-
-const SEAL: &str = "\n# sha256 ";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -52,27 +50,20 @@ impl Record {
         }
     }
 
-    /// `None` for what is missing, cut, damaged, or of another format.
+    /// `None` for what is missing, damaged, or of another format.
     pub fn read(path: &Path) -> Option<Self> {
-        let text = std::fs::read_to_string(path).ok()?;
-        let (body, seal) = text.rsplit_once(SEAL)?;
-        if fs::hash_bytes(body.as_bytes()) != seal.trim_end() {
-            return None;
-        }
-        let record: Self = toml::from_str(body).ok()?;
-        (record.format == FORMAT).then_some(record)
+        sealed::read(path).filter(|record: &Self| record.format == FORMAT)
     }
 
     pub fn write(&self, path: &Path) -> Result<()> {
-        let body = toml::to_string(self).expect("a record is made of tables, lists and text");
-        let seal = fs::hash_bytes(body.as_bytes());
-        fs::write(path, format!("{body}{SEAL}{seal}\n").as_bytes()).map(drop)
+        sealed::write(path, self)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs;
     use crate::inputs::{FileInput, Variable};
     use crate::unit::UnitKind;
 

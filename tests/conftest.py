@@ -7,6 +7,7 @@ each place has sources, and so entries, of its own.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -76,12 +77,18 @@ class Place:
         return len(self.log.read_text().splitlines()) if self.log.exists() else 0
 
     def start(
-        self, code: str, *, hook: bool = True, args: tuple[str, ...] = (), **env: str | None
+        self,
+        code: str,
+        *,
+        hook: bool = True,
+        args: tuple[str, ...] = (),
+        executable: str = sys.executable,
+        **env: str | None,
     ) -> subprocess.Popen[str]:
         """Starts an interpreter in the folder, with the hook on. An `env` value of `None` unsets."""
         environ: dict[str, Any] = {**self.env, **env}
         return subprocess.Popen(
-            [sys.executable, *args, "-c", (HOOK if hook else "") + textwrap.dedent(code)],
+            [executable, *args, "-c", (HOOK if hook else "") + textwrap.dedent(code)],
             cwd=self.folder,
             env={name: value for name, value in environ.items() if value is not None},
             stdin=subprocess.DEVNULL,
@@ -90,14 +97,27 @@ class Place:
             text=True,
         )
 
-    def python(self, code: str, *, hook: bool = True, args: tuple[str, ...] = (), **env: str | None) -> Run:
+    def python(
+        self,
+        code: str,
+        *,
+        hook: bool = True,
+        args: tuple[str, ...] = (),
+        executable: str = sys.executable,
+        **env: str | None,
+    ) -> Run:
         before = self.builds
-        process = self.start(code, hook=hook, args=args, **env)
+        process = self.start(code, hook=hook, args=args, executable=executable, **env)
         try:
             stdout, stderr = process.communicate(timeout=600)
         finally:
             process.kill()
         return Run(stdout, stderr, process.returncode, self.builds - before)
+
+    def forget(self) -> None:
+        """Removes what any place has built before; what an entry built last stays."""
+        for store in self.cache.glob("v1/*/store"):
+            shutil.rmtree(store)
 
     def entry(self, module: str) -> Path:
         """The cache folder of the one source of this name in this place."""
@@ -120,4 +140,6 @@ def counting_maturin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path, counting_maturin: Path) -> Place:
     folder = tmp_path / "place"
     folder.mkdir()
-    return Place(folder, counting_maturin)
+    place = Place(folder, counting_maturin)
+    place.forget()
+    return place

@@ -1,18 +1,26 @@
 """The way to the core, taken when something is stale or new."""
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import Any
 
 from . import _report
 from ._hook import INTERPRETER_KEY
-from .errors import RustImportError, ToolchainError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# `errors` is loaded when there is one: of what a look costs, most would be that.
 
 
 def _core() -> Any:
     try:
         from . import _core
     except ImportError as error:
+        from .errors import ToolchainError
+
         if not getattr(sys, "_is_gil_enabled", lambda: True)():
             reason = "this Python runs without the GIL, and rustimport's core is built for those with one"
             hint = "use the ordinary build of Python, or a wheel of rustimport made for this one"
@@ -27,7 +35,7 @@ def is_module(source: str) -> bool:
     """Whether a file without a marker declares the module it is named after."""
     try:
         return bool(_core().is_module(source))
-    except RustImportError:
+    except ImportError:
         # Somebody else's import must not fail for want of our core.
         return False
 
@@ -41,10 +49,12 @@ def ensure(*, show_warnings: bool, **request: Any) -> str:
     reporter = _report.Reporter(request["module"], request["root"], show_warnings)
     try:
         outcome = _core().ensure({"interpreter": describe_interpreter(), **request}, reporter)
-    except RustImportError as error:
-        error.name = request["module"]
-        if error.path is None:
-            error.path = request["root"]
+    except ImportError as error:
+        from .errors import RustImportError
+
+        if isinstance(error, RustImportError):
+            error.name = request["module"]
+            error.path = error.path or request["root"]
         raise
     finally:
         reporter.close()

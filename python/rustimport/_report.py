@@ -4,51 +4,58 @@ logger ``rustimport``; on a terminal a line in between that tells how far it is.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
-from typing import Any
 
 from . import _hook
-from .errors import Diagnostic
 
-logger = logging.getLogger("rustimport")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
+    from .errors import Diagnostic
 
-class _Handler(logging.Handler):
-    """Writes to whatever ``sys.stderr`` is at that moment, as notebooks and test runners replace it."""
+# The numbers of `logging`, which is loaded when there is something to say: it costs more than a look.
+DEBUG, INFO, ERROR = 10, 20, 40
 
-    def emit(self, record: logging.LogRecord) -> None:
-        # Who configured logging gets the record there.
-        if logger.propagate and logging.getLogger().handlers:
-            return
-        _print(f"rustimport: {record.getMessage()}")
-
-
-_handler = _Handler()
-logger.addHandler(_handler)
+_logger: Any = None
 #: The logger's level, as long as nobody else sets it.
-_level = logging.NOTSET
+_level = 0
 
 
-def configure() -> None:
-    """Says what is shown, and where: from INFO on standard error, from DEBUG if verbose; or, where log records
-    propagate, what the root logger's configuration lets through, as soon as there is one."""
+def logger() -> Any:
+    """The logger ``rustimport``, with a handler that writes to whatever ``sys.stderr`` is at that moment, as
+    notebooks and test runners replace it."""
+    global _logger, _level
+    if _logger is None:
+        import logging
+
+        class Handler(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                # Who configured logging gets the record there.
+                if not (_logger.propagate and logging.getLogger().handlers):
+                    _print(f"rustimport: {record.getMessage()}")
+
+        _logger = logging.getLogger("rustimport")
+        _logger.addHandler(Handler())
+    # What is shown, and where: from INFO on standard error, from DEBUG if verbose; or, where log records
+    # propagate, what the root logger's configuration lets through, as soon as there is one.
     verbose = _hook.is_true(_hook.setting("verbose"))
-    _handler.setLevel(logging.DEBUG if verbose else logging.INFO)
-    logger.propagate = _hook.log_propagates
-    global _level
-    if logger.level != _level:
-        # The user has set one.
-        return
-    if verbose:
-        _level = logging.DEBUG
-    elif logger.propagate and logging.getLogger().handlers:
-        _level = logging.NOTSET
-    else:
-        _level = logging.INFO
-    logger.setLevel(_level)
+    _logger.handlers[0].setLevel(DEBUG if verbose else INFO)
+    _logger.propagate = _hook.log_propagates
+    # Unless the user has set one.
+    if _logger.level == _level:
+        configured = _logger.propagate and _logger.root.handlers
+        _level = DEBUG if verbose else 0 if configured else INFO
+        _logger.setLevel(_level)
+    return _logger
+
+
+def _is_shown(level: int) -> bool:
+    """Whether anybody could want to know, found out without loading `logging` for it."""
+    loaded = "logging" in sys.modules or level > DEBUG or _hook.is_true(_hook.setting("verbose"))
+    return loaded and bool(logger().isEnabledFor(level))
 
 
 class Reporter:
@@ -61,7 +68,6 @@ class Reporter:
         self._started = time.monotonic()
         self._line = ""
         self._shown_at = 0.0
-        configure()
 
     def __call__(self, event: str, **details: Any) -> None:
         getattr(self, f"_on_{event}")(**details)
@@ -70,13 +76,13 @@ class Reporter:
         self._clear()
 
     def _on_log(self, message: str) -> None:
-        self._log(logging.DEBUG, message)
+        self._log(DEBUG, message)
 
     def _on_waiting(self, what: str) -> None:
-        self._log(logging.INFO, f"{self._file} waits for {what}")
+        self._log(INFO, f"{self._file} waits for {what}")
 
     def _on_started(self, reason: str) -> None:
-        self._log(logging.INFO, f"building {self._module}: {reason}")
+        self._log(INFO, f"building {self._module}: {reason}")
 
     def _on_progress(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
@@ -94,15 +100,15 @@ class Reporter:
             _print((diagnostic.rendered_ansi if _is_terminal() else diagnostic.rendered).rstrip("\n"))
 
     def _on_finished(self, seconds: float) -> None:
-        self._log(logging.INFO, f"built {self._module} in {seconds:.1f} s")
+        self._log(INFO, f"built {self._module} in {seconds:.1f} s")
 
     def _on_failed(self, seconds: float) -> None:
-        self._log(logging.ERROR, f"building {self._module} failed after {seconds:.1f} s")
+        self._log(ERROR, f"building {self._module} failed after {seconds:.1f} s")
 
     def _log(self, level: int, message: str) -> None:
-        if logger.isEnabledFor(level):
+        if _is_shown(level):
             self._clear()
-            logger.log(level, "%s", message)
+            logger().log(level, "%s", message)
 
     def _clear(self) -> None:
         if self._line:

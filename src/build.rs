@@ -1,0 +1,266 @@
+//! One build: the package is written, maturin runs, what it compiled is found out, the artifact published.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::cargo_lock;
+use crate::diagnostic::Messages;
+use crate::error::{BuildFailure, Error, Result};
+use crate::event::{Event, Host};
+use crate::fs;
+use crate::inputs::{Collector, Surroundings, absolute_pattern, matches};
+use crate::manifest;
+use crate::maturin::{Built, Job};
+use crate::record::Record;
+use crate::script::Root;
+use crate::source::{Source, Stale};
+use crate::staleness::Staleness;
+use crate::unit::{self, Unit, UnitKind};
+
+impl Source<'_> {
+    /// Has maturin build the source, publishes and records the artifact.
+    pub fn build(self, stale: &Stale, reason: &str, host: &mut dyn Host) -> Result<PathBuf> {
+        let start = Instant::now();
+        self.script.check_module(&self.request.root, self.request.stem())?;
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let package = self.entry.package();
+        let job = Job {
+            request: self.request,
+            cache: self.cache,
+            entry: &self.entry,
+            toolchain,
+            settings: &self.settings,
+            in_source_folder: self.surroundings.has_own_config
+                || Surroundings::of(&package).is_ok_and(|surroundings| surroundings.has_own_config),
+        };
+
+        // Before anything is read by others: an edit from here on is for the next build.
+        let folder = self.request.folder();
+        let patterns = self.script.header.patterns.iter();
+        let patterns: Vec<String> = patterns.filter_map(|pattern| absolute_pattern(folder, pattern)).collect();
+        let watched = patterns.iter().flat_map(|pattern| matches(pattern));
+        let watched: Vec<PathBuf> = watched.filter(|path| !path.starts_with(&self.request.cache)).collect();
+        let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());
+        let paths: BTreeSet<&Path> = (watched.iter().map(PathBuf::as_path))
+            .chain(self.surroundings.files.iter().map(PathBuf::as_path))
+            .chain(known)
+            .collect();
+        let mut collector = Collector::before(paths);
+        let clock = fs::tick(&self.entry.clock())?;
+
+        let same_plan = self.write_package(&package)?;
+        let built = self.compile(&job, stale, clock, same_plan, reason, host)?;
+        self.check_entry_point(&built.library)?;
+        let Compiled { library, units, foreign_outputs } = built;
+
+        // The files' own times are compared with the clock file's: one tick later is after it.
+        let since = clock + 1;
+        collector.add_source(&self.request.root, &self.hash);
+        for path in watched.iter().chain(&self.surroundings.files) {
+            collector.add_file(path, since);
+        }
+        self.collect(&mut collector, &units, &foreign_outputs, since);
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.inputs = collector.finish(patterns);
+        record.units = units;
+        record.foreign_outputs = foreign_outputs;
+
+        let look = record.inputs.as_built();
+        let artifact = self.publish(&mut record, &library, &look)?;
+        self.store(toolchain, &record.inputs, &library);
+        // Only saves the next script time.
+        let _ = cargo_lock::share(&package.join("Cargo.lock"), &self.cache.common_lock());
+        host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
+        Ok(artifact)
+    }
+
+    /// Writes the package that maturin builds. Returns whether its manifests were there already: then
+    /// cargo compiles the same units as last time.
+    fn write_package(&self, package: &Path) -> Result<bool> {
+        let library = match self.script.root(&self.request.root, self.request.stem())? {
+            Root::Direct => self.request.root.clone(),
+            Root::Wrapped(code) => {
+                let path = package.join(manifest::GENERATED);
+                fs::write(&path, code.as_bytes())?;
+                path
+            }
+            Root::Copied(code) => {
+                let folder = package.join(manifest::COPY_FOLDER);
+                fs::create_private_folder(&folder)?;
+                let path = folder.join(self.request.root.file_name().unwrap_or_default());
+                fs::write(&path, code.as_bytes())?;
+                path
+            }
+        };
+        let table = manifest::cargo_manifest(self.request, &self.script, &self.settings, &library);
+        let lock = package.join("Cargo.lock");
+        let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
+            | fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
+        if changed || !lock.exists() {
+            cargo_lock::seed(&lock, &self.cache.common_lock(), &table)?;
+        }
+        Ok(!changed)
+    }
+
+    /// Cargo compares times, we compare content: what changed for us must be stale for cargo, although a
+    /// file was restored with its old time. Only packages with a changed input are touched, and the
+    /// script's own always.
+    fn make_stale_for_cargo(&self, job: &Job, stale: &Stale) {
+        let own = manifest::package_name(&self.request.entry);
+        // Of a library from the store nobody knows what cargo compiled last.
+        let record = stale.record.as_ref().filter(|record| !record.units.is_empty());
+        let packages: BTreeSet<String> = if let Some(record) = record {
+            let changed: BTreeSet<&Path> = stale.changes.iter().filter_map(Staleness::file).collect();
+            let concerned = |unit: &&Unit| {
+                changed.contains(unit.manifest.as_path())
+                    || unit.dep_info().files.iter().any(|file| changed.contains(file.as_path()))
+            };
+            record.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
+        } else {
+            let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
+            locked.into_iter().chain([own]).collect()
+        };
+        set_back(job, &packages);
+    }
+
+    /// Runs maturin, and sees to it that cargo compiled what is there now. It may take for fresh what is not:
+    /// another script, a failed build or another profile has compiled a dependency in between, and then the
+    /// dependency was restored with its old time. Such a build is repeated, never recorded.
+    fn compile(
+        &self,
+        job: &Job,
+        stale: &Stale,
+        clock: i64,
+        same_plan: bool,
+        reason: &str,
+        host: &mut dyn Host,
+    ) -> Result<Compiled> {
+        const ATTEMPTS: u32 = 4;
+        self.make_stale_for_cargo(job, stale);
+        for _ in 0..ATTEMPTS {
+            let Built { library, warned } = job.build(reason, host)?;
+            let (units, foreign_outputs) = match &stale.record {
+                Some(record) if same_plan && !warned && known_units_hold(record, stale) => {
+                    (record.units.clone(), record.foreign_outputs.clone())
+                }
+                _ => {
+                    let Messages { diagnostics, units, foreign_outputs } = job.replay(host)?;
+                    for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
+                        host.event(Event::Warning(warning));
+                    }
+                    (units, foreign_outputs)
+                }
+            };
+            let mut outdated: BTreeSet<String> =
+                units.iter().filter(|unit| unit.is_outdated(clock)).map(|unit| unit.package.clone()).collect();
+            if !self.was_compiled(job, clock) {
+                outdated.insert(manifest::package_name(&self.request.entry));
+            }
+            if outdated.is_empty() {
+                return Ok(Compiled { library, units, foreign_outputs });
+            }
+            let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
+            host.event(Event::Log { message: format!("cargo took for fresh what is not: {}", names.join(", ")) });
+            set_back(job, &outdated);
+        }
+        Err(Error::Build(Box::new(BuildFailure {
+            message: format!("cargo did not compile {} although it changed", self.request.root.display()),
+            hint: "this is a bug in rustimport: please report it. To go on, remove the cache folder".into(),
+            rendered: String::new(),
+            diagnostics: Vec::new(),
+            command: Vec::new(),
+            returncode: Some(0),
+        })))
+    }
+
+    fn was_compiled(&self, job: &Job, clock: i64) -> bool {
+        let [output, _] = job.output_folders();
+        let package = manifest::package_name(&self.request.entry);
+        unit::last_compiled(&output, &package).is_none_or(|time| time >= clock)
+    }
+
+    fn check_entry_point(&self, library: &[u8]) -> Result<()> {
+        let stem = self.request.stem();
+        let symbol = format!("PyInit_{stem}");
+        if memchr::memmem::find(library, symbol.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let path = &self.request.root;
+        Err(Error::project(
+            path,
+            format!(
+                "{} compiles, but does not define the module `{stem}` (no `{symbol}` in the library)",
+                path.display()
+            ),
+            format!(
+                "declare `#[pymodule] mod {stem} {{ … }}`, or write `// rustimport:pyo3` on the first line to \
+                 have a module made of every #[pyfunction] and #[pyclass]"
+            ),
+        ))
+    }
+
+    /// Takes down what the compiler and the build scripts read.
+    fn collect(&self, collector: &mut Collector, units: &[Unit], foreign_outputs: &[PathBuf], since: i64) {
+        let own = self.entry.package();
+        for unit in units {
+            let info = unit.dep_info();
+            let read_from = unit.began().unwrap_or(since);
+            // What stands in the cache was generated, and follows from the rest.
+            let is_users = |file: &&PathBuf| !file.starts_with(&own) && !file.starts_with(self.cache.target());
+            for file in info.files.iter().filter(is_users) {
+                if file.is_dir() {
+                    // Of a build script: everything below, as cargo takes it.
+                    collector.add_folder(file, since);
+                } else if file.exists() {
+                    collector.add_file(file, read_from);
+                } else {
+                    collector.add_absent(file);
+                }
+            }
+            for name in &info.variables {
+                collector.add_variable(name, unit.kind);
+            }
+            if unit.folder() != own {
+                collector.add_file(&unit.manifest, since);
+                // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
+                for manifest in unit.folder().ancestors().skip(1).map(|folder| folder.join("Cargo.toml")) {
+                    collector.add_file(&manifest, since);
+                }
+                if !unit.folder().join("build.rs").exists() {
+                    collector.add_absent(&unit.folder().join("build.rs"));
+                }
+            }
+        }
+        for output in foreign_outputs {
+            for name in &unit::build_script_output(output, Path::new("/")).variables {
+                collector.add_variable(name, UnitKind::Ran);
+            }
+        }
+    }
+}
+
+/// What a build gave.
+struct Compiled {
+    library: Vec<u8>,
+    units: Vec<Unit>,
+    foreign_outputs: Vec<PathBuf>,
+}
+
+/// Makes packages stale for cargo.
+fn set_back(job: &Job, packages: &BTreeSet<String>) {
+    for output in job.output_folders() {
+        for file in packages.iter().flat_map(|package| unit::what_cargo_compares(&output, package)) {
+            let _ = fs::set_epoch(&file);
+        }
+    }
+}
+
+/// Whether the units of the last build are those of this one.
+fn known_units_hold(record: &Record, stale: &Stale) -> bool {
+    let steady = |change: &Staleness| {
+        matches!(change, Staleness::FileChanged(path) if path.extension().is_some_and(|extension| extension == "rs"))
+            || matches!(change, Staleness::Forced | Staleness::ArtifactLost)
+    };
+    !record.units.is_empty() && stale.changes.iter().all(steady) && record.units.iter().all(Unit::is_there)
+}

@@ -1,0 +1,196 @@
+//! A source as it stands now, and what is known of it: whether it is fresh, whether it was built before.
+
+use std::path::{Path, PathBuf};
+
+use crate::cache::{Cache, Entry};
+use crate::error::{Error, Result};
+use crate::event::{Event, Host};
+use crate::fs;
+use crate::inputs::{Inputs, Look, Surroundings};
+use crate::manifest;
+use crate::record::{GENERATOR, Record};
+use crate::request::Request;
+use crate::script::Script;
+use crate::settings::BuildSettings;
+use crate::staleness::Staleness;
+use crate::stamp;
+use crate::store::{Keys, Place};
+use crate::toolchain::{Toolchain, line_of};
+
+/// How many artifacts of one source stay: the one in use, and the one before, which another process may
+/// be about to load.
+const KEPT_ARTIFACTS: usize = 2;
+
+/// Why a source is stale, and what was known before it became so.
+pub struct Stale {
+    pub changes: Vec<Staleness>,
+    /// The last good build, if its record is of use.
+    pub record: Option<Record>,
+}
+
+impl Stale {
+    pub fn reason(&self, folder: &Path) -> String {
+        let mut stories = self.changes.iter().map(|change| change.story(folder));
+        let first = stories.next().unwrap_or_default();
+        match stories.len() {
+            0 => first,
+            1 => format!("{first}, {}", stories.next().unwrap_or_default()),
+            more => format!("{first}, and {more} more"),
+        }
+    }
+}
+
+/// A source as it stands now, with everything around it.
+pub struct Source<'a> {
+    pub request: &'a Request,
+    pub cache: &'a Cache,
+    pub entry: Entry,
+    pub script: Script,
+    /// Of the bytes that the script was read from: header and exports are theirs.
+    pub hash: String,
+    pub settings: BuildSettings,
+    pub surroundings: Surroundings,
+    /// An absent toolchain counts as unchanged; it is missed when there is something to build.
+    pub toolchain: Result<Toolchain>,
+}
+
+impl<'a> Source<'a> {
+    pub fn read(request: &'a Request, cache: &'a Cache, host: &mut dyn Host) -> Result<Self> {
+        let path = &request.root;
+        if path.to_str().is_none_or(|text| text.contains(char::is_control)) {
+            return Err(Error::project(
+                path,
+                format!(
+                    "the path `{}` is no valid Unicode, or has control characters: cargo cannot build there",
+                    path.display().to_string().escape_debug()
+                ),
+                "rename the file or the folder",
+            ));
+        }
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::project(path, format!("cannot read {}: {error}", path.display()), "check the path and its rights")
+        })?;
+        let surroundings = Surroundings::of(request.folder())?;
+        let toolchain = match Toolchain::find(request, cache, host) {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            found => found,
+        };
+        Ok(Self {
+            request,
+            cache,
+            entry: cache.entry(&request.entry),
+            script: Script::parse(path, &bytes)?,
+            hash: fs::hash_bytes(&bytes),
+            settings: BuildSettings::resolve(&request.settings, request.folder())?,
+            surroundings,
+            toolchain,
+        })
+    }
+
+    /// The artifact, if nothing that it is made of changed; then with a new stamp.
+    pub fn look(&self, force: bool) -> Result<PathBuf, Box<Stale>> {
+        let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
+        let Some(record) = record else {
+            return Err(Box::new(Stale { changes: vec![Staleness::NeverBuilt], record: None }));
+        };
+        let artifact = self.entry.home().join(&record.artifact);
+        let mut look = record.inputs.look(&self.surroundings, &self.request.cache);
+        let mut changes = self.changed_conditions(&record);
+        changes.append(&mut look.changes);
+        if changes.is_empty() && fs::hash_file(&artifact).as_ref() != Some(&record.artifact_hash) {
+            changes.push(Staleness::ArtifactLost);
+        }
+        if force {
+            changes.insert(0, Staleness::Forced);
+        }
+        if !changes.is_empty() {
+            return Err(Box::new(Stale { changes, record: Some(record) }));
+        }
+        self.write_stamp(&artifact, &record.inputs, &look);
+        Ok(artifact)
+    }
+
+    /// Everything but the inputs themselves.
+    fn changed_conditions(&self, record: &Record) -> Vec<Staleness> {
+        let mut changes = Vec::new();
+        if record.generator != GENERATOR {
+            changes.push(Staleness::GeneratorChanged);
+        }
+        if let Ok(toolchain) = &self.toolchain
+            && toolchain.version != record.rustc
+        {
+            changes.push(Staleness::ToolchainChanged {
+                from: line_of(&record.rustc, "release").to_owned(),
+                to: toolchain.release().to_owned(),
+            });
+        }
+        let (old, new) = (&record.settings, &self.settings);
+        for (name, from, to) in [("profile", &old.profile, &new.profile), ("pyo3", &old.pyo3, &new.pyo3)] {
+            // pyo3's version concerns only those who left it open.
+            if from != to && (name != "pyo3" || self.script.uses_pyo3()) {
+                changes.push(Staleness::SettingChanged { name, from: from.clone(), to: to.clone() });
+            }
+        }
+        changes
+    }
+
+    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
+        let toolchain = self.toolchain.as_ref().map_or(&[] as &[_], |toolchain| &toolchain.watched);
+        let text = stamp::stamp(self.request, artifact, inputs, look, &self.surroundings, toolchain);
+        // A stamp only saves the next look: a read-only cache must not stop anybody.
+        let _ = fs::write(&self.entry.stamp(), text.as_bytes());
+    }
+
+    /// The artifact that was made of the same content before, here or elsewhere; published and recorded.
+    pub fn restore(&self, host: &mut dyn Host) -> Result<Option<PathBuf>> {
+        let Ok(toolchain) = &self.toolchain else { return Ok(None) };
+        let names = self.names();
+        let place = self.place(&names);
+        let Some(found) = self.cache.store().find(&self.keys(toolchain), &place, &self.request.cache) else {
+            return Ok(None);
+        };
+        host.event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.inputs = found.inputs;
+        for (file, (_, stat)) in record.inputs.files.iter_mut().zip(&found.look.files) {
+            file.stat = stat.unwrap_or_default();
+        }
+        self.publish(&mut record, &found.library, &found.look).map(Some)
+    }
+
+    /// Keeps the artifact for whenever this content comes again.
+    pub fn store(&self, toolchain: &Toolchain, inputs: &Inputs, library: &[u8]) {
+        let names = self.names();
+        self.cache.store().put(&self.keys(toolchain), &self.place(&names), inputs, library);
+    }
+
+    fn place<'p>(&'p self, names: &'p [String]) -> Place<'p> {
+        Place { folder: self.request.folder(), surroundings: &self.surroundings, names }
+    }
+
+    /// What in a library stands for this entry: its path, and the output of the script's own build script.
+    fn names(&self) -> [String; 2] {
+        let package = manifest::package_name(&self.request.entry);
+        [self.entry.home().display().to_string(), format!("{package}-")]
+    }
+
+    fn keys(&self, toolchain: &Toolchain) -> Keys {
+        let request = self.request;
+        let pyo3 = self.script.uses_pyo3().then_some(&self.settings.pyo3);
+        let file = request.root.file_name();
+        let known = (GENERATOR, request.stem(), file, &self.hash, &toolchain.version, &self.settings.profile, pyo3);
+        Keys::of(&known, &(&request.root, self.entry.home()))
+    }
+
+    /// Puts a library where it is loaded from, and takes down what it was made of.
+    pub fn publish(&self, record: &mut Record, library: &[u8], look: &Look) -> Result<PathBuf> {
+        let name = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
+        let artifact = fs::publish(self.entry.home(), &name, library)?;
+        artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).clone_into(&mut record.artifact);
+        record.artifact_hash = fs::hash_bytes(library);
+        record.write(&self.entry.record())?;
+        self.write_stamp(&artifact, &record.inputs, look);
+        fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
+        Ok(artifact)
+    }
+}

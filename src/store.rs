@@ -1,0 +1,400 @@
+//! Artifacts by the content of what they were made of: what was built once is not built again, not after an
+//! undo, in a copied tree, in another environment, or with a setting flipped and flipped back.
+//!
+//! Inputs are known only after a build, so there are two levels:
+//!
+//! | level | found by | holds |
+//! | --- | --- | --- |
+//! | `inputs/<key>/` | the [`Keys`]: a hash of what is known before a build | the sets of inputs that were seen with it |
+//! | `artifacts/<hash>` | what a set names, whose every input is as it was | the library |
+//!
+//! A set holds for any tree of equal content ([`Keys::anywhere`]), with paths relative to the source's folder,
+//! if nothing in it names the tree: no source, no variable, and not the library itself. Otherwise it holds for
+//! this one place ([`Keys::here`]).
+//!
+//! Nothing is loaded from here: two links to one library would share its statics. What leaves is verified.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::fs::{self, Stat};
+use crate::inputs::{FileInput, Inputs, Look, Surroundings, Variable};
+use crate::sealed;
+use crate::toolchain;
+
+/// Bytes of libraries that are kept. Beyond it, the least recently used go.
+const ROOM: u64 = 1 << 30;
+/// How many sets of inputs are kept for one key.
+const KEPT_SETS: usize = 64;
+/// Of the files below. A change makes everything unknown once.
+const FORMAT: u32 = 1;
+/// Sources with more than this are not searched for the tree's name, and so belong to their place.
+const SEARCHED: u64 = 64 << 20;
+
+pub struct Store {
+    home: PathBuf,
+}
+
+/// By what sets of inputs are found.
+pub struct Keys {
+    pub anywhere: String,
+    pub here: String,
+}
+
+impl Keys {
+    /// `known` is everything that is known of an artifact before it is built, wherever its source stands;
+    /// `place` is where it stands.
+    pub fn of(known: &impl std::fmt::Debug, place: &impl std::fmt::Debug) -> Self {
+        Self {
+            anywhere: fs::hash_bytes(format!("{FORMAT} {known:?}").as_bytes()),
+            here: fs::hash_bytes(format!("{FORMAT} {known:?} {place:?}").as_bytes()),
+        }
+    }
+}
+
+/// What the store has for a source.
+pub struct Found {
+    pub library: Vec<u8>,
+    pub inputs: Inputs,
+    pub look: Look,
+}
+
+/// A source's place, and what names it.
+pub struct Place<'a> {
+    /// The source's folder.
+    pub folder: &'a Path,
+    pub surroundings: &'a Surroundings,
+    /// Texts that stand for this place alone, besides the tree's path: those of its entry.
+    pub names: &'a [String],
+}
+
+/// One set of inputs, and the artifact that was made of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Set {
+    artifact: String,
+    /// Hashes of cargo's configuration files, the nearest first: where they stand follows from the source's place.
+    configuration: Vec<String>,
+    files: Vec<Content>,
+    absent: Vec<Location>,
+    patterns: Vec<Location>,
+    variables: Vec<Variable>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Content {
+    #[serde(flatten)]
+    location: Location,
+    hash: String,
+}
+
+/// A path as seen from the source's folder, or as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Location {
+    /// How many folders up; none for a path that is absolute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up: Option<usize>,
+    #[serde(with = "crate::stamp::path_text")]
+    path: PathBuf,
+}
+
+impl Location {
+    fn fixed(path: &Path) -> Self {
+        Self { up: None, path: path.to_owned() }
+    }
+
+    fn from(folder: &Path, path: &Path) -> Option<Self> {
+        let mut ancestors = folder.ancestors().enumerate();
+        ancestors.find_map(|(up, parent)| Some(Self { up: Some(up), path: path.strip_prefix(parent).ok()?.to_owned() }))
+    }
+
+    fn of_pattern(folder: &Path, pattern: &str) -> Option<Self> {
+        let mut ancestors = folder.ancestors().enumerate();
+        ancestors.find_map(|(up, parent)| {
+            let escaped = glob::Pattern::escape(parent.to_str()?);
+            let rest = pattern.strip_prefix(escaped.trim_end_matches('/'))?.strip_prefix('/')?;
+            Some(Self { up: Some(up), path: rest.into() })
+        })
+    }
+
+    /// How far above the source's folder it leads.
+    fn height(&self) -> usize {
+        let ups = self.path.components().filter(|part| *part == Component::ParentDir).count();
+        self.up.unwrap_or_default() + ups
+    }
+
+    fn seen_from(&self, folder: &Path) -> Option<PathBuf> {
+        match self.up {
+            None => Some(self.path.clone()),
+            Some(up) => Some(folder.ancestors().nth(up)?.join(&self.path)),
+        }
+    }
+
+    fn pattern_seen_from(&self, folder: &Path) -> Option<String> {
+        let path = self.path.to_str()?;
+        match self.up {
+            None => Some(path.to_owned()),
+            Some(up) => {
+                let parent = glob::Pattern::escape(folder.ancestors().nth(up)?.to_str()?);
+                Some(format!("{}/{path}", parent.trim_end_matches('/')))
+            }
+        }
+    }
+}
+
+impl Set {
+    /// `None` if some content is not known.
+    fn of(
+        artifact: String,
+        inputs: &Inputs,
+        surroundings: &Surroundings,
+        locate: impl Fn(&Path) -> Option<Location>,
+        locate_pattern: impl Fn(&str) -> Option<Location>,
+    ) -> Option<Self> {
+        let configuration = surroundings.files.iter().map(|path| {
+            let known = inputs.files.iter().find(|file| file.path == *path)?;
+            known.hash.clone()
+        });
+        let files = inputs.files.iter().filter(|file| !surroundings.files.contains(&file.path));
+        Some(Self {
+            artifact,
+            configuration: configuration.collect::<Option<_>>()?,
+            files: files
+                .map(|file| Some(Content { location: locate(&file.path)?, hash: file.hash.clone()? }))
+                .collect::<Option<_>>()?,
+            absent: inputs.absent.iter().map(|path| locate(path)).collect::<Option<_>>()?,
+            patterns: inputs.patterns.iter().map(|pattern| locate_pattern(pattern)).collect::<Option<_>>()?,
+            variables: inputs.variables.clone(),
+        })
+    }
+
+    /// The inputs as they would stand around `folder`.
+    fn inputs(&self, folder: &Path) -> Option<Inputs> {
+        let files = self.files.iter().map(|content| {
+            let path = content.location.seen_from(folder)?;
+            Some(FileInput { path, hash: Some(content.hash.clone()), stat: Stat::default() })
+        });
+        Some(Inputs {
+            files: files.collect::<Option<_>>()?,
+            variables: self.variables.clone(),
+            patterns: self.patterns.iter().map(|pattern| pattern.pattern_seen_from(folder)).collect::<Option<_>>()?,
+            absent: self.absent.iter().map(|path| path.seen_from(folder)).collect::<Option<_>>()?,
+        })
+    }
+
+    /// How far up the tree reaches that the set speaks of.
+    fn height(&self) -> usize {
+        let files = self.files.iter().map(|content| &content.location);
+        files.chain(&self.absent).chain(&self.patterns).map(Location::height).max().unwrap_or_default()
+    }
+}
+
+impl Store {
+    pub fn at(home: PathBuf) -> Self {
+        Self { home }
+    }
+
+    /// The artifact that was made of what stands at `place` now, if there is one. `cache` is nobody's input.
+    pub fn find(&self, keys: &Keys, place: &Place, cache: &Path) -> Option<Found> {
+        let configuration: Vec<_> = place.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
+        let configuration: Vec<String> = configuration.into_iter().collect::<Option<_>>()?;
+        let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
+        for (file, set) in [&keys.anywhere, &keys.here].into_iter().flat_map(|key| self.sets(key)) {
+            let Some(mut inputs) = set.inputs(place.folder).filter(|_| set.configuration == configuration) else {
+                continue;
+            };
+            let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
+            if !inputs.files.iter().all(|file| hash(&file.path) == file.hash) {
+                continue;
+            }
+            let own = place.surroundings.files.iter().zip(&configuration);
+            inputs.files.extend(own.map(|(path, hash)| FileInput {
+                path: path.clone(),
+                hash: Some(hash.clone()),
+                stat: Stat::default(),
+            }));
+            let look = inputs.look(place.surroundings, cache);
+            if !look.changes.is_empty() {
+                continue;
+            }
+            let artifact = self.artifact(&set.artifact);
+            match std::fs::read(&artifact).ok().filter(|library| fs::hash_bytes(library) == set.artifact) {
+                Some(library) => {
+                    fs::touch(&artifact);
+                    fs::touch(&file);
+                    return Some(Found { library, inputs, look });
+                }
+                None => fs::remove(&file),
+            }
+        }
+        None
+    }
+
+    /// Remembers an artifact. Only saves time later: whatever fails is left undone.
+    pub fn put(&self, keys: &Keys, place: &Place, inputs: &Inputs, library: &[u8]) {
+        let hash = fs::hash_bytes(library);
+        let portable = || {
+            let locate = |path: &Path| Location::from(place.folder, path);
+            let pattern = |pattern: &str| Location::of_pattern(place.folder, pattern);
+            let set = Set::of(hash.clone(), inputs, place.surroundings, locate, pattern)?;
+            is_portable(&set, place, inputs, library).then_some((&keys.anywhere, set))
+        };
+        let fixed = || {
+            let pattern = |pattern: &str| Some(Location::fixed(Path::new(pattern)));
+            let set = Set::of(hash.clone(), inputs, place.surroundings, |path| Some(Location::fixed(path)), pattern)?;
+            Some((&keys.here, set))
+        };
+        let Some((key, set)) = portable().or_else(fixed) else { return };
+        let artifact = self.artifact(&hash);
+        let text = sealed::text(&set);
+        let folder = self.sets_of(key);
+        let file = folder.join(format!("{}.toml", &fs::hash_bytes(text.as_bytes())[..16]));
+        let written = fs::create_private_folder(&self.home.join("artifacts"))
+            .and_then(|()| fs::write(&artifact, library))
+            .and_then(|_| fs::create_private_folder(&folder))
+            .and_then(|()| fs::write(&file, text.as_bytes()));
+        if written.is_err() {
+            return;
+        }
+        fs::touch(&artifact);
+        let sets = fs::by_use(&folder);
+        for (path, _) in sets.iter().take(sets.len().saturating_sub(KEPT_SETS)) {
+            fs::remove(path);
+        }
+        self.make_room(ROOM);
+    }
+
+    /// Removes what was not used for longest, until no more than `room` bytes of libraries are left.
+    fn make_room(&self, room: u64) {
+        let artifacts = fs::by_use(&self.home.join("artifacts"));
+        let mut size: u64 = artifacts.iter().map(|(_, size)| size).sum();
+        if size <= room {
+            return;
+        }
+        // More than need be: the next build shall not have to do this again.
+        for (path, bytes) in artifacts {
+            if size <= room - room / 8 {
+                break;
+            }
+            fs::remove(&path);
+            size -= bytes;
+        }
+        for key in std::fs::read_dir(self.home.join("inputs")).into_iter().flatten().flatten() {
+            for (file, _) in fs::by_use(&key.path()) {
+                let set: Option<Set> = sealed::read(&file);
+                if set.is_none_or(|set| !self.artifact(&set.artifact).exists()) {
+                    fs::remove(&file);
+                }
+            }
+            fs::remove_empty(&key.path());
+        }
+    }
+
+    /// The sets under a key, the last used first.
+    fn sets(&self, key: &str) -> impl Iterator<Item = (PathBuf, Set)> {
+        let files = fs::by_use(&self.sets_of(key)).into_iter().rev();
+        files.filter_map(|(path, _)| sealed::read(&path).map(|set| (path, set)))
+    }
+
+    fn sets_of(&self, key: &str) -> PathBuf {
+        self.home.join("inputs").join(&key[..32])
+    }
+
+    fn artifact(&self, hash: &str) -> PathBuf {
+        self.home.join("artifacts").join(hash)
+    }
+}
+
+/// Whether the artifact would be the same in any tree of the same content: neither the library nor anything
+/// that led to it names this one.
+fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> bool {
+    let height = set.height();
+    let Some(tree) = place.folder.ancestors().nth(height).filter(|tree| tree.file_name().is_some()) else {
+        return false;
+    };
+    // What lies beyond, a home with everything in it, is no tree that moves.
+    if height > 0 && toolchain::home().is_some_and(|home| home.starts_with(tree)) {
+        return false;
+    }
+    let Some(tree) = tree.to_str() else { return false };
+    let registry = toolchain::cargo_home().map(|home| home.display().to_string()).unwrap_or_default();
+    let names_tree = |bytes: &[u8]| {
+        let mut found = memchr::memmem::find_iter(bytes, tree.as_bytes());
+        found.any(|start| registry.is_empty() || !bytes[start..].starts_with(registry.as_bytes()))
+            || (cfg!(windows) && memchr::memmem::find(bytes, tree.replace('\\', "/").as_bytes()).is_some())
+            || (cfg!(windows) && memchr::memmem::find(bytes, tree.replace('\\', "\\\\").as_bytes()).is_some())
+    };
+    let names_entry = place.names.iter().any(|name| memchr::memmem::find(library, name.as_bytes()).is_some());
+    let is_quiet = |file: &FileInput| {
+        let content = std::fs::read(&file.path).ok();
+        content.is_some_and(|content| Some(fs::hash_bytes(&content)) == file.hash && !names_tree(&content))
+    };
+    let size: u64 = inputs.files.iter().filter_map(|file| Stat::of(&file.path)).map(|stat| stat.size).sum();
+    let mut values = set.variables.iter().filter_map(|variable| variable.value.as_ref());
+    !names_entry
+        && !names_tree(library)
+        && !values.any(|value| names_tree(value.as_bytes()))
+        && size <= SEARCHED
+        && inputs.files.iter().all(is_quiet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_move_with_the_source() {
+        let check = |path: &str, seen: Option<&str>, height: usize| {
+            let location = Location::from(Path::new("/a/b/s"), Path::new(path)).unwrap();
+            let found = location.seen_from(Path::new("/x/y"));
+            assert_eq!((found.as_deref(), location.height()), (seen.map(Path::new), height), "{path}");
+        };
+        check("/a/b/s/m.rs", Some("/x/y/m.rs"), 0);
+        check("/a/b/s/../t/m.rs", Some("/x/y/../t/m.rs"), 1);
+        check("/a/b/t/m.rs", Some("/x/t/m.rs"), 1);
+        check("/etc/x", None, 3);
+        let check = |pattern: &str, seen: Option<&str>| {
+            let location = Location::of_pattern(Path::new("/a/[b]"), pattern);
+            let found = location.and_then(|location| location.pattern_seen_from(Path::new("/x/[y]")));
+            assert_eq!(found.as_deref(), seen, "{pattern}");
+        };
+        check("/a/[[]b[]]/**/*.json", Some("/x/[[]y[]]/**/*.json"));
+        check("/a/*.json", Some("/x/*.json"));
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path().join("store"));
+        let surroundings = Surroundings::default();
+        let root = folder.path().join("m.rs");
+        std::fs::write(&root, "").unwrap();
+        let place = Place { folder: folder.path(), surroundings: &surroundings, names: &[] };
+        let keys = |number: u8| Keys::of(&number, &"here");
+        let inputs = |text: &str| {
+            let hash = Some(fs::hash_bytes(text.as_bytes()));
+            let files = vec![FileInput { path: root.clone(), hash, stat: Stat::default() }];
+            Inputs { files, ..Inputs::default() }
+        };
+        let mut old = std::time::SystemTime::now() - std::time::Duration::from_secs(1000);
+        for number in 0..10 {
+            store.put(&keys(number), &place, &inputs(""), &[number; 100]);
+            let artifact = store.artifact(&fs::hash_bytes(&[number; 100]));
+            old += std::time::Duration::from_secs(10);
+            std::fs::File::options().write(true).open(artifact).unwrap().set_modified(old).unwrap();
+        }
+        let find = |number: u8| store.find(&keys(number), &place, Path::new("/c")).map(|found| found.library);
+        assert_eq!(find(1), Some(vec![1; 100]));
+        store.make_room(500);
+        let left: Vec<u8> = (0..10).filter(|number| find(*number).is_some()).collect();
+        assert_eq!(left, [1, 7, 8, 9]);
+        assert_eq!(std::fs::read_dir(store.home.join("inputs")).unwrap().count(), 4);
+        std::fs::write(&root, "changed").unwrap();
+        assert_eq!(find(9), None);
+        // What changed during its build is not known, and not kept.
+        let unknown = FileInput { path: root.clone(), hash: None, stat: Stat::default() };
+        store.put(&keys(9), &place, &Inputs { files: vec![unknown], ..Inputs::default() }, b"x");
+        assert_eq!(find(9), None);
+    }
+}

@@ -1,0 +1,241 @@
+"""What was built once is not built again, wherever and whenever it comes back; and nothing else is taken for it."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Place
+
+SCRIPT = "// rustimport:pyo3\n{header}#[pyfunction]\nfn value() -> {type} {{ {value} }}\n"
+
+#: Prints the value, and whether any process was started on the way.
+IMPORT = """
+import m, resource
+print(m.value(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0)
+"""
+
+
+def script(value: object, header: str = "", kind: str = "i32") -> str:
+    return SCRIPT.format(value=value, header=header, type=kind)
+
+
+def built(place: Place, value: object, folder: Path | None = None, **env: str | None) -> bool:
+    """Imports, checks the value, and returns whether that took a build."""
+    where = Place(folder or place.folder, Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
+    where.env = place.env
+    run = where.python(IMPORT, **env)  # type: ignore[arg-type]
+    told, _, started = run.out.rpartition(" ")
+    assert told == str(value), run.stderr
+    has_built = "building m" in run.stderr
+    assert started == str(has_built), "a process was started for nothing"
+    return has_built
+
+
+HELPER = '//: [dependencies]\n//: helper = { path = "../helper" }\nmod part;\n'
+
+
+@pytest.fixture
+def tree(place: Place) -> Path:
+    """A script with all that a script can be made of, around it."""
+    tree = place.folder / "tree"
+    manifest = '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n'
+    place.write("tree/helper/Cargo.toml", manifest)
+    place.write("tree/helper/src/lib.rs", "pub fn value() -> i32 { 1 }\n")
+    place.write("tree/.cargo/config.toml", '[env]\nTREE = "10"\n')
+    place.write("tree/data.txt", "x" * 100)
+    place.write("tree/scripts/part.rs", "pub const VALUE: i32 = 1000;\n")
+    value = 'helper::value() + part::VALUE + include_str!("../data.txt").len() as i32 + env!("TREE").len() as i32'
+    place.write("tree/scripts/m.rs", script(value, HELPER))
+    return tree
+
+
+def test_undo_and_flips(place: Place) -> None:
+    for turn in range(3):
+        for flip in ("a", "b"):
+            for profile in ("dev", "release"):
+                for value in (1, 2):
+                    place.write("m.rs", script(f'concat!({value}, " ", env!("FLIP"))', kind="&'static str"))
+                    is_new = built(place, f"{value} {flip}", FLIP=flip, RUSTIMPORT_PROFILE=profile)
+                    assert is_new == (turn == 0)
+
+
+def test_branches(place: Place, tree: Path) -> None:
+    """Several files change at once, and back."""
+    scripts = tree / "scripts"
+    helper, part = tree / "helper/src/lib.rs", scripts / "part.rs"
+
+    def switch(value: int) -> None:
+        helper.write_text(f"pub fn value() -> i32 {{ {value} }}\n")
+        part.write_text(f"pub const VALUE: i32 = {value}000;\n")
+
+    assert built(place, 1103, scripts)
+    switch(2)
+    assert built(place, 2104, scripts)
+    for _ in range(2):
+        switch(1)
+        assert not built(place, 1103, scripts)
+        switch(2)
+        assert not built(place, 2104, scripts)
+    # Half of a branch is something new.
+    part.write_text("pub const VALUE: i32 = 1000;\n")
+    assert built(place, 1104, scripts)
+
+
+def test_a_copied_and_a_moved_tree(place: Place, tree: Path) -> None:
+    assert built(place, 1103, tree / "scripts")
+    copy = Path(shutil.copytree(tree, place.folder / "deep" / "copy"))
+    assert not built(place, 1103, copy / "scripts")
+    moved = tree.rename(place.folder / "moved")
+    assert not built(place, 1103, moved / "scripts")
+    # Each tree is made of its own files.
+    for path, old, new, value in (
+        ("helper/src/lib.rs", "{ 1 }", "{ 2 }", 1104),
+        ("scripts/part.rs", "1000", "2000", 2104),
+        ("data.txt", "xxx", "yy", 2071),
+        (".cargo/config.toml", '"10"', '"100"', 2072),
+    ):
+        file = copy / path
+        file.write_text(file.read_text().replace(old, new))
+        assert built(place, value, copy / "scripts")
+        assert not built(place, 1103, moved / "scripts")
+    # Outside of what configured it, the same script is another.
+    shutil.rmtree(moved / ".cargo")
+    run = place.python("import sys; sys.path.insert(0, 'moved/scripts'); import m")
+    assert "BuildError" in run.stderr
+    assert run.builds == 1
+
+
+def test_what_names_its_place_stays_there(place: Place) -> None:
+    """The copy reads the same file as the original; only that nobody sees this from where the files stand."""
+    tree = place.folder / "tree"
+    data = place.write("tree/data.txt", "one")
+    place.write("tree/m.rs", script(f'include_str!("{data}")', kind="&'static str"))
+    assert built(place, "one", tree)
+    copy = Path(shutil.copytree(tree, place.folder / "copy"))
+    data.write_text("two")
+    assert built(place, "two", copy)
+    data.write_text("one")
+    assert not built(place, "one", tree)
+    assert built(place, "one", copy)
+
+
+def test_a_library_that_names_its_place_stays_there(place: Place) -> None:
+    tree = place.folder / "tree"
+    place.write("tree/m.rs", script('env!("CARGO_MANIFEST_DIR")', kind="&'static str"))
+    code = "import m; print(m.value())"
+    here = Place(tree, Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
+    run = here.python(code)
+    copy = Place(Path(shutil.copytree(tree, place.folder / "copy")), Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
+    assert copy.python(code).out != run.out
+    # At its place it is found again.
+    shutil.rmtree(here.entry("m"))
+    again = here.python(code)
+    assert (again.out, again.builds) == (run.out, 0)
+
+
+def test_other_names_are_other_artifacts(place: Place) -> None:
+    place.write("m.rs", script("file!()", kind="&'static str"))
+    assert built(place, "m.rs")
+    (place.folder / "m.rs").rename(place.folder / "n.rs")
+    assert place.python("import n; print(n.value())").out == "n.rs"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "folder", "unreadable set", "gone"])
+def test_damage_is_found_before_anything_is_loaded(place: Place, damage: str) -> None:
+    for value in (1, 2):
+        place.write("m.rs", script(value))
+        assert built(place, value)
+    store = next(store for store in place.cache.glob("v1/*/store") if store.exists())
+    for path in [*store.glob("artifacts/*"), *(store.glob("inputs/*/*") if damage == "unreadable set" else [])]:
+        data = path.read_bytes()
+        if damage == "cut":
+            path.write_bytes(data[:-1])
+        elif damage == "flip":
+            middle = len(data) // 2
+            path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+        elif damage == "folder":
+            path.unlink()
+            path.mkdir()
+        elif damage == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(b"")
+    place.write("m.rs", script(1))
+    assert built(place, 1)
+    if damage == "folder":
+        return
+    # And is mended by that.
+    place.write("m.rs", script(3))
+    assert built(place, 3)
+    place.write("m.rs", script(1))
+    assert not built(place, 1)
+
+
+def test_a_forced_build_builds(place: Place) -> None:
+    place.write("m.rs", script(1))
+    assert built(place, 1)
+    assert built(place, 1, RUSTIMPORT_FORCE_REBUILD="1")
+
+
+def test_a_day(place: Place, tmp_path: Path) -> None:
+    """Thirty edits, ten undos, five switches of the branch, two new environments, a moved tree and four flips
+    of the profile: as many builds as there is content that was never seen before."""
+    choose = random.Random(3)
+    tree = place.folder / "tree"
+    seen: set[tuple[str, str, str]] = set()
+    history = ["0"]
+    branch = {"main": "1", "feature": "2"}
+    state = {"part": "1", "profile": "dev", "python": sys.executable}
+    runs = 0
+
+    def take() -> None:
+        nonlocal runs
+        value = history[-1]
+        place.write(f"{tree.name}/m.rs", script(f"{value} * 100 + part::VALUE", "mod part;\n"))
+        place.write(f"{tree.name}/part.rs", f"pub const VALUE: i32 = {state['part']};\n")
+        now = (value, state["part"], state["profile"])
+        expected = int(value) * 100 + int(state["part"])
+        here = Place(tree, Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
+        run = here.python("import m; print(m.value())", executable=state["python"], RUSTIMPORT_PROFILE=state["profile"])
+        assert run.out == str(expected), run.stderr
+        assert run.builds == (now not in seen), (now, run.stderr)
+        seen.add(now)
+        runs += run.builds
+
+    def environment(number: int) -> str:
+        folder = tmp_path / f"venv{number}"
+        venv.create(folder, with_pip=False)
+        python = folder / "bin" / "python"
+        libraries = next(folder.glob("lib/python*/site-packages"))
+        # What is installed here is what is tested.
+        package = Path(__import__("rustimport").__file__).parent
+        (libraries / "rustimport").symlink_to(package)
+        return str(python)
+
+    day = ["edit"] * 30 + ["undo"] * 10 + ["branch"] * 5 + ["venv"] * 2 + ["move"] + ["profile"] * 4
+    choose.shuffle(day)
+    take()
+    for number, event in enumerate(day):
+        if event == "edit":
+            # Some edits come to what was there an hour ago.
+            history.append(str(choose.randrange(1, 60)))
+        elif event == "undo" and len(history) > 1:
+            history.pop()
+        elif event == "branch":
+            state["part"] = branch["main" if state["part"] == branch["feature"] else "feature"]
+        elif event == "venv":
+            state["python"] = environment(number)
+        elif event == "move":
+            tree = tree.rename(place.folder / "moved")
+        elif event == "profile":
+            state["profile"] = "dev" if state["profile"] == "release" else "release"
+        take()
+    assert runs == len(seen) < len(day)
+    assert os.path.exists(tree)
