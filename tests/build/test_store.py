@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Place
+from tests.conftest import ROOT, Place
 
 SCRIPT = "// rustimport:pyo3\n{header}#[pyfunction]\nfn value() -> {type} {{ {value} }}\n"
 
@@ -215,8 +215,7 @@ def test_a_day(place: Place, tmp_path: Path) -> None:
         python = folder / "bin" / "python"
         libraries = next(folder.glob("lib/python*/site-packages"))
         # What is installed here is what is tested.
-        package = Path(__import__("rustimport").__file__).parent
-        (libraries / "rustimport").symlink_to(package)
+        (libraries / "rustimport").symlink_to(ROOT / "python" / "rustimport")
         return str(python)
 
     day = ["edit"] * 30 + ["undo"] * 10 + ["branch"] * 5 + ["venv"] * 2 + ["move"] + ["profile"] * 4
