@@ -4,28 +4,57 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use toml::Table;
+
 use crate::cargo_lock;
 use crate::diagnostic::Messages;
+use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
 use crate::inputs::{Collector, Surroundings, absolute_pattern, matches};
+use crate::lane::Lane;
+use crate::lock;
 use crate::manifest;
 use crate::maturin::{Built, Job};
 use crate::record::Record;
 use crate::script::Root;
 use crate::source::{Source, Stale};
 use crate::staleness::Staleness;
+use crate::toolchain::Toolchain;
 use crate::unit::{self, Unit, UnitKind};
 
 impl Source<'_> {
-    /// Has maturin build the source, publishes and records the artifact.
-    pub fn build(self, stale: &Stale, reason: &str, host: &mut dyn Host) -> Result<PathBuf> {
-        let start = Instant::now();
+    /// Writes the package that maturin builds, as far as it is not there already.
+    pub fn plan(&self) -> Result<Plan> {
         self.script.check_module(&self.request.root, self.request.stem())?;
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let (is_known, table) = self.write_package(&self.entry.package())?;
+        Ok(Plan { is_known, dependencies: self.dependencies(toolchain, &table), table })
+    }
+
+    /// A name for everything that decides how the dependencies are compiled; none if that is open.
+    fn dependencies(&self, toolchain: &Toolchain, table: &Table) -> Option<String> {
+        let lock = self.entry.package().join("Cargo.lock");
+        let packages = cargo_lock::closure(&lock, table)?;
+        let mut asked = self.script.header.manifest.clone();
+        asked.remove("lib");
+        asked.remove("package");
+        let configuration: Vec<_> = self.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
+        let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
+        let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
+        let edition = table.get("package").and_then(|package| package.get("edition"));
+        let all = (packages, asked, configuration, variables, edition, &toolchain.version, &self.settings.profile);
+        Some(fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned())
+    }
+
+    /// Has maturin build what was planned, publishes and records the artifact.
+    pub fn build(self, plan: &Plan, lane: &Lane, stale: &Stale, reason: &str, host: &mut dyn Host) -> Result<PathBuf> {
+        let start = Instant::now();
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let package = self.entry.package();
         let job = Job {
+            lane,
             request: self.request,
             cache: self.cache,
             entry: &self.entry,
@@ -49,8 +78,7 @@ impl Source<'_> {
         let mut collector = Collector::before(paths);
         let clock = fs::tick(&self.entry.clock())?;
 
-        let same_plan = self.write_package(&package)?;
-        let built = self.compile(&job, stale, clock, same_plan, reason, host)?;
+        let built = self.compile(&job, stale, clock, plan.is_known, reason, host)?;
         self.check_entry_point(&built.library)?;
         let Compiled { library, units, foreign_outputs } = built;
 
@@ -69,15 +97,25 @@ impl Source<'_> {
         let look = record.inputs.as_built();
         let artifact = self.publish(&mut record, &library, &look)?;
         self.store(toolchain, &record.inputs, &library);
-        // Only saves the next script time.
-        let _ = cargo_lock::share(&package.join("Cargo.lock"), &self.cache.common_lock());
+        self.share_dependencies(plan, toolchain, lane, host);
         host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)
     }
 
-    /// Writes the package that maturin builds. Returns whether its manifests were there already: then
-    /// cargo compiles the same units as last time.
-    fn write_package(&self, package: &Path) -> Result<bool> {
+    /// Tells other scripts which versions were taken, and that they are compiled. It only saves them time.
+    fn share_dependencies(&self, plan: &Plan, toolchain: &Toolchain, lane: &Lane, host: &mut dyn Host) {
+        let guard = self.cache.common_lock_guard();
+        if let Ok(_guard) = lock::lock_one_of(&[guard], &|| "the common lock file".into(), None, host) {
+            let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
+        }
+        let resolved = self.dependencies(toolchain, &plan.table);
+        for dependencies in plan.dependencies.iter().chain(&resolved) {
+            lane.has_compiled(self.cache, dependencies);
+        }
+    }
+
+    /// Returns whether the manifests were there already, and what is in Cargo's.
+    fn write_package(&self, package: &Path) -> Result<(bool, Table)> {
         let library = match self.script.root(&self.request.root, self.request.stem())? {
             Root::Direct => self.request.root.clone(),
             Root::Wrapped(code) => {
@@ -97,10 +135,11 @@ impl Source<'_> {
         let lock = package.join("Cargo.lock");
         let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
             | fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
-        if changed || !lock.exists() {
+        let is_resolved = || cargo_lock::local_packages(&lock).contains(&manifest::package_name(&self.request.entry));
+        if changed || !is_resolved() {
             cargo_lock::seed(&lock, &self.cache.common_lock(), &table)?;
         }
-        Ok(!changed)
+        Ok((!changed, table))
     }
 
     /// Cargo compares times, we compare content: what changed for us must be stale for cargo, although a
@@ -108,9 +147,7 @@ impl Source<'_> {
     /// script's own always.
     fn make_stale_for_cargo(&self, job: &Job, stale: &Stale) {
         let own = manifest::package_name(&self.request.entry);
-        // Of a library from the store nobody knows what cargo compiled last.
-        let record = stale.record.as_ref().filter(|record| !record.units.is_empty());
-        let packages: BTreeSet<String> = if let Some(record) = record {
+        let packages: BTreeSet<String> = if let Some(record) = last_build(stale, job.lane) {
             let changed: BTreeSet<&Path> = stale.changes.iter().filter_map(Staleness::file).collect();
             let concerned = |unit: &&Unit| {
                 changed.contains(unit.manifest.as_path())
@@ -140,7 +177,7 @@ impl Source<'_> {
         self.make_stale_for_cargo(job, stale);
         for _ in 0..ATTEMPTS {
             let Built { library, warned } = job.build(reason, host)?;
-            let (units, foreign_outputs) = match &stale.record {
+            let (units, foreign_outputs) = match last_build(stale, job.lane) {
                 Some(record) if same_plan && !warned && known_units_hold(record, stale) => {
                     (record.units.clone(), record.foreign_outputs.clone())
                 }
@@ -207,7 +244,7 @@ impl Source<'_> {
             let info = unit.dep_info();
             let read_from = unit.began().unwrap_or(since);
             // What stands in the cache was generated, and follows from the rest.
-            let is_users = |file: &&PathBuf| !file.starts_with(&own) && !file.starts_with(self.cache.target());
+            let is_users = |file: &&PathBuf| !self.cache.has_made(file);
             for file in info.files.iter().filter(is_users) {
                 if file.is_dir() {
                     // Of a build script: everything below, as cargo takes it.
@@ -238,6 +275,21 @@ impl Source<'_> {
             }
         }
     }
+}
+
+/// What is to be built.
+pub struct Plan {
+    /// Whether the manifests are those of the last build: then cargo compiles the same units.
+    is_known: bool,
+    /// Names the dependencies as they will be compiled.
+    pub dependencies: Option<String>,
+    table: Table,
+}
+
+/// The record, if it tells what cargo compiled last in this lane. Of a library from the store nobody knows.
+fn last_build<'s>(stale: &'s Stale, lane: &Lane) -> Option<&'s Record> {
+    let is_here = |unit: &Unit| unit.made.starts_with(lane.home());
+    stale.record.as_ref().filter(|record| !record.units.is_empty() && record.units.iter().all(is_here))
 }
 
 /// What a build gave.

@@ -64,9 +64,24 @@ impl Cache {
         self.home.join("Cargo.lock")
     }
 
-    /// Cargo's target folder, shared by all scripts.
-    pub fn target(&self) -> PathBuf {
-        self.home.join("target")
+    /// Held for the moment of an update.
+    pub fn common_lock_guard(&self) -> PathBuf {
+        self.lanes().join("common.lock")
+    }
+
+    /// A target folder for cargo, shared by all scripts that build there.
+    pub fn lane(&self, number: usize) -> PathBuf {
+        self.home.join(if number == 0 { "target".into() } else { format!("target-{}", number + 1) })
+    }
+
+    /// Holds the lanes' locks.
+    pub fn lanes(&self) -> PathBuf {
+        self.home.join("lanes")
+    }
+
+    /// Whether a file is one that this interpreter's builds made.
+    pub fn has_made(&self, file: &Path) -> bool {
+        file.starts_with(&self.home)
     }
 
     pub fn toolchain(&self, key: &str) -> PathBuf {

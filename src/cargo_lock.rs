@@ -1,7 +1,7 @@
 //! Cargo's lock files. A new script's is seeded from the cache's common one, so that all scripts take
 //! the same versions and what was compiled for one serves the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use semver::{Version, VersionReq};
@@ -17,7 +17,8 @@ type Id = (String, String, String);
 pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
     let Some(common) = read(common) else { return Ok(()) };
     let mut seeded = merge(read(lock).unwrap_or_default(), common);
-    for (name, requirement) in requirements(manifest) {
+    for (name, requirement) in dependencies(manifest) {
+        let Some(requirement) = requirement else { continue };
         let version =
             |id: &Id| Version::parse(&id.1).ok().filter(|version| id.0 == name && requirement.matches(version));
         let newest = seeded.keys().filter_map(version).max();
@@ -26,15 +27,49 @@ pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
     fs::write(lock, render(&seeded).as_bytes()).map(drop)
 }
 
-/// The direct dependencies with a version, under their own names.
-fn requirements(manifest: &Table) -> Vec<(String, VersionReq)> {
+/// The direct dependencies under their own names, with the version that is asked for.
+fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<VersionReq>)> {
     let tables = ["dependencies", "build-dependencies"].into_iter().filter_map(|name| manifest.get(name)?.as_table());
-    let dependencies = tables.flatten().filter_map(|(name, value)| {
-        let version = value.as_str().or_else(|| value.get("version")?.as_str())?;
+    tables.flatten().map(|(name, value)| {
+        let version = value.as_str().or_else(|| value.get("version")?.as_str());
         let name = value.get("package").and_then(Value::as_str).unwrap_or(name);
-        Some((name.to_owned(), VersionReq::parse(version).ok()?))
+        (name, version.and_then(|version| VersionReq::parse(version).ok()))
+    })
+}
+
+/// The packages with their versions that the manifest's dependencies lead to, as far as the lock file
+/// knows; `None` if it does not know one of them.
+pub fn closure(lock: &Path, manifest: &Table) -> Option<BTreeSet<String>> {
+    let packages = read(lock)?;
+    let direct = dependencies(manifest).map(|(name, requirement)| {
+        let versions = packages.keys().filter(|id| id.0 == name);
+        let matching = versions.filter(|id| match &requirement {
+            Some(requirement) => Version::parse(&id.1).is_ok_and(|version| requirement.matches(&version)),
+            None => true,
+        });
+        matching.max_by_key(|id| Version::parse(&id.1).ok())
     });
-    dependencies.collect()
+    let mut todo: Vec<&Id> = direct.collect::<Option<_>>()?;
+    let mut found = BTreeSet::new();
+    while let Some(id) = todo.pop() {
+        if !found.insert(format!("{} {}", id.0, id.1)) {
+            continue;
+        }
+        let names = packages[id].get("dependencies").and_then(Value::as_array).into_iter().flatten();
+        for name in names.filter_map(Value::as_str) {
+            todo.extend(packages.keys().find(|(n, version, _)| {
+                let mut words = name.split(' ');
+                words.next() == Some(n) && words.next() == Some(version)
+            }));
+        }
+    }
+    Some(found)
+}
+
+/// The names of all packages that came from elsewhere: nobody edits them.
+pub fn foreign_packages(lock: &Path) -> BTreeSet<String> {
+    let packages = read(lock).unwrap_or_default().into_keys();
+    packages.filter(|(_, _, source)| !source.is_empty()).map(|(name, ..)| name).collect()
 }
 
 /// Adds what a build resolved anew to the common lock.

@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
+use crate::lane::Lane;
 use crate::lock;
 use crate::request::{Outcome, Request};
 use crate::script::Script;
@@ -41,7 +42,8 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
     let _lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
-    // The wait may have been long: everything is read anew. So it is after a build that failed while the
+    let mut lane: Option<Lane> = None;
+    // A wait may have been long: everything is read anew. So it is after a build that failed while the
     // source was being edited: what it complained of may never have been anybody's intention.
     loop {
         let source = Source::read(request, &cache, host)?;
@@ -55,8 +57,19 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         {
             return Ok(outcome(artifact, Some(reason), false));
         }
+        let plan = source.plan()?;
+        let lane = if let Some(lane) = &lane {
+            lane
+        } else {
+            let timeout = request.lock_timeout;
+            let lane = lane.insert(Lane::take(&cache, plan.dependencies.as_deref(), &name, timeout, host)?);
+            if lane.was_waited_for {
+                continue;
+            }
+            lane
+        };
         let hash = source.hash.clone();
-        match source.build(&stale, &reason, host) {
+        match source.build(&plan, lane, &stale, &reason, host) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
             Err(Error::Build(_) | Error::Project { .. })
                 if fs::hash_file(&request.root).is_some_and(|now| now != hash) =>

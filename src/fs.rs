@@ -226,6 +226,32 @@ pub fn by_use(folder: &Path) -> Vec<(PathBuf, u64)> {
     files.into_iter().map(|(_, path, size)| (path, size)).collect()
 }
 
+/// Has a file, or a folder with all that is in it, stand elsewhere as well, times and all. Large files are shared
+/// where the file system can: nobody writes into them.
+pub fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
+    const SHARED: u64 = 1 << 16;
+    let metadata = fs::metadata(from)?;
+    let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    if metadata.is_dir() {
+        // Whole or not at all.
+        let temporary = tempfile::Builder::new().prefix(".new").tempdir_in(folder)?;
+        for item in fs::read_dir(from)?.flatten() {
+            duplicate(&item.path(), &temporary.path().join(item.file_name()))?;
+        }
+        let _ = fs::remove_dir_all(to);
+        return fs::rename(temporary.keep(), to);
+    }
+    let _ = fs::remove_file(to);
+    if metadata.len() >= SHARED && fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(from, to)?;
+    let times = FileTimes::new().set_modified(metadata.modified()?);
+    // Opened for reading: cargo's files may be read-only, and to set times takes no more.
+    File::options().write(true).open(to).or_else(|_| File::open(to))?.set_times(times)
+}
+
 /// The file system's own idea of now, in nanoseconds: the time of a file that is written for this.
 pub fn tick(path: &Path) -> Result<i64> {
     let failed = |error: io::Error| Error::cache_io("write", path, &error);

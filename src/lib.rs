@@ -9,6 +9,7 @@
 //! | what is remembered | [`record`] (all of it), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before | [`store`] |
 //! | where it is kept, and who may touch it | [`cache`], [`lock`] |
+//! | where cargo builds | [`lane`] |
 //! | who builds | [`maturin`], [`toolchain`], [`interpreter`], [`process`] |
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
 //! | what is configured | [`settings`], [`env_vars`] |
@@ -29,6 +30,7 @@ pub mod fs;
 pub mod header;
 pub mod inputs;
 pub mod interpreter;
+pub mod lane;
 pub mod lock;
 pub mod manifest;
 pub mod maturin;

@@ -1,10 +1,11 @@
-//! One lock per entry, held while its source is built; one for the whole cache, shared by all who use it.
+//! One lock per entry, held while its source is built; one per lane, held while cargo works there; one for the
+//! whole cache, shared by all who use it.
 //!
 //! The lock is the operating system's: it ends with its holder, however that dies. The files are never
 //! removed, since a process could hold the lock of a file that others no longer see.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
@@ -14,27 +15,56 @@ use crate::fs;
 const POLL: Duration = Duration::from_millis(20);
 
 /// Held until dropped.
-pub struct EntryLock(fslock::LockFile);
+pub struct FileLock(fslock::LockFile);
 
-impl Drop for EntryLock {
+impl Drop for FileLock {
     fn drop(&mut self) {
         let _ = self.0.unlock();
     }
 }
 
 /// Locks an entry. Whoever has to wait says for what, and since every poll asks the host, Ctrl-C ends it.
-pub fn lock_entry(path: &Path, what: &str, timeout: Option<Duration>, host: &mut dyn Host) -> Result<EntryLock> {
-    let failed = |error: std::io::Error| Error::cache_io("lock", path, &error);
-    let mut file = fslock::LockFile::open(path).map_err(failed)?;
-    let holder = || std::fs::read_to_string(path).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
-    wait(what, timeout, &holder, host, || file.try_lock_with_pid().map_err(failed))?;
-    Ok(EntryLock(file))
+pub fn lock_entry(path: &Path, what: &str, timeout: Option<Duration>, host: &mut dyn Host) -> Result<FileLock> {
+    let paths = [path.to_owned()];
+    let holder = || format!("{} to be done with {what}", holder(path));
+    lock_one_of(&paths, &holder, timeout, host).map(|(_, lock, _)| lock)
+}
+
+/// Locks the first of several files that is free. `holder` says what a wait is for. Returns which it is, and
+/// whether there was a wait.
+pub fn lock_one_of(
+    paths: &[PathBuf],
+    holder: &dyn Fn() -> String,
+    timeout: Option<Duration>,
+    host: &mut dyn Host,
+) -> Result<(usize, FileLock, bool)> {
+    let failed = |path: &Path, error: &std::io::Error| Error::cache_io("lock", path, error);
+    let open = |path: &PathBuf| fslock::LockFile::open(path).map_err(|error| failed(path, &error));
+    let mut files: Vec<fslock::LockFile> = paths.iter().map(open).collect::<Result<_>>()?;
+    let mut found = 0;
+    let has_waited = wait(holder, timeout, host, || {
+        for (index, file) in files.iter_mut().enumerate() {
+            if file.try_lock_with_pid().map_err(|error| failed(&paths[index], &error))? {
+                found = index;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })?;
+    Ok((found, FileLock(files.swap_remove(found)), has_waited))
+}
+
+/// Who holds a lock, as far as the file tells.
+pub fn holder(path: &Path) -> String {
+    let pid = std::fs::read_to_string(path).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
+    pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
 }
 
 /// Keeps `cache clear` away from whatever is being used.
 pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) -> Result<File> {
     let file = fs::open_lock(path)?;
-    wait("the cache, which is being cleared", timeout, &|| None, host, || match file.try_lock_shared() {
+    let holder = || "another process to be done with the cache, which is being cleared".into();
+    wait(&holder, timeout, host, || match file.try_lock_shared() {
         Ok(()) => Ok(true),
         Err(std::fs::TryLockError::WouldBlock) => Ok(false),
         Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
@@ -42,25 +72,22 @@ pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) 
     Ok(file)
 }
 
+/// Returns whether the first attempt failed.
 fn wait(
-    what: &str,
+    holder: &dyn Fn() -> String,
     timeout: Option<Duration>,
-    holder: &dyn Fn() -> Option<u32>,
     host: &mut dyn Host,
     mut attempt: impl FnMut() -> Result<bool>,
-) -> Result<()> {
+) -> Result<bool> {
     let start = Instant::now();
     let mut announced = false;
+    let mut has_waited = false;
     while !attempt()? {
         host.check()?;
-        let process = || holder().map_or_else(|| "another process".into(), |pid| format!("process {pid}"));
+        has_waited = true;
         if timeout.is_some_and(|limit| start.elapsed() >= limit) {
             return Err(Error::Lock {
-                message: format!(
-                    "gave up after waiting {:.0} s for {} to be done with {what}",
-                    start.elapsed().as_secs_f64(),
-                    process()
-                ),
+                message: format!("gave up after waiting {:.0} s for {}", start.elapsed().as_secs_f64(), holder()),
                 hint: "try again when it has finished, end it if it hangs, or allow more time with \
                        rustimport.install(lock_timeout_seconds=…) (None waits for ever)"
                     .into(),
@@ -68,11 +95,11 @@ fn wait(
         }
         if !announced && start.elapsed() > Duration::from_millis(200) {
             announced = true;
-            host.event(Event::Waiting { what: format!("{} to be done with {what}", process()) });
+            host.event(Event::Waiting { what: holder() });
         }
         std::thread::sleep(POLL);
     }
-    Ok(())
+    Ok(has_waited)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Driving maturin: one run builds one package, in the shared target folder, for one interpreter.
+//! Driving maturin: one run builds one package, in one lane, for one interpreter.
 //!
 //! What was measured about it stands in `docs/decisions.md`. With `--target`, `-i pythonX.Y` and pyo3's
 //! configuration file it starts no python; with the real toolchain first on `PATH` no rustup proxy.
@@ -14,6 +14,7 @@ use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
+use crate::lane::Lane;
 use crate::manifest;
 use crate::process::{self, Finished};
 use crate::request::Request;
@@ -28,6 +29,7 @@ pub struct Job<'a> {
     pub request: &'a Request,
     pub cache: &'a Cache,
     pub entry: &'a Entry,
+    pub lane: &'a Lane,
     pub toolchain: &'a Toolchain,
     pub settings: &'a BuildSettings,
     /// Run in the source's folder, whose cargo configuration holds. Otherwise in the package's, which
@@ -113,7 +115,7 @@ impl Job<'_> {
     /// scripts and macros that run here.
     pub fn output_folders(&self) -> [PathBuf; 2] {
         let profile = self.settings.profile_folder();
-        let target = self.cache.target();
+        let target = self.lane.home();
         [target.join(self.toolchain.host()).join(profile), target.join(profile)]
     }
 
@@ -167,8 +169,8 @@ impl Job<'_> {
         command
             .current_dir(folder)
             .env(env_vars::PATH, self.toolchain.path())
-            .env(env_vars::CARGO_TARGET_DIR, self.cache.target())
-            .env(env_vars::CARGO_BUILD_BUILD_DIR, self.cache.target())
+            .env(env_vars::CARGO_TARGET_DIR, self.lane.home())
+            .env(env_vars::CARGO_BUILD_BUILD_DIR, self.lane.home())
             .env(env_vars::PYO3_CONFIG_FILE, self.cache.pyo3_config())
             // maturin sets it as well; for cargo's messages both runs have to agree.
             .env(env_vars::PYO3_BUILD_EXTENSION_MODULE, "1")
@@ -202,7 +204,7 @@ impl Job<'_> {
         let output = text(&finished.stderr);
         let says = |what: &str| output.contains(what);
         if says("No space left on device") || says("os error 28") {
-            return Ok(Error::cache_io("build in", &self.cache.target(), &std::io::ErrorKind::StorageFull.into()));
+            return Ok(Error::cache_io("build in", self.lane.home(), &std::io::ErrorKind::StorageFull.into()));
         }
         if says("error: unexpected argument") || says("error: unrecognized subcommand") {
             return Ok(too_old(Path::new(&words[0]), host));

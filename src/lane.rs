@@ -1,0 +1,195 @@
+//! The folders that cargo builds in. Cargo locks its target folder for as long as it compiles, so one script
+//! with heavy new dependencies would keep all others waiting. Hence lanes:
+//!
+//! | lane | who builds there |
+//! | --- | --- |
+//! | the first | whoever needs dependencies that are not compiled yet, one at a time: so each is compiled once |
+//! | the others | who needs nothing new, while the first is busy; what is compiled there is taken over first |
+//!
+//! What is taken over are finished parts of packages that nobody edits. It is a matter of files: cargo judges
+//! them by their fingerprints as if they had been compiled here, and compiles what it does not accept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::cargo_lock;
+use crate::error::Result;
+use crate::event::Host;
+use crate::fs;
+use crate::lock::{self, FileLock};
+
+/// One target folder, ours alone until dropped.
+pub struct Lane {
+    home: PathBuf,
+    /// Whether it was somebody else's for a while.
+    pub was_waited_for: bool,
+    _lock: FileLock,
+}
+
+impl Lane {
+    /// Takes a lane, waiting if need be. `dependencies` names the compiled dependencies that the build
+    /// needs, if that is known; `what` is being built, for those who wait.
+    pub fn take(
+        cache: &Cache,
+        dependencies: Option<&str>,
+        what: &str,
+        timeout: Option<Duration>,
+        host: &mut dyn Host,
+    ) -> Result<Self> {
+        fs::create_private_folder(&cache.lanes())?;
+        let is_ready = dependencies.is_some_and(|key| ready(&cache.lane(0), key).exists());
+        let count = if is_ready { lanes() } else { 1 };
+        let locks: Vec<PathBuf> = (0..count).map(|number| lock_file(cache, number)).collect();
+        let why = if is_ready { "" } else { ": dependencies are compiled one build at a time" };
+        // Of several, the last: in the first the long builds are.
+        let last = count - 1;
+        let holder = || {
+            let what = std::fs::read_to_string(occupant(cache, last)).unwrap_or_else(|_| "a build".into());
+            format!("{} to be done with {what}{why}", lock::holder(&locks[last]))
+        };
+        let (number, lock, was_waited_for) = lock::lock_one_of(&locks, &holder, timeout, host)?;
+        let lane = Self { home: cache.lane(number), was_waited_for, _lock: lock };
+        // Only for messages.
+        let _ = fs::write(&occupant(cache, number), what.as_bytes());
+        fs::create_private_folder(&lane.home)?;
+        if number > 0 {
+            // What cannot be taken over is compiled again.
+            let _ = take_over(&cache.lane(0), &lane.home, &cargo_lock::foreign_packages(&cache.common_lock()));
+        }
+        Ok(lane)
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Notes that dependencies are compiled, for whoever needs the same. `cache` is where they are sought.
+    pub fn has_compiled(&self, cache: &Cache, dependencies: &str) {
+        if self.home == cache.lane(0) {
+            let mark = ready(&self.home, dependencies);
+            // Only saves a wait.
+            let _ = mark.parent().map(fs::create_private_folder);
+            let _ = fs::write(&mark, b"");
+        }
+    }
+}
+
+/// As many as can work at once; a few, since each holds its own copy of what is compiled for scripts.
+fn lanes() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4)
+}
+
+fn lock_file(cache: &Cache, number: usize) -> PathBuf {
+    cache.lanes().join(format!("{number}.lock"))
+}
+
+/// Holds the name of what is being built.
+fn occupant(cache: &Cache, number: usize) -> PathBuf {
+    cache.lanes().join(format!("{number}.source"))
+}
+
+/// Lies in the target folder, so that it goes with it.
+fn ready(home: &Path, dependencies: &str) -> PathBuf {
+    home.join("ready").join(dependencies)
+}
+
+/// Takes over every finished part of the named packages that is not there yet. What cargo knows of a part, its
+/// fingerprint, comes last: what is cut short is no part.
+fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io::Result<()> {
+    if !to.join(RUSTC_INFO).exists() {
+        let _ = fs::duplicate(&from.join(RUSTC_INFO), &to.join(RUSTC_INFO));
+    }
+    for profile in profile_folders(from) {
+        let (source, target) = (from.join(&profile), to.join(&profile));
+        let missing: BTreeMap<String, PathBuf> = subfolders(&source.join(FINGERPRINTS))
+            .filter_map(|folder| {
+                let name = folder.file_name()?.to_str()?;
+                let (package, hash) = name.rsplit_once('-')?;
+                let wanted = packages.contains(package) && !target.join(FINGERPRINTS).join(name).exists();
+                (wanted && is_finished(&folder)).then(|| (hash.to_owned(), PathBuf::from(name)))
+            })
+            .collect();
+        if missing.is_empty() {
+            continue;
+        }
+        for file in std::fs::read_dir(source.join("deps")).into_iter().flatten().flatten() {
+            let name = file.file_name();
+            let stem = name.to_str().unwrap_or_default().split('.').next().unwrap_or_default();
+            if stem.rsplit_once('-').is_some_and(|(_, hash)| missing.contains_key(hash)) {
+                fs::duplicate(&file.path(), &target.join("deps").join(&name))?;
+            }
+        }
+        for folder in missing.values().map(|name| PathBuf::from("build").join(name)) {
+            if source.join(&folder).is_dir() {
+                fs::duplicate(&source.join(&folder), &target.join(&folder))?;
+            }
+        }
+        for name in missing.values() {
+            fs::duplicate(&source.join(FINGERPRINTS).join(name), &target.join(FINGERPRINTS).join(name))?;
+        }
+    }
+    Ok(())
+}
+
+const FINGERPRINTS: &str = ".fingerprint";
+
+/// What cargo remembers of rustc, so as not to ask it again.
+const RUSTC_INFO: &str = ".rustc_info.json";
+
+/// `<profile>` and `<triple>/<profile>`, wherever there are fingerprints.
+fn profile_folders(target: &Path) -> Vec<PathBuf> {
+    let all = subfolders(target).flat_map(|folder| subfolders(&folder).chain([folder.clone()]).collect::<Vec<_>>());
+    let profiles = all.filter(|folder| folder.join(FINGERPRINTS).is_dir());
+    profiles.filter_map(|folder| Some(folder.strip_prefix(target).ok()?.to_owned())).collect()
+}
+
+fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let listing = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    listing.filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir())).map(|item| item.path())
+}
+
+/// Whether cargo is done with a part: then it has written its hash, 16 digits, under a name of its own.
+fn is_finished(fingerprint: &Path) -> bool {
+    std::fs::read_dir(fingerprint).into_iter().flatten().flatten().any(|file| {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let is_hash = !name.contains('.') && !["dep-", "output-"].iter().any(|start| name.starts_with(start));
+        is_hash && file.metadata().is_ok_and(|metadata| metadata.len() == 16)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_parts_of_other_peoples_packages_are_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("a"), folder.path().join("b"));
+        let write = |path: &str, text: &str| {
+            let path = from.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        for (package, hash, digits) in
+            [("libc", "01", "0123456789abcdef"), ("rand", "02", ""), ("m_1", "03", "0123456789abcdef")]
+        {
+            write(&format!("t/debug/.fingerprint/{package}-{hash}/lib-{package}"), digits);
+            write(&format!("t/debug/.fingerprint/{package}-{hash}/lib-{package}.json"), "{0123456789abc}");
+            write(&format!("t/debug/deps/lib{package}-{hash}.rlib"), package);
+            write(&format!("t/debug/build/{package}-{hash}/out/x.rs"), package);
+        }
+        let packages = ["libc", "rand"].into_iter().map(str::to_owned).collect();
+        take_over(&from, &to, &packages).unwrap();
+        let check = |path: &str, expected: bool| assert_eq!(to.join("t/debug").join(path).exists(), expected, "{path}");
+        check(".fingerprint/libc-01/lib-libc", true);
+        check("deps/liblibc-01.rlib", true);
+        check("build/libc-01/out/x.rs", true);
+        check(".fingerprint/rand-02", false);
+        check("deps/librand-02.rlib", false);
+        check(".fingerprint/m_1-03", false);
+        let time = |home: &Path| std::fs::metadata(home.join("t/debug/build/libc-01/out/x.rs")).unwrap().modified();
+        assert_eq!(time(&from).unwrap(), time(&to).unwrap());
+    }
+}

@@ -1,0 +1,98 @@
+"""A build that compiles new dependencies keeps nobody waiting who needs nothing new."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Place
+
+SCRIPT = "// rustimport:pyo3\n{header}#[pyfunction]\nfn value() -> i32 {{ {value} }}\n"
+IMPORT = "import {0}; print({0}.value())"
+
+
+def new_dependencies() -> str:
+    """A header whose dependencies nobody has compiled yet, as far as anybody knows."""
+    return f"//: [features]\n//: f{uuid.uuid4().hex} = []\n"
+
+
+@pytest.fixture
+def slow_maturin(place: Place, tmp_path: Path) -> Path:
+    """Runs maturin when it is told to."""
+    path = tmp_path / "slow-maturin"
+    real = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
+    path.write_text(
+        f'#!/bin/sh\ntouch {tmp_path}/began\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.05; done\nexec {real} "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_light_builds_pass_a_heavy_one(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+    place.write("first.rs", SCRIPT.format(header="", value=1))
+    assert place.python(IMPORT.format("first")).out == "1"
+    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
+    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
+    wait_for(tmp_path / "began")
+    for number in range(3):
+        place.write(f"light{number}.rs", SCRIPT.format(header="", value=number))
+        run = place.python(IMPORT.format(f"light{number}"))
+        assert run.out == str(number)
+        assert "waits" not in run.stderr
+    # An edit of what was built in the first lane.
+    place.write("first.rs", SCRIPT.format(header="", value=10))
+    assert place.python(IMPORT.format("first")).out == "10"
+    assert heavy.poll() is None
+
+    place.write("second.rs", SCRIPT.format(header=new_dependencies(), value=3))
+    second = place.start(IMPORT.format("second"))
+    assert second.stderr is not None
+    told = second.stderr.readline()
+    expected = f"process {heavy.pid} to be done with heavy.rs: dependencies are compiled one build at a time"
+    assert told == f"rustimport: second.rs waits for {expected}\n"
+    (tmp_path / "go").touch()
+    assert heavy.communicate(timeout=120)[0].strip() == "2"
+    assert second.communicate(timeout=120)[0].strip() == "3"
+    # Back in the first lane, where an older state of it was compiled.
+    place.write("first.rs", SCRIPT.format(header="", value=11))
+    assert place.python(IMPORT.format("first")).out == "11"
+
+
+def test_dependencies_are_taken_over(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+    """In the other lane nothing is compiled but the script."""
+    place.write("first.rs", SCRIPT.format(header="", value=1))
+    assert place.python(IMPORT.format("first")).out == "1"
+    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
+    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
+    wait_for(tmp_path / "began")
+    place.write("light.rs", SCRIPT.format(header="", value=3))
+    run = place.python(IMPORT.format("light"), RUSTIMPORT_VERBOSE="1")
+    assert run.out == "3"
+    compiled = [line.split()[-3] for line in run.stderr.splitlines() if "  Compiling " in line]
+    assert [name.rpartition("_")[0] for name in compiled] == ["light"]
+    (tmp_path / "go").touch()
+    assert heavy.communicate(timeout=120)[0].strip() == "2"
+
+
+def test_an_edit_while_waiting_is_built_at_once(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
+    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
+    wait_for(tmp_path / "began")
+    place.write("m.rs", SCRIPT.format(header=new_dependencies(), value=1))
+    waiting = place.start(IMPORT.format("m"))
+    assert waiting.stderr is not None
+    assert "waits for" in waiting.stderr.readline()
+    place.write("m.rs", SCRIPT.format(header="", value=5))
+    (tmp_path / "go").touch()
+    assert waiting.communicate(timeout=120)[0].strip() == "5"
+    heavy.communicate(timeout=120)
+    run = place.python(IMPORT.format("m"))
+    assert (run.out, run.builds) == ("5", 0)
