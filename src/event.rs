@@ -8,6 +8,8 @@ use crate::error::Error;
 pub enum Event {
     /// Details for whoever asked for them: why something is stale, which command runs.
     Log { message: String },
+    /// What everybody should know, besides that something is built.
+    Notice { message: String },
     /// Somebody else is at work: another process on this source, or cargo on a shared dependency.
     Waiting { what: String },
     /// maturin runs now.

@@ -37,6 +37,25 @@ pub struct Job<'a> {
     pub in_source_folder: bool,
 }
 
+/// How a build uses the network, where it needs it: first as if it were there, then not at all, and only when
+/// something is missing here with all of cargo's patience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Network {
+    Impatient,
+    Off,
+    Patient,
+}
+
+impl Network {
+    fn set(self, command: &mut Command) {
+        match self {
+            Self::Impatient => command.env(env_vars::CARGO_NET_RETRY, "0"),
+            Self::Off => command.env(env_vars::CARGO_NET_OFFLINE, "true"),
+            Self::Patient => command,
+        };
+    }
+}
+
 pub struct Built {
     /// The library's bytes.
     pub library: Vec<u8>,
@@ -48,20 +67,75 @@ impl Job<'_> {
     /// Runs maturin. `reason` is for the event that says so.
     pub fn build(&self, reason: &str, host: &mut dyn Host) -> Result<Built> {
         let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
-        let command = self.maturin_command(&find_maturin(self.request)?, wheels.path());
-        let words = process::words(&command);
-        let executable = PathBuf::from(&words[0]);
-        let running = process::spawn_bound(command)
-            .map_err(|error| Error::toolchain(format!("cannot start {}: {error}", executable.display()), INSTALL))?;
+        let maturin = find_maturin(self.request)?;
         let start = Instant::now();
+        let mut failures = Vec::new();
+        for network in [Network::Impatient, Network::Off, Network::Patient] {
+            let mut command = self.maturin_command(&maturin, wheels.path());
+            network.set(&mut command);
+            let words = process::words(&command);
+            // Told once.
+            let reason = failures.is_empty().then_some(reason);
+            let finished = self.run(command, reason, host)?;
+            if finished.status.success() {
+                if network == Network::Off {
+                    let message = "the registry cannot be reached: built with what is on this machine".into();
+                    host.event(Event::Notice { message });
+                }
+                let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
+                return match self.read_library(wheels.path()) {
+                    Some(library) => Ok(Built { library, warned }),
+                    None => Err(Error::Build(Box::new(BuildFailure {
+                        message: format!("maturin built {} without an error, but left no library", self.name()),
+                        hint: "look at its output, and try again with RUSTIMPORT_FORCE_REBUILD=1".into(),
+                        rendered: text(&finished.stderr),
+                        diagnostics: Vec::new(),
+                        command: words,
+                        returncode: finished.status.code(),
+                    }))),
+                };
+            }
+            let output = text(&finished.stderr);
+            failures.push((words, finished));
+            let goes_on = match network {
+                Network::Impatient => is_about_network(&output),
+                Network::Off => output.contains("offline"),
+                Network::Patient => false,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        host.event(Event::Failed { seconds: start.elapsed().as_secs_f64() });
+        let missing = failures.get(1).and_then(|(_, offline)| missing_package(&text(&offline.stderr)));
+        let (words, finished) = failures.pop().expect("at least one run failed");
+        let mut error = self.explain(&words, &finished, host)?;
+        if let (Error::Build(failure), Some(missing)) = (&mut error, missing)
+            && is_about_network(&text(&finished.stderr))
+        {
+            failure.message = format!(
+                "{} could not be built: `{missing}` is not on this machine, and the registry cannot be reached",
+                self.name()
+            );
+        }
+        Err(error)
+    }
+
+    /// Runs maturin once. `reason` is told, if given.
+    fn run(&self, command: Command, reason: Option<&str>, host: &mut dyn Host) -> Result<Finished> {
+        let words = process::words(&command);
+        let running = process::spawn_bound(command)
+            .map_err(|error| Error::toolchain(format!("cannot start {}: {error}", words[0]), INSTALL))?;
         // Told after the start, so that whoever prints it does so while maturin works.
-        host.event(Event::Started { reason: reason.into() });
+        if let Some(reason) = reason {
+            host.event(Event::Started { reason: reason.into() });
+        }
         host.event(Event::Log { message: format!("runs {}", words.join(" ")) });
         let mut logged = 0;
         let mut has_waited = false;
         // Users know the script by its own name.
         let package = manifest::package_name(&self.request.entry);
-        let finished = running.finish(host, |line, host| {
+        running.finish(host, |line, host| {
             if let Some(progress) = progress(&line.replace(&package, self.request.stem())) {
                 if matches!(progress, Event::Waiting { .. }) && std::mem::replace(&mut has_waited, true) {
                     return;
@@ -71,23 +145,7 @@ impl Job<'_> {
                 logged += 1;
                 host.event(Event::Log { message: format!("maturin: {}", line.trim_end()) });
             }
-        })?;
-        if !finished.status.success() {
-            host.event(Event::Failed { seconds: start.elapsed().as_secs_f64() });
-            return Err(self.explain(&words, &finished, host)?);
-        }
-        let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
-        match self.read_library(wheels.path()) {
-            Some(library) => Ok(Built { library, warned }),
-            None => Err(Error::Build(Box::new(BuildFailure {
-                message: format!("maturin built {} without an error, but left no library", self.name()),
-                hint: "look at its output, and try again with RUSTIMPORT_FORCE_REBUILD=1".into(),
-                rendered: text(&finished.stderr),
-                diagnostics: Vec::new(),
-                command: words,
-                returncode: finished.status.code(),
-            }))),
-        }
+        })
     }
 
     /// Has cargo say again, as JSON, what it said in the last build: nothing is compiled that was.
@@ -310,7 +368,7 @@ const MATURIN_FAILED: &str = "💥 maturin failed";
 
 /// cargo's and rustc's part of the output: without progress, and without maturin's own remarks.
 fn compilers_words(output: &str) -> String {
-    const CHATTER: [&str; 9] = [
+    const CHATTER: [&str; 10] = [
         "Building [",
         "Compiling ",
         "Updating ",
@@ -320,6 +378,7 @@ fn compilers_words(output: &str) -> String {
         "Adding ",
         "Fetch ",
         "Finished ",
+        "warning: spurious network error",
     ];
     // When cargo has said what is wrong, maturin repeats that it failed.
     let said_by_cargo = output.contains("error: ") || output.contains("error[");
@@ -339,6 +398,32 @@ fn first_error(output: &str) -> String {
     let told = told.or_else(|| lines().find_map(|line| Some(line.split_once("error: ")?.1)));
     let told = told.or_else(|| lines().find_map(|line| line.strip_prefix("Caused by: ")));
     told.or_else(|| lines().next_back()).unwrap_or("maturin failed and said nothing").to_owned()
+}
+
+/// Whether a build failed for want of the network.
+fn is_about_network(output: &str) -> bool {
+    const SIGNS: [&str; 8] = [
+        "could not resolve host",
+        "Could not resolve host",
+        "Could not connect",
+        "failed to download",
+        "Connection refused",
+        "Connection reset",
+        "Timeout was reached",
+        "download of config.json failed",
+    ];
+    SIGNS.iter().any(|sign| output.contains(sign))
+}
+
+/// The package that cargo misses when it is kept off the network.
+fn missing_package(output: &str) -> Option<String> {
+    const SIGNS: [&str; 4] = [
+        "no matching package named `",
+        "failed to download `",
+        "failed to get `",
+        "failed to select a version for the requirement `",
+    ];
+    SIGNS.iter().find_map(|sign| Some(output.split_once(sign)?.1.split_once('`')?.0.to_owned()))
 }
 
 /// What to do about a failed build, as far as its words tell.
@@ -374,14 +459,7 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
     let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
     if says(&["no matching package", "failed to select a version"]) {
         "check the names and versions in the `//:` lines of the script".into()
-    } else if says(&[
-        "could not resolve host",
-        "Could not resolve host",
-        "Could not connect",
-        "failed to download",
-        "Connection refused",
-        "download of config.json failed",
-    ]) {
+    } else if is_about_network(output) {
         "a dependency has to be downloaded, and the registry could not be reached: check the network, then \
          import again"
             .into()
@@ -429,5 +507,7 @@ mod tests {
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));
         assert!(hint(output, &[]).contains("names and versions"));
+        assert_eq!(missing_package(output).as_deref(), Some("nope"));
+        assert!(!is_about_network(output));
     }
 }

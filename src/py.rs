@@ -97,6 +97,10 @@ fn fill(details: &Bound<'_, PyDict>, event: Event) -> PyResult<&'static str> {
             details.set_item("message", message)?;
             "log"
         }
+        Event::Notice { message } => {
+            details.set_item("message", message)?;
+            "notice"
+        }
         Event::Waiting { what } => {
             details.set_item("what", what)?;
             "waiting"

@@ -78,6 +78,9 @@ class Reporter:
     def _on_log(self, message: str) -> None:
         self._log(DEBUG, message)
 
+    def _on_notice(self, message: str) -> None:
+        self._log(INFO, f"{self._file}: {message}")
+
     def _on_waiting(self, what: str) -> None:
         self._log(INFO, f"{self._file} waits for {what}")
 
