@@ -16,7 +16,7 @@ use crate::inputs::{Collector, Surroundings, absolute_pattern, matches};
 use crate::lane::Lane;
 use crate::lock;
 use crate::manifest;
-use crate::maturin::{Built, Job};
+use crate::maturin::{Builder, Built, Job};
 use crate::record::Record;
 use crate::script::Root;
 use crate::source::{Source, Stale};
@@ -24,13 +24,41 @@ use crate::staleness::Staleness;
 use crate::toolchain::Toolchain;
 use crate::unit::{self, Unit, UnitKind};
 
+/// The newest Python that rust-cpython supports.
+const LAST_OF_CPYTHON: (u8, u8) = (3, 11);
+
 impl Source<'_> {
     /// Writes the package that maturin builds, as far as it is not there already.
     pub fn plan(&self) -> Result<Plan> {
         self.script.check_module(&self.request.root, self.request.stem())?;
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let (is_known, table) = self.write_package(&self.entry.package())?;
-        Ok(Plan { is_known, dependencies: self.dependencies(toolchain, &table), table })
+        let packages = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), &table);
+        let has = |names: &[&str]| {
+            let locked = packages.iter().flatten().filter_map(|package| package.split(' ').next());
+            cargo_lock::dependencies(&table).map(|(name, _)| name).chain(locked).any(|name| names.contains(&name))
+        };
+        let has_cpython = has(&["cpython", "python3-sys"]);
+        let (major, minor) = self.request.interpreter.version;
+        if has_cpython && (major, minor) > LAST_OF_CPYTHON {
+            return Err(Error::project(
+                &self.request.root,
+                format!(
+                    "{} uses rust-cpython (the crate `cpython`), which supports Python up to {}.{}; this is {major}.{minor}",
+                    self.request.root.display(),
+                    LAST_OF_CPYTHON.0,
+                    LAST_OF_CPYTHON.1,
+                ),
+                "rust-cpython is no longer developed: port the script to pyo3, its successor, or use an older Python",
+            ));
+        }
+        Ok(Plan {
+            is_known,
+            builder: if has(&["pyo3", "pyo3-ffi"]) { Builder::Maturin } else { Builder::Cargo },
+            has_cpython,
+            dependencies: self.dependencies(toolchain, &table),
+            table,
+        })
     }
 
     /// A name for everything that decides how the dependencies are compiled; none if that is open.
@@ -55,6 +83,8 @@ impl Source<'_> {
         let package = self.entry.package();
         let job = Job {
             lane,
+            builder: plan.builder,
+            has_cpython: plan.has_cpython,
             request: self.request,
             cache: self.cache,
             entry: &self.entry,
@@ -176,13 +206,14 @@ impl Source<'_> {
         const ATTEMPTS: u32 = 4;
         self.make_stale_for_cargo(job, stale);
         for _ in 0..ATTEMPTS {
-            let Built { library, warned } = job.build(reason, host)?;
+            let Built { library, messages, warned } = job.build(reason, host)?;
             let (units, foreign_outputs) = match last_build(stale, job.lane) {
-                Some(record) if same_plan && !warned && known_units_hold(record, stale) => {
+                Some(record) if messages.is_none() && same_plan && !warned && known_units_hold(record, stale) => {
                     (record.units.clone(), record.foreign_outputs.clone())
                 }
                 _ => {
-                    let Messages { diagnostics, units, foreign_outputs } = job.replay(host)?;
+                    let messages = messages.map_or_else(|| job.replay(host), Ok)?;
+                    let Messages { diagnostics, units, foreign_outputs } = messages;
                     for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
                         host.event(Event::Warning(warning));
                     }
@@ -281,6 +312,8 @@ impl Source<'_> {
 pub struct Plan {
     /// Whether the manifests are those of the last build: then cargo compiles the same units.
     is_known: bool,
+    builder: Builder,
+    has_cpython: bool,
     /// Names the dependencies as they will be compiled.
     pub dependencies: Option<String>,
     table: Table,

@@ -28,7 +28,7 @@ pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
 }
 
 /// The direct dependencies under their own names, with the version that is asked for.
-fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<VersionReq>)> {
+pub fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<VersionReq>)> {
     let tables = ["dependencies", "build-dependencies"].into_iter().filter_map(|name| manifest.get(name)?.as_table());
     tables.flatten().map(|(name, value)| {
         let version = value.as_str().or_else(|| value.get("version")?.as_str());

@@ -33,6 +33,8 @@ pub const MACOSX_DEPLOYMENT_TARGET: &str = "MACOSX_DEPLOYMENT_TARGET";
 
 /// pyo3's build script reads the interpreter from this file and starts no python.
 pub const PYO3_CONFIG_FILE: &str = "PYO3_CONFIG_FILE";
+/// The python that rust-cpython's build script asks.
+pub const PYTHON_SYS_EXECUTABLE: &str = "PYTHON_SYS_EXECUTABLE";
 pub const PYO3_BUILD_EXTENSION_MODULE: &str = "PYO3_BUILD_EXTENSION_MODULE";
 
 /// What makes pyo3 look for an interpreter of its own. A script's build knows its interpreter, and a
@@ -46,7 +48,7 @@ pub const INTERPRETER_CHOICE: &[&str] = &[
     "PYO3_ENVIRONMENT_SIGNATURE",
     "PYO3_NO_PYTHON",
     "PYO3_PYTHON",
-    "PYTHON_SYS_EXECUTABLE",
+    PYTHON_SYS_EXECUTABLE,
     "VIRTUAL_ENV",
 ];
 

@@ -36,6 +36,15 @@ impl Interpreter {
         format!("python{}.{}{threads}", self.version.0, self.version.1)
     }
 
+    /// The python of the installation that all its environments share.
+    pub fn base_executable(&self) -> PathBuf {
+        if cfg!(windows) {
+            self.base_prefix.join("python.exe")
+        } else {
+            self.base_prefix.join("bin").join(self.maturin_name())
+        }
+    }
+
     /// The content of pyo3's configuration file for this interpreter.
     pub fn pyo3_config(&self) -> String {
         let (major, minor) = self.version;

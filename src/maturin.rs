@@ -1,4 +1,5 @@
-//! Driving maturin: one run builds one package, in one lane, for one interpreter.
+//! Driving maturin: one run builds one package, in one lane, for one interpreter. What maturin has no binding
+//! for, cargo builds alone, with what maturin would have told it ([`Builder`]).
 //!
 //! What was measured about it stands in `docs/decisions.md`. With `--target`, `-i pythonX.Y` and pyo3's
 //! configuration file it starts no python; with the real toolchain first on `PATH` no rustup proxy.
@@ -24,6 +25,24 @@ use crate::toolchain::{Toolchain, program};
 const INSTALL: &str = "install it into this environment with `python -m pip install \"maturin>=1.9.6,<2\"`, or set \
                        RUSTIMPORT_MATURIN_EXECUTABLE to the path of a maturin";
 
+/// Who builds a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    Maturin,
+    /// maturin knows pyo3 and pyo3-ffi. A library that makes its `PyInit_` otherwise it would take for one of
+    /// cffi's: it would look for a python to run, and want cffi in it.
+    Cargo,
+}
+
+impl std::fmt::Display for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Maturin => "maturin",
+            Self::Cargo => "cargo",
+        })
+    }
+}
+
 /// What one run needs to know.
 pub struct Job<'a> {
     pub request: &'a Request,
@@ -32,6 +51,9 @@ pub struct Job<'a> {
     pub lane: &'a Lane,
     pub toolchain: &'a Toolchain,
     pub settings: &'a BuildSettings,
+    pub builder: Builder,
+    /// Whether rust-cpython is in it, which asks a python about itself.
+    pub has_cpython: bool,
     /// Run in the source's folder, whose cargo configuration holds. Otherwise in the package's, which
     /// comes to the same where neither has any, and spares maturin a `cargo metadata` (30 ms).
     pub in_source_folder: bool,
@@ -59,6 +81,8 @@ impl Network {
 pub struct Built {
     /// The library's bytes.
     pub library: Vec<u8>,
+    /// What cargo said, where it was asked.
+    pub messages: Option<Messages>,
     /// Whether the compiler warned.
     pub warned: bool,
 }
@@ -67,11 +91,17 @@ impl Job<'_> {
     /// Runs maturin. `reason` is for the event that says so.
     pub fn build(&self, reason: &str, host: &mut dyn Host) -> Result<Built> {
         let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
-        let maturin = find_maturin(self.request)?;
+        let maturin = match self.builder {
+            Builder::Maturin => Some(find_maturin(self.request)?),
+            Builder::Cargo => None,
+        };
         let start = Instant::now();
         let mut failures = Vec::new();
         for network in [Network::Impatient, Network::Off, Network::Patient] {
-            let mut command = self.maturin_command(&maturin, wheels.path());
+            let mut command = match &maturin {
+                Some(maturin) => self.maturin_command(maturin, wheels.path()),
+                None => self.cargo_command(),
+            };
             network.set(&mut command);
             let words = process::words(&command);
             // Told once.
@@ -83,10 +113,19 @@ impl Job<'_> {
                     host.event(Event::Notice { message });
                 }
                 let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
-                return match self.read_library(wheels.path()) {
-                    Some(library) => Ok(Built { library, warned }),
+                let messages = maturin.is_none().then(|| self.read_messages(&finished));
+                let library = match &messages {
+                    Some(messages) => self.compiled_library(messages),
+                    None => self.read_library(wheels.path()),
+                };
+                return match library {
+                    Some(library) => Ok(Built { library, messages, warned }),
                     None => Err(Error::Build(Box::new(BuildFailure {
-                        message: format!("maturin built {} without an error, but left no library", self.name()),
+                        message: format!(
+                            "{} built {} without an error, but left no library",
+                            self.builder,
+                            self.name()
+                        ),
                         hint: "look at its output, and try again with RUSTIMPORT_FORCE_REBUILD=1".into(),
                         rendered: text(&finished.stderr),
                         diagnostics: Vec::new(),
@@ -143,13 +182,37 @@ impl Job<'_> {
                 host.event(progress);
             } else if !line.trim().is_empty() && logged < 2000 {
                 logged += 1;
-                host.event(Event::Log { message: format!("maturin: {}", line.trim_end()) });
+                host.event(Event::Log { message: format!("{}: {}", self.builder, line.trim_end()) });
             }
         })
     }
 
     /// Has cargo say again, as JSON, what it said in the last build: nothing is compiled that was.
     pub fn replay(&self, host: &mut dyn Host) -> Result<Messages> {
+        let running = process::spawn_bound(self.cargo_command()).map_err(|error| {
+            Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
+        })?;
+        let finished = running.finish(host, |_, _| {})?;
+        Ok(self.read_messages(&finished))
+    }
+
+    fn read_messages(&self, finished: &Finished) -> Messages {
+        diagnostic::read_messages(&finished.stdout, self.request.folder(), &self.entry.package())
+    }
+
+    /// The library that cargo says it made.
+    fn compiled_library(&self, messages: &Messages) -> Option<Vec<u8>> {
+        let package = manifest::package_name(&self.request.entry);
+        let own = messages.units.iter().rev().find(|unit| {
+            let is_library =
+                unit.made.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION);
+            unit.package == package && is_library
+        });
+        std::fs::read(&own?.made).ok()
+    }
+
+    /// The `cargo rustc` that maturin runs, with its messages as JSON.
+    fn cargo_command(&self) -> Command {
         let mut command = process::command(&self.toolchain.cargo);
         command.args(["rustc", "--lib", "--message-format", "json-diagnostic-rendered-ansi"]);
         command.args(["--target", self.toolchain.host(), "--profile", &self.settings.profile]);
@@ -162,11 +225,7 @@ impl Job<'_> {
             let flags: Vec<&str> = flags.split_whitespace().chain(own).collect();
             command.env(env_vars::CARGO_ENCODED_RUSTFLAGS, flags.join("\u{1f}"));
         }
-        let running = process::spawn_bound(command).map_err(|error| {
-            Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
-        })?;
-        let finished = running.finish(host, |_, _| {})?;
-        Ok(diagnostic::read_messages(&finished.stdout, self.request.folder(), &self.entry.package()))
+        command
     }
 
     /// Where cargo puts this profile's output for the script and its dependencies, and for the build
@@ -235,6 +294,13 @@ impl Job<'_> {
             .env(env_vars::CARGO_TERM_COLOR, "never")
             .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
             .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
+        if self.has_cpython {
+            let python = self.request.interpreter.base_executable();
+            // Where there is none it looks on PATH.
+            if python.is_file() {
+                command.env(env_vars::PYTHON_SYS_EXECUTABLE, python);
+            }
+        }
         if cfg!(target_os = "macos") && env_vars::get(env_vars::MACOSX_DEPLOYMENT_TARGET).is_none() {
             let oldest = if cfg!(target_arch = "aarch64") { "11.0" } else { "10.12" };
             command.env(env_vars::MACOSX_DEPLOYMENT_TARGET, oldest);
@@ -297,7 +363,7 @@ impl Job<'_> {
         if failure.message.is_empty() {
             let killed = finished.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0);
             let reason = match killed {
-                Some(signal) => format!("maturin was killed by signal {signal}"),
+                Some(signal) => format!("{} was killed by signal {signal}", self.builder),
                 None => first_error(&output),
             };
             failure.message = format!("{} could not be built: {reason}", self.name());
@@ -397,7 +463,7 @@ fn first_error(output: &str) -> String {
     let told = lines().find_map(|line| line.strip_prefix("error: "));
     let told = told.or_else(|| lines().find_map(|line| Some(line.split_once("error: ")?.1)));
     let told = told.or_else(|| lines().find_map(|line| line.strip_prefix("Caused by: ")));
-    told.or_else(|| lines().next_back()).unwrap_or("maturin failed and said nothing").to_owned()
+    told.or_else(|| lines().next_back()).unwrap_or("it failed and said nothing").to_owned()
 }
 
 /// Whether a build failed for want of the network.
@@ -502,7 +568,7 @@ mod tests {
         assert_eq!(compilers_words(&format!("{output}{MATURIN_FAILED}\n  Caused by: x")), compilers_words(output));
         let own = format!("{MATURIN_FAILED}\n  Caused by: x\n  Caused by: y\n");
         assert_eq!((first_error(&own).as_str(), compilers_words(&own).as_str()), ("x", "Caused by: x\n  Caused by: y"));
-        assert_eq!(first_error(""), "maturin failed and said nothing");
+        assert_eq!(first_error(""), "it failed and said nothing");
         let error =
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pytest
 
@@ -14,6 +15,19 @@ EXAMPLES = {
     "counter": "[n for n, _ in zip(counter.Counter(counter.Direction.Down, step=2), range(3))] == [-2, -4, -6]",
     "words": "words.count('A rose is a rose') == {'a': 2, 'rose': 2, 'is': 1}",
     "primes": "primes.primes_below(20) == [2, 3, 5, 7, 11, 13, 17, 19] and primes.largest_prime_below(100) == 97",
+    "shapes": (
+        "shapes.Shape.Triangle(3.0).area() == 1.5 and shapes.Point(1, 2) + shapes.Point(2, 2) == shapes.Point(3, 4)"
+    ),
+    "geometry": "round(geometry.between((52.5, 13.4), (48.9, 2.35))) == 874",
+    "colors": "colors.names() == ['teal', 'orange', 'orchid'] and colors.rgb('teal') == (0, 128, 128)",
+    "bare": "bare.twice(21) == 42",
+    "legacy": "legacy.square(9) == 81",
+    "orders": """orders.totals('[{"customer": "a", "cents": 3}, {"customer": "a", "cents": 4}]') == {'a': 7}""",
+    "mandelbrot": "[row[5] for row in mandelbrot.escapes(8, 8, 50)] == [3, 5, 50, 50, 50, 50, 50, 5]",
+    "arrays": (
+        "[numpy := __import__('numpy'), a := numpy.arange(4.0), arrays.scale(a, 2.0), list(a), list(arrays.smooth(a))]"
+        "[3:] == [[0.0, 2.0, 4.0, 6.0], [1.0, 2.0, 4.0, 5.0]]"
+    ),
 }
 
 
@@ -25,7 +39,30 @@ def test_all_are_here() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(place: Place, name: str) -> None:
+    if name == "legacy" and sys.version_info >= (3, 12):
+        pytest.skip("rust-cpython ends with Python 3.11")
     shutil.copytree(ROOT / "examples", place.folder, dirs_exist_ok=True)
     run = place.python(f"import {name}; print({EXAMPLES[name]})")
     assert run.out == "True"
     assert "warning" not in run.stderr
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="rust-cpython supports it")
+def test_rust_cpython_ends_somewhere(place: Place) -> None:
+    shutil.copy(ROOT / "examples" / "legacy.rs", place.folder)
+    run = place.python("import legacy")
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert f"uses rust-cpython (the crate `cpython`), which supports Python up to 3.11; this is {version}" in run.stderr
+    assert "port the script to pyo3" in run.stderr
+
+
+def test_build_scripts_run_again(place: Place) -> None:
+    shutil.copytree(ROOT / "examples" / "colors", place.folder / "colors")
+    check = "import colors; print(colors.names())"
+    assert place.python(check).out == "['teal', 'orange', 'orchid']"
+    assert place.python(check).builds == 0
+    place.write("colors/colors.txt", "black #000000\n")
+    run = place.python(check)
+    assert (run.out, run.builds) == ("['black']", 1)
+    place.write("colors/build.rs", (place.folder / "colors" / "build.rs").read_text().replace("{name:?}", '"x{name}"'))
+    assert "BuildError" in place.python(check).stderr

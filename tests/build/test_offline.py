@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Place
 
 #: Nobody listens there.
-NO_NETWORK = {"CARGO_HTTP_PROXY": "http://127.0.0.1:9", "CARGO_NET_RETRY": "0"}
+NO_NETWORK: dict[str, Any] = {"CARGO_HTTP_PROXY": "http://127.0.0.1:9", "CARGO_NET_RETRY": "0"}
 
 SCRIPT = """\
 // rustimport
@@ -79,7 +80,7 @@ def test_a_network_that_comes_back(place: Place, empty_cache: str, tmp_path: Pat
     maturin.write_text(f'#!/bin/sh\nif [ ! -e {tried} ]; then {broken}; fi\nexec {real} "$@"\n')
     maturin.chmod(0o755)
     place.write("m.rs", SCRIPT.format(name="adler32", version="=1.0.4"))
-    environment = {"RUSTIMPORT_CACHE_DIR": empty_cache, "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin)}
+    environment: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": empty_cache, "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin)}
     run = place.python("import m; print(m)", **environment)
     assert "module 'm'" in run.out
     assert "cannot be reached" not in run.stderr or run.builds == 2
