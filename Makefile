@@ -8,15 +8,16 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test test-all lint format bench clean
 
 help:
-	@echo 'make demo    install into $(VENV) and import a Rust file, edit it, import it again'
-	@echo 'make test    install into $(VENV) and run every test'
-	@echo 'make lint    formatting, lints and types'
-	@echo 'make format  format everything'
-	@echo 'make bench   measure against CPython, cargo and the predecessors'
-	@echo 'make clean   remove what these commands made here'
+	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
+	@echo 'make test      install into $(VENV) and run every test'
+	@echo 'make test-all  the same with every Python that is found (3.10 to 3.13), one after the other'
+	@echo 'make lint      formatting, lints and types'
+	@echo 'make format    format everything'
+	@echo 'make bench     measure against CPython, cargo and the predecessors'
+	@echo 'make clean     remove what these commands made here'
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -24,6 +25,15 @@ demo: $(VENV)/.installed
 test: $(VENV)/.dev
 	cargo test --no-default-features
 	$(BIN)/python -m pytest
+
+# They share the cache of the tests, as they would share a user's. Each has an environment of its own.
+test-all:
+	@set -e; for version in 3.10 3.11 3.12 3.13; do \
+		found=; for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
+			if [ -z "$$found" ] && $$python -c 'import venv, ensurepip' 2>/dev/null; then found=$$python; fi; done; \
+		if [ -z "$$found" ]; then echo "Python $$version was not found"; continue; fi; \
+		echo "Python $$version: $$found"; $(MAKE) VENV=.venv-$$version PYTHON=$$found test; \
+	done
 
 lint: $(VENV)/.dev
 	cargo fmt --check
@@ -43,7 +53,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benches/bench.py
 
 clean:
-	rm -rf $(VENV) target benches/.venvs python/rustimport/*.so
+	rm -rf $(VENV) .venv-3.* target benches/.venvs python/rustimport/*.so
 
 $(VENV)/bin/python:
 	@command -v cargo >/dev/null || { echo 'Rust is missing: install it from https://rustup.rs, then run make again.' >&2; exit 1; }

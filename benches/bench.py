@@ -278,6 +278,147 @@ class Bench:
         self.report("an edit", in_turn(rounds, 11), "cargo", "1.4x")
         print(f"    mih: {take('mih'):.2f} s", flush=True)
 
+    def seen(self) -> None:
+        """Content that was built before: after an undo, a switch of the branch, from another environment, in a moved
+        tree, against CPython importing the same library."""
+        folder = self.new_folder()
+        numbers = iter(range(1, 1_000_000))
+
+        def write(value: int, part: int) -> None:
+            self.script(folder, "seen", value)
+            path = folder / "seen.rs"
+            path.write_text(path.read_text().replace("use pyo3", "mod part;\nuse pyo3", 1))
+            (folder / "part.rs").write_text(f"pub const PART: i32 = {part};\n")
+
+        for value in (1, 2):
+            for part in (1, 2):
+                write(value, part)
+                self.import_of("ours", folder, "seen", value)
+        find = f"{SWITCH_ON['ours']}\nimport seen; print(seen.__file__)"
+        plain = self.new_folder()
+        shutil.copy(self.python("ours", find, folder).strip(), plain)
+        turn = {"value": 1, "part": 1}
+
+        def undo() -> float:
+            turn["value"] = 3 - turn["value"]
+            write(turn["value"], turn["part"])
+            return self.import_of("ours", folder, "seen", turn["value"])
+
+        def branch() -> float:
+            turn.update(value=3 - turn["value"], part=3 - turn["part"])
+            write(turn["value"], turn["part"])
+            return self.import_of("ours", folder, "seen", turn["value"])
+
+        def environment() -> float:
+            place = self.folder / f"venv{next(numbers)}"
+            venv.create(place, with_pip=False, symlinks=True)
+            libraries = next(place.glob("lib/python*/site-packages"))
+            (libraries / "rustimport").symlink_to(HERE.parent / "python" / "rustimport")
+            self.pythons["venv"] = str(place / "bin" / "python")
+            code = TIMED_IMPORT.format(switch_on=SWITCH_ON["ours"], name="seen", value=turn["value"])
+            return self.seconds("venv", code, folder)
+
+        def moved() -> float:
+            nonlocal folder
+            folder = folder.rename(self.folder / f"moved{next(numbers)}")
+            return self.import_of("ours", folder, "seen", turn["value"])
+
+        takes = {
+            "bare": lambda: self.import_of("bare", plain, "seen", 2),
+            "undo": undo,
+            "branch": branch,
+            "venv": environment,
+            "moved": moved,
+        }
+        self.report("content seen before", in_turn(takes, 11), "bare", "20 ms", absolute=True)
+
+    def disk(self) -> None:
+        """What one more script takes on the disk, store and all."""
+        folder = self.new_folder()
+        cache = self.folder / "cache"
+        self.script(folder, "disk0", 0)
+        self.import_of("ours", folder, "disk0", 0)
+        before = size(cache)
+        for number in range(1, 6):
+            self.script(folder, f"disk{number}", number)
+            self.import_of("ours", folder, f"disk{number}", number)
+        print("\none more script on the disk  (budget: 10 MB)")
+        print(f"    ours     {(size(cache) - before) / 5 / 1e6:.1f} MB", flush=True)
+
+    def interpreter(self) -> None:
+        """A new script alone, against one right after another interpreter's build in the same cache."""
+        other = next((found for name in OTHERS if (found := shutil.which(name)) and is_other(found)), None)
+        if other is None:
+            print("\nno other interpreter was found")
+            return
+        self.pythons["other"] = other
+        numbers = iter(range(1_000_000))
+        maturin = str(Path(sys.executable).parent / "maturin")
+        self.env |= {"PYTHONPATH": str(HERE.parent / "python"), "RUSTIMPORT_MATURIN_EXECUTABLE": maturin}
+
+        def new(who: str) -> float:
+            number = next(numbers)
+            folder = self.new_folder()
+            self.script(folder, f"turn{number}", number)
+            return self.seconds(
+                who, TIMED_IMPORT.format(switch_on=SWITCH_ON["ours"], name=f"turn{number}", value=number), folder
+            )
+
+        def after() -> float:
+            new("other")
+            return new("ours")
+
+        new("ours"), after()
+        takes = {"alone": lambda: new("ours"), "after": after}
+        self.report(f"a new script after a build by {other}", in_turn(takes, 7), "alone", "1.1x")
+
+    def prepared(self) -> None:
+        """The first script of a user, once what all scripts need is compiled, as an image or a CI cache brings it."""
+        cache = self.folder / "cache"
+        folder = self.new_folder()
+        self.script(folder, "prepare", 0)
+        self.import_of("ours", folder, "prepare", 0)
+        numbers = iter(range(1_000_000))
+
+        def first() -> float:
+            for kept in cache.glob("v1/*/entries"):
+                shutil.rmtree(kept)
+            number = next(numbers)
+            folder = self.new_folder()
+            self.script(folder, f"prepared{number}", number)
+            return self.import_of("ours", folder, f"prepared{number}", number)
+
+        self.report("first script after a preparation", in_turn({"ours": first}, 5), "ours", "0.6 s")
+
+    def beside(self) -> None:
+        """A new script alone, against one while another compiles all its dependencies anew."""
+        numbers = iter(range(1_000_000))
+
+        def new() -> float:
+            number = next(numbers)
+            folder = self.new_folder()
+            self.script(folder, f"light{number}", number)
+            return self.import_of("ours", folder, f"light{number}", number)
+
+        def beside() -> float:
+            folder = self.new_folder()
+            source = self.script(folder, "heavy", 1)
+            header = f'//: [profile.dev.package."*"]\n//: codegen-units = {100 + next(numbers)}\n'
+            source.write_text(source.read_text().replace("use pyo3", header + "use pyo3", 1))
+            code = f"{SWITCH_ON['ours']}\nimport heavy"
+            heavy = subprocess.Popen(
+                [sys.executable, "-c", code], cwd=folder, env=self.env, stderr=subprocess.DEVNULL, text=True
+            )
+            subprocess.run(["sleep", "2"], check=True)
+            seconds = new()
+            assert heavy.poll() is None, "not heavy enough"
+            heavy.wait()
+            return seconds
+
+        new(), beside()
+        takes = {"alone": new, "beside": beside}
+        self.report("a new script while another compiles dependencies", in_turn(takes, 3), "alone", "2x")
+
     def report(
         self, title: str, seconds: dict[str, list[float]], reference: str, budget: str, absolute: bool = False
     ) -> None:
@@ -313,6 +454,23 @@ def shown(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} us" if size < 1e-3 else f"{seconds * 1e3:.2f} ms" if size < 1 else f"{seconds:.2f} s"
 
 
+OTHERS = ("python3.13", "python3.12", "python3.11", "python3.10", "/usr/bin/python3")
+
+
+def is_other(python: str) -> bool:
+    """Whether this is a Python that works, from elsewhere than the one that runs this."""
+    code = "import sys; print(sys.base_prefix, sys.version_info >= (3, 10))"
+    run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    prefix, _, supported = run.stdout.strip().rpartition(" ")
+    return run.returncode == 0 and supported == "True" and prefix != sys.base_prefix
+
+
+def size(folder: Path) -> int:
+    """Bytes on the disk; what is linked twice counts once."""
+    found = {stat.st_ino: stat.st_blocks * 512 for path in folder.rglob("*") if (stat := path.lstat())}
+    return sum(found.values())
+
+
 def predecessor(short: str, requirement: str) -> Path:
     folder = VENVS / short
     python = folder / "bin" / "python"
@@ -325,7 +483,11 @@ def predecessor(short: str, requirement: str) -> Path:
 
 
 def main() -> None:
-    rows = {row.__name__: row for row in (Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.edit, Bench.warm)}
+    all_rows = (
+        *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.edit, Bench.warm),
+        *(Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
+    )
+    rows = {row.__name__: row for row in all_rows}
     chosen = sys.argv[1:] or list(rows)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:

@@ -19,12 +19,15 @@ use crate::error::Result;
 use crate::event::Host;
 use crate::fs;
 use crate::lock::{self, FileLock};
+use crate::process::Priority;
 
 /// One target folder, ours alone until dropped.
 pub struct Lane {
     home: PathBuf,
     /// Whether it was somebody else's for a while.
     pub was_waited_for: bool,
+    /// Of whoever works here: who compiles dependencies has a long way before it.
+    pub priority: Priority,
     _lock: FileLock,
 }
 
@@ -50,7 +53,8 @@ impl Lane {
             format!("{} to be done with {what}{why}", lock::holder(&locks[last]))
         };
         let (number, lock, was_waited_for) = lock::lock_one_of(&locks, &holder, timeout, host)?;
-        let lane = Self { home: cache.lane(number), was_waited_for, _lock: lock };
+        let priority = if is_ready { Priority::Normal } else { Priority::Patient };
+        let lane = Self { home: cache.lane(number), was_waited_for, priority, _lock: lock };
         // Only for messages.
         let _ = fs::write(&occupant(cache, number), what.as_bytes());
         fs::create_private_folder(&lane.home)?;

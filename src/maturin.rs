@@ -163,7 +163,7 @@ impl Job<'_> {
     /// Runs maturin once. `reason` is told, if given.
     fn run(&self, command: Command, reason: Option<&str>, host: &mut dyn Host) -> Result<Finished> {
         let words = process::words(&command);
-        let running = process::spawn_bound(command)
+        let running = process::spawn_bound(command, self.lane.priority)
             .map_err(|error| Error::toolchain(format!("cannot start {}: {error}", words[0]), INSTALL))?;
         // Told after the start, so that whoever prints it does so while maturin works.
         if let Some(reason) = reason {
@@ -189,7 +189,7 @@ impl Job<'_> {
 
     /// Has cargo say again, as JSON, what it said in the last build: nothing is compiled that was.
     pub fn replay(&self, host: &mut dyn Host) -> Result<Messages> {
-        let running = process::spawn_bound(self.cargo_command()).map_err(|error| {
+        let running = process::spawn_bound(self.cargo_command(), self.lane.priority).map_err(|error| {
             Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
         })?;
         let finished = running.finish(host, |_, _| {})?;

@@ -46,16 +46,25 @@ pub fn words(command: &Command) -> Vec<String> {
         .collect()
 }
 
+/// How a command shares the processors with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    Normal,
+    /// Somebody waits for it, but others that are soon done go first.
+    Patient,
+}
+
 /// Starts a command that is not to outlive this process, however it ends: the orphans of a build would
 /// go on writing where the next one writes.
-pub fn spawn_bound(command: Command) -> std::io::Result<Running> {
+pub fn spawn_bound(command: Command, priority: Priority) -> std::io::Result<Running> {
     // Windows ends the members of a job together with its last handle.
-    if cfg!(unix) { spawn(bound(&command)?) } else { spawn(command) }
+    if cfg!(unix) { spawn(bound(&command, priority)?) } else { spawn(command) }
 }
 
 /// The command under a shell that holds the other end of a pipe to us. When the pipe breaks without the command
 /// having ended, the shell kills the process group: the command, its children, itself.
-fn bound(command: &Command) -> std::io::Result<Command> {
+fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
+    const NICE: &str = "/usr/bin/nice";
     const SHELL: &str = r#"
         exec 3<&0 </dev/null
         "$@" 3<&- &
@@ -72,7 +81,11 @@ fn bound(command: &Command) -> std::io::Result<Command> {
         return Err(std::io::ErrorKind::NotFound.into());
     }
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", SHELL, "rustimport"]).arg(command.get_program()).args(command.get_args());
+    shell.args(["-c", SHELL, "rustimport"]);
+    if priority == Priority::Patient && std::path::Path::new(NICE).is_file() {
+        shell.args([NICE, "-n", "5"]);
+    }
+    shell.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => shell.env(name, value),
@@ -292,7 +305,7 @@ mod tests {
         let start = |script: &str| {
             let mut shell = command(Path::new("/bin/sh"));
             shell.args(["-c", script, "a b", "'\""]).env("BOUND", "x y").current_dir(folder.path());
-            spawn_bound(shell).unwrap()
+            spawn_bound(shell, Priority::Patient).unwrap()
         };
         let finished =
             start(r#"echo "$0$1$BOUND"; pwd; cat; echo err >&2; exit 7"#).finish(&mut Patience(None), |_, _| {});

@@ -74,6 +74,41 @@ def test_the_distributions_python(place: Place, tmp_path: Path) -> None:
     )
 
 
+def others() -> list[str]:
+    """Interpreters that are not installed where this one is; also of its own version."""
+    names = ("python3.10", "python3.11", "python3.12", "python3.13", "/usr/bin/python3")
+    code = "import sys; print(sys.base_prefix, sys.version_info >= (3, 10))"
+    found = {}
+    for name in names:
+        python = shutil.which(name)
+        if python is None:
+            continue
+        result = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+        prefix, _, supported = result.stdout.strip().rpartition(" ")
+        if result.returncode == 0 and supported == "True" and prefix != sys.base_prefix:
+            found[prefix] = python
+    return list(found.values())
+
+
+def test_interpreters_do_not_disturb_each_other(place: Place) -> None:
+    """They take turns in one cache: once pyo3 is compiled for each, nothing is compiled but the script."""
+    pythons = others()
+    if not pythons:
+        pytest.skip("there is no other interpreter")
+    for value in (1, 2, 3):
+        place.write("m.rs", SOURCE.replace("42", str(value)))
+        for python in (sys.executable, *pythons):
+            result = place.python(
+                "import m; print(m.value())",
+                executable=python,
+                PYTHONPATH=str(ROOT / "python"),
+                RUSTIMPORT_VERBOSE="1",
+            )
+            assert (result.out, result.builds) == (str(value), 1)
+            compiled = [line.split()[-3] for line in result.stderr.splitlines() if "  Compiling " in line]
+            assert value == 1 or [name.partition("_")[0] for name in compiled] == ["m"]
+
+
 def test_pytest_xdist(place: Place) -> None:
     place.write("m.rs", SOURCE)
     place.write("conftest.py", "import rustimport\nrustimport.install()\n")
