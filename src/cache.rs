@@ -34,6 +34,32 @@ impl Cache {
         Self { root: request.cache.clone(), home }
     }
 
+    /// All interpreters' parts below a root.
+    pub fn all(root: &Path) -> Vec<Self> {
+        let homes = folders(&root.join(FORMAT)).into_iter();
+        homes.map(|home| Self { root: root.to_owned(), home }).collect()
+    }
+
+    /// This part's interpreter.
+    pub fn key(&self) -> String {
+        self.home.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The lanes that there are.
+    pub fn existing_lanes(&self) -> Vec<PathBuf> {
+        (0..100).map(|number| self.lane(number)).take_while(|lane| lane.exists()).collect()
+    }
+
+    /// The names of all entries.
+    pub fn entry_names(&self) -> Vec<String> {
+        let homes = folders(&self.home.join("entries"));
+        homes.iter().map(|home| home.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
+    }
+
     /// Refuses a cache that other users could have written to: what stands in it is going to be loaded.
     pub fn check_private(&self) -> Result<()> {
         for folder in [&self.root, &self.home] {
@@ -95,7 +121,12 @@ impl Cache {
 
     /// Locked in shared mode by whoever uses the cache, exclusively by whoever clears it.
     pub fn lock(&self) -> PathBuf {
-        self.root.join("lock")
+        Self::lock_of(&self.root)
+    }
+
+    /// The lock of the cache below a root.
+    pub fn lock_of(root: &Path) -> PathBuf {
+        root.join("lock")
     }
 
     pub fn entry(&self, name: &str) -> Entry {
@@ -134,6 +165,13 @@ impl Entry {
     pub fn home(&self) -> &Path {
         &self.home
     }
+}
+
+fn folders(parent: &Path) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let mut folders: Vec<_> = listing.map(|item| item.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
 }
 
 #[cfg(unix)]

@@ -11,14 +11,45 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
+use crate::in_place;
 use crate::lane::Lane;
 use crate::lock;
+use crate::maturin;
 use crate::request::{Outcome, Request};
 use crate::script::Script;
 use crate::source::Source;
+use crate::toolchain::Toolchain;
 
 /// Returns the artifact of the request's source, built if it was stale.
 pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+    find_or_build(request, Use::AnyPlace, host)
+}
+
+/// The same, and puts it beside the source. It counts as built if that was not so already.
+pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+    let found = find_or_build(request, Use::CacheOnly, host)?;
+    let cache = Cache::of(request);
+    let source = Source::read(request, &cache, host)?;
+    let built = source.install_in_place(&found.artifact)?;
+    Ok(Outcome { artifact: in_place::artifact(request), built, ..found })
+}
+
+/// Why the artifact beside the source is not what a build would give now; `None` if it is.
+pub fn check_in_place(request: &Request, host: &mut dyn Host) -> Result<Option<String>> {
+    let cache = Cache::of(request);
+    let source = Source::read(request, &cache, host)?;
+    Ok(source.look_in_place().err().map(|change| change.story(request.folder())))
+}
+
+/// Which artifacts count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    CacheOnly,
+    /// Also what `build` left beside the source.
+    AnyPlace,
+}
+
+fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<Outcome> {
     let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
@@ -34,6 +65,12 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
         Err(stale) => stale,
     };
+    if places == Use::AnyPlace
+        && !request.force
+        && let Ok(artifact) = source.look_in_place()
+    {
+        return Ok(outcome(artifact, None, false));
+    }
     let reason = changes.reason(request.folder());
     host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
 
@@ -79,6 +116,17 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The tools that a build would use, with where they are and what they say of themselves.
+pub fn tools(request: &Request, host: &mut dyn Host) -> Vec<(&'static str, Option<String>)> {
+    let cache = Cache::of(request);
+    let toolchain = Toolchain::find(request, &cache, host).ok();
+    let mut tell = |path: &Path| Some(format!("{} ({})", maturin::version_of(path, host)?, path.display()));
+    let maturin = maturin::find_maturin(request).ok().and_then(|path| tell(&path));
+    let cargo = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.cargo));
+    let rustc = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.rustc));
+    vec![("maturin", maturin), ("cargo", cargo), ("rustc", rustc)]
 }
 
 /// Whether a script without a marker is a module named like its file, and no part of a crate.

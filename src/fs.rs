@@ -100,6 +100,50 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Writes a file of the user's: beside its place and renamed, through a link, with the rights that it had.
+pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut builder = tempfile::Builder::new();
+    // A new file is for others to read, as far as the user's umask says.
+    #[cfg(unix)]
+    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(content)?;
+    if let Ok(metadata) = fs::metadata(&target) {
+        file.as_file().set_permissions(metadata.permissions())?;
+    }
+    file.persist(&target)?;
+    Ok(())
+}
+
+/// Removes a file of the user's.
+pub fn remove_users_file(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// Writes a file where there is none.
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    File::create_new(path)?.write_all(content)
+}
+
+/// Removes a file, or a folder with all that is in it; links are removed, not followed.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    let done = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::cache_io("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that a file, or a folder with all that is in it, takes.
+pub fn size(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    let below = fs::read_dir(path).into_iter().flatten().flatten().filter(|_| metadata.is_dir());
+    metadata.len() + below.map(|item| size(&item.path())).sum::<u64>()
+}
+
 /// Creates a folder, and what is missing above it, for the user alone.
 pub fn create_private_folder(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();

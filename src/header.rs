@@ -85,6 +85,12 @@ impl Header {
         Ok(header)
     }
 
+    /// Whether the source opts in, whatever else its header says.
+    pub fn is_marked(source: &str) -> bool {
+        let mut lines = comment_lines(source).filter(|(index, line)| !line.is_empty() && !is_shebang(*index, line));
+        lines.next().is_some_and(|(_, line)| !line.starts_with("#![") && line.contains("rustimport"))
+    }
+
     fn read_marker(&mut self, path: &Path, index: usize, line: &str) -> Result<()> {
         let Some((_, after)) = line.split_once("rustimport") else { return Ok(()) };
         self.marked = true;

@@ -7,11 +7,12 @@
 //! | what a script says and how a package is made of it | [`header`], [`script`], [`manifest`], [`cargo_lock`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
-//! | what was built before | [`store`] |
+//! | what was built before, or elsewhere | [`store`], [`in_place`] |
 //! | where it is kept, and who may touch it | [`cache`], [`lock`] |
 //! | where cargo builds | [`lane`] |
 //! | who builds | [`maturin`], [`toolchain`], [`interpreter`], [`process`] |
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
+//! | what the command line does | [`discover`], [`inventory`], [`scaffold`], [`site`] |
 //! | what is configured | [`settings`], [`env_vars`] |
 //!
 //! Boundaries, held by `tests/tidy`: only `py.rs` names pyo3, only [`process`] spawns, only [`fs`]
@@ -22,14 +23,17 @@ pub mod cache;
 pub mod cargo_lock;
 pub mod dep_info;
 pub mod diagnostic;
+pub mod discover;
 pub mod ensure;
 pub mod env_vars;
 pub mod error;
 pub mod event;
 pub mod fs;
 pub mod header;
+pub mod in_place;
 pub mod inputs;
 pub mod interpreter;
+pub mod inventory;
 pub mod lane;
 pub mod lock;
 pub mod manifest;
@@ -39,9 +43,11 @@ pub mod process;
 mod py;
 pub mod record;
 pub mod request;
+pub mod scaffold;
 pub mod script;
 pub mod sealed;
 pub mod settings;
+pub mod site;
 pub mod source;
 pub mod staleness;
 pub mod stamp;

@@ -72,6 +72,17 @@ pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) 
     Ok(file)
 }
 
+/// Waits until nobody uses the cache, and keeps everybody away.
+pub fn clear_cache(path: &Path, host: &mut dyn Host) -> Result<File> {
+    let file = fs::open_lock(path)?;
+    wait(&|| "the builds that run".into(), None, host, || match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
+    })?;
+    Ok(file)
+}
+
 /// Returns whether the first attempt failed.
 fn wait(
     holder: &dyn Fn() -> String,

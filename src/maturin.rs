@@ -373,11 +373,16 @@ impl Job<'_> {
     }
 }
 
-fn too_old(maturin: &Path, host: &mut dyn Host) -> Error {
-    let mut command = process::command(maturin);
+/// What a program says of its version; `None` if it does not.
+pub fn version_of(program: &Path, host: &mut dyn Host) -> Option<String> {
+    let mut command = process::command(program);
     command.arg("--version");
-    let version = process::spawn(command).ok().and_then(|running| running.finish(host, |_, _| {}).ok());
-    let version = version.map(|finished| text(&finished.stdout).trim().to_owned()).unwrap_or_default();
+    let finished = process::spawn(command).ok()?.finish(host, |_, _| {}).ok()?;
+    finished.status.success().then(|| text(&finished.stdout).trim().to_owned())
+}
+
+fn too_old(maturin: &Path, host: &mut dyn Host) -> Error {
+    let version = version_of(maturin, host).unwrap_or_default();
     Error::toolchain(
         format!("{} ({version}) does not understand what rustimport asks of it", maturin.display()),
         "rustimport needs maturin 1.9.6 or later, below 2: `python -m pip install \"maturin>=1.9.6,<2\"`",
@@ -385,7 +390,7 @@ fn too_old(maturin: &Path, host: &mut dyn Host) -> Error {
 }
 
 /// This environment's maturin, whether or not the environment is activated.
-fn find_maturin(request: &Request) -> Result<PathBuf> {
+pub fn find_maturin(request: &Request) -> Result<PathBuf> {
     if let Some(chosen) = &request.settings.maturin {
         return which::which(chosen).map_err(|_| {
             Error::toolchain(

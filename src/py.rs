@@ -18,9 +18,9 @@ use crate::request::{Outcome, Request, SourceKind};
 use crate::settings::Settings;
 
 #[pymodule]
+#[allow(clippy::needless_pass_by_value, reason = "that is how arguments come")]
 mod _core {
-    use super::{Bound, PathBuf, Py, PyAny, PyDict, PyResult, Python, catch, ensure, outcome, to_exception};
-    use super::{PythonHost, pyfunction};
+    use super::{Bound, PathBuf, Py, PyAny, PyDict, PyResult, Python, catch, ensure, outcome, pyfunction};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the name that Python asks for")]
@@ -35,25 +35,172 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let request = super::request(request)?;
-        let mut host = PythonHost { on_event, raised: None };
-        let result = py.detach(|| catch(|| ensure::ensure(&request, &mut host)));
-        // What a signal handler or the callback raised is what the caller gets.
-        if let Some(raised) = host.raised {
-            return Err(raised);
-        }
-        match result {
-            Ok(Ok(done)) => outcome(py, &done),
-            Ok(Err(error)) => Err(to_exception(py, error)),
-            Err(panic) => Err(super::to_bug_report(py, &panic)),
-        }
+        let done = super::run_with(py, on_event, |host| ensure::ensure(&request, host))?;
+        outcome(py, &done)
+    }
+
+    /// The same, and puts it beside the source.
+    #[pyfunction]
+    fn ensure_in_place<'py>(
+        py: Python<'py>,
+        request: &Bound<'py, PyDict>,
+        on_event: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let request = super::request(request)?;
+        let done = super::run_with(py, on_event, |host| ensure::ensure_in_place(&request, host))?;
+        outcome(py, &done)
+    }
+
+    /// Why the artifact beside a source is stale, or `None`.
+    #[pyfunction]
+    fn check_in_place(py: Python<'_>, request: &Bound<'_, PyDict>, on_event: Py<PyAny>) -> PyResult<Option<String>> {
+        let request = super::request(request)?;
+        super::run_with(py, on_event, |host| ensure::check_in_place(&request, host))
+    }
+
+    /// Scripts in folders, and among them.
+    #[pyfunction]
+    fn discover(py: Python<'_>, paths: Vec<PathBuf>, opt_in: bool) -> PyResult<Vec<PathBuf>> {
+        super::run(py, || crate::discover::scripts(&paths, opt_in))
+    }
+
+    /// Writes a new script, and returns what was written.
+    #[pyfunction]
+    fn scaffold(py: Python<'_>, path: PathBuf) -> PyResult<Vec<PathBuf>> {
+        super::run(py, || crate::scaffold::script(&path))
+    }
+
+    /// What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there.
+    #[pyfunction]
+    fn site_look(py: Python<'_>, path: PathBuf) -> PyResult<(Option<String>, bool)> {
+        let found = super::run(py, || Ok(crate::site::look(&path)))?;
+        Ok((found.arguments, found.predecessor))
+    }
+
+    /// Writes our block into a `sitecustomize.py`.
+    #[pyfunction]
+    fn site_install(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {
+        super::run(py, || crate::site::install(&path, arguments))
+    }
+
+    /// Takes our block out again.
+    #[pyfunction]
+    fn site_uninstall(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
+        super::run(py, || crate::site::uninstall(&path))
+    }
+
+    /// Writes the `.pth` file.
+    #[pyfunction]
+    fn site_install_pth(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {
+        super::run(py, || crate::site::install_pth(&path, arguments))
+    }
+
+    /// What is in the cache.
+    #[pyfunction]
+    fn cache_info(py: Python<'_>, root: PathBuf) -> PyResult<Bound<'_, PyDict>> {
+        let found = super::run(py, || Ok(crate::inventory::take(&root)))?;
+        super::inventory(py, &root, found)
+    }
+
+    /// Removes what is in the cache, of one interpreter or of all; returns the bytes that are free now.
+    #[pyfunction]
+    #[pyo3(signature = (root, key, on_event))]
+    fn cache_clear(py: Python<'_>, root: PathBuf, key: Option<String>, on_event: Py<PyAny>) -> PyResult<u64> {
+        super::run_with(py, on_event, |host| crate::inventory::clear(&root, key.as_deref(), host))
+    }
+
+    /// Removes what is of no use any more, or was not used for so many seconds; returns the bytes that are free now.
+    #[pyfunction]
+    #[pyo3(signature = (root, unused_for, on_event))]
+    fn cache_prune(py: Python<'_>, root: PathBuf, unused_for: Option<f64>, on_event: Py<PyAny>) -> PyResult<u64> {
+        let limit = unused_for.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+        super::run_with(py, on_event, |host| crate::inventory::prune(&root, limit, host))
+    }
+
+    /// Where the tools are, and their versions.
+    #[pyfunction]
+    fn tools(
+        py: Python<'_>,
+        request: &Bound<'_, PyDict>,
+        on_event: Py<PyAny>,
+    ) -> PyResult<Vec<(&'static str, Option<String>)>> {
+        let request = super::request(request)?;
+        super::run_with(py, on_event, |host| Ok(ensure::tools(&request, host)))
+    }
+
+    /// What the nearest `pyproject.toml` sets: its path, and the values by their names.
+    #[pyfunction]
+    fn project_settings(py: Python<'_>, folder: PathBuf) -> PyResult<Option<crate::settings::ProjectSettings>> {
+        super::run(py, || crate::settings::of_project(&folder))
     }
 
     /// Whether a script without a marker is a module named like its file, and no part of a crate.
     #[pyfunction]
-    #[allow(clippy::needless_pass_by_value, reason = "that is how arguments come")]
     fn is_module(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
         py.detach(|| catch(|| ensure::is_module(&path))).map_err(|panic| super::to_bug_report(py, &panic))
     }
+}
+
+/// Runs without the GIL what needs no callback.
+fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error> + Send) -> PyResult<T> {
+    match py.detach(|| catch(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(to_exception(py, error)),
+        Err(panic) => Err(to_bug_report(py, &panic)),
+    }
+}
+
+/// Runs without the GIL what tells events, and asks whether to go on.
+fn run_with<T: Send>(
+    py: Python<'_>,
+    on_event: Py<PyAny>,
+    work: impl FnOnce(&mut dyn Host) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let mut host = PythonHost { on_event, raised: None };
+    let result = py.detach(|| catch(|| work(&mut host)));
+    // What a signal handler or the callback raised is what the caller gets.
+    if let Some(raised) = host.raised {
+        return Err(raised);
+    }
+    match result {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(to_exception(py, error)),
+        Err(panic) => Err(to_bug_report(py, &panic)),
+    }
+}
+
+/// Plain values for whoever shows them.
+fn inventory<'py>(
+    py: Python<'py>,
+    root: &std::path::Path,
+    found: Vec<crate::inventory::Interpreter>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let all = PyDict::new(py);
+    all.set_item("path", root.as_os_str())?;
+    all.set_item("bytes", found.iter().map(|interpreter| interpreter.bytes).sum::<u64>())?;
+    let mut interpreters = Vec::new();
+    for interpreter in found {
+        let dict = PyDict::new(py);
+        dict.set_item("key", interpreter.key)?;
+        dict.set_item("bytes", interpreter.bytes)?;
+        dict.set_item("lanes", interpreter.lanes)?;
+        dict.set_item("store", interpreter.store)?;
+        let mut entries = Vec::new();
+        for entry in interpreter.entries {
+            let used = entry.used.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            let dict = PyDict::new(py);
+            dict.set_item("name", entry.name)?;
+            dict.set_item("source", entry.source.as_ref().map(|source| source.as_os_str()))?;
+            dict.set_item("exists", entry.exists)?;
+            dict.set_item("bytes", entry.bytes)?;
+            dict.set_item("used", used)?;
+            entries.push(dict);
+        }
+        dict.set_item("sources", entries)?;
+        interpreters.push(dict);
+    }
+    all.set_item("interpreters", interpreters)?;
+    Ok(all)
 }
 
 /// A panic must not take the interpreter down, nor pass as an exception that `except Exception` misses.

@@ -88,9 +88,7 @@ impl Script {
 
     /// Refuses a source whose module could not be imported under the name `stem`, before it is compiled.
     pub fn check_module(&self, path: &Path, stem: &str) -> Result<()> {
-        let is_identifier = stem.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_identifier {
+        if !is_module_name(stem) {
             return Err(Error::project(
                 path,
                 format!("`{stem}` cannot be the name of a module that is written in Rust"),
@@ -181,6 +179,12 @@ impl Script {
         }
         anchored
     }
+}
+
+/// Whether a module that is written in Rust can have this name.
+pub fn is_module_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The Python names of the modules among the items.

@@ -39,12 +39,25 @@ struct Table {
     pyo3: Option<String>,
 }
 
+/// A `pyproject.toml`, and the values that it sets by their names.
+pub type ProjectSettings = (PathBuf, Vec<(&'static str, String)>);
+
+/// What `[tool.rustimport]` of the nearest `pyproject.toml` says, and where that stands.
+pub fn of_project(folder: &Path) -> Result<Option<ProjectSettings>> {
+    let Some(path) = nearest_pyproject(folder) else { return Ok(None) };
+    let table = read_table(&path)?;
+    let values = [("profile", table.profile), ("pyo3", table.pyo3)];
+    Ok(Some((path, values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())))
+}
+
 /// The first `pyproject.toml` in `folder` or above.
 pub fn nearest_pyproject(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().map(|parent| parent.join(PYPROJECT)).find(|path| path.is_file())
 }
 
 impl BuildSettings {
+    pub const DEFAULT_PROFILE: &str = "dev";
+
     /// Completes the caller's settings for a source in `folder`.
     pub fn resolve(settings: &Settings, folder: &Path) -> Result<Self> {
         let table = match nearest_pyproject(folder) {
@@ -52,7 +65,7 @@ impl BuildSettings {
             None => Table::default(),
         };
         let all = Self {
-            profile: settings.profile.clone().or(table.profile).unwrap_or_else(|| "dev".into()),
+            profile: settings.profile.clone().or(table.profile).unwrap_or_else(|| Self::DEFAULT_PROFILE.into()),
             pyo3: settings.pyo3.clone().or(table.pyo3).unwrap_or_else(|| PYO3_RANGE.into()),
         };
         if let Err(error) = semver::VersionReq::parse(&all.pyo3) {

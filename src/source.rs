@@ -6,6 +6,7 @@ use crate::cache::{Cache, Entry};
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
+use crate::in_place;
 use crate::inputs::{Inputs, Look, Surroundings};
 use crate::manifest;
 use crate::record::{GENERATOR, Record};
@@ -15,7 +16,7 @@ use crate::settings::BuildSettings;
 use crate::staleness::Staleness;
 use crate::stamp;
 use crate::store::{Keys, Place};
-use crate::toolchain::{Toolchain, line_of};
+use crate::toolchain::Toolchain;
 
 /// How many artifacts of one source stay: the one in use, and the one before, which another process may
 /// be about to load.
@@ -119,10 +120,7 @@ impl<'a> Source<'a> {
         if let Ok(toolchain) = &self.toolchain
             && toolchain.version != record.rustc
         {
-            changes.push(Staleness::ToolchainChanged {
-                from: line_of(&record.rustc, "release").to_owned(),
-                to: toolchain.release().to_owned(),
-            });
+            changes.push(Staleness::toolchain_changed(&record.rustc, &toolchain.version));
         }
         let (old, new) = (&record.settings, &self.settings);
         for (name, from, to) in [("profile", &old.profile, &new.profile), ("pyo3", &old.pyo3, &new.pyo3)] {
@@ -139,6 +137,25 @@ impl<'a> Source<'a> {
         let text = stamp::stamp(self.request, artifact, inputs, look, &self.surroundings, toolchain);
         // A stamp only saves the next look: a read-only cache must not stop anybody.
         let _ = fs::write(&self.entry.stamp(), text.as_bytes());
+    }
+
+    /// The artifact beside the source, if it is what a build would give now; then with a stamp. Or why it is not.
+    pub fn look_in_place(&self) -> Result<PathBuf, Staleness> {
+        let (inputs, look) =
+            in_place::look(self.request, &self.settings, &self.surroundings, self.toolchain.as_ref().ok())?;
+        let artifact = in_place::artifact(self.request);
+        if self.entry.create().is_ok() {
+            self.write_stamp(&artifact, &inputs, &look);
+        }
+        Ok(artifact)
+    }
+
+    /// Puts what the record tells of beside the source. Returns whether it had to.
+    pub fn install_in_place(&self, artifact: &Path) -> Result<bool> {
+        let record = Record::read(&self.entry.record());
+        let library = std::fs::read(artifact).ok();
+        let (Some(record), Some(library)) = (record, library) else { return Ok(false) };
+        in_place::install(self.request, &record, &self.surroundings, &library)
     }
 
     /// The artifact that was made of the same content before, here or elsewhere; published and recorded.

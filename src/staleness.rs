@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::toolchain::line_of;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Staleness {
     /// There is no record of a build, or none that can be read.
@@ -23,6 +25,8 @@ pub enum Staleness {
         from: String,
         to: String,
     },
+    /// Some `.cargo/config.toml`.
+    ConfigurationChanged,
     FileChanged(PathBuf),
     FileRemoved(PathBuf),
     /// A file that was not there, or that a `//d:` pattern did not find.
@@ -33,6 +37,11 @@ pub enum Staleness {
 }
 
 impl Staleness {
+    /// Of what `rustc -vV` printed.
+    pub fn toolchain_changed(from: &str, to: &str) -> Self {
+        Self::ToolchainChanged { from: line_of(from, "release").into(), to: line_of(to, "release").into() }
+    }
+
     /// The file concerned, if one is.
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -71,6 +80,7 @@ impl fmt::Display for Staleness {
             Self::SettingChanged { name, from, to } => write!(f, "{name} changed from `{from}` to `{to}`"),
             Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),
             Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
+            Self::ConfigurationChanged => f.write_str("cargo's configuration changed"),
             Self::VariableChanged(name) => write!(f, "`{name}` changed"),
             Self::FileChanged(path)
             | Self::FileRemoved(path)

@@ -16,6 +16,7 @@
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,7 @@ pub struct Place<'a> {
 
 /// One set of inputs, and the artifact that was made of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Set {
+pub struct Set {
     artifact: String,
     /// Hashes of cargo's configuration files, the nearest first: where they stand follows from the source's place.
     configuration: Vec<String>,
@@ -169,8 +170,37 @@ impl Set {
         })
     }
 
-    /// The inputs as they would stand around `folder`.
-    fn inputs(&self, folder: &Path) -> Option<Inputs> {
+    /// The inputs as seen from the source's folder, whatever names the tree.
+    pub fn relative(artifact: String, inputs: &Inputs, surroundings: &Surroundings, folder: &Path) -> Option<Self> {
+        let depth = folder.ancestors().count() - 1;
+        // What has nothing but the root in common with the source stays where it is.
+        let is_near = |location: &Location| location.up.is_some_and(|up| up < depth);
+        let locate = |path: &Path| Some(Location::from(folder, path).filter(is_near).unwrap_or(Location::fixed(path)));
+        let pattern = |pattern: &str| {
+            let near = Location::of_pattern(folder, pattern).filter(is_near);
+            Some(near.unwrap_or(Location::fixed(Path::new(pattern))))
+        };
+        Self::of(artifact, inputs, surroundings, locate, pattern)
+    }
+
+    /// The hash of the artifact.
+    pub fn artifact(&self) -> &str {
+        &self.artifact
+    }
+
+    /// Cargo's configuration around a source as inputs; `None` if it is not what it was.
+    pub fn configuration(&self, surroundings: &Surroundings) -> Option<Vec<FileInput>> {
+        let found: Vec<FileInput> = surroundings
+            .files
+            .iter()
+            .map(|path| FileInput { path: path.clone(), hash: fs::hash_file(path), stat: Stat::default() })
+            .collect();
+        let is_same = found.iter().map(|file| file.hash.as_ref()).eq(self.configuration.iter().map(Some));
+        is_same.then_some(found)
+    }
+
+    /// The inputs as they would stand around `folder`, without cargo's configuration.
+    pub fn inputs(&self, folder: &Path) -> Option<Inputs> {
         let files = self.files.iter().map(|content| {
             let path = content.location.seen_from(folder)?;
             Some(FileInput { path, hash: Some(content.hash.clone()), stat: Stat::default() })
@@ -197,23 +227,15 @@ impl Store {
 
     /// The artifact that was made of what stands at `place` now, if there is one. `cache` is nobody's input.
     pub fn find(&self, keys: &Keys, place: &Place, cache: &Path) -> Option<Found> {
-        let configuration: Vec<_> = place.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
-        let configuration: Vec<String> = configuration.into_iter().collect::<Option<_>>()?;
         let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
         for (file, set) in [&keys.anywhere, &keys.here].into_iter().flat_map(|key| self.sets(key)) {
-            let Some(mut inputs) = set.inputs(place.folder).filter(|_| set.configuration == configuration) else {
-                continue;
-            };
+            let Some(configuration) = set.configuration(place.surroundings) else { continue };
+            let Some(mut inputs) = set.inputs(place.folder) else { continue };
             let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
             if !inputs.files.iter().all(|file| hash(&file.path) == file.hash) {
                 continue;
             }
-            let own = place.surroundings.files.iter().zip(&configuration);
-            inputs.files.extend(own.map(|(path, hash)| FileInput {
-                path: path.clone(),
-                hash: Some(hash.clone()),
-                stat: Stat::default(),
-            }));
+            inputs.files.extend(configuration);
             let look = inputs.look(place.surroundings, cache);
             if !look.changes.is_empty() {
                 continue;
@@ -280,6 +302,11 @@ impl Store {
             fs::remove(&path);
             size -= bytes;
         }
+        self.drop_orphans();
+    }
+
+    /// Removes the sets whose artifact is gone.
+    fn drop_orphans(&self) {
         for key in std::fs::read_dir(self.home.join("inputs")).into_iter().flatten().flatten() {
             for (file, _) in fs::by_use(&key.path()) {
                 let set: Option<Set> = sealed::read(&file);
@@ -289,6 +316,20 @@ impl Store {
             }
             fs::remove_empty(&key.path());
         }
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Removes what was not used since then.
+    pub fn forget(&self, since: SystemTime) {
+        for (artifact, _) in fs::by_use(&self.home.join("artifacts")) {
+            if std::fs::metadata(&artifact).and_then(|metadata| metadata.modified()).is_ok_and(|time| time < since) {
+                fs::remove(&artifact);
+            }
+        }
+        self.drop_orphans();
     }
 
     /// The sets under a key, the last used first.

@@ -31,16 +31,7 @@ pub struct Toolchain {
 impl Toolchain {
     /// The triple that this toolchain compiles for by itself.
     pub fn host(&self) -> &str {
-        self.line("host")
-    }
-
-    /// `1.95.0`
-    pub fn release(&self) -> &str {
-        self.line("release")
-    }
-
-    fn line(&self, key: &str) -> &str {
-        line_of(&self.version, key)
+        line_of(&self.version, "host")
     }
 
     /// `PATH` with the real binaries before rustup's proxies.

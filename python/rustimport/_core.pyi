@@ -1,15 +1,74 @@
 """The core, in Rust. Used through the rest of the package."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Final
 
-__all__ = ["__version__", "ensure", "is_module"]
+__all__ = [
+    "__version__",
+    "cache_clear",
+    "cache_info",
+    "cache_prune",
+    "check_in_place",
+    "discover",
+    "ensure",
+    "ensure_in_place",
+    "is_module",
+    "project_settings",
+    "scaffold",
+    "site_install",
+    "site_install_pth",
+    "site_look",
+    "site_uninstall",
+    "tools",
+]
 
 __version__: Final[str]
+
+# Every function raises an error of `rustimport.errors` for what it cannot do. `request` is what
+# `_load.request` makes, `on_event` is called with an event's name, and its details as keywords.
 
 def ensure(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:
     """Returns the artifact of a source, built if it was stale."""
 
+def ensure_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:
+    """The same, and puts it beside the source."""
+
+def check_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> str | None:
+    """Why the artifact beside a source is stale, or `None`."""
+
 def is_module(path: str | PathLike[str]) -> bool:
     """Whether a script without a marker is a module named like its file, and no part of a crate."""
+
+def discover(paths: Sequence[str | PathLike[str]], opt_in: bool) -> list[PathLike[str]]:
+    """Scripts in folders, and among them."""
+
+def scaffold(path: str | PathLike[str]) -> list[PathLike[str]]:
+    """Writes a new script, and returns what was written."""
+
+def tools(request: dict[str, Any], on_event: Callable[..., None]) -> list[tuple[str, str | None]]:
+    """Where the tools are, and their versions."""
+
+def project_settings(folder: str | PathLike[str]) -> tuple[PathLike[str], list[tuple[str, str]]] | None:
+    """What the nearest `pyproject.toml` sets: its path, and the values by their names."""
+
+def site_look(path: str | PathLike[str]) -> tuple[str | None, bool]:
+    """What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there."""
+
+def site_install(path: str | PathLike[str], arguments: str) -> None:
+    """Writes our block into a `sitecustomize.py`."""
+
+def site_uninstall(path: str | PathLike[str]) -> bool:
+    """Takes our block out again."""
+
+def site_install_pth(path: str | PathLike[str], arguments: str) -> None:
+    """Writes the `.pth` file."""
+
+def cache_info(root: str | PathLike[str]) -> dict[str, Any]:
+    """What is in the cache."""
+
+def cache_clear(root: str | PathLike[str], key: str | None, on_event: Callable[..., None]) -> int:
+    """Removes what is in the cache, of one interpreter or of all; returns the bytes that are free now."""
+
+def cache_prune(root: str | PathLike[str], unused_for: float | None, on_event: Callable[..., None]) -> int:
+    """Removes what is of no use any more, or was not used for so many seconds; returns the bytes that are free now."""

@@ -581,22 +581,18 @@ class ScriptFinder:
             return None
         from . import _load
 
-        built = _load.ensure(
-            kind="script",
-            root=source,
-            module=fullname,
-            cache=root,
-            entry=entry,
-            context=state,
-            settings=build_settings(),
+        request = _load.request(
+            source,
+            fullname,
+            cache_dir=self.cache_dir,
             marked=marked,
             force=force,
             lock_timeout=self.lock_timeout,
-            show_warnings=self.show_warnings,
         )
+        outcome = _load.ensure(request, show_warnings=self.show_warnings)
         if force:
             _forced.add(source)
-        return built
+        return outcome["artifact"]
 
     def _is_forced(self, source: str) -> bool:
         force = self.force_rebuild

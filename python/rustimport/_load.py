@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import _report
-from ._hook import INTERPRETER_KEY
+from . import _hook, _report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +14,12 @@ if TYPE_CHECKING:
 # `errors` is loaded when there is one: of what a look costs, most would be that.
 
 
-def _core() -> Any:
+def core() -> Any:
+    """The extension module.
+
+    Raises:
+        rustimport.errors.ToolchainError: it cannot be loaded.
+    """
     try:
         from . import _core
     except ImportError as error:
@@ -34,31 +38,63 @@ def _core() -> Any:
 def is_module(source: str) -> bool:
     """Whether a file without a marker declares the module it is named after."""
     try:
-        return bool(_core().is_module(source))
+        return bool(core().is_module(source))
     except ImportError:
         # Somebody else's import must not fail for want of our core.
         return False
 
 
-def ensure(*, show_warnings: bool, **request: Any) -> str:
-    """Returns the path of the fresh artifact for a request (see `src/request.rs`), built if need be.
+def request(
+    source: str,
+    fullname: str | None = None,
+    *,
+    cache_dir: str | None = None,
+    marked: bool = False,
+    force: bool = False,
+    lock_timeout: float | None = None,
+) -> dict[str, Any]:
+    """What the core is asked about a source (see `src/request.rs`)."""
+    module = fullname or os.path.basename(source).partition(".")[0]
+    return {
+        "kind": "script",
+        "root": source,
+        "module": module,
+        "cache": _hook.cache_root(cache_dir),
+        "entry": _hook.entry_name(source, module.rpartition(".")[2]),
+        "context": _hook.context(),
+        "settings": _hook.build_settings(),
+        "interpreter": describe_interpreter(),
+        "marked": marked,
+        "force": force,
+        "lock_timeout": lock_timeout,
+    }
+
+
+def ensure(asked: dict[str, Any], *, in_place: bool = False, show_warnings: bool = True) -> dict[str, Any]:
+    """Returns the outcome for a request: its ``artifact`` is fresh, built if need be.
 
     Raises:
         rustimport.errors.RustImportError: naming the module and what to do.
     """
-    reporter = _report.Reporter(request["module"], request["root"], show_warnings)
+    reporter = _report.Reporter(asked["module"], asked["root"], show_warnings)
+    run = core().ensure_in_place if in_place else core().ensure
     try:
-        outcome = _core().ensure({"interpreter": describe_interpreter(), **request}, reporter)
+        outcome: dict[str, Any] = run(asked, reporter)
     except ImportError as error:
-        from .errors import RustImportError
-
-        if isinstance(error, RustImportError):
-            error.name = request["module"]
-            error.path = error.path or request["root"]
+        name_module(error, asked)
         raise
     finally:
         reporter.close()
-    return str(outcome["artifact"])
+    return outcome
+
+
+def name_module(error: ImportError, asked: dict[str, Any]) -> None:
+    """Lets an error of ours say which module and which source it is about."""
+    from .errors import RustImportError
+
+    if isinstance(error, RustImportError):
+        error.name = asked["module"]
+        error.path = error.path or asked["root"]
 
 
 def describe_interpreter() -> dict[str, Any]:
@@ -73,7 +109,7 @@ def describe_interpreter() -> dict[str, Any]:
     }
     names = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
     return {
-        "key": INTERPRETER_KEY,
+        "key": _hook.INTERPRETER_KEY,
         "implementation": names.get(sys.implementation.name, sys.implementation.name),
         "version": sys.version_info[:2],
         "extension_suffix": suffix,

@@ -1,0 +1,75 @@
+"""Builds that are asked for: several sources at once, their artifacts beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from . import _load
+from .errors import RustImportError
+
+
+class Result(NamedTuple):
+    """What became of one source."""
+
+    source: str
+    """Absolute path."""
+    artifact: str | None
+    """Absolute path of the library beside the source; ``None`` if there is none that fits."""
+    built: bool = False
+    """Whether this call made it."""
+    seconds: float = 0.0
+    """Wall time."""
+    reason: str | None = None
+    """Why it was stale; ``None`` if it was fresh."""
+    error: RustImportError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self._asdict(), "error": None if self.error is None else str(self.error)}
+
+
+def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool) -> list[str]:
+    """The sources among `paths`, and in the folders among them (see `src/discover.rs`).
+
+    Raises:
+        ProjectError: a path does not exist, or is no source.
+    """
+    return [os.fspath(path) for path in _load.core().discover([os.fspath(path) for path in paths], opt_in)]
+
+
+def build(sources: Sequence[str], *, jobs: int | None = None, force: bool = False) -> list[Result]:
+    """Builds every source, and goes on where one fails. `jobs`: how many at once; as many as there are
+    processors if not given."""
+    count = jobs or min(len(sources), os.cpu_count() or 1) or 1
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            return list(pool.map(lambda source: build_one(source, force=force), sources))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def build_one(source: str, fullname: str | None = None, *, force: bool = False) -> Result:
+    """Builds one source. Errors are in the result, not raised."""
+    try:
+        outcome = _load.ensure(_load.request(source, fullname, force=force), in_place=True)
+    except RustImportError as error:
+        return Result(source, None, error=error)
+    return Result(source, os.fspath(outcome["artifact"]), outcome["built"], outcome["seconds"], outcome["reason"])
+
+
+def check(sources: Sequence[str]) -> list[Result]:
+    """Says of every source whether the library beside it is what a build would give now, and builds nothing."""
+    results = []
+    for source in sources:
+        asked = _load.request(source)
+        try:
+            reason = _load.core().check_in_place(asked, lambda *_, **__: None)
+        except RustImportError as error:
+            _load.name_module(error, asked)
+            results.append(Result(source, None, error=error))
+        else:
+            results.append(Result(source, None, reason=reason))
+    return results

@@ -1,0 +1,351 @@
+"""The command line: ``python -m rustimport``, or ``rustimport``.
+
+Exit status: 0 for done, 1 for a source that cannot be built (or, with ``--check``, is stale), 2 for a command that
+cannot be carried out as it was given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from . import _hook, _load, settings
+from .errors import BuildError, RustImportError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        options.parser.print_help()
+        return 0
+    if options.verbose:
+        settings.verbose = True
+    if options.quiet:
+        logging.getLogger("rustimport").setLevel(logging.ERROR)
+    try:
+        return int(options.run(options) or 0)
+    except RustImportError as error:
+        _say(f"error: {error}")
+        return 1 if isinstance(error, BuildError) else 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Use Rust from Python without thinking about building."
+    parser = argparse.ArgumentParser(prog="rustimport", description=about)
+    parser.add_argument("-v", "--verbose", action="store_true", help="show why something is built, and what is run")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    parser.set_defaults(run=None, parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    site = _group(commands, "site", "switch the hook on or off for every start of this environment's Python")
+    command = _command(site, "install", _site_install, "switch it on, and prove in a new interpreter that it is on")
+    _site_arguments(command)
+    command = _command(site, "uninstall", _site_uninstall, "switch it off, and restore what was there")
+    command.add_argument("--user", action="store_true", help="of the user's usercustomize.py")
+    _format(_command(site, "info", _site_info, "where it is installed, whether it works, and what stands in the way"))
+    _site_arguments(_command(commands, "enable", _site_install, "the same as `site install`"))
+    command = _command(commands, "disable", _site_uninstall, "the same as `site uninstall`")
+    command.add_argument("--user", action="store_true", help=argparse.SUPPRESS)
+
+    cache = _group(commands, "cache", "look at what was built, and clear it away")
+    _format(_command(cache, "info", _cache_info, "where it is, how large, and what for"))
+    command = _command(cache, "clear", _cache_clear, "remove it; what is needed is built again")
+    _clear_arguments(command)
+    command = _command(cache, "prune", _cache_prune, "remove what is of no use any more, or was not used for long")
+    command.add_argument("--days", type=float, metavar="N", help="also what was not used for N days")
+    _clear_arguments(_command(commands, "clear-cache", _cache_clear, "the same as `cache clear`"))
+
+    command = _command(commands, "new", _new, "write a script that imports at once")
+    command.add_argument("path", help="NAME.rs")
+
+    command = _command(commands, "build", _build, "build sources beside themselves, for machines without Rust")
+    command.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files, and folders to search")
+    command.add_argument("-r", "--release", action="store_true", help="optimised: the profile `release`")
+    command.add_argument("--profile", help="a Cargo profile, or `fast` or `small`")
+    command.add_argument("-f", "--force", action="store_true", help="build past every check")
+    command.add_argument("-a", "--all", action="store_true", help="also what has no marker, but declares a module")
+    command.add_argument("-j", "--jobs", type=int, metavar="N", help="how many at once")
+    command.add_argument("--check", action="store_true", help="build nothing; exit status 1 if something is stale")
+    command.add_argument("--json", action="store_true", help="the results as JSON")
+
+    _format(_command(commands, "version", _version, "versions of this package and of the tools it uses"))
+    _format(_command(commands, "info", _info, "all that a bug report needs, and no secrets"))
+    return parser
+
+
+def _group(commands: Any, name: str, about: str) -> Any:
+    parser = commands.add_parser(name, help=about, description=_sentence(about))
+    parser.set_defaults(run=None, parser=parser)
+    return parser.add_subparsers(title="commands", metavar="COMMAND")
+
+
+def _command(commands: Any, name: str, run: Any, about: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=_sentence(about))
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--format", choices=["text", "json"], default="text", help="how to show it")
+
+
+def _site_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--force", action="store_true", help="write it anew, also for maturin_import_hook's")
+    parser.add_argument("--user", action="store_true", help="for all of the user's environments: usercustomize.py")
+    parser.add_argument(
+        "--rs-file-importer",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="import standalone .rs files (default: yes)",
+    )
+
+
+def _clear_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.add_argument("--all", action="store_true", help="of every interpreter")
+
+
+# ---------------------------------------------------------------------------------------------------
+# site
+
+
+def _site_install(options: argparse.Namespace) -> None:
+    from . import _site
+
+    arguments = {} if options.rs_file_importer else {"enable_rs_file_importer": False}
+    _tell(options, _site.install(options.user, options.force, arguments))
+
+
+def _site_uninstall(options: argparse.Namespace) -> None:
+    from . import _site
+
+    _tell(options, _site.uninstall(options.user))
+
+
+def _site_info(options: argparse.Namespace) -> None:
+    from . import _site
+
+    found = _site.info()
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+        return
+    print(f"active in a new interpreter: {'yes' if found['active'] else 'no'}")
+    for place in found["installed"]:
+        arguments = f" with {place['arguments']}" if place["arguments"] else ""
+        print(f"installed in: {place['file']}{arguments}")
+    if not found["installed"]:
+        print(f"installed in: nothing; `site install` writes {found['sitecustomize']}")
+    if found["shadowed_by"]:
+        print(f"run at the start in place of this environment's sitecustomize.py: {found['shadowed_by']}")
+    for file in found["predecessor"]:
+        print(f"maturin_import_hook is switched on in: {file}; `site install --force` replaces it")
+
+
+# ---------------------------------------------------------------------------------------------------
+# cache
+
+
+def _cache_info(options: argparse.Namespace) -> None:
+    found = _load.core().cache_info(_hook.cache_root())
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+        return
+    print(f"{found['path']}: {_size(found['bytes'])}")
+    for interpreter in found["interpreters"]:
+        own = "  (this one)" if interpreter["key"] == _hook.INTERPRETER_KEY else ""
+        print(f"\n{interpreter['key']}: {_size(interpreter['bytes'])}{own}")
+        print(f"    compiled by cargo: {_size(interpreter['lanes'])}, in the store: {_size(interpreter['store'])}")
+        for entry in interpreter["sources"]:
+            gone = "" if entry["exists"] else "  (gone)" if entry["source"] else "  (never built)"
+            source = entry["source"] or entry["name"]
+            print(f"    {_size(entry['bytes']):>9}  {_age(entry['used']):>15}  {source}{gone}")
+
+
+def _cache_clear(options: argparse.Namespace) -> int | None:
+    root = _hook.cache_root()
+    key = None if options.all else _hook.INTERPRETER_KEY
+    what = f"{root}" if options.all else f"what was built for {_hook.INTERPRETER_KEY}, in all its environments"
+    if not os.path.isdir(root):
+        _tell(options, f"there is no cache at {root}")
+        return None
+    if not options.yes and not _confirmed(f"Remove {what}?"):
+        return 1
+    freed = _load.core().cache_clear(root, key, _reporter(options))
+    _tell(options, f"removed {_size(freed)}")
+    return None
+
+
+def _cache_prune(options: argparse.Namespace) -> None:
+    seconds = None if options.days is None else options.days * 86400
+    freed = _load.core().cache_prune(_hook.cache_root(), seconds, _reporter(options))
+    _tell(options, f"removed {_size(freed)}")
+
+
+def _reporter(options: argparse.Namespace) -> Any:
+    def event(name: str, **details: Any) -> None:
+        if name == "waiting" and not options.quiet:
+            _say(f"waiting for {details['what']}")
+
+    return event
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
+
+
+# ---------------------------------------------------------------------------------------------------
+# new, build
+
+
+def _new(options: argparse.Namespace) -> None:
+    for path in _load.core().scaffold(os.path.abspath(options.path)):
+        _tell(options, f"wrote {os.path.relpath(path)}")
+    name = os.path.basename(options.path).removesuffix(".rs")
+    _tell(options, f"try it:  python -c 'import rustimport.import_hook, {name}; print({name}.say_hello())'")
+
+
+def _build(options: argparse.Namespace) -> int:
+    from . import _build
+
+    if options.release and options.profile:
+        options.parser.error("--release is short for --profile release: give one of them")
+    if options.profile or options.release:
+        settings.profile = options.profile or "release"
+    sources = _build.discover(options.paths, opt_in=not options.all)
+    results = _build.check(sources) if options.check else _build.build(sources, jobs=options.jobs, force=options.force)
+    if options.json:
+        print(json.dumps([result.as_dict() for result in results], indent=2))
+    failed = [result for result in results if result.error is not None]
+    for result in failed:
+        _say(f"{os.path.relpath(result.source)}: {result.error}\n")
+    if options.check:
+        stale = [result for result in results if result.reason is not None]
+        for result in stale:
+            _say(f"{os.path.relpath(result.source)}: {result.reason}")
+        return 1 if stale or failed else 0
+    built = sum(result.built for result in results)
+    if not options.json:
+        _tell(options, f"{built} built, {len(results) - built - len(failed)} fresh, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+# ---------------------------------------------------------------------------------------------------
+# version, info
+
+
+def _version(options: argparse.Namespace) -> None:
+    found = _versions()
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+    else:
+        for name, version in found.items():
+            print(f"{name}: {version or 'not found'}")
+
+
+def _versions() -> dict[str, str | None]:
+
+    source = os.path.join(os.getcwd(), "x.rs")
+    tools = dict(_load.core().tools(_load.request(source), lambda *_, **__: None))
+    return {
+        "rustimport": _load.core().__version__,
+        "maturin": tools["maturin"],
+        "cargo": tools["cargo"],
+        "rustc": tools["rustc"],
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": platform.platform(),
+    }
+
+
+def _info(options: argparse.Namespace) -> None:
+    from . import _site
+
+    cache = _load.core().cache_info(_hook.cache_root())
+    found: dict[str, Any] = {
+        "versions": _versions(),
+        "python": {"executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix},
+        "settings": _settings(),
+        "hook": _site.info(),
+        "cache": {"path": cache["path"], "bytes": cache["bytes"], "interpreter": _hook.INTERPRETER_KEY},
+    }
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+        return
+    for title, values in found.items():
+        print(f"{title}:")
+        for name, value in values.items():
+            if isinstance(value, dict):
+                value = f"{value['value']}  ({value['from']})"
+            print(f"    {name}: {value}")
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    """Every setting with its value and where that comes from, the strongest first."""
+    project, values = _load.core().project_settings(os.getcwd()) or (None, [])
+    in_project = dict(values)
+    found = {}
+    for name in _hook.VARIABLES:
+        variables = [_hook.VARIABLES[name], _hook.OLDER_VARIABLES.get(name, "")]
+        variable = next((variable for variable in variables if variable and os.environ.get(variable)), None)
+        if name in settings.__dict__:
+            value, source = settings.__dict__[name], f"rustimport.settings.{name}"
+        elif variable:
+            value, source = os.environ[variable], variable
+        elif name in in_project:
+            value, source = in_project[name], str(project)
+        else:
+            value, source = getattr(settings, name), "default"
+        is_plain = value is None or isinstance(value, (bool, int, str))
+        found[name] = {"value": value if is_plain else str(value), "from": source}
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------
+
+
+def _tell(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _age(then: float) -> str:
+    seconds = max(0.0, time.time() - then)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -1,0 +1,197 @@
+"""Switching the hook on for every start of an interpreter: where, whether it works, and what stands in the way.
+
+The hook's place is the ``sitecustomize.py`` of the environment. A distribution's own, in the standard library's
+folder, comes before it on ``sys.path``: then nobody ever runs ours, and a ``.pth`` file takes its place. Which of
+them works is not guessed but tried, in a new interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+import subprocess
+import sys
+import sysconfig
+from typing import Any, NamedTuple
+
+from . import _load
+from .errors import ProjectError, ToolchainError
+
+#: Says what a new interpreter has: its finders, and the files that were run at its start.
+_PROBE = """
+import json, sys
+path = lambda name: getattr(sys.modules.get(name), "__file__", None)
+finders = [type(finder).__module__ for finder in sys.meta_path]
+print(json.dumps([finders, path("sitecustomize"), path("usercustomize")]))
+"""
+
+
+class Place(NamedTuple):
+    """Where the hook is written."""
+
+    folder: str
+    file: str
+    pth: str
+
+    @classmethod
+    def of(cls, user: bool) -> Place:
+        """This environment's place, or the user's.
+
+        Raises:
+            ProjectError: this Python does not look into the user's folder.
+        """
+        if not user:
+            folder = sysconfig.get_path("purelib")
+        elif site.ENABLE_USER_SITE:
+            folder = site.getusersitepackages()
+        else:
+            raise ProjectError(
+                "this Python does not use the user's site-packages (a virtual environment never does)",
+                hint="leave `--user` out",
+            )
+        name = "usercustomize.py" if user else "sitecustomize.py"
+        return cls(folder, os.path.join(folder, name), os.path.join(folder, "rustimport_hook.pth"))
+
+
+class Probe(NamedTuple):
+    """What a new interpreter has."""
+
+    active: bool
+    sitecustomize: str | None
+    usercustomize: str | None
+
+
+def probe() -> Probe:
+    """Starts an interpreter as this environment starts, and asks it.
+
+    Raises:
+        ToolchainError: it does not start.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RUSTIMPORT_ENABLED")}
+    result = subprocess.run(
+        [sys.executable, "-c", _PROBE], capture_output=True, text=True, env=environ, cwd=os.sep, check=False
+    )
+    try:
+        finders, sitecustomize, usercustomize = json.loads(result.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise ToolchainError(
+            f"{sys.executable} does not start: {result.stderr.strip()}", hint="mend what it complains of first"
+        ) from None
+    return Probe(any(name.startswith("rustimport") for name in finders), sitecustomize, usercustomize)
+
+
+def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
+    """Writes the hook where it works. Returns what was done, in one or more lines.
+
+    Raises:
+        ProjectError: nothing can be written, or what stands there is broken.
+    """
+    core = _load.core()
+    place = Place.of(user)
+    written = ", ".join(f"{name}={value!r}" for name, value in sorted(arguments.items()))
+    present, has_predecessor = core.site_look(place.file)
+    if has_predecessor and not force:
+        raise ProjectError(
+            f"{place.file} switches maturin_import_hook on as well: both would build the same",
+            hint="`site install --force` puts this hook in its place",
+            path=place.file,
+        )
+    if not force and present == written and probe().active:
+        return f"the hook is installed already, in {place.file}"
+    _check_source(place.file)
+    before = _read(place.file)
+    os.makedirs(place.folder, exist_ok=True)
+    core.site_install(place.file, written)
+    seen = probe()
+    if seen.active:
+        _remove(place.pth)
+        return f"the hook is installed in {place.file}, and active in every interpreter of this environment"
+    # Somebody else's file is run in place of ours: as if nothing had been written.
+    core.site_uninstall(place.file)
+    if before is not None and _read(place.file) != before:
+        raise AssertionError("the file was not restored")
+    core.site_install_pth(place.pth, written)
+    if probe().active:
+        other = seen.usercustomize if user else seen.sitecustomize
+        why = f"{other} is run in place of {place.file}" if other else f"{place.file} is not run at the start"
+        return f"{why}\nthe hook is installed in {place.pth}, and active in every interpreter of this environment"
+    _remove(place.pth)
+    raise ProjectError(
+        f"this Python runs neither {place.file} nor {place.pth} at its start: nothing was installed",
+        hint="call rustimport.install() in your program, or `import rustimport.import_hook`",
+    )
+
+
+def uninstall(user: bool) -> str:
+    """Takes the hook out of wherever `install` put it. Returns what was done."""
+    place = Place.of(user)
+    done = [place.file] if _load.core().site_uninstall(place.file) else []
+    done += [place.pth] if _remove(place.pth) else []
+    return f"the hook is removed from {' and '.join(done)}" if done else "the hook was not installed"
+
+
+def info() -> dict[str, Any]:
+    """Where the hook is installed, how, whether a new interpreter has it, and what stands in the way."""
+    core = _load.core()
+    places = [(False, Place.of(False))]
+    if site.ENABLE_USER_SITE:
+        places.append((True, Place.of(True)))
+    installed: list[dict[str, Any]] = []
+    predecessor: list[str] = []
+    for user, place in places:
+        present, has_predecessor = core.site_look(place.file)
+        if present is not None:
+            installed.append({"file": place.file, "user": user, "arguments": present})
+        if has_predecessor:
+            predecessor.append(place.file)
+        if os.path.exists(place.pth):
+            installed.append({"file": place.pth, "user": user, "arguments": None})
+    seen = probe()
+    own = Place.of(False).file
+    shadow = seen.sitecustomize if seen.sitecustomize and not _same(seen.sitecustomize, own) else None
+    return {
+        "active": seen.active,
+        "installed": installed,
+        "predecessor": predecessor,
+        "sitecustomize": own,
+        "shadowed_by": shadow,
+    }
+
+
+def _check_source(path: str) -> None:
+    """Refuses to add to a file that Python cannot run."""
+    content = _read(path)
+    if content is None:
+        return
+    try:
+        compile(content, path, "exec")
+    except (SyntaxError, ValueError) as error:
+        raise ProjectError(
+            f"{path} is no valid Python ({error}): nothing was written",
+            hint="mend it or move it away, then install again",
+            path=path,
+        ) from None
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _remove(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _same(first: str, second: str) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return False

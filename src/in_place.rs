@@ -1,0 +1,133 @@
+//! Artifacts beside their sources: what `build` leaves for machines that have no Rust.
+//!
+//! `name.<suffix>` is the library as Python itself would find it; `name.<suffix>.toml` says what it was made of, by
+//! content, with paths relative to the source. So the two are right wherever the tree is copied to. Where there
+//! is no toolchain, only the sources can have changed: flags and configuration are nobody's business there.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::env_vars;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::inputs::{Inputs, Look, Surroundings, Variable};
+use crate::record::{GENERATOR, Record};
+use crate::request::Request;
+use crate::sealed;
+use crate::settings::BuildSettings;
+use crate::staleness::Staleness;
+use crate::store::Set;
+use crate::toolchain::Toolchain;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    generator: u32,
+    rustc: String,
+    profile: String,
+    /// With hashes in place of the variables' values, which are nobody else's business.
+    inputs: Set,
+}
+
+/// The artifact's place for a source.
+pub fn artifact(request: &Request) -> PathBuf {
+    request.folder().join(format!("{}{}", request.stem(), request.interpreter.extension_suffix))
+}
+
+fn description(artifact: &Path) -> PathBuf {
+    let mut name = artifact.file_name().unwrap_or_default().to_owned();
+    name.push(".toml");
+    artifact.with_file_name(name)
+}
+
+/// The inputs of the artifact beside the source, if it is what a build would give now; or why it is not.
+pub fn look(
+    request: &Request,
+    settings: &BuildSettings,
+    surroundings: &Surroundings,
+    toolchain: Option<&Toolchain>,
+) -> std::result::Result<(Inputs, Look), Staleness> {
+    let artifact = artifact(request);
+    let known: Description = sealed::read(&description(&artifact)).ok_or(Staleness::NeverBuilt)?;
+    if fs::hash_file(&artifact).as_deref() != Some(known.inputs.artifact()) {
+        return Err(Staleness::ArtifactLost);
+    }
+    if let Some(toolchain) = toolchain {
+        if known.generator != GENERATOR {
+            return Err(Staleness::GeneratorChanged);
+        }
+        if known.rustc != toolchain.version {
+            return Err(Staleness::toolchain_changed(&known.rustc, &toolchain.version));
+        }
+        // Who asked for nothing takes what there is.
+        if settings.profile != known.profile && settings.profile != BuildSettings::DEFAULT_PROFILE {
+            let (from, to) = (known.profile, settings.profile.clone());
+            return Err(Staleness::SettingChanged { name: "profile", from, to });
+        }
+    }
+    let nothing = Surroundings::default();
+    let around = if toolchain.is_some() { surroundings } else { &nothing };
+    let configuration = if toolchain.is_some() { known.inputs.configuration(surroundings) } else { Some(Vec::new()) };
+    let configuration = configuration.ok_or(Staleness::ConfigurationChanged)?;
+    let mut inputs = known.inputs.inputs(request.folder()).ok_or(Staleness::NeverBuilt)?;
+    inputs.files.extend(configuration);
+    inputs.variables.retain(|_| toolchain.is_some());
+    for variable in &mut inputs.variables {
+        let now = env_vars::get_text(&variable.name);
+        if now.as_deref().map(hidden) != variable.value {
+            return Err(Staleness::VariableChanged(variable.name.clone()));
+        }
+        variable.value = now;
+    }
+    let mut look = inputs.look(around, &request.cache);
+    if toolchain.is_none() {
+        look.changes.retain(|change| !matches!(change, Staleness::VariableChanged(_)));
+    }
+    match look.changes.first() {
+        Some(change) => Err(change.clone()),
+        None => Ok((inputs, look)),
+    }
+}
+
+/// Puts what was built beside its source. Returns whether it had to.
+pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, library: &[u8]) -> Result<bool> {
+    let artifact = artifact(request);
+    let unknown = || {
+        let message = format!("{} changed while it was built", request.root.display());
+        Error::project(&request.root, message, "build it again")
+    };
+    let mut inputs = record.inputs.clone();
+    inputs.variables = inputs.variables.iter().map(hide).collect();
+    let set =
+        Set::relative(record.artifact_hash.clone(), &inputs, surroundings, request.folder()).ok_or_else(unknown)?;
+    let known = Description {
+        generator: GENERATOR,
+        rustc: record.rustc.clone(),
+        profile: record.settings.profile.clone(),
+        inputs: set,
+    };
+    let failed = |error: std::io::Error| {
+        Error::project(
+            &artifact,
+            format!("cannot write {}: {error}", artifact.display()),
+            "artifacts are written beside their sources: build where you may write",
+        )
+    };
+    let text = sealed::text(&known);
+    let is_there = |path: &Path, content: &[u8]| std::fs::read(path).is_ok_and(|found| found == content);
+    if is_there(&artifact, library) && is_there(&description(&artifact), text.as_bytes()) {
+        return Ok(false);
+    }
+    // In this order nobody ever finds a library with another's description that would fit it.
+    fs::write_users_file(&artifact, library).map_err(failed)?;
+    fs::write_users_file(&description(&artifact), text.as_bytes()).map_err(failed)?;
+    Ok(true)
+}
+
+fn hide(variable: &Variable) -> Variable {
+    Variable { name: variable.name.clone(), value: variable.value.as_deref().map(hidden) }
+}
+
+fn hidden(value: &str) -> String {
+    fs::hash_bytes(value.as_bytes())
+}
