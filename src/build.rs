@@ -7,6 +7,7 @@ use std::time::Instant;
 use toml::Table;
 
 use crate::cargo_lock;
+use crate::compiled::Compiled;
 use crate::diagnostic::Messages;
 use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
@@ -20,7 +21,7 @@ use crate::maturin::{Builder, Built, Job};
 use crate::record::Record;
 use crate::script::Root;
 use crate::source::{Source, Stale};
-use crate::staleness::Staleness;
+use crate::store::Told;
 use crate::toolchain::Toolchain;
 use crate::unit::{self, Unit, UnitKind};
 
@@ -32,11 +33,12 @@ impl Source<'_> {
     pub fn plan(&self) -> Result<Plan> {
         self.script.check_module(&self.request.root, self.request.stem())?;
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        let (is_known, table) = self.write_package(&self.entry.package())?;
+        let table = self.write_package(&self.entry.package())?;
         let packages = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), &table);
         let has = |names: &[&str]| {
-            let locked = packages.iter().flatten().filter_map(|package| package.split(' ').next());
-            cargo_lock::dependencies(&table).map(|(name, _)| name).chain(locked).any(|name| names.contains(&name))
+            let locked =
+                packages.iter().flat_map(|(packages, _)| packages).filter_map(|package| package.split(' ').next());
+            cargo_lock::dependencies(&table).map(|(name, ..)| name).chain(locked).any(|name| names.contains(&name))
         };
         let has_cpython = has(&["cpython", "python3-sys"]);
         let (major, minor) = self.request.interpreter.version;
@@ -53,7 +55,7 @@ impl Source<'_> {
             ));
         }
         Ok(Plan {
-            is_known,
+            units: self.units(toolchain, &table),
             builder: if has(&["pyo3", "pyo3-ffi"]) { Builder::Maturin } else { Builder::Cargo },
             has_cpython,
             dependencies: self.dependencies(toolchain, &table),
@@ -63,17 +65,39 @@ impl Source<'_> {
 
     /// A name for everything that decides how the dependencies are compiled; none if that is open.
     fn dependencies(&self, toolchain: &Toolchain, table: &Table) -> Option<String> {
-        let lock = self.entry.package().join("Cargo.lock");
-        let packages = cargo_lock::closure(&lock, table)?;
+        let (packages, manifests) = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), table)?;
         let mut asked = self.script.header.manifest.clone();
         asked.remove("lib");
         asked.remove("package");
+        let edition = table.get("package").and_then(|package| package.get("edition"));
+        Some(self.key(toolchain, &(packages, manifests, asked, edition)))
+    }
+
+    /// A name for everything that decides which units cargo compiles, but for the content of path dependencies.
+    fn units(&self, toolchain: &Toolchain, table: &Table) -> String {
+        self.key(toolchain, table)
+    }
+
+    /// A name for a plan, with all around it that cargo looks at.
+    fn key(&self, toolchain: &Toolchain, plan: &impl std::fmt::Debug) -> String {
         let configuration: Vec<_> = self.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
         let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
         let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
-        let edition = table.get("package").and_then(|package| package.get("edition"));
-        let all = (packages, asked, configuration, variables, edition, &toolchain.version, &self.settings.profile);
-        Some(fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned())
+        let all = (plan, configuration, variables, &toolchain.version, &self.settings.profile);
+        fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
+    }
+
+    /// What the compiler was told that may name the place: values of `env!`, but for those that only lead to
+    /// generated code; and the folders of that code.
+    fn told(&self, units: &[Unit]) -> Told {
+        let values = units.iter().flat_map(|unit| unit.dep_info().values).collect();
+        let generated = units.iter().filter(|unit| unit.kind == UnitKind::Ran);
+        let folders = generated.filter_map(|unit| Some(unit.made.parent()?.display().to_string()));
+        Told {
+            values,
+            package: manifest::package_name(&self.request.entry),
+            folders: folders.chain([self.entry.home().display().to_string()]).collect(),
+        }
     }
 
     /// Has maturin build what was planned, publishes and records the artifact.
@@ -108,9 +132,9 @@ impl Source<'_> {
         let mut collector = Collector::before(paths);
         let clock = fs::tick(&self.entry.clock())?;
 
-        let built = self.compile(&job, stale, clock, plan.is_known, reason, host)?;
+        let built = self.compile(&job, plan, clock, reason, host)?;
         self.check_entry_point(&built.library)?;
-        let Compiled { library, units, foreign_outputs } = built;
+        let Output { library, units, foreign_outputs } = built;
 
         // The files' own times are compared with the clock file's: one tick later is after it.
         let since = clock + 1;
@@ -121,12 +145,14 @@ impl Source<'_> {
         self.collect(&mut collector, &units, &foreign_outputs, since);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(patterns);
-        record.units = units;
-        record.foreign_outputs = foreign_outputs;
+        let told = self.told(&units);
+        let compiled = Compiled::new(&plan.units, &record.inputs, units, foreign_outputs);
+        // First: without it, the next build compiles all that is local.
+        compiled.write(&self.entry.compiled(lane.home()))?;
 
         let look = record.inputs.as_built();
         let artifact = self.publish(&mut record, &library, &look)?;
-        self.store(toolchain, &record.inputs, &library);
+        self.store(toolchain, &record.inputs, &told, &library);
         self.share_dependencies(plan, toolchain, lane, host);
         host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)
@@ -135,7 +161,7 @@ impl Source<'_> {
     /// Tells other scripts which versions were taken, and that they are compiled. It only saves them time.
     fn share_dependencies(&self, plan: &Plan, toolchain: &Toolchain, lane: &Lane, host: &mut dyn Host) {
         let guard = self.cache.common_lock_guard();
-        if let Ok(_guard) = lock::lock_one_of(&[guard], &|| "the common lock file".into(), None, host) {
+        if let Ok(_guard) = lock::lock_one_of(&[guard], &|| 1, &|| "the common lock file".into(), None, host) {
             let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
         }
         let resolved = self.dependencies(toolchain, &plan.table);
@@ -144,8 +170,8 @@ impl Source<'_> {
         }
     }
 
-    /// Returns whether the manifests were there already, and what is in Cargo's.
-    fn write_package(&self, package: &Path) -> Result<(bool, Table)> {
+    /// Returns the manifest.
+    fn write_package(&self, package: &Path) -> Result<Table> {
         let library = match self.script.root(&self.request.root, self.request.stem())? {
             Root::Direct => self.request.root.clone(),
             Root::Wrapped(code) => {
@@ -169,21 +195,20 @@ impl Source<'_> {
         if changed || !is_resolved() {
             cargo_lock::seed(&lock, &self.cache.common_lock(), &table)?;
         }
-        Ok((!changed, table))
+        Ok(table)
     }
 
-    /// Cargo compares times, we compare content: what changed for us must be stale for cargo, although a
-    /// file was restored with its old time. Only packages with a changed input are touched, and the
-    /// script's own always.
-    fn make_stale_for_cargo(&self, job: &Job, stale: &Stale) {
+    /// Cargo compares times, we compare content: what changed since cargo compiled here must be stale for cargo,
+    /// although a file was restored with its old time. Only packages with a changed input are touched, and
+    /// the script's own always.
+    fn make_stale_for_cargo(&self, job: &Job, last: Option<&Compiled>, changed: &[&Path]) {
         let own = manifest::package_name(&self.request.entry);
-        let packages: BTreeSet<String> = if let Some(record) = last_build(stale, job.lane) {
-            let changed: BTreeSet<&Path> = stale.changes.iter().filter_map(Staleness::file).collect();
+        let packages: BTreeSet<String> = if let Some(last) = last {
             let concerned = |unit: &&Unit| {
-                changed.contains(unit.manifest.as_path())
-                    || unit.dep_info().files.iter().any(|file| changed.contains(file.as_path()))
+                changed.contains(&unit.manifest.as_path())
+                    || unit.dep_info().files.iter().any(|file| changed.contains(&file.as_path()))
             };
-            record.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
+            last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
         } else {
             let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
             locked.into_iter().chain([own]).collect()
@@ -194,23 +219,16 @@ impl Source<'_> {
     /// Runs maturin, and sees to it that cargo compiled what is there now. It may take for fresh what is not:
     /// another script, a failed build or another profile has compiled a dependency in between, and then the
     /// dependency was restored with its old time. Such a build is repeated, never recorded.
-    fn compile(
-        &self,
-        job: &Job,
-        stale: &Stale,
-        clock: i64,
-        same_plan: bool,
-        reason: &str,
-        host: &mut dyn Host,
-    ) -> Result<Compiled> {
+    fn compile(&self, job: &Job, plan: &Plan, clock: i64, reason: &str, host: &mut dyn Host) -> Result<Output> {
         const ATTEMPTS: u32 = 4;
-        self.make_stale_for_cargo(job, stale);
+        let last = Compiled::read(&self.entry.compiled(job.lane.home()));
+        let changed = last.as_ref().map(Compiled::changed_files).unwrap_or_default();
+        let known = last.as_ref().filter(|last| last.units_hold(&plan.units, &changed));
+        self.make_stale_for_cargo(job, last.as_ref(), &changed);
         for _ in 0..ATTEMPTS {
             let Built { library, messages, warned } = job.build(reason, host)?;
-            let (units, foreign_outputs) = match last_build(stale, job.lane) {
-                Some(record) if messages.is_none() && same_plan && !warned && known_units_hold(record, stale) => {
-                    (record.units.clone(), record.foreign_outputs.clone())
-                }
+            let (units, foreign_outputs) = match known {
+                Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
                 _ => {
                     let messages = messages.map_or_else(|| job.replay(host), Ok)?;
                     let Messages { diagnostics, units, foreign_outputs } = messages;
@@ -226,7 +244,7 @@ impl Source<'_> {
                 outdated.insert(manifest::package_name(&self.request.entry));
             }
             if outdated.is_empty() {
-                return Ok(Compiled { library, units, foreign_outputs });
+                return Ok(Output { library, units, foreign_outputs });
             }
             let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
             host.event(Event::Log { message: format!("cargo took for fresh what is not: {}", names.join(", ")) });
@@ -310,8 +328,8 @@ impl Source<'_> {
 
 /// What is to be built.
 pub struct Plan {
-    /// Whether the manifests are those of the last build: then cargo compiles the same units.
-    is_known: bool,
+    /// Names everything that decides which units cargo compiles.
+    units: String,
     builder: Builder,
     has_cpython: bool,
     /// Names the dependencies as they will be compiled.
@@ -319,14 +337,8 @@ pub struct Plan {
     table: Table,
 }
 
-/// The record, if it tells what cargo compiled last in this lane. Of a library from the store nobody knows.
-fn last_build<'s>(stale: &'s Stale, lane: &Lane) -> Option<&'s Record> {
-    let is_here = |unit: &Unit| unit.made.starts_with(lane.home());
-    stale.record.as_ref().filter(|record| !record.units.is_empty() && record.units.iter().all(is_here))
-}
-
 /// What a build gave.
-struct Compiled {
+struct Output {
     library: Vec<u8>,
     units: Vec<Unit>,
     foreign_outputs: Vec<PathBuf>,
@@ -339,13 +351,4 @@ fn set_back(job: &Job, packages: &BTreeSet<String>) {
             let _ = fs::set_epoch(&file);
         }
     }
-}
-
-/// Whether the units of the last build are those of this one.
-fn known_units_hold(record: &Record, stale: &Stale) -> bool {
-    let steady = |change: &Staleness| {
-        matches!(change, Staleness::FileChanged(path) if path.extension().is_some_and(|extension| extension == "rs"))
-            || matches!(change, Staleness::Forced | Staleness::ArtifactLost)
-    };
-    !record.units.is_empty() && stale.changes.iter().all(steady) && record.units.iter().all(Unit::is_there)
 }

@@ -2,7 +2,7 @@
 //! the same versions and what was compiled for one serves the next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use semver::{Version, VersionReq};
 use toml::{Table, Value};
@@ -17,7 +17,7 @@ type Id = (String, String, String);
 pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
     let Some(common) = read(common) else { return Ok(()) };
     let mut seeded = merge(read(lock).unwrap_or_default(), common);
-    for (name, requirement) in dependencies(manifest) {
+    for (name, requirement, _) in dependencies(manifest) {
         let Some(requirement) = requirement else { continue };
         let version =
             |id: &Id| Version::parse(&id.1).ok().filter(|version| id.0 == name && requirement.matches(version));
@@ -27,21 +27,51 @@ pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
     fs::write(lock, render(&seeded).as_bytes()).map(drop)
 }
 
-/// The direct dependencies under their own names, with the version that is asked for.
-pub fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<VersionReq>)> {
-    let tables = ["dependencies", "build-dependencies"].into_iter().filter_map(|name| manifest.get(name)?.as_table());
-    tables.flatten().map(|(name, value)| {
+const DEPENDENCIES: [&str; 2] = ["dependencies", "build-dependencies"];
+
+fn tables(manifest: &Table) -> impl Iterator<Item = &Table> {
+    DEPENDENCIES.into_iter().filter_map(|name| manifest.get(name)?.as_table())
+}
+
+/// The direct dependencies under their own names, with the version that is asked for, and whether they are local.
+pub fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<VersionReq>, bool)> {
+    tables(manifest).flatten().map(|(name, value)| {
         let version = value.as_str().or_else(|| value.get("version")?.as_str());
         let name = value.get("package").and_then(Value::as_str).unwrap_or(name);
-        (name, version.and_then(|version| VersionReq::parse(version).ok()))
+        (name, version.and_then(|version| VersionReq::parse(version).ok()), value.get("path").is_some())
     })
 }
 
-/// The packages with their versions that the manifest's dependencies lead to, as far as the lock file
-/// knows; `None` if it does not know one of them.
-pub fn closure(lock: &Path, manifest: &Table) -> Option<BTreeSet<String>> {
+/// The packages with their versions that the manifest's dependencies lead to, and the manifests of those that are local
+/// (with those of their workspaces), as far as the lock file knows; `None` if it does not know one of them.
+pub fn closure(lock: &Path, manifest: &Table) -> Option<(BTreeSet<String>, BTreeMap<PathBuf, String>)> {
     let packages = read(lock)?;
-    let direct = dependencies(manifest).map(|(name, requirement)| {
+    let mut found = BTreeSet::new();
+    let mut manifests = BTreeMap::new();
+    let mut local = vec![manifest.clone()];
+    while let Some(manifest) = local.pop() {
+        follow(&packages, &manifest, &mut found)?;
+        for folder in local_dependencies(&manifest) {
+            let text = std::fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+            let mut table: Table = text.parse().ok()?;
+            anchor_paths(&mut table, &folder);
+            for parent in folder.ancestors().skip(1).map(|parent| parent.join("Cargo.toml")) {
+                if let Ok(text) = std::fs::read_to_string(&parent) {
+                    manifests.insert(parent, text);
+                }
+            }
+            if manifests.insert(folder, text).is_none() {
+                local.push(table);
+            }
+        }
+    }
+    Some((found, manifests))
+}
+
+/// Adds what a manifest's dependencies from elsewhere lead to.
+fn follow(packages: &BTreeMap<Id, Table>, manifest: &Table, found: &mut BTreeSet<String>) -> Option<()> {
+    let foreign = dependencies(manifest).filter(|(_, _, is_local)| !is_local);
+    let direct = foreign.map(|(name, requirement, _)| {
         let versions = packages.keys().filter(|id| id.0 == name);
         let matching = versions.filter(|id| match &requirement {
             Some(requirement) => Version::parse(&id.1).is_ok_and(|version| requirement.matches(&version)),
@@ -50,7 +80,6 @@ pub fn closure(lock: &Path, manifest: &Table) -> Option<BTreeSet<String>> {
         matching.max_by_key(|id| Version::parse(&id.1).ok())
     });
     let mut todo: Vec<&Id> = direct.collect::<Option<_>>()?;
-    let mut found = BTreeSet::new();
     while let Some(id) = todo.pop() {
         if !found.insert(format!("{} {}", id.0, id.1)) {
             continue;
@@ -63,7 +92,25 @@ pub fn closure(lock: &Path, manifest: &Table) -> Option<BTreeSet<String>> {
             }));
         }
     }
-    Some(found)
+    Some(())
+}
+
+/// The folders of a manifest's dependencies by path, which are absolute here.
+fn local_dependencies(manifest: &Table) -> Vec<PathBuf> {
+    let paths = tables(manifest).flatten().filter_map(|(_, value)| value.get("path")?.as_str());
+    paths.map(PathBuf::from).collect()
+}
+
+/// Makes the paths of dependencies absolute.
+fn anchor_paths(manifest: &mut Table, folder: &Path) {
+    for name in DEPENDENCIES {
+        let table = manifest.get_mut(name).and_then(Value::as_table_mut);
+        for (_, dependency) in table.into_iter().flatten() {
+            if let Some(Value::String(path)) = dependency.get_mut("path") {
+                *path = folder.join(&*path).display().to_string();
+            }
+        }
+    }
 }
 
 /// The names of all packages that came from elsewhere: nobody edits them.

@@ -10,6 +10,8 @@ pub struct DepInfo {
     pub files: Vec<PathBuf>,
     /// Names of environment variables that were looked at, whether set or not.
     pub variables: Vec<String>,
+    /// What they were, as far as they end up in the code; generated code is only reached by its folder.
+    pub values: Vec<String>,
 }
 
 /// Reads a `.d` file; relative paths are relative to `base`, where rustc ran.
@@ -17,8 +19,11 @@ pub fn parse_dep_info(text: &str, base: &Path) -> DepInfo {
     let mut info = DepInfo::default();
     for line in text.lines() {
         if let Some(variable) = line.strip_prefix("# env-dep:") {
-            let name = variable.split_once('=').map_or(variable, |(name, _)| name);
+            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
             info.variables.push(unescape_variable(name));
+            if !value.is_empty() && name != "OUT_DIR" {
+                info.values.push(unescape_variable(value));
+            }
         } else if let Some(file) = line.strip_suffix(':')
             && !line.starts_with('#')
         {
@@ -69,6 +74,7 @@ mod tests {
             [Path::new("/p/__rustimport.rs"), Path::new("/s/a b.rs"), &Path::new("/p").join("C:\\x.rs")]
         );
         assert_eq!(info.variables, ["FEATURE", "UNSET"]);
+        assert_eq!(info.values, ["a=b\nc"]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
     let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
     let _lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
-    let mut lane: Option<Lane> = None;
+    let mut held: Option<Lane> = None;
     // A wait may have been long: everything is read anew. So it is after a build that failed while the
     // source was being edited: what it complained of may never have been anybody's intention.
     loop {
@@ -95,16 +95,15 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
             return Ok(outcome(artifact, Some(reason), false));
         }
         let plan = source.plan()?;
-        let lane = if let Some(lane) = &lane {
-            lane
-        } else {
-            let timeout = request.lock_timeout;
-            let lane = lane.insert(Lane::take(&cache, plan.dependencies.as_deref(), &name, timeout, host)?);
+        let dependencies = plan.dependencies.as_deref();
+        // An edit during a wait may have brought new dependencies.
+        if held.take_if(|lane| !lane.takes(&cache, dependencies)).is_some() || held.is_none() {
+            let lane = held.insert(Lane::take(&cache, dependencies, &name, request.lock_timeout, host)?);
             if lane.was_waited_for {
                 continue;
             }
-            lane
-        };
+        }
+        let Some(lane) = &held else { continue };
         let hash = source.hash.clone();
         match source.build(&plan, lane, &stale, &reason, host) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),

@@ -270,10 +270,8 @@ pub fn by_use(folder: &Path) -> Vec<(PathBuf, u64)> {
     files.into_iter().map(|(_, path, size)| (path, size)).collect()
 }
 
-/// Has a file, or a folder with all that is in it, stand elsewhere as well, times and all. Large files are shared
-/// where the file system can: nobody writes into them.
+/// Copies a file, or a folder with all that is in it, times and all.
 pub fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
-    const SHARED: u64 = 1 << 16;
     let metadata = fs::metadata(from)?;
     let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
@@ -287,13 +285,20 @@ pub fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
         return fs::rename(temporary.keep(), to);
     }
     let _ = fs::remove_file(to);
-    if metadata.len() >= SHARED && fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
     fs::copy(from, to)?;
     let times = FileTimes::new().set_modified(metadata.modified()?);
-    // Opened for reading: cargo's files may be read-only, and to set times takes no more.
+    // Opened for reading, where it is read-only: to set times takes no more.
     File::options().write(true).open(to).or_else(|_| File::open(to))?.set_times(times)
+}
+
+/// Has a library stand elsewhere as well: the same file, where the file system can, since compilers replace
+/// libraries and do not write into them. Other files are copied.
+pub fn share(from: &Path, to: &Path) -> io::Result<()> {
+    const LIBRARIES: [&str; 5] = ["rlib", "rmeta", "so", "dylib", "dll"];
+    let is_library = from.extension().is_some_and(|extension| LIBRARIES.iter().any(|known| extension == *known));
+    fs::create_dir_all(to.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+    let _ = fs::remove_file(to);
+    if is_library && fs::hard_link(from, to).is_ok() { Ok(()) } else { duplicate(from, to) }
 }
 
 /// The file system's own idea of now, in nanoseconds: the time of a file that is written for this.

@@ -67,7 +67,8 @@ pub fn look(
     }
     let nothing = Surroundings::default();
     let around = if toolchain.is_some() { surroundings } else { &nothing };
-    let configuration = if toolchain.is_some() { known.inputs.configuration(surroundings) } else { Some(Vec::new()) };
+    let configuration =
+        if toolchain.is_some() { known.inputs.configuration(request.folder(), surroundings) } else { Some(Vec::new()) };
     let configuration = configuration.ok_or(Staleness::ConfigurationChanged)?;
     let mut inputs = known.inputs.inputs(request.folder()).ok_or(Staleness::NeverBuilt)?;
     inputs.files.extend(configuration);

@@ -271,7 +271,7 @@ pub struct Surroundings {
     /// Files whose effect, not content, is an input: settings.
     pub watched: Vec<Watched>,
     /// By folder, with its stat, the names that would matter if they appeared.
-    pub absent: BTreeMap<PathBuf, (Option<Stat>, Vec<&'static str>)>,
+    pub absent: BTreeMap<PathBuf, (Option<Stat>, Vec<String>)>,
     /// Whether cargo finds configuration that it would not find from everywhere.
     pub has_own_config: bool,
     /// Of the folder, where users have numbers.
@@ -315,7 +315,7 @@ impl Surroundings {
         Ok(found)
     }
 
-    fn look_for(&mut self, folder: &Path, name: &'static str) -> bool {
+    fn look_for(&mut self, folder: &Path, name: &str) -> bool {
         self.miss(folder, name);
         let exists = folder.join(name).exists();
         if exists && let Some((_, names)) = self.absent.get_mut(folder) {
@@ -325,9 +325,9 @@ impl Surroundings {
     }
 
     /// Notes a name that is not in a folder, whose stat is taken first.
-    fn miss(&mut self, folder: &Path, name: &'static str) {
+    fn miss(&mut self, folder: &Path, name: &str) {
         let (_, names) = self.absent.entry(folder.to_owned()).or_insert_with(|| (fs::watch(folder).1, Vec::new()));
-        names.push(name);
+        names.push(name.to_owned());
     }
 
     fn check_owner(&self, path: &Path) -> Result<()> {
@@ -342,16 +342,48 @@ impl Surroundings {
         }
     }
 
+    /// Adds a configuration file, and those that it includes.
+    fn add_config(&mut self, path: &Path) -> Result<()> {
+        if self.files.iter().any(|known| known == path) {
+            return Ok(());
+        }
+        self.check_owner(path)?;
+        self.files.push(path.to_owned());
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        // Mostly there is nothing to parse.
+        let table: toml::Table = text.contains("include").then(|| text.parse().ok()).flatten().unwrap_or_default();
+        let Some(folder) = path.parent() else { return Ok(()) };
+        for include in included(&table) {
+            let include = folder.join(include);
+            if let (Some(folder), Some(name)) = (include.parent(), include.file_name().and_then(|name| name.to_str()))
+                && self.look_for(folder, name)
+            {
+                self.add_config(&include)?;
+            }
+        }
+        Ok(())
+    }
+
     fn look_for_config(&mut self, folder: &Path) -> Result<bool> {
         let mut any = false;
         for name in CONFIG_FILES {
             if self.look_for(folder, name) {
-                self.check_owner(&folder.join(name))?;
-                self.files.push(folder.join(name));
+                self.add_config(&folder.join(name))?;
                 any = true;
             }
         }
         Ok(any)
+    }
+}
+
+/// The files that a cargo configuration includes: a path, or a list of paths or of tables with one
+/// (<https://doc.rust-lang.org/cargo/reference/config.html>).
+fn included(configuration: &toml::Table) -> Vec<String> {
+    let path = |value: &toml::Value| value.as_str().or_else(|| value.get("path")?.as_str()).map(str::to_owned);
+    match configuration.get("include") {
+        Some(toml::Value::Array(list)) => list.iter().filter_map(path).collect(),
+        Some(value) => path(value).into_iter().collect(),
+        None => Vec::new(),
     }
 }
 

@@ -42,18 +42,19 @@ impl Lane {
         host: &mut dyn Host,
     ) -> Result<Self> {
         fs::create_private_folder(&cache.lanes())?;
-        let is_ready = dependencies.is_some_and(|key| ready(&cache.lane(0), key).exists());
-        let count = if is_ready { lanes() } else { 1 };
-        let locks: Vec<PathBuf> = (0..count).map(|number| lock_file(cache, number)).collect();
-        let why = if is_ready { "" } else { ": dependencies are compiled one build at a time" };
-        // Of several, the last: in the first the long builds are.
-        let last = count - 1;
+        let locks: Vec<PathBuf> = (0..lanes()).map(|number| lock_file(cache, number)).collect();
+        // Another build may have compiled what this one needs while it waits.
+        let is_ready = || dependencies.is_some_and(|key| ready(&cache.lane(0), key).exists());
+        let count = || if is_ready() { locks.len() } else { 1 };
         let holder = || {
+            // Of several, the last: in the first the long builds are.
+            let last = count() - 1;
             let what = std::fs::read_to_string(occupant(cache, last)).unwrap_or_else(|_| "a build".into());
+            let why = if last > 0 { "" } else { ": dependencies are compiled one build at a time" };
             format!("{} to be done with {what}{why}", lock::holder(&locks[last]))
         };
-        let (number, lock, was_waited_for) = lock::lock_one_of(&locks, &holder, timeout, host)?;
-        let priority = if is_ready { Priority::Normal } else { Priority::Patient };
+        let (number, lock, was_waited_for) = lock::lock_one_of(&locks, &count, &holder, timeout, host)?;
+        let priority = if is_ready() { Priority::Normal } else { Priority::Patient };
         let lane = Self { home: cache.lane(number), was_waited_for, priority, _lock: lock };
         // Only for messages.
         let _ = fs::write(&occupant(cache, number), what.as_bytes());
@@ -63,6 +64,12 @@ impl Lane {
             let _ = take_over(&cache.lane(0), &lane.home, &cargo_lock::foreign_packages(&cache.common_lock()));
         }
         Ok(lane)
+    }
+
+    /// Whether a build that needs these dependencies may run here: new ones are compiled in the first lane.
+    pub fn takes(&self, cache: &Cache, dependencies: Option<&str>) -> bool {
+        let first = cache.lane(0);
+        self.home == first || dependencies.is_some_and(|key| ready(&first, key).exists())
     }
 
     pub fn home(&self) -> &Path {
@@ -122,11 +129,12 @@ fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io::Re
             let name = file.file_name();
             let stem = name.to_str().unwrap_or_default().split('.').next().unwrap_or_default();
             if stem.rsplit_once('-').is_some_and(|(_, hash)| missing.contains_key(hash)) {
-                fs::duplicate(&file.path(), &target.join("deps").join(&name))?;
+                fs::share(&file.path(), &target.join("deps").join(&name))?;
             }
         }
         for folder in missing.values().map(|name| PathBuf::from("build").join(name)) {
             if source.join(&folder).is_dir() {
+                // What a build script wrote it may write again, into the same files.
                 fs::duplicate(&source.join(&folder), &target.join(&folder))?;
             }
         }
@@ -195,5 +203,8 @@ mod tests {
         check(".fingerprint/m_1-03", false);
         let time = |home: &Path| std::fs::metadata(home.join("t/debug/build/libc-01/out/x.rs")).unwrap().modified();
         assert_eq!(time(&from).unwrap(), time(&to).unwrap());
+        // A build script writes into its files again, whatever their size; the copy is another file.
+        write("t/debug/build/libc-01/out/x.rs", &"new".repeat(100_000));
+        assert_eq!(std::fs::read_to_string(to.join("t/debug/build/libc-01/out/x.rs")).unwrap(), "libc");
     }
 }

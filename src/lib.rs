@@ -6,7 +6,7 @@
 //! | one import, from request to outcome | [`ensure`], [`source`], [`build`] |
 //! | what a script says and how a package is made of it | [`header`], [`script`], [`manifest`], [`cargo_lock`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
-//! | what is remembered | [`record`] (all of it), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
+//! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before, or elsewhere | [`store`], [`in_place`] |
 //! | where it is kept, and who may touch it | [`cache`], [`lock`] |
 //! | where cargo builds | [`lane`] |
@@ -21,6 +21,7 @@
 pub mod build;
 pub mod cache;
 pub mod cargo_lock;
+pub mod compiled;
 pub mod dep_info;
 pub mod diagnostic;
 pub mod discover;

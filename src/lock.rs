@@ -27,13 +27,14 @@ impl Drop for FileLock {
 pub fn lock_entry(path: &Path, what: &str, timeout: Option<Duration>, host: &mut dyn Host) -> Result<FileLock> {
     let paths = [path.to_owned()];
     let holder = || format!("{} to be done with {what}", holder(path));
-    lock_one_of(&paths, &holder, timeout, host).map(|(_, lock, _)| lock)
+    lock_one_of(&paths, &|| 1, &holder, timeout, host).map(|(_, lock, _)| lock)
 }
 
-/// Locks the first of several files that is free. `holder` says what a wait is for. Returns which it is, and
-/// whether there was a wait.
+/// Locks the first that is free of as many files as `count` says at the moment. `holder` says what a wait is for.
+/// Returns which it is, and whether there was a wait.
 pub fn lock_one_of(
     paths: &[PathBuf],
+    count: &dyn Fn() -> usize,
     holder: &dyn Fn() -> String,
     timeout: Option<Duration>,
     host: &mut dyn Host,
@@ -43,7 +44,7 @@ pub fn lock_one_of(
     let mut files: Vec<fslock::LockFile> = paths.iter().map(open).collect::<Result<_>>()?;
     let mut found = 0;
     let has_waited = wait(holder, timeout, host, || {
-        for (index, file) in files.iter_mut().enumerate() {
+        for (index, file) in files.iter_mut().take(count()).enumerate() {
             if file.try_lock_with_pid().map_err(|error| failed(&paths[index], &error))? {
                 found = index;
                 return Ok(true);
@@ -92,13 +93,18 @@ fn wait(
 ) -> Result<bool> {
     let start = Instant::now();
     let mut announced = false;
-    let mut has_waited = false;
+    let mut last: Option<(String, Instant)> = None;
     while !attempt()? {
         host.check()?;
-        has_waited = true;
-        if timeout.is_some_and(|limit| start.elapsed() >= limit) {
+        // Each holder has the time that one may take.
+        let held_by = holder();
+        let since = match &last {
+            Some((name, since)) if *name == held_by => *since,
+            _ => last.insert((held_by.clone(), Instant::now())).1,
+        };
+        if timeout.is_some_and(|limit| since.elapsed() >= limit) {
             return Err(Error::Lock {
-                message: format!("gave up after waiting {:.0} s for {}", start.elapsed().as_secs_f64(), holder()),
+                message: format!("gave up after waiting {:.0} s for {held_by}", start.elapsed().as_secs_f64()),
                 hint: "try again when it has finished, end it if it hangs, or allow more time with \
                        rustimport.install(lock_timeout_seconds=…) (None waits for ever)"
                     .into(),
@@ -106,11 +112,11 @@ fn wait(
         }
         if !announced && start.elapsed() > Duration::from_millis(200) {
             announced = true;
-            host.event(Event::Waiting { what: holder() });
+            host.event(Event::Waiting { what: held_by });
         }
         std::thread::sleep(POLL);
     }
-    Ok(has_waited)
+    Ok(last.is_some())
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl Job<'_> {
             failures.push((words, finished));
             let goes_on = match network {
                 Network::Impatient => is_about_network(&output),
-                Network::Off => output.contains("offline"),
+                Network::Off => !has_compiled(&output) && output.contains("offline"),
                 Network::Patient => false,
             };
             if !goes_on {
@@ -471,6 +471,11 @@ fn first_error(output: &str) -> String {
     told.or_else(|| lines().next_back()).unwrap_or("it failed and said nothing").to_owned()
 }
 
+/// Whether cargo came as far as to compile: then it had all it needed, whatever the compiler quotes.
+fn has_compiled(output: &str) -> bool {
+    ["could not compile", "failed to run custom build command"].iter().any(|sign| output.contains(sign))
+}
+
 /// Whether a build failed for want of the network.
 fn is_about_network(output: &str) -> bool {
     const SIGNS: [&str; 8] = [
@@ -483,7 +488,7 @@ fn is_about_network(output: &str) -> bool {
         "Timeout was reached",
         "download of config.json failed",
     ];
-    SIGNS.iter().any(|sign| output.contains(sign))
+    !has_compiled(output) && SIGNS.iter().any(|sign| output.contains(sign))
 }
 
 /// The package that cargo misses when it is kept off the network.
@@ -528,7 +533,11 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
         );
     }
     let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
-    if says(&["no matching package", "failed to select a version"]) {
+    if !has_compiled(output) && says(&["you're using offline mode", "--offline was specified"]) {
+        "CARGO_NET_OFFLINE, or cargo's configuration, keeps cargo off the network, and something is not on this \
+         machine: let it download once"
+            .into()
+    } else if !has_compiled(output) && says(&["no matching package", "failed to select a version"]) {
         "check the names and versions in the `//:` lines of the script".into()
     } else if is_about_network(output) {
         "a dependency has to be downloaded, and the registry could not be reached: check the network, then \
@@ -580,5 +589,7 @@ mod tests {
         assert!(hint(output, &[]).contains("names and versions"));
         assert_eq!(missing_package(output).as_deref(), Some("nope"));
         assert!(!is_about_network(output));
+        assert!(is_about_network("error: failed to download `x v1`"));
+        assert!(!is_about_network("\"Connection refused\"\nerror: could not compile `m`"));
     }
 }

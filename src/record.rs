@@ -8,10 +8,9 @@ use crate::error::Result;
 use crate::inputs::Inputs;
 use crate::sealed;
 use crate::settings::BuildSettings;
-use crate::unit::Unit;
 
 /// Of this file. Other formats are as good as no record.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Of the generated packages: a change here rebuilds everything once.
 pub const GENERATOR: u32 = 1;
@@ -28,10 +27,6 @@ pub struct Record {
     pub rustc: String,
     pub settings: BuildSettings,
     pub inputs: Inputs,
-    /// The parts that cargo compiled of local packages: where their dep-info is found.
-    pub units: Vec<Unit>,
-    /// The `out` folders of dependencies' build scripts: where the variables they look at are found.
-    pub foreign_outputs: Vec<PathBuf>,
 }
 
 impl Record {
@@ -45,8 +40,6 @@ impl Record {
             rustc: rustc.to_owned(),
             settings: settings.clone(),
             inputs: Inputs::default(),
-            units: Vec::new(),
-            foreign_outputs: Vec::new(),
         }
     }
 
@@ -65,7 +58,6 @@ mod tests {
     use super::*;
     use crate::fs;
     use crate::inputs::{FileInput, Variable};
-    use crate::unit::UnitKind;
 
     #[test]
     fn a_damaged_record_is_none() {
@@ -86,8 +78,6 @@ mod tests {
             patterns: vec!["/s/*".into()],
             absent: vec!["/s/build.rs".into()],
         };
-        record.units =
-            vec![Unit { package: "m".into(), manifest: "/m".into(), made: "/t".into(), kind: UnitKind::Ran }];
         record.write(&path).unwrap();
         assert_eq!(Record::read(&path).as_ref(), Some(&record));
         let whole = std::fs::read(&path).unwrap();

@@ -8,14 +8,13 @@ use crate::event::{Event, Host};
 use crate::fs;
 use crate::in_place;
 use crate::inputs::{Inputs, Look, Surroundings};
-use crate::manifest;
 use crate::record::{GENERATOR, Record};
 use crate::request::Request;
 use crate::script::Script;
 use crate::settings::BuildSettings;
 use crate::staleness::Staleness;
 use crate::stamp;
-use crate::store::{Keys, Place};
+use crate::store::{Keys, Place, Told};
 use crate::toolchain::Toolchain;
 
 /// How many artifacts of one source stay: the one in use, and the one before, which another process may
@@ -161,9 +160,8 @@ impl<'a> Source<'a> {
     /// The artifact that was made of the same content before, here or elsewhere; published and recorded.
     pub fn restore(&self, host: &mut dyn Host) -> Result<Option<PathBuf>> {
         let Ok(toolchain) = &self.toolchain else { return Ok(None) };
-        let names = self.names();
-        let place = self.place(&names);
-        let Some(found) = self.cache.store().find(&self.keys(toolchain), &place, &self.request.cache) else {
+        let (folder, cache) = (self.request.folder(), &self.request.cache);
+        let Some(found) = self.cache.store().find(&self.keys(toolchain), folder, &self.surroundings, cache) else {
             return Ok(None);
         };
         host.event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
@@ -176,19 +174,9 @@ impl<'a> Source<'a> {
     }
 
     /// Keeps the artifact for whenever this content comes again.
-    pub fn store(&self, toolchain: &Toolchain, inputs: &Inputs, library: &[u8]) {
-        let names = self.names();
-        self.cache.store().put(&self.keys(toolchain), &self.place(&names), inputs, library);
-    }
-
-    fn place<'p>(&'p self, names: &'p [String]) -> Place<'p> {
-        Place { folder: self.request.folder(), surroundings: &self.surroundings, names }
-    }
-
-    /// What in a library stands for this entry: its path, and the output of the script's own build script.
-    fn names(&self) -> [String; 2] {
-        let package = manifest::package_name(&self.request.entry);
-        [self.entry.home().display().to_string(), format!("{package}-")]
+    pub fn store(&self, toolchain: &Toolchain, inputs: &Inputs, told: &Told, library: &[u8]) {
+        let place = Place { folder: self.request.folder(), surroundings: &self.surroundings, told };
+        self.cache.store().put(&self.keys(toolchain), &place, inputs, library);
     }
 
     fn keys(&self, toolchain: &Toolchain) -> Keys {

@@ -9,8 +9,8 @@
 //! | `artifacts/<hash>` | what a set names, whose every input is as it was | the library |
 //!
 //! A set holds for any tree of equal content ([`Keys::anywhere`]), with paths relative to the source's folder,
-//! if nothing in it names the tree: no source, no variable, and not the library itself. Otherwise it holds for
-//! this one place ([`Keys::here`]).
+//! if nothing names the tree: no source, no variable, nothing that `env!` gave the compiler, and not the library
+//! itself. Otherwise it holds for this one place ([`Keys::here`]).
 //!
 //! Nothing is loaded from here: two links to one library would share its statics. What leaves is verified.
 
@@ -30,7 +30,7 @@ const ROOM: u64 = 1 << 30;
 /// How many sets of inputs are kept for one key.
 const KEPT_SETS: usize = 64;
 /// Of the files below. A change makes everything unknown once.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Sources with more than this are not searched for the tree's name, and so belong to their place.
 const SEARCHED: u64 = 64 << 20;
 
@@ -62,21 +62,31 @@ pub struct Found {
     pub look: Look,
 }
 
-/// A source's place, and what names it.
+/// What the compiler was told, and may have put into the library.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Values of `env!`.
+    pub values: Vec<String>,
+    /// The entry's name as a package.
+    pub package: String,
+    /// Folders that belong to this entry alone.
+    pub folders: Vec<String>,
+}
+
+/// A source's place, and what could name it.
 pub struct Place<'a> {
     /// The source's folder.
     pub folder: &'a Path,
     pub surroundings: &'a Surroundings,
-    /// Texts that stand for this place alone, besides the tree's path: those of its entry.
-    pub names: &'a [String],
+    pub told: &'a Told,
 }
 
 /// One set of inputs, and the artifact that was made of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Set {
     artifact: String,
-    /// Hashes of cargo's configuration files, the nearest first: where they stand follows from the source's place.
-    configuration: Vec<String>,
+    /// Cargo's configuration, the nearest first. What it says of paths is relative to where it stands.
+    configuration: Vec<Content>,
     files: Vec<Content>,
     absent: Vec<Location>,
     patterns: Vec<Location>,
@@ -155,7 +165,7 @@ impl Set {
     ) -> Option<Self> {
         let configuration = surroundings.files.iter().map(|path| {
             let known = inputs.files.iter().find(|file| file.path == *path)?;
-            known.hash.clone()
+            Some(Content { location: locate_configuration(path, &locate)?, hash: known.hash.clone()? })
         });
         let files = inputs.files.iter().filter(|file| !surroundings.files.contains(&file.path));
         Some(Self {
@@ -189,14 +199,17 @@ impl Set {
     }
 
     /// Cargo's configuration around a source as inputs; `None` if it is not what it was.
-    pub fn configuration(&self, surroundings: &Surroundings) -> Option<Vec<FileInput>> {
-        let found: Vec<FileInput> = surroundings
-            .files
-            .iter()
-            .map(|path| FileInput { path: path.clone(), hash: fs::hash_file(path), stat: Stat::default() })
-            .collect();
-        let is_same = found.iter().map(|file| file.hash.as_ref()).eq(self.configuration.iter().map(Some));
-        is_same.then_some(found)
+    pub fn configuration(&self, folder: &Path, surroundings: &Surroundings) -> Option<Vec<FileInput>> {
+        let found = self.configuration.iter().map(|content| {
+            let path = match &content.location {
+                Location { up: None, path } if !path.is_absolute() => toolchain::cargo_home()?.join(path),
+                location => location.seen_from(&canonical(folder))?,
+            };
+            let hash = fs::hash_file(&path).filter(|hash| *hash == content.hash)?;
+            Some(FileInput { path, hash: Some(hash), stat: Stat::default() })
+        });
+        let found: Vec<FileInput> = found.collect::<Option<_>>()?;
+        found.iter().map(|file| &file.path).eq(&surroundings.files).then_some(found)
     }
 
     /// The inputs as they would stand around `folder`, without cargo's configuration.
@@ -215,7 +228,7 @@ impl Set {
 
     /// How far up the tree reaches that the set speaks of.
     fn height(&self) -> usize {
-        let files = self.files.iter().map(|content| &content.location);
+        let files = self.files.iter().chain(&self.configuration).map(|content| &content.location);
         files.chain(&self.absent).chain(&self.patterns).map(Location::height).max().unwrap_or_default()
     }
 }
@@ -225,18 +238,18 @@ impl Store {
         Self { home }
     }
 
-    /// The artifact that was made of what stands at `place` now, if there is one. `cache` is nobody's input.
-    pub fn find(&self, keys: &Keys, place: &Place, cache: &Path) -> Option<Found> {
+    /// The artifact that was made of what stands around `folder` now, if there is one. `cache` is nobody's input.
+    pub fn find(&self, keys: &Keys, folder: &Path, surroundings: &Surroundings, cache: &Path) -> Option<Found> {
         let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
         for (file, set) in [&keys.anywhere, &keys.here].into_iter().flat_map(|key| self.sets(key)) {
-            let Some(configuration) = set.configuration(place.surroundings) else { continue };
-            let Some(mut inputs) = set.inputs(place.folder) else { continue };
+            let Some(configuration) = set.configuration(folder, surroundings) else { continue };
+            let Some(mut inputs) = set.inputs(folder) else { continue };
             let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
             if !inputs.files.iter().all(|file| hash(&file.path) == file.hash) {
                 continue;
             }
             inputs.files.extend(configuration);
-            let look = inputs.look(place.surroundings, cache);
+            let look = inputs.look(surroundings, cache);
             if !look.changes.is_empty() {
                 continue;
             }
@@ -347,35 +360,69 @@ impl Store {
     }
 }
 
+/// Where a configuration file stands: below cargo's home (a relative path), or as seen from the source's folder, whose
+/// links cargo resolves.
+fn locate_configuration(path: &Path, locate: &impl Fn(&Path) -> Option<Location>) -> Option<Location> {
+    let home = toolchain::cargo_home().map(|home| canonical(&home));
+    match home.and_then(|home| Some(path.strip_prefix(home).ok()?.to_owned())) {
+        Some(path) => Some(Location { up: None, path }),
+        None => locate(path),
+    }
+}
+
+fn canonical(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Whether the artifact would be the same in any tree of the same content: neither the library nor anything
-/// that led to it names this one.
+/// that led to it names this one, or leads into it from above.
 fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> bool {
     let height = set.height();
-    let Some(tree) = place.folder.ancestors().nth(height).filter(|tree| tree.file_name().is_some()) else {
-        return false;
-    };
     // What lies beyond, a home with everything in it, is no tree that moves.
-    if height > 0 && toolchain::home().is_some_and(|home| home.starts_with(tree)) {
-        return false;
+    let is_tree = |tree: &&Path| {
+        let holds_home = height > 0 && toolchain::home().is_some_and(|home| home.starts_with(tree));
+        tree.file_name().is_some() && !holds_home
+    };
+    let Some(tree) = place.folder.ancestors().nth(height).filter(is_tree) else { return false };
+    // A path may be written as it was given, or with its links resolved.
+    let trees =
+        [tree.to_owned(), canonical(tree), canonical(place.folder).ancestors().nth(height).unwrap_or(tree).into()];
+    let mut names: Vec<String> = Vec::new();
+    for tree in &trees {
+        let Some(tree) = tree.to_str() else { return false };
+        names.push(tree.to_owned());
+        if cfg!(windows) {
+            names.extend([tree.replace('\\', "/"), tree.replace('\\', "\\\\")]);
+        }
     }
-    let Some(tree) = tree.to_str() else { return false };
+    // Packages of the registry have their paths in the library too; they are the same for all.
     let registry = toolchain::cargo_home().map(|home| home.display().to_string()).unwrap_or_default();
     let names_tree = |bytes: &[u8]| {
-        let mut found = memchr::memmem::find_iter(bytes, tree.as_bytes());
-        found.any(|start| registry.is_empty() || !bytes[start..].starts_with(registry.as_bytes()))
-            || (cfg!(windows) && memchr::memmem::find(bytes, tree.replace('\\', "/").as_bytes()).is_some())
-            || (cfg!(windows) && memchr::memmem::find(bytes, tree.replace('\\', "\\\\").as_bytes()).is_some())
+        names.iter().any(|name| {
+            let mut found = memchr::memmem::find_iter(bytes, name.as_bytes());
+            found.any(|start| registry.is_empty() || !bytes[start..].starts_with(registry.as_bytes()))
+        })
     };
-    let names_entry = place.names.iter().any(|name| memchr::memmem::find(library, name.as_bytes()).is_some());
+    let contains = |bytes: &[u8], name: &str| memchr::memmem::find(bytes, name.as_bytes()).is_some();
+    let names_entry = |bytes: &[u8]| place.told.folders.iter().any(|folder| contains(bytes, folder));
+    let leads_here = |value: &str| {
+        let path = Path::new(value);
+        path.is_absolute() && path.parent().is_some() && trees.iter().any(|tree| tree.starts_with(path))
+    };
+    let variables = set.variables.iter().filter_map(|variable| variable.value.as_ref());
+    let mut values = variables.chain(&place.told.values);
+    let names_place = |value: &String| {
+        let bytes = value.as_bytes();
+        names_tree(bytes) || names_entry(bytes) || leads_here(value) || contains(bytes, &place.told.package)
+    };
     let is_quiet = |file: &FileInput| {
         let content = std::fs::read(&file.path).ok();
         content.is_some_and(|content| Some(fs::hash_bytes(&content)) == file.hash && !names_tree(&content))
     };
     let size: u64 = inputs.files.iter().filter_map(|file| Stat::of(&file.path)).map(|stat| stat.size).sum();
-    let mut values = set.variables.iter().filter_map(|variable| variable.value.as_ref());
-    !names_entry
+    !values.any(names_place)
+        && !names_entry(library)
         && !names_tree(library)
-        && !values.any(|value| names_tree(value.as_bytes()))
         && size <= SEARCHED
         && inputs.files.iter().all(is_quiet)
 }
@@ -411,7 +458,8 @@ mod tests {
         let surroundings = Surroundings::default();
         let root = folder.path().join("m.rs");
         std::fs::write(&root, "").unwrap();
-        let place = Place { folder: folder.path(), surroundings: &surroundings, names: &[] };
+        let told = Told { package: "m_1".into(), ..Told::default() };
+        let place = Place { folder: folder.path(), surroundings: &surroundings, told: &told };
         let keys = |number: u8| Keys::of(&number, &"here");
         let inputs = |text: &str| {
             let hash = Some(fs::hash_bytes(text.as_bytes()));
@@ -425,7 +473,9 @@ mod tests {
             old += std::time::Duration::from_secs(10);
             std::fs::File::options().write(true).open(artifact).unwrap().set_modified(old).unwrap();
         }
-        let find = |number: u8| store.find(&keys(number), &place, Path::new("/c")).map(|found| found.library);
+        let find = |number: u8| {
+            store.find(&keys(number), folder.path(), &surroundings, Path::new("/c")).map(|found| found.library)
+        };
         assert_eq!(find(1), Some(vec![1; 100]));
         store.make_room(500);
         let left: Vec<u8> = (0..10).filter(|number| find(*number).is_some()).collect();

@@ -209,7 +209,10 @@ impl Proxy {
             for name in TOOLCHAIN_FILES {
                 let file = fs::watch(&parent.join(name));
                 if let Ok(content) = std::fs::read_to_string(&file.0) {
-                    decided_by.push((file.0.display().to_string(), content));
+                    // A toolchain named by its path may be relative to the file; otherwise it does not matter where
+                    // that stands.
+                    let place = if content.contains("path") { parent } else { Path::new("") };
+                    decided_by.push((place.join(name).display().to_string(), content));
                     watched.push(file);
                 }
             }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEBUG, INFO, ERROR = 10, 20, 40
 
 _logger: Any = None
+_handler: Any = None
 #: The logger's level, as long as nobody else sets it.
 _level = 0
 
@@ -27,22 +28,28 @@ _level = 0
 def logger() -> Any:
     """The logger ``rustimport``, with a handler that writes to whatever ``sys.stderr`` is at that moment, as
     notebooks and test runners replace it."""
-    global _logger, _level
+    global _logger, _handler, _level
+    import logging
+
     if _logger is None:
-        import logging
 
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 # Who configured logging gets the record there.
-                if not (_logger.propagate and logging.getLogger().handlers):
+                if not (found.propagate and logging.getLogger().handlers):
                     _print(f"rustimport: {record.getMessage()}")
 
-        _logger = logging.getLogger("rustimport")
-        _logger.addHandler(Handler())
+        found = logging.getLogger("rustimport")
+        _handler = Handler()
+        found.addHandler(_handler)
+        _logger = found
+    if _handler not in _logger.handlers:
+        # Somebody has configured this logger: so be it.
+        return _logger
     # What is shown, and where: from INFO on standard error, from DEBUG if verbose; or, where log records
     # propagate, what the root logger's configuration lets through, as soon as there is one.
     verbose = _hook.is_true(_hook.setting("verbose"))
-    _logger.handlers[0].setLevel(DEBUG if verbose else INFO)
+    _handler.setLevel(DEBUG if verbose else INFO)
     _logger.propagate = _hook.log_propagates
     # Unless the user has set one.
     if _logger.level == _level:

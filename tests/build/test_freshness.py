@@ -324,6 +324,19 @@ def test_cargo_configuration(place: Place) -> None:
     check("no", 1, f"`{config}` disappeared")
 
 
+def test_configuration_that_is_included(place: Place) -> None:
+    place.write("m.rs", script('env!("WORD")', "&'static str"))
+    place.write(".cargo/config.toml", 'include = ["flags.toml", { path = "more.toml", optional = true }]\n')
+    flags = place.write(".cargo/flags.toml", '[env]\nWORD = "one"\n')
+    check(place, "one", 1)
+    check(place, "one", 0)
+    place.write(".cargo/flags.toml", '[env]\nWORD = "two"\n')
+    check(place, "two", 1, "`.cargo/flags.toml` changed")
+    place.write(".cargo/more.toml", '[env]\nOTHER = "x"\n')
+    check(place, "two", 1, "`.cargo/more.toml` appeared")
+    assert flags.exists()
+
+
 def test_patterns(place: Place) -> None:
     place.write("m.rs", script(1).replace("pyo3\n", "pyo3\n//d: data/**/*.json\n//d: ./*.toml\n"))
     (place.folder / "data" / "deep").mkdir(parents=True)

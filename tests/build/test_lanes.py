@@ -82,6 +82,50 @@ def test_dependencies_are_taken_over(place: Place, slow_maturin: Path, tmp_path:
     assert heavy.communicate(timeout=120)[0].strip() == "2"
 
 
+def test_a_new_script_with_a_known_path_dependency_is_light(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+    manifest = '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n'
+    place.write("helper/Cargo.toml", manifest)
+    place.write("helper/src/lib.rs", "pub fn value() -> i32 { 7 }\n")
+    header = '//: [dependencies]\n//: helper = { path = "helper" }\n'
+    place.write("first.rs", SCRIPT.format(header=header, value="helper::value()"))
+    assert place.python(IMPORT.format("first")).out == "7"
+    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
+    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
+    wait_for(tmp_path / "began")
+    place.write("light.rs", SCRIPT.format(header=header, value="helper::value() + 1"))
+    assert place.python(IMPORT.format("light")).out == "8"
+    # What the helper needs anew makes it heavy.
+    place.write("helper/Cargo.toml", manifest + f"[features]\nf{uuid.uuid4().hex} = []\n")
+    waiting = place.start(IMPORT.format("light"))
+    assert waiting.stderr is not None
+    assert "waits for" in waiting.stderr.readline()
+    (tmp_path / "go").touch()
+    assert heavy.communicate(timeout=120)[0].strip() == "2"
+    assert waiting.communicate(timeout=120)[0].strip() == "8"
+
+
+def test_who_waits_goes_on_when_all_is_ready(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+    """It needs what the first compiles; then it need not wait for a second that compiles something else."""
+    header = new_dependencies()
+    place.write("heavy.rs", SCRIPT.format(header=header, value=2))
+    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
+    wait_for(tmp_path / "began")
+    again = tmp_path / "again"
+    again.write_text(slow_maturin.read_text().replace("/began", "/began2").replace("/go", "/go2"))
+    again.chmod(0o755)
+    place.write("other.rs", SCRIPT.format(header=new_dependencies(), value=4))
+    other = place.start(IMPORT.format("other"), RUSTIMPORT_MATURIN_EXECUTABLE=str(again))
+    place.write("light.rs", SCRIPT.format(header=header, value=3))
+    light = place.start(IMPORT.format("light"))
+    assert light.stderr is not None
+    assert "waits for" in light.stderr.readline()
+    (tmp_path / "go").touch()
+    assert light.communicate(timeout=120)[0].strip() == "3"
+    assert heavy.communicate(timeout=120)[0].strip() == "2"
+    (tmp_path / "go2").touch()
+    assert other.communicate(timeout=120)[0].strip() == "4"
+
+
 def test_an_edit_while_waiting_is_built_at_once(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
     place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
     heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))

@@ -71,6 +71,14 @@ def test_what_is_missing_is_named(place: Place, empty_cache: str, name: str, ver
     assert run.builds == 3
 
 
+def test_words_of_the_users_are_no_network(place: Place) -> None:
+    place.write("offline/m.rs", '// rustimport:pyo3\n#[pyfunction]\nfn f() -> i32 { "Connection refused" }\n')
+    run = place.python("import sys; sys.path.insert(0, 'offline'); import m")
+    assert "m.rs does not compile (1 error)" in run.stderr
+    assert "hint: mend the source" in run.stderr
+    assert run.builds == 1
+
+
 def test_a_network_that_comes_back(place: Place, empty_cache: str, tmp_path: Path) -> None:
     """The first failure is no verdict."""
     maturin = tmp_path / "maturin"

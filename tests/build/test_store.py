@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -138,6 +139,89 @@ def test_a_library_that_names_its_place_stays_there(place: Place) -> None:
     shutil.rmtree(here.entry("m"))
     again = here.python(code)
     assert (again.out, again.builds) == (run.out, 0)
+
+
+def values(place: Place, *folders: Path, **env: str) -> list[str]:
+    """What the same script says in several folders, one after the other."""
+    found = []
+    for folder in folders:
+        where = Place(folder, Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
+        found.append(where.python("import m; print(m.value())", **env).out)  # type: ignore[arg-type]
+    return found
+
+
+def test_paths_that_cargos_configuration_makes(place: Place) -> None:
+    tree = place.folder / "tree"
+    place.write("tree/.cargo/config.toml", '[env]\nDATA = { value = "data", relative = true }\n')
+    place.write("tree/scripts/m.rs", script('env!("DATA")', kind="&'static str"))
+    (first,) = values(place, tree / "scripts")
+    assert first == f"{tree}/data"
+    copy = Path(shutil.copytree(tree, place.folder / "copy"))
+    # And by way of a link.
+    (place.folder / "link").symlink_to(tree)
+    assert values(place, copy / "scripts", place.folder / "link" / "scripts") == [f"{copy}/data", f"{tree}/data"]
+    linked = Path(shutil.copytree(place.folder / "link", place.folder / "linked"))
+    assert values(place, linked / "scripts") == [f"{linked}/data"]
+
+
+def test_configuration_counts_where_it_stands(place: Place) -> None:
+    place.write("tree/s/foo.txt", "inner")
+    place.write("tree/foo.txt", "outer")
+    place.write("tree/s/.cargo/config.toml", '[env]\nREL = { value = "foo.txt", relative = true }\n')
+    place.write("tree/s/m.rs", script('include_str!(env!("REL"))', kind="&'static str"))
+    folder = place.folder / "tree" / "s"
+    assert values(place, folder) == ["inner"]
+    (folder / ".cargo").rename(place.folder / "tree" / ".cargo")
+    assert values(place, folder) == ["outer"]
+
+
+def test_what_is_computed_of_a_path(place: Place) -> None:
+    """The library does not name it then; the compiler was told it all the same."""
+    manifest = '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n'
+    place.write("t/helper/Cargo.toml", manifest)
+    place.write("t/helper/src/lib.rs", 'pub const LENGTH: usize = env!("CARGO_MANIFEST_DIR").len();\n')
+    header = '//: [dependencies]\n//: helper = { path = "helper" }\n'
+    place.write("t/m.rs", script("helper::LENGTH", header, kind="usize"))
+    tree = place.folder / "t"
+    copy = Path(shutil.copytree(tree, place.folder / "another-name"))
+    assert values(place, tree, copy) == [str(len(f"{tree}/helper")), str(len(f"{copy}/helper"))]
+
+
+def test_a_path_by_way_of_a_variable(place: Place) -> None:
+    tree = place.folder / "proj"
+    data = place.write("proj/data.txt", "one")
+    place.write("proj/m.rs", script('include_str!(concat!(env!("ABOVE"), "/proj/data.txt"))', kind="&'static str"))
+    above = str(place.folder)
+    assert values(place, tree, ABOVE=above) == ["one"]
+    copy = Path(shutil.copytree(tree, place.folder / "copy"))
+    assert values(place, copy, ABOVE=above) == ["one"]
+    data.write_text("two")
+    assert values(place, copy, ABOVE=above) == ["two"]
+
+
+def test_an_edit_after_an_undo_compiles_the_script_alone(place: Place, tree: Path) -> None:
+    here = Place(tree / "scripts", Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
+    source = tree / "scripts" / "m.rs"
+    text = source.read_text()
+    assert built(place, 1103, here.folder)
+    source.write_text(text + "// edited\n")
+    assert built(place, 1103, here.folder)
+    source.write_text(text)
+    assert not built(place, 1103, here.folder)
+    source.write_text(text + "// edited again\n")
+    run = here.python("import m", RUSTIMPORT_VERBOSE="1")
+    compiled = [line.split()[3] for line in run.stderr.splitlines() if "  Compiling " in line]
+    assert [name.partition("_")[0] for name in compiled] == ["m"], run.stderr
+
+
+@pytest.mark.skipif(shutil.which("rustup") is None, reason="needs rustup")
+def test_a_copied_tree_with_a_toolchain_of_its_own(place: Place) -> None:
+    active = subprocess.check_output(["rustup", "show", "active-toolchain"], text=True).split()[0]
+    place.write("tree/rust-toolchain.toml", f'[toolchain]\nchannel = "{active}"\n')
+    place.write("tree/m.rs", script(1))
+    assert built(place, 1, place.folder / "tree")
+    copy = Path(shutil.copytree(place.folder / "tree", place.folder / "copy"))
+    assert not built(place, 1, copy)
 
 
 def test_other_names_are_other_artifacts(place: Place) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import rustimport
@@ -43,3 +46,28 @@ def test_text() -> None:
     build = errors.BuildError("what", rendered="error: bad", hint="mend")
     assert str(build) == "what\n\nerror: bad\n\nhint: mend"
     assert rustimport.BuildError is errors.BuildError
+
+
+def test_logging_may_be_configured_at_any_time() -> None:
+    """`dictConfig` takes handlers away; what the user set up stays as it is."""
+    code = """
+        import io, logging, logging.config, threading
+        from rustimport import _report
+        def report(): _report.Reporter("m", "/m.rs", True)("finished", seconds=1.0)
+        report()
+        logging.config.dictConfig({"version": 1, "loggers": {"rustimport": {"level": "INFO"}}})
+        report()
+        mine = logging.StreamHandler(io.StringIO())
+        mine.setLevel(logging.WARNING)
+        logging.getLogger("rustimport").addHandler(mine)
+        report()
+        print(mine.level == logging.WARNING, mine.stream.getvalue() == "")
+        _report._logger = None
+        threads = [threading.Thread(target=report) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print(mine.level == logging.WARNING)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["True"] * 3, run.stderr
+    assert "Error" not in run.stderr
