@@ -6,15 +6,19 @@ Importing this package installs nothing; everything is loaded when it is first u
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from types import ModuleType
     from typing import Any
 
-    from . import errors, settings
+    from . import _build, errors, settings
     from .errors import BuildError
 
 __all__ = [
     "BuildError",
     "__version__",
+    "build",
+    "build_all",
+    "build_filepath",
     "errors",
     "imp",
     "imp_from_path",
@@ -45,8 +49,11 @@ def install(
     """
     from . import _hook
 
+    uninstall()
     if not enable_rs_file_importer:
-        _hook.uninstall(_hook.ScriptFinder)
+        return
+    if _hook.is_true(_hook.setting("release_mode")):
+        _hook.install(_hook.ReleaseFinder(cache_dir=build_dir))
         return
     _hook.install(
         _hook.ScriptFinder(
@@ -63,6 +70,7 @@ def uninstall() -> None:
     from . import _hook
 
     _hook.uninstall(_hook.ScriptFinder)
+    _hook.uninstall(_hook.ReleaseFinder)
 
 
 def reset_logger() -> None:
@@ -108,6 +116,62 @@ def imp_from_path(
     from . import _explicit
 
     return _explicit.imp_from_path(path, fullname, opt_in, force_rebuild)
+
+
+def build(
+    fullname: str, opt_in: bool = False, force_rebuild: "bool | None" = None, release: "bool | None" = None
+) -> "_build.Result":
+    """Builds a source by the name of its module, without importing it; the library is put beside the source.
+
+    Args:
+        fullname: ``package.module``, to be found on ``sys.path``.
+        opt_in: Require the marker that the import hook requires.
+        force_rebuild: Build past every check; ``settings.force_rebuild`` if not given.
+        release: With the profile ``release``; as the settings say if not given.
+
+    Returns:
+        What became of it: ``path``, ``artifact``, and whether it was ``built``.
+
+    Raises:
+        ModuleNotFoundError: no source of this name on ``sys.path``.
+        rustimport.errors.RustImportError: the source cannot be built.
+    """
+    from . import _explicit
+
+    return _explicit.build(fullname, opt_in, force_rebuild, release)
+
+
+def build_filepath(
+    path: "str | os.PathLike[str]",
+    opt_in: bool = False,
+    force_rebuild: "bool | None" = None,
+    release: "bool | None" = None,
+) -> "_build.Result":
+    """Builds a source by its path, otherwise as `build`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        rustimport.errors.RustImportError: the source cannot be built.
+    """
+    from . import _explicit
+
+    return _explicit.build_filepath(path, opt_in, force_rebuild, release)
+
+
+def build_all(
+    root_directory: "str | os.PathLike[str]",
+    opt_in: bool = True,
+    force_rebuild: "bool | None" = None,
+    release: "bool | None" = None,
+) -> "tuple[list[_build.Result], list[_build.Result]]":
+    """Builds every source below a folder, and goes on where one fails.
+
+    Returns:
+        What is built now, and what is not; the latter with their ``error``.
+    """
+    from . import _explicit
+
+    return _explicit.build_all(root_directory, opt_in, force_rebuild, release)
 
 
 def __getattr__(name: str) -> "Any":

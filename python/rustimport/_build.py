@@ -14,8 +14,8 @@ from .errors import RustImportError
 class Result(NamedTuple):
     """What became of one source."""
 
-    source: str
-    """Absolute path."""
+    path: str
+    """Of the source, absolute."""
     artifact: str | None
     """Absolute path of the library beside the source; ``None`` if there is none that fits."""
     built: bool = False
@@ -39,22 +39,24 @@ def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool) -> list[str]
     return [os.fspath(path) for path in _load.core().discover([os.fspath(path) for path in paths], opt_in)]
 
 
-def build(sources: Sequence[str], *, jobs: int | None = None, force: bool = False) -> list[Result]:
+def build(
+    sources: Sequence[str], *, jobs: int | None = None, force: bool = False, profile: str | None = None
+) -> list[Result]:
     """Builds every source, and goes on where one fails. `jobs`: how many at once; as many as there are
     processors if not given."""
     count = jobs or min(len(sources), os.cpu_count() or 1) or 1
     with ThreadPoolExecutor(count) as pool:
         try:
-            return list(pool.map(lambda source: build_one(source, force=force), sources))
+            return list(pool.map(lambda source: build_one(source, force=force, profile=profile), sources))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def build_one(source: str, fullname: str | None = None, *, force: bool = False) -> Result:
+def build_one(source: str, fullname: str | None = None, *, force: bool = False, profile: str | None = None) -> Result:
     """Builds one source. Errors are in the result, not raised."""
     try:
-        outcome = _load.ensure(_load.request(source, fullname, force=force), in_place=True)
+        outcome = _load.ensure(_load.request(source, fullname, force=force, profile=profile), in_place=True)
     except RustImportError as error:
         return Result(source, None, error=error)
     return Result(source, os.fspath(outcome["artifact"]), outcome["built"], outcome["seconds"], outcome["reason"])

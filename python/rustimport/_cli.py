@@ -239,11 +239,11 @@ def _build(options: argparse.Namespace) -> int:
         print(json.dumps([result.as_dict() for result in results], indent=2))
     failed = [result for result in results if result.error is not None]
     for result in failed:
-        _say(f"{os.path.relpath(result.source)}: {result.error}\n")
+        _say(f"{os.path.relpath(result.path)}: {result.error}\n")
     if options.check:
         stale = [result for result in results if result.reason is not None]
         for result in stale:
-            _say(f"{os.path.relpath(result.source)}: {result.reason}")
+            _say(f"{os.path.relpath(result.path)}: {result.reason}")
         return 1 if stale or failed else 0
     built = sum(result.built for result in results)
     if not options.json:

@@ -9,13 +9,61 @@ import sys
 from types import ModuleType
 
 from . import _hook
+from ._build import Result, build_one, discover
+from ._build import build as build_sources
 from .errors import ProjectError
 
 
 def imp(fullname: str, opt_in: bool, force_rebuild: bool) -> ModuleType:
-    parent, _, name = fullname.rpartition(".")
     if fullname in sys.modules and not force_rebuild:
         return sys.modules[fullname]
+    return _load(_find(fullname), fullname, opt_in, force_rebuild)
+
+
+def build(fullname: str, opt_in: bool, force_rebuild: bool | None, release: bool | None) -> Result:
+    return _build_one(_find(fullname), fullname, opt_in, force_rebuild, release)
+
+
+def build_filepath(
+    path: str | os.PathLike[str], opt_in: bool, force_rebuild: bool | None, release: bool | None
+) -> Result:
+    source = os.path.abspath(path)
+    if not os.path.isfile(source):
+        raise FileNotFoundError(f"there is no Rust source at {source}")
+    return _build_one(source, None, opt_in, force_rebuild, release)
+
+
+def build_all(
+    root_directory: str | os.PathLike[str], opt_in: bool, force_rebuild: bool | None, release: bool | None
+) -> tuple[list[Result], list[Result]]:
+    sources = discover([root_directory], opt_in)
+    results = build_sources(sources, force=_is_forced(force_rebuild), profile=_profile(release))
+    return [result for result in results if result.error is None], [result for result in results if result.error]
+
+
+def _build_one(
+    source: str, fullname: str | None, opt_in: bool, force_rebuild: bool | None, release: bool | None
+) -> Result:
+    if opt_in and not _hook.has_opted_in(source, os.stat(source)):
+        raise _not_ours(source, fullname)
+    result = build_one(source, fullname, force=_is_forced(force_rebuild), profile=_profile(release))
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def _is_forced(force_rebuild: bool | None) -> bool:
+    return _hook.is_true(_hook.setting("force_rebuild")) if force_rebuild is None else force_rebuild
+
+
+def _profile(release: bool | None) -> str | None:
+    """The profile that an argument asks for; ``None`` leaves it to the settings."""
+    return None if release is None else "release" if release else "dev"
+
+
+def _find(fullname: str) -> str:
+    """The source of a module by its name."""
+    parent, _, name = fullname.rpartition(".")
     if parent:
         entries = list(getattr(importlib.import_module(parent), "__path__", ()))
     else:
@@ -23,7 +71,7 @@ def imp(fullname: str, opt_in: bool, force_rebuild: bool) -> ModuleType:
     for entry in entries:
         source = os.path.join(os.path.abspath(entry or os.getcwd()), f"{name}.rs")
         if os.path.isfile(source):
-            return _load(source, fullname, opt_in, force_rebuild)
+            return source
     where = f"the package {parent}" if parent else "sys.path"
     raise ModuleNotFoundError(f"there is no {name}.rs in {where}", name=fullname)
 
@@ -44,15 +92,7 @@ def _load(source: str, fullname: str, opt_in: bool, force_rebuild: bool) -> Modu
     # An explicit wish is granted every time.
     artifact = finder.artifact(fullname, source, opt_in=opt_in, force=force_rebuild)
     if artifact is None:
-        enabled = _hook.is_enabled()
-        raise ProjectError(
-            f"{source} did not opt in to being imported" if enabled else "rustimport is switched off",
-            hint="write `// rustimport` on its first line, or call with opt_in=False"
-            if enabled
-            else "unset RUSTIMPORT_ENABLED, or call with opt_in=False",
-            name=fullname,
-            path=source,
-        )
+        raise _not_ours(source, fullname)
     loader = _hook.ScriptLoader(fullname, artifact, finder, source)
     spec = importlib.util.spec_from_file_location(fullname, artifact, loader=loader)
     assert spec is not None
@@ -68,3 +108,15 @@ def _load(source: str, fullname: str, opt_in: bool, force_rebuild: bool) -> Modu
     if parent in sys.modules:
         setattr(sys.modules[parent], name, module)
     return module
+
+
+def _not_ours(source: str, fullname: str | None) -> ProjectError:
+    enabled = _hook.is_enabled()
+    return ProjectError(
+        f"{source} did not opt in to being imported" if enabled else "rustimport is switched off",
+        hint="write `// rustimport` on its first line, or call with opt_in=False"
+        if enabled
+        else "unset RUSTIMPORT_ENABLED, or call with opt_in=False",
+        name=fullname,
+        path=source,
+    )

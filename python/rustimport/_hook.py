@@ -32,6 +32,7 @@ VARIABLES = {
     "maturin_executable": "RUSTIMPORT_MATURIN_EXECUTABLE",
     "profile": "RUSTIMPORT_PROFILE",
     "pyo3": "RUSTIMPORT_PYO3",
+    "release_mode": "RUSTIMPORT_RELEASE_MODE",
     "verbose": "RUSTIMPORT_VERBOSE",
 }
 
@@ -344,15 +345,27 @@ class ScriptLoader(ExtensionFileLoader):
         self._module: ModuleType | None = None
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
+        settings = sys.modules.get("rustimport.settings")
+        flags = getattr(settings, "rtld_flags", None)
+        if flags is not None:
+            before = sys.getdlopenflags()
+            sys.setdlopenflags(flags)
         try:
-            self._module = super().create_module(spec)
+            self._module = self._create(spec)
+        finally:
+            if flags is not None:
+                sys.setdlopenflags(before)
+        _loaded.add(self.path)
+        return self._module
+
+    def _create(self, spec: "ModuleSpec") -> "ModuleType":
+        try:
+            return super().create_module(spec)
         except ImportError:
             if _exists(self.path):
                 raise
-            self.path = spec.origin = self._finder.artifact(self.name, self._source, again=True)
-            self._module = super().create_module(spec)
-        _loaded.add(self.path)
-        return self._module
+        self.path = spec.origin = self._finder.artifact(self.name, self._source, again=True)
+        return super().create_module(spec)
 
     def exec_module(self, module: "ModuleType") -> None:
         if module is not self._module:
@@ -560,6 +573,8 @@ class ScriptFinder:
         """
         if not is_enabled() and opt_in:
             return None
+        if is_true(setting("release_mode")):
+            return released_artifact(fullname, source, opt_in, self.cache_dir)
         state = context()
         root = cache_root(self.cache_dir)
         entry = entry_name(source, fullname.rpartition(".")[2])
@@ -601,6 +616,63 @@ class ScriptFinder:
         return force is not None and is_true(force) and source not in _forced
 
 
+class ReleaseFinder:
+    """Release mode: no checks and no compiler. What `build` left beside its source, Python finds by itself; this
+    finder stands last, for scripts that nobody has found."""
+
+    def __init__(self, *, cache_dir: "str | None" = None) -> None:
+        self.cache_dir = cache_dir
+
+    def find_spec(
+        self, fullname: str, path: "Sequence[str] | None" = None, _target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if not is_enabled():
+            return None
+        name = fullname.rpartition(".")[2]
+        for entry in sys.path + included_folders() if path is None else list(path):
+            source = os.path.join(os.path.abspath(entry), f"{name}.rs")
+            artifact = released_artifact(fullname, source, True, self.cache_dir) if _exists(source) else None
+            if artifact is not None:
+                spec = ModuleSpec(fullname, ExtensionFileLoader(fullname, artifact), origin=artifact)
+                spec.has_location = True
+                return spec
+        return None
+
+
+def released_artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") -> "str | None":
+    """Returns the artifact beside a source, else its entry's last one, unchecked; ``None`` if the source is not ours.
+
+    Raises:
+        rustimport.errors.RustImportError: there is none.
+    """
+    name = fullname.rpartition(".")[2]
+    beside = f"{source.rpartition(os.sep)[0]}{os.sep}{name}{_imp.extension_suffixes()[0]}"
+    if _exists(beside):
+        return beside
+    try:
+        if opt_in and not has_opted_in(source, os.stat(source)):
+            return None
+    except OSError:
+        return None
+    try:
+        stamp = _read(entry_folder(cache_root(cache_dir), entry_name(source, name)) + os.sep + "stamp")
+        artifact = os.fsdecode(_unescape(stamp.split(b"\n")[3].partition(b"\t")[2]))
+    except (OSError, IndexError):
+        artifact = ""
+    if artifact and _exists(artifact):
+        return artifact
+    from .errors import RustImportError
+
+    error = RustImportError(
+        f"there is no library for {source}, and release mode builds nothing",
+        hint=f"run `python -m rustimport build --release {source}` where Rust is installed, or unset "
+        "RUSTIMPORT_RELEASE_MODE",
+        name=fullname,
+        path=source,
+    )
+    raise error
+
+
 def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
     """Whether one of the entries is the folder of Python's hit: otherwise nobody knows what came first."""
     importers = sys.path_importer_cache
@@ -633,8 +705,8 @@ def install(finder: "Any") -> None:
         if isinstance(importer, FileFinder):
             importer.invalidate_caches()
     path = sys.meta_path
-    place = path.index(PathFinder) if PathFinder in path else len(path)
-    path.insert(place, finder)
+    is_last = isinstance(finder, ReleaseFinder) or PathFinder not in path
+    path.insert(len(path) if is_last else path.index(PathFinder), finder)
 
 
 def uninstall(kind: type) -> None:

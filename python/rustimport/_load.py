@@ -52,6 +52,7 @@ def request(
     marked: bool = False,
     force: bool = False,
     lock_timeout: float | None = None,
+    profile: str | None = None,
 ) -> dict[str, Any]:
     """What the core is asked about a source (see `src/request.rs`)."""
     module = fullname or os.path.basename(source).partition(".")[0]
@@ -62,7 +63,7 @@ def request(
         "cache": _hook.cache_root(cache_dir),
         "entry": _hook.entry_name(source, module.rpartition(".")[2]),
         "context": _hook.context(),
-        "settings": _hook.build_settings(),
+        "settings": {**_hook.build_settings(), **({"profile": profile} if profile else {})},
         "interpreter": describe_interpreter(),
         "marked": marked,
         "force": force,

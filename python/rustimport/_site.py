@@ -18,12 +18,11 @@ from typing import Any, NamedTuple
 from . import _load
 from .errors import ProjectError, ToolchainError
 
-#: Says what a new interpreter has: its finders, and the files that were run at its start.
+#: Says whether a new interpreter has run the hook, and which files were run at its start.
 _PROBE = """
 import json, sys
 path = lambda name: getattr(sys.modules.get(name), "__file__", None)
-finders = [type(finder).__module__ for finder in sys.meta_path]
-print(json.dumps([finders, path("sitecustomize"), path("usercustomize")]))
+print(json.dumps(["rustimport" in sys.modules, path("sitecustomize"), path("usercustomize")]))
 """
 
 
@@ -73,12 +72,12 @@ def probe() -> Probe:
         [sys.executable, "-c", _PROBE], capture_output=True, text=True, env=environ, cwd=os.sep, check=False
     )
     try:
-        finders, sitecustomize, usercustomize = json.loads(result.stdout.splitlines()[-1])
+        active, sitecustomize, usercustomize = json.loads(result.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         raise ToolchainError(
             f"{sys.executable} does not start: {result.stderr.strip()}", hint="mend what it complains of first"
         ) from None
-    return Probe(any(name.startswith("rustimport") for name in finders), sitecustomize, usercustomize)
+    return Probe(active, sitecustomize, usercustomize)
 
 
 def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ include_paths          RUSTIMPORT_INCLUDE_PATHS     folders to search for script
 maturin_executable     RUSTIMPORT_MATURIN_EXECUTABLE  the maturin to use
 profile                RUSTIMPORT_PROFILE           dev, release, fast, small, or any Cargo profile
 pyo3                   RUSTIMPORT_PYO3              version of pyo3 for sources that name none
+release_mode           RUSTIMPORT_RELEASE_MODE      no checks, no compiler: what was built is imported
+rtld_flags                                          flags for ``dlopen`` (``sys.setdlopenflags``)
 verbose                RUSTIMPORT_VERBOSE           show what is run and why
 ====================== ============================ =================================================
 """
@@ -32,9 +34,14 @@ include_paths: str | list[str] | None
 maturin_executable: str | None
 profile: str | None
 pyo3: str | None
+release_mode: bool
+rtld_flags: int | None = None
 verbose: bool
 
-_SWITCHES = {"compile_release_binaries", "force_rebuild", "verbose"}
+#: Has no effect any more: inputs are hashed with SHA-256.
+checksum_hasher: Any = None
+
+_SWITCHES = {"compile_release_binaries", "force_rebuild", "release_mode", "verbose"}
 
 
 def __getattr__(name: str) -> Any:

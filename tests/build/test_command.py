@@ -1,0 +1,293 @@
+"""The command line: what it writes, what it says, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Place
+
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
+
+
+def command(place: Place, *arguments: str, stdin: str = "", **env: str | None) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in {**place.env, **env}.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "-m", "rustimport", *arguments],
+        cwd=place.folder,
+        env=environ,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def without_rust(place: Place) -> dict[str, str | None]:
+    """The environment of a machine that has neither Rust nor a cache, and a home that nobody can write to."""
+    empty = place.folder.parent / "empty"
+    empty.mkdir(exist_ok=True)
+    return {
+        "PATH": str(empty),
+        "HOME": str(empty),
+        "CARGO_HOME": str(empty),
+        "RUSTIMPORT_CACHE_DIR": str(empty / "cache"),
+        "RUSTIMPORT_MATURIN_EXECUTABLE": None,
+    }
+
+
+def test_help_at_every_level(place: Place) -> None:
+    for arguments in ([], ["site"], ["cache"]):
+        run = command(place, *arguments)
+        assert run.returncode == 0
+        assert "usage: rustimport" in run.stdout
+    for arguments in (["build"], ["new"], ["site", "install"], ["cache", "clear"], ["version"], ["info"]):
+        run = command(place, *arguments, "--help")
+        assert run.returncode == 0
+        assert "usage: rustimport" in run.stdout
+
+
+def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
+    run = command(place, "new", "first.rs")
+    assert run.stdout.splitlines()[0] == "wrote first.rs"
+    assert place.python("import first; print(first.say_hello())").out == "Hello from first, implemented in Rust!"
+    before = (place.folder / "first.rs").read_text()
+    run = command(place, "new", "first.rs")
+    assert (run.returncode, "nothing is ever overwritten" in run.stderr) == (2, True)
+    assert (place.folder / "first.rs").read_text() == before
+    for name in ("1st.rs", "with-dash.rs", "naïve.rs", "nothing", "no/where.rs"):
+        run = command(place, "new", name)
+        assert run.returncode == 2, name
+        assert "hint: " in run.stderr
+    assert sorted(path.name for path in place.folder.iterdir()) == ["first.rs"]
+
+
+def test_build_goes_on_after_a_failure(place: Place) -> None:
+    place.write("good.rs", SCRIPT.format(1))
+    place.write("package/__init__.py", "")
+    place.write("package/bad.rs", SCRIPT.format("nonsense"))
+    place.write("package/other.rs", SCRIPT.format(2))
+    place.write("plain.rs", "fn main() {}\n")
+    run = command(place, "build", "--json")
+    assert run.returncode == 1
+    results = {os.path.relpath(result["path"], place.folder): result for result in json.loads(run.stdout)}
+    assert sorted(results) == ["good.rs", "package/bad.rs", "package/other.rs"]
+    assert results["good.rs"]["artifact"] == str(place.folder / f"good{SUFFIX}")
+    assert "cannot find value `nonsense`" in results["package/bad.rs"]["error"]
+    run = command(place, "build")
+    assert run.stdout == "0 built, 2 fresh, 1 failed\n"
+    assert "package/bad.rs: package/bad.rs" not in run.stderr
+    assert run.stderr.count("cannot find value `nonsense`") == 1
+    assert command(place, "build", "nowhere").returncode == 2
+    assert command(place, "build", "--release", "--profile", "small").returncode == 2
+
+
+def test_a_built_tree_imports_without_rust(place: Place) -> None:
+    """At another path, with other times, while the content of its sources is equal."""
+    place.write("tree/data.txt", "ab")
+    source = place.write("tree/m.rs", SCRIPT.format('include_str!("data.txt").len() as i32'))
+    assert command(place, "build", "tree", "--release").returncode == 0
+    assert sorted(path.name for path in (place.folder / "tree").iterdir()) == [
+        "data.txt",
+        f"m{SUFFIX}",
+        f"m{SUFFIX}.toml",
+        "m.rs",
+    ]
+    moved = Path(shutil.move(place.folder / "tree", place.folder / "elsewhere"))
+    for path in moved.iterdir():
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    code = "import sys; sys.path.insert(0, 'elsewhere'); import m; print(m.value(), m.__file__)"
+    for _ in range(2):
+        run = place.python(code, **without_rust(place))  # type: ignore[arg-type]
+        assert run.out == f"2 {moved}/m{SUFFIX}"
+        assert run.stderr == ""
+    (moved / "data.txt").write_text("abc")
+    run = place.python(code, **without_rust(place))  # type: ignore[arg-type]
+    assert "ToolchainError" in run.stderr
+    assert source.name == "m.rs"
+
+
+def test_a_foreign_library_is_never_loaded(place: Place) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    place.write("n.rs", SCRIPT.format(2).replace("value", "other"))
+    assert command(place, "build").returncode == 0
+    # Somebody else's, and one that is cut short.
+    for damage in (b"", (place.folder / f"n{SUFFIX}").read_bytes(), (place.folder / f"m{SUFFIX}").read_bytes()[:-1]):
+        (place.folder / f"m{SUFFIX}").write_bytes(damage)
+        assert place.python("import m; print(m.value())").out == "1"
+    (place.folder / f"m{SUFFIX}.toml").unlink()
+    assert place.python("import m; print(m.value())").out == "1"
+
+
+def test_check_builds_nothing(place: Place) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    run = command(place, "build", "--check")
+    assert (run.returncode, run.stderr) == (1, "m.rs: never built\n")
+    assert command(place, "build").stdout == "1 built, 0 fresh, 0 failed\n"
+    assert command(place, "build", "--check").returncode == 0
+    place.write("m.rs", SCRIPT.format(2))
+    run = command(place, "build", "--check")
+    assert (run.returncode, run.stderr) == (1, "m.rs: `m.rs` changed\n")
+    # An import takes what is fresh only.
+    assert place.python("import m; print(m.value())").out == "2"
+
+
+def test_profiles_in_place(place: Place) -> None:
+    """What was built for production serves whoever asked for no other profile."""
+    place.write("m.rs", SCRIPT.format("cfg!(debug_assertions) as i32"))
+    assert command(place, "build", "--release").returncode == 0
+    shutil.rmtree(place.entry("m"))
+    place.forget()
+    run = place.python("import m; print(m.value())")
+    assert (run.out, run.builds) == ("0", 0)
+    run = place.python("import m; print(m.value())", RUSTIMPORT_PROFILE="small")
+    assert (run.out, run.builds) == ("0", 1)
+
+
+def test_cache(place: Place, tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    text = '// rustimport\nuse std::ptr::null_mut;\n#[no_mangle] pub extern "C" fn PyInit_{}() -> *mut u8 {{ null_mut() }}\n'
+    for name in ("m", "gone"):
+        place.write(f"{name}.rs", text.format(name))
+        place.python(f"import {name}", RUSTIMPORT_CACHE_DIR=cache)
+    env: dict[str, str | None] = {"RUSTIMPORT_CACHE_DIR": cache}
+    (place.folder / "gone.rs").unlink()
+    found = json.loads(command(place, "cache", "info", "-f", "json", **env).stdout)
+    assert found["path"] == cache
+    (interpreter,) = found["interpreters"]
+    assert {Path(entry["source"]).name: entry["exists"] for entry in interpreter["sources"]} == {
+        "m.rs": True,
+        "gone.rs": False,
+    }
+    assert found["bytes"] > interpreter["lanes"] > interpreter["store"] > 0
+    assert "gone.rs  (gone)" in command(place, "cache", "info", **env).stdout
+
+    assert command(place, "cache", "prune", **env).stdout.startswith("removed ")
+    found = json.loads(command(place, "cache", "info", "-f", "json", **env).stdout)
+    assert [Path(entry["source"]).name for entry in found["interpreters"][0]["sources"]] == ["m.rs"]
+    assert not list((tmp_path / "cache").rglob("*gone_*"))
+
+    run = command(place, "cache", "clear", stdin="n\n", **env)
+    assert run.returncode == 1
+    assert Path(cache, "v1").exists()
+    assert command(place, "clear-cache", "--yes", **env).returncode == 0
+    assert not list(Path(cache, "v1").iterdir())
+    assert "there is no cache" in command(place, "cache", "clear", "-y", RUSTIMPORT_CACHE_DIR=f"{cache}2").stdout
+
+
+def test_clearing_waits_for_builds(place: Place, tmp_path: Path) -> None:
+    maturin = tmp_path / "maturin"
+    maturin.write_text(
+        f"#!/bin/sh\ntouch {tmp_path}/began\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.05; done\nexit 1\n"
+    )
+    maturin.chmod(0o755)
+    env = {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "cache"), "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin)}
+    place.write("m.rs", SCRIPT.format(1))
+    building = place.start("import m", **env)  # type: ignore[arg-type]
+    while not (tmp_path / "began").exists():
+        assert building.poll() is None
+    clearing = subprocess.Popen(
+        [sys.executable, "-m", "rustimport", "cache", "clear", "-y"],
+        env={**place.env, **env},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert clearing.stderr is not None
+    assert clearing.stderr.readline() == "waiting for the builds that run\n"
+    (tmp_path / "go").touch()
+    assert "BuildError" in building.communicate(timeout=60)[1]
+    assert clearing.wait(timeout=60) == 0
+
+
+def test_version_and_info(place: Place) -> None:
+    found = json.loads(command(place, "version", "--format", "json").stdout)
+    assert set(found) == {"rustimport", "maturin", "cargo", "rustc", "python", "platform"}
+    assert all(found.values())
+    place.write("pyproject.toml", '[tool.rustimport]\npyo3 = "0.30"\n')
+    run = command(place, "info", "-f", "json", RUSTIMPORT_PROFILE="release", MY_SECRET_TOKEN="hunter2")
+    settings = json.loads(run.stdout)["settings"]
+    assert settings["profile"] == {"value": "release", "from": "RUSTIMPORT_PROFILE"}
+    assert settings["pyo3"] == {"value": "0.30", "from": str(place.folder / "pyproject.toml")}
+    assert settings["verbose"] == {"value": False, "from": "default"}
+    assert "hunter2" not in run.stdout
+    assert "rustc: rustc " in command(place, "version").stdout
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["nonsense"], ["cache", "info", "-f", "xml"], ["new"]])
+def test_bad_input(place: Place, arguments: list[str]) -> None:
+    run = command(place, *arguments)
+    assert run.returncode == 2
+    assert "usage: rustimport" in run.stderr
+
+
+RELEASE = {"RUSTIMPORT_RELEASE_MODE": "1"}
+
+
+def test_release_mode(place: Place) -> None:
+    """No checks, no compiler, not even the core; what is not built names the command."""
+    place.write("m.rs", SCRIPT.format(1))
+    place.write("n.rs", SCRIPT.format(5))
+    assert command(place, "build", "m.rs").returncode == 0
+    place.write("m.rs", SCRIPT.format(2))
+    code = "import sys, m; print(m.value(), type(m.__loader__).__name__, 'rustimport._core' in sys.modules)"
+    run = place.python(code, **RELEASE)  # type: ignore[arg-type]
+    assert run.out == "1 ExtensionFileLoader False"
+    run = place.python("import n", **RELEASE)  # type: ignore[arg-type]
+    assert f"there is no library for {place.folder}/n.rs, and release mode builds nothing" in run.stderr
+    assert f"python -m rustimport build --release {place.folder}/n.rs" in run.stderr
+    # What an import has built is as good.
+    assert place.python("import n; print(n.value())").out == "5"
+    place.write("n.rs", SCRIPT.format(6))
+    run = place.python("import n; print(n.value())", **RELEASE)  # type: ignore[arg-type]
+    assert (run.out, run.builds) == ("5", 0)
+    # Set at run time.
+    run = place.python("rustimport.settings.release_mode = True; import n; print(n.value())")
+    assert (run.out, run.builds) == ("5", 0)
+    run = place.python("import sys; print([type(f).__name__ for f in sys.meta_path][-1])", **RELEASE)  # type: ignore[arg-type]
+    assert run.out == "ReleaseFinder"
+    place.write("unmarked.rs", "fn main() {}\n")
+    run = place.python("import unmarked", **RELEASE)  # type: ignore[arg-type]
+    assert "ModuleNotFoundError: No module named 'unmarked'" in run.stderr
+
+
+def test_building_from_python(place: Place) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    place.write("package/__init__.py", "")
+    place.write("package/sub.rs", SCRIPT.format(2))
+    place.write("bad.rs", SCRIPT.format("nonsense"))
+    place.write("unmarked.rs", SCRIPT.format(3).replace("// rustimport:pyo3", "use pyo3::prelude::*;"))
+    run = place.python(
+        """
+        result = rustimport.build("package.sub")
+        print(result.path, result.artifact, result.built)
+        print(rustimport.build_filepath("m.rs", release=True).built, rustimport.build_filepath("m.rs").built)
+        built, not_built = rustimport.build_all(".")
+        print(sorted(r.path[-5:] for r in built), [r.path[-6:] for r in not_built])
+        for attempt in (lambda: rustimport.build("nothing"), lambda: rustimport.build_filepath("nothing.rs"),
+                        lambda: rustimport.build("bad"), lambda: rustimport.build_filepath("unmarked.rs", opt_in=True)):
+            try: attempt()
+            except Exception as error: print(type(error).__name__)
+        rustimport.settings.rtld_flags = 2
+        import os, m, sys
+        print(m.value(), sys.getdlopenflags() == os.RTLD_NOW)
+        """
+    )
+    folder = place.folder
+    assert run.out.splitlines() == [
+        f"{folder}/package/sub.rs {folder}/package/sub{SUFFIX} True",
+        "True True",
+        "['/m.rs', 'ub.rs'] ['bad.rs']",
+        "ModuleNotFoundError",
+        "FileNotFoundError",
+        "BuildError",
+        "ProjectError",
+        "1 True",
+    ]

@@ -1,0 +1,194 @@
+"""`site install` in environments that are thrown away: one of the standard library, one of uv's without pip, and one of
+the distribution's own Python, whose `sitecustomize.py` stands before every environment's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+UV = Path(sysconfig.get_path("scripts")) / "uv"
+DISTRIBUTION = "/usr/bin/python3"
+
+ACTIVE = "import sys; print(any(type(finder).__module__ == 'rustimport._hook' for finder in sys.meta_path))"
+
+
+class Environment:
+    def __init__(self, folder: Path, *command: str) -> None:
+        made = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            pytest.skip(f"cannot be made: {made.stderr}")
+        self.python = folder / "bin" / "python"
+        self.site = Path(self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+        (self.site / "rustimport").symlink_to(ROOT / "python" / "rustimport")
+
+    @property
+    def sitecustomize(self) -> Path:
+        return self.site / "sitecustomize.py"
+
+    @property
+    def pth(self) -> Path:
+        return self.site / "rustimport_hook.pth"
+
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
+        command = [str(self.python), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env={**kept, **env}, cwd="/", check=False)
+
+    def site_command(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.run("-m", "rustimport", "site", *arguments, **env)
+
+    def is_active(self) -> bool:
+        run = self.run("-c", ACTIVE)
+        assert run.returncode == 0
+        assert run.stderr == ""
+        return run.stdout.strip() == "True"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path / "venv", sys.executable, "-m", "venv", "--without-pip")
+
+
+@pytest.fixture(params=["venv", "uv", "distribution"])
+def any_environment(request: pytest.FixtureRequest, tmp_path: Path) -> Environment:
+    commands = {
+        "venv": (sys.executable, "-m", "venv", "--without-pip"),
+        "uv": (str(UV), "venv", "--quiet", "--python", sys.executable),
+        "distribution": (DISTRIBUTION, "-m", "venv", "--without-pip"),
+    }
+    if request.param == "distribution":
+        if not os.path.exists(DISTRIBUTION):
+            pytest.skip("there is none")
+        version = subprocess.check_output([DISTRIBUTION, "-c", "import sys; print(sys.version_info >= (3, 10))"])
+        if version.strip() != b"True":
+            pytest.skip("it is too old")
+    return Environment(tmp_path / "venv", *commands[request.param])
+
+
+def test_on_and_off(any_environment: Environment, tmp_path: Path) -> None:
+    environment = any_environment
+    assert not environment.is_active()
+    shadow = environment.run("-c", "import sitecustomize; print(sitecustomize.__file__)").stdout.strip()
+    run = environment.site_command("install")
+    assert run.returncode == 0, run.stderr
+    assert environment.is_active()
+    if shadow:
+        assert f"{shadow} is run in place of {environment.sitecustomize}" in run.stdout
+        assert environment.pth.exists()
+        assert not environment.sitecustomize.exists()
+    else:
+        assert environment.sitecustomize.exists()
+        assert not environment.pth.exists()
+    info = json.loads(environment.site_command("info", "-f", "json").stdout)
+    assert info["active"]
+    assert [place["file"] for place in info["installed"]] == [
+        str(environment.pth if shadow else environment.sitecustomize)
+    ]
+    assert info["shadowed_by"] == (shadow or None)
+    # In a program that never heard of it.
+    (tmp_path / "m.rs").write_text("// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import m; print(m.value())"
+    maturin = Path(sysconfig.get_path("scripts")) / "maturin"
+    settings = {
+        "RUSTIMPORT_CACHE_DIR": str(ROOT / "target" / "test-cache"),
+        "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin),
+    }
+    run = environment.run("-c", code, str(tmp_path), **settings)
+    assert run.stdout.strip() == "42", run.stderr
+    assert environment.site_command("uninstall").returncode == 0
+    assert not environment.is_active()
+    assert not environment.sitecustomize.exists()
+    assert not environment.pth.exists()
+    assert "was not installed" in environment.site_command("uninstall").stdout
+
+
+def test_it_costs_nothing_but_itself(environment: Environment) -> None:
+    """At its start an interpreter loads this package, its hook, and nothing else that it would not load anyway."""
+    code = "import sys; print(*sorted(sys.modules))"
+    before = set(environment.run("-c", code).stdout.split())
+    environment.site_command("install")
+    after = set(environment.run("-c", code).stdout.split())
+    assert after - before == {"rustimport", "rustimport._hook", "sitecustomize"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"import os\n",
+        b"import os",
+        b"import os\r\nX = 1\r\n",
+        b"\xef\xbb\xbfimport os\n",
+        b"# -*- coding: latin-1 -*-\nX = '\xe9'\n",
+        b"",
+    ],
+)
+def test_what_others_wrote_is_restored(environment: Environment, content: bytes) -> None:
+    target = environment.site / "theirs.py"
+    target.write_bytes(content)
+    target.chmod(0o640)
+    environment.sitecustomize.symlink_to(target)
+    for arguments in (("install",), ("install", "--force"), ("install",)):
+        assert environment.site_command(*arguments).returncode == 0
+    assert environment.is_active()
+    assert target.read_bytes().startswith(content)
+    assert environment.site_command("uninstall").returncode == 0
+    assert target.read_bytes() == content
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert environment.sitecustomize.is_symlink()
+
+
+def test_a_package_that_is_gone(environment: Environment) -> None:
+    environment.site_command("install")
+    (environment.site / "rustimport").unlink()
+    assert not environment.is_active()
+    environment.sitecustomize.unlink()
+    shutil.copy(ROOT / "site" / "rustimport_hook.pth", environment.pth)
+    environment.pth.write_text(environment.pth.read_text().replace("{arguments}", ""))
+    assert not environment.is_active()
+
+
+def test_the_predecessors_block(environment: Environment) -> None:
+    theirs = "# <maturin_import_hook>\nTHEIRS = 1\n# </maturin_import_hook>\n"
+    environment.sitecustomize.write_text(f"A = 1\n{theirs}B = 2\n")
+    run = environment.site_command("install")
+    assert run.returncode == 2
+    assert "switches maturin_import_hook on as well: both would build the same" in run.stderr
+    assert "hint: `site install --force`" in run.stderr
+    assert environment.sitecustomize.read_text() == f"A = 1\n{theirs}B = 2\n"
+    assert environment.site_command("install", "--force").returncode == 0
+    assert environment.is_active()
+    assert "THEIRS" not in environment.sitecustomize.read_text()
+
+
+@pytest.mark.parametrize("content", [b"import (\n", b"\xff\xfe\x00"])
+def test_a_broken_file_is_left_alone(environment: Environment, content: bytes) -> None:
+    environment.sitecustomize.write_bytes(content)
+    run = environment.site_command("install")
+    assert run.returncode == 2
+    assert "is no valid Python" in run.stderr
+    assert environment.sitecustomize.read_bytes() == content
+
+
+def test_arguments_are_stored(environment: Environment) -> None:
+    assert environment.site_command("install", "--no-rs-file-importer").returncode == 0
+    assert "enable_rs_file_importer=False" in environment.sitecustomize.read_text()
+    assert not environment.is_active()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("install", "--nonsense"), ("install", "--user"), ("uninstall", "--user"), ("nonsense",)]
+)
+def test_bad_input_writes_nothing(environment: Environment, arguments: tuple[str, ...]) -> None:
+    run = environment.site_command(*arguments)
+    assert run.returncode == 2
+    assert run.stderr
+    assert not environment.sitecustomize.exists()
