@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
 
 
-def command(place: Place, *arguments: str, stdin: str = "", **env: str | None) -> subprocess.CompletedProcess[str]:
+def command(place: Place, *arguments: str, stdin: str = "", **env: Any) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in {**place.env, **env}.items() if value is not None}
     return subprocess.run(
         [sys.executable, "-m", "rustimport", *arguments],
@@ -31,7 +32,7 @@ def command(place: Place, *arguments: str, stdin: str = "", **env: str | None) -
     )
 
 
-def without_rust(place: Place) -> dict[str, str | None]:
+def without_rust(place: Place) -> dict[str, Any]:
     """The environment of a machine that has neither Rust nor a cache, and a home that nobody can write to."""
     empty = place.folder.parent / "empty"
     empty.mkdir(exist_ok=True)
@@ -106,11 +107,11 @@ def test_a_built_tree_imports_without_rust(place: Place) -> None:
         os.utime(path, (1_000_000_000, 1_000_000_000))
     code = "import sys; sys.path.insert(0, 'elsewhere'); import m; print(m.value(), m.__file__)"
     for _ in range(2):
-        run = place.python(code, **without_rust(place))  # type: ignore[arg-type]
+        run = place.python(code, **without_rust(place))
         assert run.out == f"2 {moved}/m{SUFFIX}"
         assert run.stderr == ""
     (moved / "data.txt").write_text("abc")
-    run = place.python(code, **without_rust(place))  # type: ignore[arg-type]
+    run = place.python(code, **without_rust(place))
     assert "ToolchainError" in run.stderr
     assert source.name == "m.rs"
 
@@ -154,7 +155,10 @@ def test_profiles_in_place(place: Place) -> None:
 
 def test_cache(place: Place, tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
-    text = '// rustimport\nuse std::ptr::null_mut;\n#[no_mangle] pub extern "C" fn PyInit_{}() -> *mut u8 {{ null_mut() }}\n'
+    text = (
+        "// rustimport\nuse std::ptr::null_mut;\n"
+        '#[no_mangle] pub extern "C" fn PyInit_{}() -> *mut u8 {{ null_mut() }}\n'
+    )
     for name in ("m", "gone"):
         place.write(f"{name}.rs", text.format(name))
         place.python(f"import {name}", RUSTIMPORT_CACHE_DIR=cache)
@@ -191,7 +195,7 @@ def test_clearing_waits_for_builds(place: Place, tmp_path: Path) -> None:
     maturin.chmod(0o755)
     env = {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "cache"), "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin)}
     place.write("m.rs", SCRIPT.format(1))
-    building = place.start("import m", **env)  # type: ignore[arg-type]
+    building = place.start("import m", **env)
     while not (tmp_path / "began").exists():
         assert building.poll() is None
     clearing = subprocess.Popen(
@@ -228,7 +232,7 @@ def test_bad_input(place: Place, arguments: list[str]) -> None:
     assert "usage: rustimport" in run.stderr
 
 
-RELEASE = {"RUSTIMPORT_RELEASE_MODE": "1"}
+RELEASE: dict[str, Any] = {"RUSTIMPORT_RELEASE_MODE": "1"}
 
 
 def test_release_mode(place: Place) -> None:
@@ -238,23 +242,23 @@ def test_release_mode(place: Place) -> None:
     assert command(place, "build", "m.rs").returncode == 0
     place.write("m.rs", SCRIPT.format(2))
     code = "import sys, m; print(m.value(), type(m.__loader__).__name__, 'rustimport._core' in sys.modules)"
-    run = place.python(code, **RELEASE)  # type: ignore[arg-type]
+    run = place.python(code, **RELEASE)
     assert run.out == "1 ExtensionFileLoader False"
-    run = place.python("import n", **RELEASE)  # type: ignore[arg-type]
+    run = place.python("import n", **RELEASE)
     assert f"there is no library for {place.folder}/n.rs, and release mode builds nothing" in run.stderr
     assert f"python -m rustimport build --release {place.folder}/n.rs" in run.stderr
     # What an import has built is as good.
     assert place.python("import n; print(n.value())").out == "5"
     place.write("n.rs", SCRIPT.format(6))
-    run = place.python("import n; print(n.value())", **RELEASE)  # type: ignore[arg-type]
+    run = place.python("import n; print(n.value())", **RELEASE)
     assert (run.out, run.builds) == ("5", 0)
     # Set at run time.
     run = place.python("rustimport.settings.release_mode = True; import n; print(n.value())")
     assert (run.out, run.builds) == ("5", 0)
-    run = place.python("import sys; print([type(f).__name__ for f in sys.meta_path][-1])", **RELEASE)  # type: ignore[arg-type]
+    run = place.python("import sys; print([type(f).__name__ for f in sys.meta_path][-1])", **RELEASE)
     assert run.out == "ReleaseFinder"
     place.write("unmarked.rs", "fn main() {}\n")
-    run = place.python("import unmarked", **RELEASE)  # type: ignore[arg-type]
+    run = place.python("import unmarked", **RELEASE)
     assert "ModuleNotFoundError: No module named 'unmarked'" in run.stderr
 
 
