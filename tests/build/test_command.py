@@ -162,7 +162,7 @@ def test_cache(place: Place, tmp_path: Path) -> None:
     for name in ("m", "gone"):
         place.write(f"{name}.rs", text.format(name))
         place.python(f"import {name}", RUSTIMPORT_CACHE_DIR=cache)
-    env: dict[str, str | None] = {"RUSTIMPORT_CACHE_DIR": cache}
+    env: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": cache}
     (place.folder / "gone.rs").unlink()
     found = json.loads(command(place, "cache", "info", "-f", "json", **env).stdout)
     assert found["path"] == cache
@@ -193,7 +193,10 @@ def test_clearing_waits_for_builds(place: Place, tmp_path: Path) -> None:
         f"#!/bin/sh\ntouch {tmp_path}/began\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.05; done\nexit 1\n"
     )
     maturin.chmod(0o755)
-    env = {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "cache"), "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin)}
+    env: dict[str, Any] = {
+        "RUSTIMPORT_CACHE_DIR": str(tmp_path / "cache"),
+        "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin),
+    }
     place.write("m.rs", SCRIPT.format(1))
     building = place.start("import m", **env)
     while not (tmp_path / "began").exists():
