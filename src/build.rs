@@ -14,6 +14,7 @@ use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
 use crate::inputs::{Collector, Surroundings, absolute_pattern, matches};
+use crate::krate::Crate;
 use crate::lane::Lane;
 use crate::lock;
 use crate::manifest;
@@ -30,11 +31,23 @@ const LAST_OF_CPYTHON: (u8, u8) = (3, 11);
 
 impl Source<'_> {
     /// Writes the package that maturin builds, as far as it is not there already.
-    pub fn plan(&self) -> Result<Plan> {
-        self.script.check_module(&self.request.root, self.request.stem())?;
+    pub fn plan(&self, host: &mut dyn Host) -> Result<Plan> {
+        self.script.check_module(&self.library, self.request.stem())?;
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        let table = self.write_package(&self.entry.package())?;
-        let packages = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), &table);
+        let mirror = self.entry.package();
+        let (table, package, name, workspace) = match &self.krate {
+            None => {
+                let name = manifest::package_name(&self.request.entry);
+                (self.write_package(&mirror)?, mirror.clone(), name, None)
+            }
+            Some(krate) => {
+                let workspace = toolchain.workspace_of(&krate.folder, host)?;
+                let (table, package) = self.write_mirror(krate, &mirror, &workspace)?;
+                (table, package, krate.name.clone(), Some(workspace))
+            }
+        };
+        let lock = mirror.join("Cargo.lock");
+        let packages = cargo_lock::closure(&lock, &table);
         let has = |names: &[&str]| {
             let locked =
                 packages.iter().flat_map(|(packages, _)| packages).filter_map(|package| package.split(' ').next());
@@ -55,6 +68,9 @@ impl Source<'_> {
             ));
         }
         Ok(Plan {
+            package,
+            name,
+            workspace,
             units: self.units(toolchain, &table),
             builder: if has(&["pyo3", "pyo3-ffi"]) { Builder::Maturin } else { Builder::Cargo },
             has_cpython,
@@ -95,18 +111,19 @@ impl Source<'_> {
         let folders = generated.filter_map(|unit| Some(unit.made.parent()?.display().to_string()));
         Told {
             values,
-            package: manifest::package_name(&self.request.entry),
+            package: self.krate.is_none().then(|| manifest::package_name(&self.request.entry)),
             folders: folders.chain([self.entry.home().display().to_string()]).collect(),
         }
     }
 
     /// Has maturin build what was planned, publishes and records the artifact.
-    pub fn build(self, plan: &Plan, lane: &Lane, stale: &Stale, reason: &str, host: &mut dyn Host) -> Result<PathBuf> {
+    pub fn build(&self, plan: &Plan, lane: &Lane, stale: &Stale, reason: &str, host: &mut dyn Host) -> Result<PathBuf> {
         let start = Instant::now();
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        let package = self.entry.package();
         let job = Job {
             lane,
+            package: &plan.package,
+            name: &plan.name,
             builder: plan.builder,
             has_cpython: plan.has_cpython,
             request: self.request,
@@ -115,7 +132,7 @@ impl Source<'_> {
             toolchain,
             settings: &self.settings,
             in_source_folder: self.surroundings.has_own_config
-                || Surroundings::of(&package).is_ok_and(|surroundings| surroundings.has_own_config),
+                || Surroundings::of(&plan.package).is_ok_and(|surroundings| surroundings.has_own_config),
         };
 
         // Before anything is read by others: an edit from here on is for the next build.
@@ -138,11 +155,18 @@ impl Source<'_> {
 
         // The files' own times are compared with the clock file's: one tick later is after it.
         let since = clock + 1;
-        collector.add_source(&self.request.root, &self.hash);
+        for (path, hash) in &self.read {
+            collector.add_source(path, hash);
+        }
+        let manifests =
+            plan.workspace.iter().zip(&self.krate).flat_map(|(workspace, krate)| krate.manifests(workspace));
+        for path in manifests {
+            if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
+        }
         for path in watched.iter().chain(&self.surroundings.files) {
             collector.add_file(path, since);
         }
-        self.collect(&mut collector, &units, &foreign_outputs, since);
+        self.collect(&mut collector, job.package, &units, &foreign_outputs, since);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(patterns);
         let told = self.told(&units);
@@ -161,7 +185,10 @@ impl Source<'_> {
     /// Tells other scripts which versions were taken, and that they are compiled. It only saves them time.
     fn share_dependencies(&self, plan: &Plan, toolchain: &Toolchain, lane: &Lane, host: &mut dyn Host) {
         let guard = self.cache.common_lock_guard();
-        if let Ok(_guard) = lock::lock_one_of(&[guard], &|| 1, &|| "the common lock file".into(), None, host) {
+        // A crate's own lock file is its own affair.
+        if self.krate.is_none()
+            && let Ok(_guard) = lock::lock_one_of(&[guard], &|| 1, &|| "the common lock file".into(), None, host)
+        {
             let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
         }
         let resolved = self.dependencies(toolchain, &plan.table);
@@ -170,23 +197,41 @@ impl Source<'_> {
         }
     }
 
-    /// Returns the manifest.
-    fn write_package(&self, package: &Path) -> Result<Table> {
-        let library = match self.script.root(&self.request.root, self.request.stem())? {
-            Root::Direct => self.request.root.clone(),
-            Root::Wrapped(code) => {
-                let path = package.join(manifest::GENERATED);
-                fs::write(&path, code.as_bytes())?;
-                path
-            }
+    /// The library's root, if it is generated; `package` is where.
+    fn write_root(&self, package: &Path) -> Result<Option<PathBuf>> {
+        let (path, code) = match self.script.root(&self.library, self.request.stem())? {
+            Root::Direct => return Ok(None),
+            Root::Wrapped(code) => (package.join(manifest::GENERATED), code),
             Root::Copied(code) => {
                 let folder = package.join(manifest::COPY_FOLDER);
                 fs::create_private_folder(&folder)?;
-                let path = folder.join(self.request.root.file_name().unwrap_or_default());
-                fs::write(&path, code.as_bytes())?;
-                path
+                (folder.join(self.library.file_name().unwrap_or_default()), code)
             }
         };
+        fs::write(&path, code.as_bytes())?;
+        Ok(Some(path))
+    }
+
+    /// Mirrors a crate. Returns its manifest, and where the package is.
+    fn write_mirror(&self, krate: &Crate, mirror: &Path, workspace: &Path) -> Result<(Table, PathBuf)> {
+        let package = krate.package(mirror, workspace);
+        krate.mirror(mirror, workspace)?;
+        let root = self.write_root(&package)?;
+        let table = manifest::crate_manifest(&krate.manifest, &self.script, &self.settings, root.as_deref());
+        krate.write_manifests(mirror, workspace, table.clone())?;
+        krate.lock(mirror, workspace, &self.cache.common_lock())?;
+        if !krate.folder.join("pyproject.toml").exists() {
+            fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
+        }
+        // Relative to where it stands, so that the lock file's other packages are found by their own paths.
+        let mut anchored = table;
+        manifest::for_each_path(&mut anchored, &mut |path| *path = krate.folder.join(&*path).display().to_string());
+        Ok((anchored, package))
+    }
+
+    /// Returns the manifest.
+    fn write_package(&self, package: &Path) -> Result<Table> {
+        let library = self.write_root(package)?.unwrap_or_else(|| self.library.clone());
         let table = manifest::cargo_manifest(self.request, &self.script, &self.settings, &library);
         let lock = package.join("Cargo.lock");
         let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
@@ -202,12 +247,12 @@ impl Source<'_> {
     /// although a file was restored with its old time. Only packages with a changed input are touched, and
     /// the script's own always.
     fn make_stale_for_cargo(&self, job: &Job, last: Option<&Compiled>, changed: &[&Path]) {
-        let own = manifest::package_name(&self.request.entry);
+        let own = job.name.to_owned();
         let packages: BTreeSet<String> = if let Some(last) = last {
-            let concerned = |unit: &&Unit| {
-                changed.contains(&unit.manifest.as_path())
-                    || unit.dep_info().files.iter().any(|file| changed.contains(&file.as_path()))
+            let is_changed = |file: &PathBuf| {
+                self.users_file(file, job.package).is_some_and(|file| changed.contains(&file.as_path()))
             };
+            let concerned = |unit: &&Unit| is_changed(&unit.manifest) || unit.dep_info().files.iter().any(is_changed);
             last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
         } else {
             let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
@@ -240,8 +285,8 @@ impl Source<'_> {
             };
             let mut outdated: BTreeSet<String> =
                 units.iter().filter(|unit| unit.is_outdated(clock)).map(|unit| unit.package.clone()).collect();
-            if !self.was_compiled(job, clock) {
-                outdated.insert(manifest::package_name(&self.request.entry));
+            if !Self::was_compiled(job, clock) {
+                outdated.insert(job.name.to_owned());
             }
             if outdated.is_empty() {
                 return Ok(Output { library, units, foreign_outputs });
@@ -260,10 +305,9 @@ impl Source<'_> {
         })))
     }
 
-    fn was_compiled(&self, job: &Job, clock: i64) -> bool {
+    fn was_compiled(job: &Job, clock: i64) -> bool {
         let [output, _] = job.output_folders();
-        let package = manifest::package_name(&self.request.entry);
-        unit::last_compiled(&output, &package).is_none_or(|time| time >= clock)
+        unit::last_compiled(&output, job.name).is_none_or(|time| time >= clock)
     }
 
     fn check_entry_point(&self, library: &[u8]) -> Result<()> {
@@ -286,35 +330,61 @@ impl Source<'_> {
         ))
     }
 
+    /// The user's file that the compiler read; of a crate's mirror, what the link leads to. What else stands in the
+    /// cache was generated, and follows from the rest.
+    fn users_file(&self, path: &Path, package: &Path) -> Option<PathBuf> {
+        if !self.cache.has_made(path) {
+            return Some(path.to_owned());
+        }
+        let krate = self.krate.as_ref()?;
+        // The mirrored folder and its manifest are no links.
+        if let Ok(inside @ ("" | "Cargo.toml")) =
+            path.strip_prefix(package).map(|inside| inside.to_str().unwrap_or("?"))
+        {
+            return Some(if inside.is_empty() { krate.folder.clone() } else { krate.folder.join(inside) });
+        }
+        let is_users = |path: &PathBuf| !self.cache.has_made(path);
+        if let Ok(real) = std::fs::canonicalize(path) {
+            return is_users(&real).then_some(real);
+        }
+        // What a build script looked for, and did not find.
+        let parent = std::fs::canonicalize(path.parent()?).ok().filter(is_users)?;
+        Some(parent.join(path.file_name()?))
+    }
+
     /// Takes down what the compiler and the build scripts read.
-    fn collect(&self, collector: &mut Collector, units: &[Unit], foreign_outputs: &[PathBuf], since: i64) {
-        let own = self.entry.package();
+    fn collect(
+        &self,
+        collector: &mut Collector,
+        package: &Path,
+        units: &[Unit],
+        foreign_outputs: &[PathBuf],
+        since: i64,
+    ) {
         for unit in units {
             let info = unit.dep_info();
             let read_from = unit.began().unwrap_or(since);
-            // What stands in the cache was generated, and follows from the rest.
-            let is_users = |file: &&PathBuf| !self.cache.has_made(file);
-            for file in info.files.iter().filter(is_users) {
+            for file in info.files.iter().filter_map(|file| self.users_file(file, package)) {
                 if file.is_dir() {
                     // Of a build script: everything below, as cargo takes it.
-                    collector.add_folder(file, since);
+                    collector.add_folder(&file, since);
                 } else if file.exists() {
-                    collector.add_file(file, read_from);
+                    collector.add_file(&file, read_from);
                 } else {
-                    collector.add_absent(file);
+                    collector.add_absent(&file);
                 }
             }
             for name in &info.variables {
                 collector.add_variable(name, unit.kind);
             }
-            if unit.folder() != own {
-                collector.add_file(&unit.manifest, since);
+            let is_generated = self.krate.is_none() && unit.folder() == package;
+            if let Some(folder) = self.users_file(unit.folder(), package).filter(|_| !is_generated) {
                 // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
-                for manifest in unit.folder().ancestors().skip(1).map(|folder| folder.join("Cargo.toml")) {
+                for manifest in folder.ancestors().map(|folder| folder.join("Cargo.toml")) {
                     collector.add_file(&manifest, since);
                 }
-                if !unit.folder().join("build.rs").exists() {
-                    collector.add_absent(&unit.folder().join("build.rs"));
+                if !folder.join("build.rs").exists() {
+                    collector.add_absent(&folder.join("build.rs"));
                 }
             }
         }
@@ -328,6 +398,11 @@ impl Source<'_> {
 
 /// What is to be built.
 pub struct Plan {
+    /// The folder of the package, and its name.
+    package: PathBuf,
+    name: String,
+    /// The crate's.
+    workspace: Option<PathBuf>,
     /// Names everything that decides which units cargo compiles.
     units: String,
     builder: Builder,

@@ -151,6 +151,11 @@ impl Entry {
         self.home.join("record.toml")
     }
 
+    /// Cargo's target folder of a crate.
+    pub fn target(&self) -> PathBuf {
+        self.home.join("target")
+    }
+
     /// What cargo compiled last in a lane.
     pub fn compiled(&self, lane: &Path) -> PathBuf {
         self.home.join(format!("compiled-in-{}.toml", lane.file_name().unwrap_or_default().to_string_lossy()))

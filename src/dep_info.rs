@@ -14,8 +14,9 @@ pub struct DepInfo {
     pub values: Vec<String>,
 }
 
-/// Reads a `.d` file; relative paths are relative to `base`, where rustc ran.
-pub fn parse_dep_info(text: &str, base: &Path) -> DepInfo {
+/// Reads a `.d` file of the package at `package`. Relative paths are relative to where rustc ran: there, or for the
+/// member of a workspace, at the workspace's root.
+pub fn parse_dep_info(text: &str, package: &Path) -> DepInfo {
     let mut info = DepInfo::default();
     for line in text.lines() {
         if let Some(variable) = line.strip_prefix("# env-dep:") {
@@ -28,10 +29,18 @@ pub fn parse_dep_info(text: &str, base: &Path) -> DepInfo {
             && !line.starts_with('#')
         {
             // After the rules, each file stands again alone, as a target without prerequisites.
-            info.files.push(base.join(unescape_file(file)));
+            info.files.push(locate(Path::new(&unescape_file(file)), package));
         }
     }
     info
+}
+
+/// A member's files begin with the member's own folder, as seen from the workspace.
+fn locate(file: &Path, package: &Path) -> PathBuf {
+    let roots = package.ancestors().skip(1);
+    let mut seen = roots.filter(|root| package.strip_prefix(root).is_ok_and(|member| file.starts_with(member)));
+    let own = package.join(file);
+    seen.next().map(|root| root.join(file)).filter(|path| path.exists() || !own.exists()).unwrap_or(own)
 }
 
 /// Makefile quoting, as far as rustc uses it: a backslash before a space.
@@ -73,6 +82,8 @@ mod tests {
             info.files,
             [Path::new("/p/__rustimport.rs"), Path::new("/s/a b.rs"), &Path::new("/p").join("C:\\x.rs")]
         );
+        let member = parse_dep_info("x: y\n\nmembers/p/src/lib.rs:\nsrc/lib.rs:\n", Path::new("/ws/members/p"));
+        assert_eq!(member.files, [Path::new("/ws/members/p/src/lib.rs"), Path::new("/ws/members/p/src/lib.rs")]);
         assert_eq!(info.variables, ["FEATURE", "UNSET"]);
         assert_eq!(info.values, ["a=b\nc"]);
     }

@@ -131,7 +131,14 @@ fn diagnostic(message: RustcDiagnostic, folder: &Path, package: &Path) -> Diagno
 }
 
 fn users_path(name: &str, folder: &Path, package: &Path) -> PathBuf {
-    if name == manifest::GENERATED { package.join(name) } else { folder.join(name) }
+    if name == manifest::GENERATED {
+        return package.join(name);
+    }
+    // A crate is compiled as its mirror in the cache, whose links lead to the user's files.
+    let mirrored = package.ancestors().take_while(|parent| parent.join("Cargo.toml").exists());
+    let mut mirrored = mirrored.map(|parent| parent.join(name)).filter_map(|path| std::fs::canonicalize(path).ok());
+    let beside = folder.join(name);
+    if beside.exists() { beside } else { mirrored.next().unwrap_or(beside) }
 }
 
 /// Drops ANSI escape sequences: `ESC [ … letter`, the only ones that rustc writes, and OSC links.

@@ -6,13 +6,16 @@ use crate::ensure;
 use crate::error::{Error, Result};
 use crate::header::Header;
 
-/// The scripts among `paths` and in the folders among them, each once, in the order of their names. A path that
-/// names a file needs no marker; in folders, scripts count that opted in, or all that declare a module if not `opt_in`.
-pub fn scripts(paths: &[PathBuf], opt_in: bool) -> Result<Vec<PathBuf>> {
+/// The sources among `paths` and in the folders among them, each once, in the order of their names. A path that names a
+/// source needs no marker; in folders, those count that opted in, or all crates and what declares a module if not
+/// `opt_in`. What is inside a crate belongs to it.
+pub fn sources(paths: &[PathBuf], opt_in: bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        if path.is_dir() {
+        if path.join("Cargo.toml").is_file() {
+            found.push(path);
+        } else if path.is_dir() {
             walk(&path, opt_in, &mut found);
         } else if path.is_file() && path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
@@ -21,7 +24,7 @@ pub fn scripts(paths: &[PathBuf], opt_in: bool) -> Result<Vec<PathBuf>> {
             return Err(Error::project(
                 &path,
                 format!("{} {what}", path.display()),
-                "give .rs files, or folders to search for them",
+                "give .rs files and crates, or folders to search for them",
             ));
         }
     }
@@ -39,7 +42,11 @@ fn walk(folder: &Path, opt_in: bool, found: &mut Vec<PathBuf>) {
         // A link to a folder could lead anywhere, also back.
         let Ok(kind) = item.file_type() else { continue };
         if kind.is_dir() {
-            if !is_hidden && !is_foreign(&path) {
+            if !is_hidden && path.join("Cargo.toml").is_file() {
+                if !opt_in || is_marked_crate(&path) {
+                    found.push(path);
+                }
+            } else if !is_hidden && !is_foreign(&path) {
                 walk(&path, opt_in, found);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs")
@@ -51,9 +58,15 @@ fn walk(folder: &Path, opt_in: bool, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Virtual environments, caches, and crates, whose files are their own.
+fn is_marked_crate(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let first = manifest.lines().next().unwrap_or_default();
+    (first.starts_with('#') && first.contains("rustimport")) || folder.join(".rustimport").exists()
+}
+
+/// Virtual environments and caches.
 fn is_foreign(folder: &Path) -> bool {
-    ["pyvenv.cfg", "CACHEDIR.TAG", "Cargo.toml"].iter().any(|name| folder.join(name).exists())
+    ["pyvenv.cfg", "CACHEDIR.TAG"].iter().any(|name| folder.join(name).exists())
 }
 
 fn is_wanted(path: &Path, opt_in: bool) -> bool {
@@ -84,14 +97,16 @@ mod tests {
         write("words.rs", "use pyo3::prelude::*;\n#[pymodule]\nmod words {}\n");
         let check = |paths: &[&str], opt_in: bool, expected: &[&str]| {
             let paths: Vec<PathBuf> = paths.iter().map(|path| folder.path().join(path)).collect();
-            let found = scripts(&paths, opt_in).unwrap();
+            let found = sources(&paths, opt_in).unwrap();
             let expected: Vec<PathBuf> = expected.iter().map(|path| folder.path().join(path)).collect();
             assert_eq!(found, expected);
         };
         check(&[""], true, &["marked.rs", "sub/marked.rs"]);
         check(&[""], false, &["marked.rs", "sub/marked.rs", "words.rs"]);
         check(&["plain.rs", "sub", "sub/marked.rs"], true, &["plain.rs", "sub/marked.rs"]);
-        check(&["crate"], true, &["crate/src/marked.rs"]);
-        assert!(scripts(&[folder.path().join("nothing")], true).is_err());
+        check(&["crate"], true, &["crate"]);
+        write("crate/.rustimport", "");
+        check(&[""], true, &["crate", "marked.rs", "sub/marked.rs"]);
+        assert!(sources(&[folder.path().join("nothing")], true).is_err());
     }
 }

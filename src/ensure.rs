@@ -10,12 +10,11 @@ use std::time::Instant;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
-use crate::fs;
 use crate::in_place;
 use crate::lane::Lane;
 use crate::lock;
 use crate::maturin;
-use crate::request::{Outcome, Request};
+use crate::request::{Outcome, Request, SourceKind};
 use crate::script::Script;
 use crate::source::Source;
 use crate::toolchain::Toolchain;
@@ -94,7 +93,11 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
         {
             return Ok(outcome(artifact, Some(reason), false));
         }
-        let plan = source.plan()?;
+        let plan = source.plan(host)?;
+        // A crate keeps its own names, and so has a target folder of its own.
+        if request.kind == SourceKind::Crate && held.is_none() {
+            held = Some(Lane::of_entry(&cache, &source.entry)?);
+        }
         let dependencies = plan.dependencies.as_deref();
         // An edit during a wait may have brought new dependencies.
         if held.take_if(|lane| !lane.takes(&cache, dependencies)).is_some() || held.is_none() {
@@ -104,12 +107,9 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
             }
         }
         let Some(lane) = &held else { continue };
-        let hash = source.hash.clone();
         match source.build(&plan, lane, &stale, &reason, host) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
-            Err(Error::Build(_) | Error::Project { .. })
-                if fs::hash_file(&request.root).is_some_and(|now| now != hash) =>
-            {
+            Err(Error::Build(_) | Error::Project { .. }) if source.was_edited() => {
                 host.event(Event::Log { message: format!("{name} was edited while it was built: again") });
             }
             Err(error) => return Err(error),

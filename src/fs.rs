@@ -122,6 +122,12 @@ pub fn remove_users_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
+/// Creates a folder of the user's, whose own folder must be new.
+pub fn create_new_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+    fs::create_dir(path)
+}
+
 /// Writes a file where there is none.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     File::create_new(path)?.write_all(content)
@@ -289,6 +295,44 @@ pub fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
     let times = FileTimes::new().set_modified(metadata.modified()?);
     // Opened for reading, where it is read-only: to set times takes no more.
     File::options().write(true).open(to).or_else(|_| File::open(to))?.set_times(times)
+}
+
+/// Makes a folder of links to what is in another, but for what `is_left_out`. What else is there, and is no link, stays.
+pub fn mirror(real: &Path, mirror: &Path, is_left_out: &dyn Fn(&std::ffi::OsStr) -> bool) -> Result<()> {
+    // It was a link to a folder, and is a folder of links now.
+    if fs::symlink_metadata(mirror).is_ok_and(|metadata| metadata.is_symlink()) {
+        remove(mirror);
+    }
+    create_private_folder(mirror)?;
+    for item in fs::read_dir(mirror).into_iter().flatten().flatten() {
+        let is_link = item.file_type().is_ok_and(|kind| kind.is_symlink());
+        if is_link && (is_left_out(&item.file_name()) || !real.join(item.file_name()).exists()) {
+            remove(&item.path());
+        }
+    }
+    for item in fs::read_dir(real).into_iter().flatten().flatten() {
+        if !is_left_out(&item.file_name()) {
+            link(&item.path(), &mirror.join(item.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a link, unless there is that one.
+pub fn link(real: &Path, path: &Path) -> Result<()> {
+    if fs::read_link(path).is_ok_and(|target| target == real) {
+        return Ok(());
+    }
+    remove_tree(path)?;
+    #[cfg(unix)]
+    let made = std::os::unix::fs::symlink(real, path);
+    #[cfg(windows)]
+    let made = if real.is_dir() {
+        std::os::windows::fs::symlink_dir(real, path)
+    } else {
+        std::os::windows::fs::symlink_file(real, path)
+    };
+    made.map_err(|error| Error::cache_io("make the link", path, &error))
 }
 
 /// Has a library stand elsewhere as well: the same file, where the file system can, since compilers replace

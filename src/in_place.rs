@@ -31,7 +31,7 @@ struct Description {
 
 /// The artifact's place for a source.
 pub fn artifact(request: &Request) -> PathBuf {
-    request.folder().join(format!("{}{}", request.stem(), request.interpreter.extension_suffix))
+    request.place().join(format!("{}{}", request.stem(), request.interpreter.extension_suffix))
 }
 
 fn description(artifact: &Path) -> PathBuf {

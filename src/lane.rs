@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Entry};
 use crate::cargo_lock;
 use crate::error::Result;
 use crate::event::Host;
@@ -28,7 +28,9 @@ pub struct Lane {
     pub was_waited_for: bool,
     /// Of whoever works here: who compiles dependencies has a long way before it.
     pub priority: Priority,
-    _lock: FileLock,
+    /// With other sources.
+    is_shared: bool,
+    _lock: Option<FileLock>,
 }
 
 impl Lane {
@@ -55,7 +57,7 @@ impl Lane {
         };
         let (number, lock, was_waited_for) = lock::lock_one_of(&locks, &count, &holder, timeout, host)?;
         let priority = if is_ready() { Priority::Normal } else { Priority::Patient };
-        let lane = Self { home: cache.lane(number), was_waited_for, priority, _lock: lock };
+        let lane = Self { home: cache.lane(number), was_waited_for, priority, is_shared: true, _lock: Some(lock) };
         // Only for messages.
         let _ = fs::write(&occupant(cache, number), what.as_bytes());
         fs::create_private_folder(&lane.home)?;
@@ -66,10 +68,19 @@ impl Lane {
         Ok(lane)
     }
 
+    /// The target folder of a crate, which keeps its names: two packages of one name in one target folder would give
+    /// each other's artifacts. Whoever has the entry's lock has it; what is compiled for scripts is taken over.
+    pub fn of_entry(cache: &Cache, entry: &Entry) -> Result<Self> {
+        let home = entry.target();
+        fs::create_private_folder(&home)?;
+        let _ = take_over(&cache.lane(0), &home, &cargo_lock::foreign_packages(&cache.common_lock()));
+        Ok(Self { home, was_waited_for: false, priority: Priority::Normal, is_shared: false, _lock: None })
+    }
+
     /// Whether a build that needs these dependencies may run here: new ones are compiled in the first lane.
     pub fn takes(&self, cache: &Cache, dependencies: Option<&str>) -> bool {
         let first = cache.lane(0);
-        self.home == first || dependencies.is_some_and(|key| ready(&first, key).exists())
+        !self.is_shared || self.home == first || dependencies.is_some_and(|key| ready(&first, key).exists())
     }
 
     pub fn home(&self) -> &Path {

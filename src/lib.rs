@@ -4,7 +4,7 @@
 //! | question | module |
 //! | --- | --- |
 //! | one import, from request to outcome | [`ensure`], [`source`], [`build`] |
-//! | what a script says and how a package is made of it | [`header`], [`script`], [`manifest`], [`cargo_lock`] |
+//! | what a script says and how a package is made of it | [`header`], [`script`], [`krate`], [`manifest`], [`cargo_lock`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before, or elsewhere | [`store`], [`in_place`] |
@@ -35,6 +35,7 @@ pub mod in_place;
 pub mod inputs;
 pub mod interpreter;
 pub mod inventory;
+pub mod krate;
 pub mod lane;
 pub mod lock;
 pub mod manifest;

@@ -120,29 +120,54 @@ fn absolute(folder: &Path, path: &str) -> String {
 
 /// Makes every relative `path` of a dependency relative to the script, wherever cargo allows one.
 fn anchor_dependencies(table: &mut Table, folder: &Path) {
-    let anchor = |dependencies: &mut Value| {
+    for_each_path(table, &mut |path| *path = absolute(folder, path));
+}
+
+/// Every `path` of a dependency, wherever cargo allows one.
+pub fn for_each_path(table: &mut Table, change: &mut dyn FnMut(&mut String)) {
+    fn of(dependencies: &mut Value, change: &mut dyn FnMut(&mut String)) {
         for (_, dependency) in dependencies.as_table_mut().into_iter().flatten() {
             if let Some(Value::String(path)) = dependency.get_mut("path") {
-                *path = absolute(folder, path);
+                change(path);
             }
         }
-    };
+    }
     for name in DEPENDENCY_TABLES {
-        table.get_mut(name).into_iter().for_each(anchor);
+        table.get_mut(name).into_iter().for_each(|dependencies| of(dependencies, change));
     }
     // [replace], [patch.<registry>], [workspace.dependencies], [target.<cfg>.dependencies]
-    table.get_mut("replace").into_iter().for_each(anchor);
+    table.get_mut("replace").into_iter().for_each(|dependencies| of(dependencies, change));
     for (_, source) in table.get_mut("patch").and_then(Value::as_table_mut).into_iter().flatten() {
-        anchor(source);
+        of(source, change);
     }
     if let Some(workspace) = table.get_mut("workspace").and_then(|workspace| workspace.get_mut("dependencies")) {
-        anchor(workspace);
+        of(workspace, change);
     }
     for (_, target) in table.get_mut("target").and_then(Value::as_table_mut).into_iter().flatten() {
         for name in DEPENDENCY_TABLES {
-            target.get_mut(name).into_iter().for_each(anchor);
+            target.get_mut(name).into_iter().for_each(|dependencies| of(dependencies, change));
         }
     }
+}
+
+/// A crate's manifest, completed: a library that can be loaded, and with the template, pyo3. `library` is its root, if
+/// that is generated.
+pub fn crate_manifest(manifest: &Table, script: &Script, settings: &BuildSettings, library: Option<&Path>) -> Table {
+    let mut manifest = manifest.clone();
+    let lib = table(&mut manifest, "lib");
+    let kinds = lib.entry("crate-type").or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(kinds) = kinds
+        && !kinds.iter().any(|kind| kind.as_str() == Some("cdylib"))
+    {
+        kinds.push("cdylib".into());
+    }
+    if let Some(library) = library {
+        lib.insert("path".into(), library.display().to_string().into());
+    }
+    if script.header.template.is_some() {
+        complete_pyo3(table(&mut manifest, "dependencies"), &settings.pyo3);
+    }
+    manifest
 }
 
 /// Adds pyo3, or its version where the script names pyo3 without saying which.
@@ -162,7 +187,7 @@ fn complete_pyo3(dependencies: &mut Table, version: &str) {
 /// `dev` is for the shortest wait after an edit; `fast` and `small` are `release`, taken further.
 /// Incremental compilation halves that wait for a long script. For a short one it gains nothing, costs disk,
 /// and the first build takes longer.
-fn add_profiles(profiles: &mut Table, is_long: bool) {
+pub fn add_profiles(profiles: &mut Table, is_long: bool) {
     let dev = table(profiles, "dev");
     default(dev, "debug", 0);
     default(dev, "strip", true);

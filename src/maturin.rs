@@ -48,6 +48,9 @@ pub struct Job<'a> {
     pub request: &'a Request,
     pub cache: &'a Cache,
     pub entry: &'a Entry,
+    /// The folder of the package to build, and its name.
+    pub package: &'a Path,
+    pub name: &'a str,
     pub lane: &'a Lane,
     pub toolchain: &'a Toolchain,
     pub settings: &'a BuildSettings,
@@ -173,9 +176,8 @@ impl Job<'_> {
         let mut logged = 0;
         let mut has_waited = false;
         // Users know the script by its own name.
-        let package = manifest::package_name(&self.request.entry);
         running.finish(host, |line, host| {
-            if let Some(progress) = progress(&line.replace(&package, self.request.stem())) {
+            if let Some(progress) = progress(&line.replace(self.name, self.request.stem())) {
                 if matches!(progress, Event::Waiting { .. }) && std::mem::replace(&mut has_waited, true) {
                     return;
                 }
@@ -197,16 +199,15 @@ impl Job<'_> {
     }
 
     fn read_messages(&self, finished: &Finished) -> Messages {
-        diagnostic::read_messages(&finished.stdout, self.request.folder(), &self.entry.package())
+        diagnostic::read_messages(&finished.stdout, self.request.folder(), self.package)
     }
 
     /// The library that cargo says it made.
     fn compiled_library(&self, messages: &Messages) -> Option<Vec<u8>> {
-        let package = manifest::package_name(&self.request.entry);
         let own = messages.units.iter().rev().find(|unit| {
             let is_library =
                 unit.made.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION);
-            unit.package == package && is_library
+            unit.package == self.name && is_library
         });
         std::fs::read(&own?.made).ok()
     }
@@ -216,7 +217,7 @@ impl Job<'_> {
         let mut command = process::command(&self.toolchain.cargo);
         command.args(["rustc", "--lib", "--message-format", "json-diagnostic-rendered-ansi"]);
         command.args(["--target", self.toolchain.host(), "--profile", &self.settings.profile]);
-        command.arg("--manifest-path").arg(self.entry.package().join("Cargo.toml"));
+        command.arg("--manifest-path").arg(self.package.join("Cargo.toml"));
         command.arg("--").args(self.rustc_arguments()).args(self.maturins_rustc_arguments());
         self.set_environment(&mut command);
         if cfg!(target_os = "macos") && env_vars::get(env_vars::CARGO_ENCODED_RUSTFLAGS).is_none() {
@@ -244,7 +245,7 @@ impl Job<'_> {
         let mut command = process::command(maturin);
         command.arg("build");
         if self.in_source_folder {
-            command.arg("--manifest-path").arg(self.entry.package().join("Cargo.toml"));
+            command.arg("--manifest-path").arg(self.package.join("Cargo.toml"));
         }
         command
             .args(["--target", self.toolchain.host(), "-i", &self.request.interpreter.maturin_name()])
@@ -282,7 +283,7 @@ impl Job<'_> {
         for name in [env_vars::CARGO, env_vars::CARGO_TERM_QUIET, env_vars::CARGO_TERM_VERBOSE] {
             command.env_remove(name);
         }
-        let folder = if self.in_source_folder { self.request.folder().to_owned() } else { self.entry.package() };
+        let folder = if self.in_source_folder { self.request.folder().to_owned() } else { self.package.to_owned() };
         command
             .current_dir(folder)
             .env(env_vars::PATH, self.toolchain.path())

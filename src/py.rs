@@ -58,16 +58,16 @@ mod _core {
         super::run_with(py, on_event, |host| ensure::check_in_place(&request, host))
     }
 
-    /// Scripts in folders, and among them.
+    /// Sources in folders, and among them.
     #[pyfunction]
     fn discover(py: Python<'_>, paths: Vec<PathBuf>, opt_in: bool) -> PyResult<Vec<PathBuf>> {
-        super::run(py, || crate::discover::scripts(&paths, opt_in))
+        super::run(py, || crate::discover::sources(&paths, opt_in))
     }
 
-    /// Writes a new script, and returns what was written.
+    /// Writes a new source, and returns what was written.
     #[pyfunction]
     fn scaffold(py: Python<'_>, path: PathBuf) -> PyResult<Vec<PathBuf>> {
-        super::run(py, || crate::scaffold::script(&path))
+        super::run(py, || crate::scaffold::source(&path))
     }
 
     /// What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there.
@@ -285,6 +285,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
     Ok(Request {
         kind: match kind.as_str() {
             "script" => SourceKind::Script,
+            "crate" => SourceKind::Crate,
             other => return Err(PyValueError::new_err(format!("no kind of source: {other:?}"))),
         },
         root: item(dict, "root")?,

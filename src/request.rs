@@ -11,12 +11,14 @@ use crate::settings::Settings;
 pub enum SourceKind {
     /// A standalone `.rs` file.
     Script,
+    /// A Cargo package's folder.
+    Crate,
 }
 
 #[derive(Debug, Clone)]
 pub struct Request {
     pub kind: SourceKind,
-    /// The source: the `.rs` file of a script. Absolute.
+    /// The source: the `.rs` file of a script, the folder of a crate. Absolute.
     pub root: PathBuf,
     /// The module's full name; its last part is what `PyInit_` must carry.
     pub module: String,
@@ -37,8 +39,16 @@ pub struct Request {
 }
 
 impl Request {
-    /// The folder in which the source stands.
+    /// The folder in which a script stands, or which is the crate.
     pub fn folder(&self) -> &Path {
+        match self.kind {
+            SourceKind::Script => self.place(),
+            SourceKind::Crate => &self.root,
+        }
+    }
+
+    /// The folder in which the source is found as a module.
+    pub fn place(&self) -> &Path {
         self.root.parent().unwrap_or(Path::new("."))
     }
 

@@ -7,19 +7,14 @@ use crate::fs;
 use crate::script;
 
 const SCRIPT: &str = include_str!("templates/script.txt");
+const LIBRARY: &str = include_str!("templates/library.txt");
+const MANIFEST: &str = include_str!("templates/manifest.txt");
 
-/// Writes a script. Returns the files that were written.
+/// Writes a script if the path ends in `.rs`, else a crate. Returns the files that were written.
 ///
 /// Fails if the name cannot be a module's, or if there is something already.
-pub fn script(path: &Path) -> Result<Vec<PathBuf>> {
+pub fn source(path: &Path) -> Result<Vec<PathBuf>> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    if path.extension().is_none_or(|extension| extension != "rs") {
-        return Err(Error::project(
-            path,
-            format!("{} is no name for a script", path.display()),
-            format!("scripts end in .rs: {name}.rs"),
-        ));
-    }
     if !script::is_module_name(&name) {
         return Err(Error::project(
             path,
@@ -27,12 +22,23 @@ pub fn script(path: &Path) -> Result<Vec<PathBuf>> {
             "a name has ASCII letters, digits and `_`, and does not begin with a digit",
         ));
     }
-    fs::write_new(path, SCRIPT.replace("{name}", &name).as_bytes()).map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => "choose another name: nothing is ever overwritten",
-            _ => "choose a folder that you can write to",
-        };
-        Error::project(path, format!("cannot write {}: {error}", path.display()), hint)
-    })?;
-    Ok(vec![path.to_owned()])
+    let mut files = vec![(path.to_owned(), SCRIPT)];
+    if path.extension().is_none_or(|extension| extension != "rs") {
+        // The last to be written is what makes it a crate that is imported.
+        let inside = [("src/lib.rs", LIBRARY), ("Cargo.toml", MANIFEST), (".rustimport", "")];
+        files = inside.map(|(name, text)| (path.join(name), text)).to_vec();
+        fs::create_new_folder(&path.join("src")).map_err(|error| failed(path, &error))?;
+    }
+    for (file, text) in &files {
+        fs::write_new(file, text.replace("{name}", &name).as_bytes()).map_err(|error| failed(file, &error))?;
+    }
+    Ok(files.into_iter().map(|(file, _)| file).collect())
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AlreadyExists => "choose another name: nothing is ever overwritten",
+        _ => "choose a folder that you can write to",
+    };
+    Error::project(path, format!("cannot write {}: {error}", path.display()), hint)
 }

@@ -8,8 +8,9 @@ use crate::event::{Event, Host};
 use crate::fs;
 use crate::in_place;
 use crate::inputs::{Inputs, Look, Surroundings};
+use crate::krate::Crate;
 use crate::record::{GENERATOR, Record};
-use crate::request::Request;
+use crate::request::{Request, SourceKind};
 use crate::script::Script;
 use crate::settings::BuildSettings;
 use crate::staleness::Staleness;
@@ -45,9 +46,13 @@ pub struct Source<'a> {
     pub request: &'a Request,
     pub cache: &'a Cache,
     pub entry: Entry,
+    /// The library's root: the script itself, or the crate's.
     pub script: Script,
-    /// Of the bytes that the script was read from: header and exports are theirs.
-    pub hash: String,
+    pub library: PathBuf,
+    pub krate: Option<Crate>,
+    /// What was read, with the hashes of the bytes: header, exports and manifest are theirs. The first is what
+    /// decides most.
+    pub read: Vec<(PathBuf, String)>,
     pub settings: BuildSettings,
     pub surroundings: Surroundings,
     /// An absent toolchain counts as unchanged; it is missed when there is something to build.
@@ -67,10 +72,25 @@ impl<'a> Source<'a> {
                 "rename the file or the folder",
             ));
         }
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::project(path, format!("cannot read {}: {error}", path.display()), "check the path and its rights")
-        })?;
-        let surroundings = Surroundings::of(request.folder())?;
+        let krate = match request.kind {
+            SourceKind::Script => None,
+            SourceKind::Crate => Some(Crate::read(path)?),
+        };
+        let library = krate.as_ref().map_or_else(|| path.clone(), |krate| krate.library.clone());
+        let manifest = krate.as_ref().map(|krate| krate.folder.join("Cargo.toml"));
+        let mut read = Vec::new();
+        for path in manifest.iter().chain([&library]) {
+            let bytes = std::fs::read(path).map_err(|error| {
+                let message = format!("cannot read {}: {error}", path.display());
+                Error::project(path, message, "check the path and its rights")
+            })?;
+            read.push((path.clone(), bytes));
+        }
+        let script = Script::parse(&library, &read.last().expect("the library was read").1)?;
+        let mut surroundings = Surroundings::of(request.folder())?;
+        // Without its marker it is nobody's module; what is built of it stays the same.
+        let marker = krate.as_ref().map(Crate::marker).filter(|marker| marker.exists());
+        surroundings.watched.extend(marker.map(|marker| fs::watch(&marker)));
         let toolchain = match Toolchain::find(request, cache, host) {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             found => found,
@@ -79,8 +99,10 @@ impl<'a> Source<'a> {
             request,
             cache,
             entry: cache.entry(&request.entry),
-            script: Script::parse(path, &bytes)?,
-            hash: fs::hash_bytes(&bytes),
+            script,
+            library,
+            krate,
+            read: read.into_iter().map(|(path, bytes)| (path, fs::hash_bytes(&bytes))).collect(),
             settings: BuildSettings::resolve(&request.settings, request.folder())?,
             surroundings,
             toolchain,
@@ -124,11 +146,24 @@ impl<'a> Source<'a> {
         let (old, new) = (&record.settings, &self.settings);
         for (name, from, to) in [("profile", &old.profile, &new.profile), ("pyo3", &old.pyo3, &new.pyo3)] {
             // pyo3's version concerns only those who left it open.
-            if from != to && (name != "pyo3" || self.script.uses_pyo3()) {
+            if from != to && (name != "pyo3" || self.leaves_pyo3_open()) {
                 changes.push(Staleness::SettingChanged { name, from: from.clone(), to: to.clone() });
             }
         }
         changes
+    }
+
+    /// Whether the settings' version of pyo3 may be taken.
+    fn leaves_pyo3_open(&self) -> bool {
+        match &self.krate {
+            None => self.script.uses_pyo3(),
+            Some(_) => self.script.header.template.is_some(),
+        }
+    }
+
+    /// Whether what was read is not what stands there now.
+    pub fn was_edited(&self) -> bool {
+        self.read.iter().any(|(path, hash)| fs::hash_file(path).is_some_and(|now| now != *hash))
     }
 
     fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
@@ -181,9 +216,10 @@ impl<'a> Source<'a> {
 
     fn keys(&self, toolchain: &Toolchain) -> Keys {
         let request = self.request;
-        let pyo3 = self.script.uses_pyo3().then_some(&self.settings.pyo3);
+        let pyo3 = self.leaves_pyo3_open().then_some(&self.settings.pyo3);
         let file = request.root.file_name();
-        let known = (GENERATOR, request.stem(), file, &self.hash, &toolchain.version, &self.settings.profile, pyo3);
+        let hash = &self.read[0].1;
+        let known = (GENERATOR, request.stem(), file, hash, &toolchain.version, &self.settings.profile, pyo3);
         Keys::of(&known, &(&request.root, self.entry.home()))
     }
 

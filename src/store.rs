@@ -67,8 +67,8 @@ pub struct Found {
 pub struct Told {
     /// Values of `env!`.
     pub values: Vec<String>,
-    /// The entry's name as a package.
-    pub package: String,
+    /// The entry's name as a package, if that is generated.
+    pub package: Option<String>,
     /// Folders that belong to this entry alone.
     pub folders: Vec<String>,
 }
@@ -413,7 +413,10 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
     let mut values = variables.chain(&place.told.values);
     let names_place = |value: &String| {
         let bytes = value.as_bytes();
-        names_tree(bytes) || names_entry(bytes) || leads_here(value) || contains(bytes, &place.told.package)
+        names_tree(bytes)
+            || names_entry(bytes)
+            || leads_here(value)
+            || place.told.package.as_ref().is_some_and(|name| contains(bytes, name))
     };
     let is_quiet = |file: &FileInput| {
         let content = std::fs::read(&file.path).ok();
@@ -458,7 +461,7 @@ mod tests {
         let surroundings = Surroundings::default();
         let root = folder.path().join("m.rs");
         std::fs::write(&root, "").unwrap();
-        let told = Told { package: "m_1".into(), ..Told::default() };
+        let told = Told { package: Some("m_1".into()), ..Told::default() };
         let place = Place { folder: folder.path(), surroundings: &surroundings, told: &told };
         let keys = |number: u8| Keys::of(&number, &"here");
         let inputs = |text: &str| {

@@ -44,6 +44,23 @@ impl Toolchain {
         std::env::join_paths(folders).unwrap_or(old)
     }
 
+    /// The root of the workspace that a package belongs to: its own folder, if to none.
+    pub fn workspace_of(&self, folder: &Path, host: &mut dyn Host) -> Result<PathBuf> {
+        let manifest = folder.join("Cargo.toml").display().to_string();
+        let arguments = ["locate-project", "--workspace", "--message-format", "plain", "--manifest-path", &manifest];
+        let mut command = process::command(&self.cargo);
+        command.args(arguments).current_dir(folder);
+        let failed =
+            |why: &str| Error::project(folder, format!("cargo cannot read {manifest}: {}", why.trim()), "mend it");
+        let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
+        let finished = running.finish(host, |_, _| {})?;
+        if !finished.status.success() {
+            return Err(failed(String::from_utf8_lossy(&finished.stderr).trim_start_matches("error: ")));
+        }
+        let root = PathBuf::from(String::from_utf8_lossy(&finished.stdout).trim());
+        Ok(root.parent().filter(|root| folder.starts_with(root)).unwrap_or(folder).to_owned())
+    }
+
     /// The toolchain for sources in `request.folder()`. No process is started for one that is known.
     pub fn find(request: &Request, cache: &Cache, host: &mut dyn Host) -> Result<Self> {
         let cargo = find_cargo(request.settings.cargo.as_deref())?;

@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--days", type=float, metavar="N", help="also what was not used for N days")
     _clear_arguments(_command(commands, "clear-cache", _cache_clear, "the same as `cache clear`"))
 
-    command = _command(commands, "new", _new, "write a script that imports at once")
-    command.add_argument("path", help="NAME.rs")
+    command = _command(commands, "new", _new, "write a script or a crate that imports at once")
+    command.add_argument("path", help="NAME.rs for a script, NAME for a crate")
 
     command = _command(commands, "build", _build, "build sources beside themselves, for machines without Rust")
     command.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files, and folders to search")

@@ -41,10 +41,10 @@ def is_module(path: str | PathLike[str]) -> bool:
     """Whether a script without a marker is a module named like its file, and no part of a crate."""
 
 def discover(paths: Sequence[str | PathLike[str]], opt_in: bool) -> list[PathLike[str]]:
-    """Scripts in folders, and among them."""
+    """Sources in folders, and among them."""
 
 def scaffold(path: str | PathLike[str]) -> list[PathLike[str]]:
-    """Writes a new script, and returns what was written."""
+    """Writes a new source, and returns what was written."""
 
 def tools(request: dict[str, Any], on_event: Callable[..., None]) -> list[tuple[str, str | None]]:
     """Where the tools are, and their versions."""

@@ -27,9 +27,7 @@ def build(fullname: str, opt_in: bool, force_rebuild: bool | None, release: bool
 def build_filepath(
     path: str | os.PathLike[str], opt_in: bool, force_rebuild: bool | None, release: bool | None
 ) -> Result:
-    source = os.path.abspath(path)
-    if not os.path.isfile(source):
-        raise FileNotFoundError(f"there is no Rust source at {source}")
+    source = _existing(path)
     return _build_one(source, None, opt_in, force_rebuild, release)
 
 
@@ -61,6 +59,17 @@ def _profile(release: bool | None) -> str | None:
     return None if release is None else "release" if release else "dev"
 
 
+def _existing(path: str | os.PathLike[str]) -> str:
+    source = os.path.abspath(path)
+    if not os.path.isfile(source) and not _is_crate(source):
+        raise FileNotFoundError(f"there is no Rust source at {source}")
+    return source
+
+
+def _is_crate(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, "Cargo.toml"))
+
+
 def _find(fullname: str) -> str:
     """The source of a module by its name."""
     parent, _, name = fullname.rpartition(".")
@@ -69,17 +78,17 @@ def _find(fullname: str) -> str:
     else:
         entries = [*sys.path, *_hook.included_folders()]
     for entry in entries:
-        source = os.path.join(os.path.abspath(entry or os.getcwd()), f"{name}.rs")
-        if os.path.isfile(source):
+        place = os.path.abspath(entry or os.getcwd())
+        if os.path.isfile(source := os.path.join(place, f"{name}.rs")) or _is_crate(
+            source := os.path.join(place, name)
+        ):
             return source
     where = f"the package {parent}" if parent else "sys.path"
-    raise ModuleNotFoundError(f"there is no {name}.rs in {where}", name=fullname)
+    raise ModuleNotFoundError(f"there is no {name}.rs and no crate {name} in {where}", name=fullname)
 
 
 def imp_from_path(path: str, fullname: str | None, opt_in: bool, force_rebuild: bool) -> ModuleType:
-    source = os.path.abspath(os.fspath(path))
-    if not os.path.isfile(source):
-        raise FileNotFoundError(f"there is no Rust source at {source}")
+    source = _existing(path)
     name = fullname or os.path.splitext(os.path.basename(source))[0]
     known = sys.modules.get(name)
     if known is not None and getattr(known.__spec__, "loader_state", None) == source and not force_rebuild:

@@ -296,8 +296,11 @@ _opted_in: "dict[str, tuple[int, int, int, bool]]" = {}
 
 
 def has_opted_in(source: str, stat: "os.stat_result") -> bool:
-    """Whether a ``.rs`` file is meant to be imported: by the marker on its first line, or since it
-    declares a module of its own name. Decided from its bytes, and remembered by its stat."""
+    """Whether a source is meant to be imported: a ``.rs`` file by the marker on its first line, or since it
+    declares a module of its own name, which is decided from its bytes and remembered by its stat; a crate by its
+    marker."""
+    if stat.st_mode & 0o170000 == 0o040000:
+        return is_marked_crate(source)
     known = _opted_in.get(source)
     if known is not None and known[:3] == (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns):
         return known[3]
@@ -318,6 +321,17 @@ def has_opted_in(source: str, stat: "os.stat_result") -> bool:
     if time() - max(stat.st_mtime, stat.st_ctime) > 2.1:
         _opted_in[source] = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, opted_in
     return opted_in
+
+
+def is_marked_crate(folder: str) -> bool:
+    """Whether a folder is a crate that is meant to be imported: by a ``.rustimport`` file, or a comment with the word
+    on the first line of its ``Cargo.toml``."""
+    try:
+        with open(folder + os.sep + "Cargo.toml", "rb") as file:
+            line = file.readline(1000)
+    except OSError:
+        return False
+    return (line.startswith(b"#") and b"rustimport" in line) or _exists(folder + os.sep + ".rustimport")
 
 
 def has_marker(data: bytes) -> bool:
@@ -387,7 +401,7 @@ class ScriptFinder:
 
     It stands directly before ``PathFinder``, asks that first, and then looks a name up in the folder
     listings that the search has just refreshed, up to where Python's own hit stands. In one folder a
-    package comes before a script, a script before everything else.
+    package comes before a script, a script before a crate, that before everything else.
     """
 
     def __init__(
@@ -438,7 +452,8 @@ class ScriptFinder:
             for index, entry in enumerate(entries):
                 try:
                     importer: Any = importers[entry or os.getcwd()]
-                    if file not in importer._path_cache and importer._path_mtime != -1:
+                    names = importer._path_cache
+                    if file not in names and file[:-3] not in names and importer._path_mtime != -1:
                         continue
                 except (AttributeError, OSError, TypeError):
                     continue
@@ -484,12 +499,15 @@ class ScriptFinder:
             slashed = hit + os.sep
         importers = sys.path_importer_cache
         settled = self._settled
+        name = file[:-3]
         for entry in entries:
             try:
                 importer: Any = importers[entry or os.getcwd()]
                 folder = importer.path
                 last = folder in (hit, slashed)
-                there = file in importer._path_cache
+                names = importer._path_cache
+                there = file in names
+                is_folder = name in names
                 if not there and settled.get(folder) != importer._path_mtime:
                     there = self._is_new(importer, folder, file)
             except (KeyError, OSError, TypeError):
@@ -499,11 +517,19 @@ class ScriptFinder:
                     continue
                 folder = entry
                 last = folder in (hit, slashed)
-                there = file in self._listing(folder)
-            if there and not (last and is_package) and (last or hit is None or _leads_to(entries, hit)):
-                spec = self._spec(fullname, f"{folder.rstrip(os.sep)}{os.sep}{file}")
-                if spec is not None:
-                    return spec, True
+                names = self._listing(folder)
+                there = file in names
+                is_folder = name in names
+            if (there or is_folder) and not (last and is_package):
+                place = folder.rstrip(os.sep) + os.sep
+                if is_folder and not _exists(place + name + os.sep + "Cargo.toml"):
+                    is_folder = False
+                # Of names that are both, the script comes first.
+                for found_name, is_there in ((file, there), (name, is_folder)):
+                    if is_there and (last or hit is None or _leads_to(entries, hit)):
+                        spec = self._spec(fullname, place + found_name)
+                        if spec is not None:
+                            return spec, True
             if last:
                 break
         return found, hit is not None
@@ -513,10 +539,11 @@ class ScriptFinder:
         if _INCLUDE_PATHS not in _raw and "rustimport.settings" not in sys.modules:
             return None
         for folder in included_folders():
-            source = os.path.join(folder, file)
-            spec = self._spec(fullname, source) if _exists(source) else None
-            if spec is not None:
-                return spec
+            for name in (file, file[:-3]):
+                source = os.path.join(folder, name)
+                spec = self._spec(fullname, source) if _exists(source) else None
+                if spec is not None:
+                    return spec
         return None
 
     def _is_new(self, importer: "Any", folder: str, file: str) -> bool:
@@ -590,8 +617,7 @@ class ScriptFinder:
             if opt_in:
                 return None
             raise
-        # A folder may be called `foo.rs`.
-        marked = stat.st_mode & 0o170000 == 0o100000 and has_opted_in(source, stat)
+        marked = has_opted_in(source, stat)
         if opt_in and not marked:
             return None
         from . import _load
@@ -630,12 +656,13 @@ class ReleaseFinder:
             return None
         name = fullname.rpartition(".")[2]
         for entry in sys.path + included_folders() if path is None else list(path):
-            source = os.path.join(os.path.abspath(entry), f"{name}.rs")
-            artifact = released_artifact(fullname, source, True, self.cache_dir) if _exists(source) else None
-            if artifact is not None:
-                spec = ModuleSpec(fullname, ExtensionFileLoader(fullname, artifact), origin=artifact)
-                spec.has_location = True
-                return spec
+            for file in (f"{name}.rs", name):
+                source = os.path.join(os.path.abspath(entry), file)
+                artifact = released_artifact(fullname, source, True, self.cache_dir) if _exists(source) else None
+                if artifact is not None:
+                    spec = ModuleSpec(fullname, ExtensionFileLoader(fullname, artifact), origin=artifact)
+                    spec.has_location = True
+                    return spec
         return None
 
 

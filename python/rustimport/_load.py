@@ -57,7 +57,7 @@ def request(
     """What the core is asked about a source (see `src/request.rs`)."""
     module = fullname or os.path.basename(source).partition(".")[0]
     return {
-        "kind": "script",
+        "kind": "crate" if os.path.isdir(source) else "script",
         "root": source,
         "module": module,
         "cache": _hook.cache_root(cache_dir),

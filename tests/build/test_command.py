@@ -64,11 +64,15 @@ def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
     run = command(place, "new", "first.rs")
     assert (run.returncode, "nothing is ever overwritten" in run.stderr) == (2, True)
     assert (place.folder / "first.rs").read_text() == before
-    for name in ("1st.rs", "with-dash.rs", "naïve.rs", "nothing", "no/where.rs"):
+    for name in ("1st.rs", "with-dash.rs", "naïve.rs", "first.rs/sub", "no/where.rs"):
         run = command(place, "new", name)
         assert run.returncode == 2, name
         assert "hint: " in run.stderr
     assert sorted(path.name for path in place.folder.iterdir()) == ["first.rs"]
+    run = command(place, "new", "second")
+    assert run.stdout.splitlines()[:3] == ["wrote second/src/lib.rs", "wrote second/Cargo.toml", "wrote second/.rustimport"]
+    assert place.python("import second; print(second.say_hello())").out == "Hello from second, implemented in Rust!"
+    assert command(place, "new", "second").returncode == 2
 
 
 def test_build_goes_on_after_a_failure(place: Place) -> None:
