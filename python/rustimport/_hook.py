@@ -50,6 +50,7 @@ _RAW_PREFIXES: "Any" = tuple([_encode(prefix) for prefix in _PREFIXES])
 
 
 _PATH, _HOME, _INCLUDE_PATHS = _encode("PATH"), _encode("HOME"), _encode(VARIABLES["include_paths"])
+_RELEASE_MODE = _encode(VARIABLES["release_mode"])
 
 
 def getenv(name: str) -> "str | None":
@@ -600,7 +601,8 @@ class ScriptFinder:
         """
         if not is_enabled() and opt_in:
             return None
-        if is_true(setting("release_mode")):
+        # Mostly nobody has asked for it.
+        if (_RELEASE_MODE in _raw or "rustimport.settings" in sys.modules) and is_true(setting("release_mode")):
             return released_artifact(fullname, source, opt_in, self.cache_dir)
         state = context()
         root = cache_root(self.cache_dir)

@@ -70,7 +70,8 @@ def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
         assert "hint: " in run.stderr
     assert sorted(path.name for path in place.folder.iterdir()) == ["first.rs"]
     run = command(place, "new", "second")
-    assert run.stdout.splitlines()[:3] == ["wrote second/src/lib.rs", "wrote second/Cargo.toml", "wrote second/.rustimport"]
+    written = [f"wrote second/{name}" for name in ("src/lib.rs", "Cargo.toml", ".rustimport")]
+    assert run.stdout.splitlines()[:3] == written
     assert place.python("import second; print(second.say_hello())").out == "Hello from second, implemented in Rust!"
     assert command(place, "new", "second").returncode == 2
 
