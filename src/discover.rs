@@ -102,7 +102,7 @@ mod tests {
             assert_eq!(found, expected);
         };
         check(&[""], true, &["marked.rs", "sub/marked.rs"]);
-        check(&[""], false, &["marked.rs", "sub/marked.rs", "words.rs"]);
+        check(&[""], false, &["crate", "marked.rs", "sub/marked.rs", "words.rs"]);
         check(&["plain.rs", "sub", "sub/marked.rs"], true, &["plain.rs", "sub/marked.rs"]);
         check(&["crate"], true, &["crate"]);
         write("crate/.rustimport", "");

@@ -94,19 +94,20 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
             return Ok(outcome(artifact, Some(reason), false));
         }
         let plan = source.plan(host)?;
-        // A crate keeps its own names, and so has a target folder of its own.
-        if request.kind == SourceKind::Crate && held.is_none() {
-            held = Some(Lane::of_entry(&cache, &source.entry)?);
-        }
         let dependencies = plan.dependencies.as_deref();
         // An edit during a wait may have brought new dependencies.
-        if held.take_if(|lane| !lane.takes(&cache, dependencies)).is_some() || held.is_none() {
-            let lane = held.insert(Lane::take(&cache, dependencies, &name, request.lock_timeout, host)?);
-            if lane.was_waited_for {
-                continue;
+        let lane = match held.take().filter(|lane| lane.takes(&cache, dependencies)) {
+            Some(lane) => held.insert(lane),
+            // A crate keeps its own names, and so has a target folder of its own.
+            None if request.kind == SourceKind::Crate => held.insert(Lane::of_entry(&cache, &source.entry)?),
+            None => {
+                let lane = held.insert(Lane::take(&cache, dependencies, &name, request.lock_timeout, host)?);
+                if lane.was_waited_for {
+                    continue;
+                }
+                lane
             }
-        }
-        let Some(lane) = &held else { continue };
+        };
         match source.build(&plan, lane, &stale, &reason, host) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
             Err(Error::Build(_) | Error::Project { .. }) if source.was_edited() => {
