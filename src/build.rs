@@ -1,108 +1,28 @@
-//! One build: the package is written, maturin runs, what it compiled is found out, the artifact published.
+//! One build: maturin runs, what it compiled is found out, the artifact published.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use toml::Table;
-
 use crate::cargo_lock;
 use crate::compiled::Compiled;
 use crate::diagnostic::Messages;
-use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
 use crate::inputs::{Collector, Surroundings, absolute_pattern, matches};
-use crate::krate::Crate;
 use crate::lane::Lane;
 use crate::lock;
 use crate::manifest;
-use crate::maturin::{Builder, Built, Job};
+use crate::maturin::{Built, Job};
+use crate::plan::Plan;
 use crate::record::Record;
-use crate::script::Root;
 use crate::source::{Source, Stale};
 use crate::store::Told;
 use crate::toolchain::Toolchain;
 use crate::unit::{self, Unit, UnitKind};
 
-/// The newest Python that rust-cpython supports.
-const LAST_OF_CPYTHON: (u8, u8) = (3, 11);
-
 impl Source<'_> {
-    /// Writes the package that maturin builds, as far as it is not there already.
-    pub fn plan(&self, host: &mut dyn Host) -> Result<Plan> {
-        self.script.check_module(&self.library, self.request.stem())?;
-        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        let mirror = self.entry.package();
-        let (table, package, name, workspace) = match &self.krate {
-            None => {
-                let name = manifest::package_name(&self.request.entry);
-                (self.write_package(&mirror)?, mirror.clone(), name, None)
-            }
-            Some(krate) => {
-                let workspace = toolchain.workspace_of(&krate.folder, host)?;
-                let (table, package) = self.write_mirror(krate, &mirror, &workspace)?;
-                (table, package, krate.name.clone(), Some(workspace))
-            }
-        };
-        let lock = mirror.join("Cargo.lock");
-        let packages = cargo_lock::closure(&lock, &table);
-        let has = |names: &[&str]| {
-            let locked =
-                packages.iter().flat_map(|(packages, _)| packages).filter_map(|package| package.split(' ').next());
-            cargo_lock::dependencies(&table).map(|(name, ..)| name).chain(locked).any(|name| names.contains(&name))
-        };
-        let has_cpython = has(&["cpython", "python3-sys"]);
-        let (major, minor) = self.request.interpreter.version;
-        if has_cpython && (major, minor) > LAST_OF_CPYTHON {
-            return Err(Error::project(
-                &self.request.root,
-                format!(
-                    "{} uses rust-cpython (the crate `cpython`), which supports Python up to {}.{}; this is {major}.{minor}",
-                    self.request.root.display(),
-                    LAST_OF_CPYTHON.0,
-                    LAST_OF_CPYTHON.1,
-                ),
-                "rust-cpython is no longer developed: port the script to pyo3, its successor, or use an older Python",
-            ));
-        }
-        Ok(Plan {
-            package,
-            name,
-            workspace,
-            units: self.units(toolchain, &table),
-            builder: if has(&["pyo3", "pyo3-ffi"]) { Builder::Maturin } else { Builder::Cargo },
-            has_cpython,
-            dependencies: self.dependencies(toolchain, &table),
-            table,
-        })
-    }
-
-    /// A name for everything that decides how the dependencies are compiled; none if that is open.
-    fn dependencies(&self, toolchain: &Toolchain, table: &Table) -> Option<String> {
-        let (packages, manifests) = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), table)?;
-        let mut asked = self.script.header.manifest.clone();
-        asked.remove("lib");
-        asked.remove("package");
-        let edition = table.get("package").and_then(|package| package.get("edition"));
-        Some(self.key(toolchain, &(packages, manifests, asked, edition)))
-    }
-
-    /// A name for everything that decides which units cargo compiles, but for the content of path dependencies.
-    fn units(&self, toolchain: &Toolchain, table: &Table) -> String {
-        self.key(toolchain, table)
-    }
-
-    /// A name for a plan, with all around it that cargo looks at.
-    fn key(&self, toolchain: &Toolchain, plan: &impl std::fmt::Debug) -> String {
-        let configuration: Vec<_> = self.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
-        let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
-        let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
-        let all = (plan, configuration, variables, &toolchain.version, &self.settings.profile);
-        fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
-    }
-
     /// What the compiler was told that may name the place: values of `env!`, but for those that only lead to
     /// generated code; and the folders of that code.
     fn told(&self, units: &[Unit]) -> Told {
@@ -195,52 +115,6 @@ impl Source<'_> {
         for dependencies in plan.dependencies.iter().chain(&resolved) {
             lane.has_compiled(self.cache, dependencies);
         }
-    }
-
-    /// The library's root, if it is generated; `package` is where.
-    fn write_root(&self, package: &Path) -> Result<Option<PathBuf>> {
-        let (path, code) = match self.script.root(&self.library, self.request.stem())? {
-            Root::Direct => return Ok(None),
-            Root::Wrapped(code) => (package.join(manifest::GENERATED), code),
-            Root::Copied(code) => {
-                let folder = package.join(manifest::COPY_FOLDER);
-                fs::create_private_folder(&folder)?;
-                (folder.join(self.library.file_name().unwrap_or_default()), code)
-            }
-        };
-        fs::write(&path, code.as_bytes())?;
-        Ok(Some(path))
-    }
-
-    /// Mirrors a crate. Returns its manifest, and where the package is.
-    fn write_mirror(&self, krate: &Crate, mirror: &Path, workspace: &Path) -> Result<(Table, PathBuf)> {
-        let package = krate.package(mirror, workspace);
-        krate.mirror(mirror, workspace)?;
-        let root = self.write_root(&package)?;
-        let table = manifest::crate_manifest(&krate.manifest, &self.script, &self.settings, root.as_deref());
-        krate.write_manifests(mirror, workspace, table.clone())?;
-        krate.lock(mirror, workspace, &self.cache.common_lock())?;
-        if !krate.folder.join("pyproject.toml").exists() {
-            fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
-        }
-        // Relative to where it stands, so that the lock file's other packages are found by their own paths.
-        let mut anchored = table;
-        manifest::for_each_path(&mut anchored, &mut |path| *path = krate.folder.join(&*path).display().to_string());
-        Ok((anchored, package))
-    }
-
-    /// Returns the manifest.
-    fn write_package(&self, package: &Path) -> Result<Table> {
-        let library = self.write_root(package)?.unwrap_or_else(|| self.library.clone());
-        let table = manifest::cargo_manifest(self.request, &self.script, &self.settings, &library);
-        let lock = package.join("Cargo.lock");
-        let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
-            | fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
-        let is_resolved = || cargo_lock::local_packages(&lock).contains(&manifest::package_name(&self.request.entry));
-        if changed || !is_resolved() {
-            cargo_lock::seed(&lock, &self.cache.common_lock(), &table)?;
-        }
-        Ok(table)
     }
 
     /// Cargo compares times, we compare content: what changed since cargo compiled here must be stale for cargo,
@@ -394,22 +268,6 @@ impl Source<'_> {
             }
         }
     }
-}
-
-/// What is to be built.
-pub struct Plan {
-    /// The folder of the package, and its name.
-    package: PathBuf,
-    name: String,
-    /// The crate's.
-    workspace: Option<PathBuf>,
-    /// Names everything that decides which units cargo compiles.
-    units: String,
-    builder: Builder,
-    has_cpython: bool,
-    /// Names the dependencies as they will be compiled.
-    pub dependencies: Option<String>,
-    table: Table,
 }
 
 /// What a build gave.

@@ -3,7 +3,7 @@
 //!
 //! | question | module |
 //! | --- | --- |
-//! | one import, from request to outcome | [`ensure`], [`source`], [`build`] |
+//! | one import, from request to outcome | [`ensure`], [`source`], [`plan`], [`build`] |
 //! | what a script says and how a package is made of it | [`header`], [`script`], [`krate`], [`manifest`], [`cargo_lock`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
@@ -40,6 +40,7 @@ pub mod lane;
 pub mod lock;
 pub mod manifest;
 pub mod maturin;
+pub mod plan;
 pub mod process;
 #[cfg(feature = "python")]
 mod py;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 from . import _load
@@ -17,7 +18,7 @@ class Result(NamedTuple):
     path: str
     """Of the source, absolute."""
     artifact: str | None
-    """Absolute path of the library beside the source; ``None`` if there is none that fits."""
+    """Absolute path of the library; ``None`` if there is none that fits."""
     built: bool = False
     """Whether this call made it."""
     seconds: float = 0.0
@@ -40,23 +41,36 @@ def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool) -> list[str]
 
 
 def build(
-    sources: Sequence[str], *, jobs: int | None = None, force: bool = False, profile: str | None = None
+    sources: Sequence[str],
+    *,
+    jobs: int | None = None,
+    force: bool = False,
+    profile: str | None = None,
+    in_place: bool = True,
 ) -> list[Result]:
     """Builds every source, and goes on where one fails. `jobs`: how many at once; as many as there are
-    processors if not given."""
+    processors if not given. `in_place`: beside the source, else in the cache alone."""
     count = jobs or min(len(sources), os.cpu_count() or 1) or 1
+    one = partial(build_one, force=force, profile=profile, in_place=in_place)
     with ThreadPoolExecutor(count) as pool:
         try:
-            return list(pool.map(lambda source: build_one(source, force=force, profile=profile), sources))
+            return list(pool.map(one, sources))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def build_one(source: str, fullname: str | None = None, *, force: bool = False, profile: str | None = None) -> Result:
+def build_one(
+    source: str,
+    fullname: str | None = None,
+    *,
+    force: bool = False,
+    profile: str | None = None,
+    in_place: bool = True,
+) -> Result:
     """Builds one source. Errors are in the result, not raised."""
     try:
-        outcome = _load.ensure(_load.request(source, fullname, force=force, profile=profile), in_place=True)
+        outcome = _load.ensure(_load.request(source, fullname, force=force, profile=profile), in_place=in_place)
     except RustImportError as error:
         return Result(source, None, error=error)
     return Result(source, os.fspath(outcome["artifact"]), outcome["built"], outcome["seconds"], outcome["reason"])

@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     _clear_arguments(command)
     command = _command(cache, "prune", _cache_prune, "remove what is of no use any more, or was not used for long")
     command.add_argument("--days", type=float, metavar="N", help="also what was not used for N days")
+    command = _command(cache, "warm", _cache_warm, "compile what scripts need, and sources, before they are imported")
+    command.add_argument("paths", nargs="*", metavar="PATH", help="sources, and folders to search")
+    command.add_argument("-r", "--release", action="store_true", help="for the profile `release`")
+    command.add_argument("--profile", help="for a Cargo profile, or `fast` or `small`")
     _clear_arguments(_command(commands, "clear-cache", _cache_clear, "the same as `cache clear`"))
 
     command = _command(commands, "new", _new, "write a script or a crate that imports at once")
@@ -199,6 +203,36 @@ def _cache_prune(options: argparse.Namespace) -> None:
     _tell(options, f"removed {_size(freed)}")
 
 
+#: Needs what the template's scripts need, and nothing else.
+_WARMING = "// rustimport:pyo3\n#[pyfunction]\nfn warm() {}\n"
+
+
+def _cache_warm(options: argparse.Namespace) -> int:
+    from . import _build
+
+    _choose_profile(options)
+    # In the cache, where it stays: to warm what is warm takes a look.
+    home = os.path.join(_hook.cache_root(), "v1", _hook.INTERPRETER_KEY)
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    source = os.path.join(home, "warm.rs")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(_WARMING)
+    sources = [source, *_build.discover(options.paths, opt_in=True)]
+    results = _build.build(sources, in_place=False)
+    failed = [result for result in results if result.error is not None]
+    for result in failed:
+        _say(f"{os.path.relpath(result.path)}: {result.error}\n")
+    _tell(options, f"{len(results) - len(failed)} ready, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _choose_profile(options: argparse.Namespace) -> None:
+    if options.release and options.profile:
+        options.parser.error("--release is short for --profile release: give one of them")
+    if options.profile or options.release:
+        settings.profile = options.profile or "release"
+
+
 def _reporter(options: argparse.Namespace) -> Any:
     def event(name: str, **details: Any) -> None:
         if name == "waiting" and not options.quiet:
@@ -229,10 +263,7 @@ def _new(options: argparse.Namespace) -> None:
 def _build(options: argparse.Namespace) -> int:
     from . import _build
 
-    if options.release and options.profile:
-        options.parser.error("--release is short for --profile release: give one of them")
-    if options.profile or options.release:
-        settings.profile = options.profile or "release"
+    _choose_profile(options)
     sources = _build.discover(options.paths, opt_in=not options.all)
     results = _build.check(sources) if options.check else _build.build(sources, jobs=options.jobs, force=options.force)
     if options.json:

@@ -192,6 +192,21 @@ def test_cache(place: Place, tmp_path: Path) -> None:
     assert "there is no cache" in command(place, "cache", "clear", "-y", RUSTIMPORT_CACHE_DIR=f"{cache}2").stdout
 
 
+def test_warming(place: Place, tmp_path: Path) -> None:
+    """What is warm is there for the first import; warming it again is a look."""
+    place.write("m.rs", SCRIPT.format(7))
+    before = place.builds
+    assert command(place, "cache", "warm", ".").stdout == "2 ready, 0 failed\n"
+    assert not list(place.folder.glob("*.so"))
+    warmed = place.builds
+    assert warmed > before
+    assert command(place, "cache", "warm").stdout == "1 ready, 0 failed\n"
+    assert place.builds == warmed
+    assert place.python("import m; print(m.value())").builds == 0
+    place.write("bad.rs", SCRIPT.format("nonsense"))
+    assert command(place, "cache", "warm", ".").returncode == 1
+
+
 def test_clearing_waits_for_builds(place: Place, tmp_path: Path) -> None:
     maturin = tmp_path / "maturin"
     maturin.write_text(
