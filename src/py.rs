@@ -89,6 +89,13 @@ mod _core {
         super::run(py, || crate::site::uninstall(&path))
     }
 
+    /// Puts back what stood in a `sitecustomize.py`.
+    #[pyfunction]
+    #[pyo3(signature = (path, content))]
+    fn site_restore(py: Python<'_>, path: PathBuf, content: Option<Vec<u8>>) -> PyResult<()> {
+        super::run(py, || crate::site::restore(&path, content.as_deref()))
+    }
+
     /// Writes the `.pth` file.
     #[pyfunction]
     fn site_install_pth(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {

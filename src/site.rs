@@ -57,6 +57,14 @@ pub fn uninstall(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
+/// Puts back what was there before `install`: this content, or no file.
+pub fn restore(path: &Path, content: Option<&[u8]>) -> Result<()> {
+    match content {
+        Some(content) => write(path, content),
+        None => fs::remove_users_file(path).map_err(|error| failed("remove", path, &error)),
+    }
+}
+
 /// Writes the file that does the same where no `sitecustomize.py` of this environment is run.
 pub fn install_pth(path: &Path, arguments: &str) -> Result<()> {
     write(path, PTH.replace("{arguments}", arguments).as_bytes())

@@ -19,6 +19,7 @@ __all__ = [
     "site_install",
     "site_install_pth",
     "site_look",
+    "site_restore",
     "site_uninstall",
     "tools",
 ]
@@ -60,6 +61,9 @@ def site_install(path: str | PathLike[str], arguments: str) -> None:
 
 def site_uninstall(path: str | PathLike[str]) -> bool:
     """Takes our block out again."""
+
+def site_restore(path: str | PathLike[str], content: bytes | None) -> None:
+    """Puts back what stood in a `sitecustomize.py`."""
 
 def site_install_pth(path: str | PathLike[str], arguments: str) -> None:
     """Writes the `.pth` file."""

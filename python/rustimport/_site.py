@@ -107,9 +107,7 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
         _remove(place.pth)
         return f"the hook is installed in {place.file}, and active in every interpreter of this environment"
     # Somebody else's file is run in place of ours: as if nothing had been written.
-    core.site_uninstall(place.file)
-    if before is not None and _read(place.file) != before:
-        raise AssertionError("the file was not restored")
+    core.site_restore(place.file, before)
     core.site_install_pth(place.pth, written)
     if probe().active:
         other = seen.usercustomize if user else seen.sitecustomize

@@ -55,7 +55,11 @@ class Environment:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    return Environment(tmp_path / "venv", sys.executable, "-m", "venv", "--without-pip")
+    """One whose own `sitecustomize.py` is run."""
+    environment = Environment(tmp_path / "venv", sys.executable, "-m", "venv", "--without-pip")
+    if environment.run("-c", "import sitecustomize").returncode == 0:
+        pytest.skip("this Python has a sitecustomize.py that stands before every environment's")
+    return environment
 
 
 @pytest.fixture(params=["venv", "uv", "distribution"])
@@ -111,13 +115,13 @@ def test_on_and_off(any_environment: Environment, tmp_path: Path) -> None:
     assert "was not installed" in environment.site_command("uninstall").stdout
 
 
-def test_it_costs_nothing_but_itself(environment: Environment) -> None:
+def test_it_costs_nothing_but_itself(any_environment: Environment) -> None:
     """At its start an interpreter loads this package, its hook, and nothing else that it would not load anyway."""
     code = "import sys; print(*sorted(sys.modules))"
-    before = set(environment.run("-c", code).stdout.split())
-    environment.site_command("install")
-    after = set(environment.run("-c", code).stdout.split())
-    assert after - before == {"rustimport", "rustimport._hook", "sitecustomize"}
+    before = set(any_environment.run("-c", code).stdout.split())
+    any_environment.site_command("install")
+    after = set(any_environment.run("-c", code).stdout.split())
+    assert after - before - {"sitecustomize"} == {"rustimport", "rustimport._hook"}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +171,19 @@ def test_the_predecessors_block(environment: Environment) -> None:
     assert environment.site_command("install", "--force").returncode == 0
     assert environment.is_active()
     assert "THEIRS" not in environment.sitecustomize.read_text()
+
+
+def test_what_is_shadowed_stays_as_it_is(tmp_path: Path) -> None:
+    """A file that nobody runs is in nobody's way."""
+    environment = Environment(tmp_path / "venv", DISTRIBUTION, "-m", "venv", "--without-pip")
+    if environment.run("-c", "import sitecustomize").returncode != 0:
+        pytest.skip("there is nothing in the way")
+    text = "# <maturin_import_hook>\nTHEIRS = 1\n# </maturin_import_hook>\nA = 1"
+    environment.sitecustomize.write_text(text)
+    run = environment.site_command("install", "--force")
+    assert run.returncode == 0, run.stderr
+    assert environment.is_active()
+    assert environment.sitecustomize.read_text() == text
 
 
 @pytest.mark.parametrize("content", [b"import (\n", b"\xff\xfe\x00"])
