@@ -111,7 +111,7 @@ impl Source<'_> {
         {
             let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
         }
-        let resolved = self.dependencies(toolchain, &plan.table);
+        let resolved = self.dependencies(toolchain, &plan.table, plan.shared_workspace(&self.request.root));
         for dependencies in plan.dependencies.iter().chain(&resolved) {
             lane.has_compiled(self.cache, dependencies);
         }
@@ -250,6 +250,14 @@ impl Source<'_> {
             }
             for name in &info.variables {
                 collector.add_variable(name, unit.kind);
+            }
+            // A build script that does not say what it reads may read anything of its package, as cargo takes it.
+            if unit.kind == UnitKind::Ran
+                && info.files.is_empty()
+                && info.variables.is_empty()
+                && let Some(folder) = self.users_file(unit.folder(), package)
+            {
+                collector.add_package(&folder, since);
             }
             let is_generated = self.krate.is_none() && unit.folder() == package;
             if let Some(folder) = self.users_file(unit.folder(), package).filter(|_| !is_generated) {

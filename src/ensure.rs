@@ -17,6 +17,7 @@ use crate::maturin;
 use crate::request::{Outcome, Request, SourceKind};
 use crate::script::Script;
 use crate::source::Source;
+use crate::staleness::Staleness;
 use crate::toolchain::Toolchain;
 
 /// Returns the artifact of the request's source, built if it was stale.
@@ -26,11 +27,16 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
 
 /// The same, and puts it beside the source. It counts as built if that was not so already.
 pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
-    let found = find_or_build(request, Use::CacheOnly, host)?;
+    let start = Instant::now();
     let cache = Cache::of(request);
+    let artifact = in_place::artifact(request);
+    if !request.force && Source::read(request, &cache, host)?.look_in_place().is_ok() {
+        return Ok(Outcome { artifact, reason: None, built: false, seconds: start.elapsed().as_secs_f64() });
+    }
+    let found = find_or_build(request, Use::CacheOnly, host)?;
     let source = Source::read(request, &cache, host)?;
-    let built = source.install_in_place(&found.artifact)?;
-    Ok(Outcome { artifact: in_place::artifact(request), built, ..found })
+    let built = source.install_in_place(&found.artifact)? || found.built;
+    Ok(Outcome { artifact, built, seconds: start.elapsed().as_secs_f64(), ..found })
 }
 
 /// Why the artifact beside the source is not what a build would give now; `None` if it is.
@@ -64,11 +70,16 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
         Err(stale) => stale,
     };
-    if places == Use::AnyPlace
-        && !request.force
-        && let Ok(artifact) = source.look_in_place()
-    {
-        return Ok(outcome(artifact, None, false));
+    if places == Use::AnyPlace && !request.force && request.in_place {
+        match (source.look_in_place(), &source.toolchain) {
+            (Ok(artifact), _) => return Ok(outcome(artifact, None, false)),
+            // What was built for this machine does not fit any more: that is the reason.
+            (Err(change), Err(Error::Toolchain { message, hint })) if change != Staleness::NeverBuilt => {
+                let (source, change) = (request.root.display(), change.story(request.folder()));
+                return Err(Error::toolchain(format!("{source} has to be built again: {change}; but {message}"), hint));
+            }
+            _ => {}
+        }
     }
     let reason = changes.reason(request.folder());
     host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
@@ -96,17 +107,15 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
         let plan = source.plan(host)?;
         let dependencies = plan.dependencies.as_deref();
         // An edit during a wait may have brought new dependencies.
-        let lane = match held.take().filter(|lane| lane.takes(&cache, dependencies)) {
-            Some(lane) => held.insert(lane),
-            // A crate keeps its own names, and so has a target folder of its own.
-            None if request.kind == SourceKind::Crate => held.insert(Lane::of_entry(&cache, &source.entry)?),
-            None => {
-                let lane = held.insert(Lane::take(&cache, dependencies, &name, request.lock_timeout, host)?);
-                if lane.was_waited_for {
-                    continue;
-                }
-                lane
+        let lane = if let Some(lane) = held.take().filter(|lane| lane.takes(&cache, dependencies)) {
+            held.insert(lane)
+        } else {
+            let own = (request.kind == SourceKind::Crate).then_some(&source.entry);
+            let lane = held.insert(Lane::take(&cache, own, dependencies, &name, request.lock_timeout, host)?);
+            if lane.was_waited_for {
+                continue;
             }
+            lane
         };
         match source.build(&plan, lane, &stale, &reason, host) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),

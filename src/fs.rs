@@ -117,6 +117,14 @@ pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a file for others to read beside its place and renames it: a link there is replaced, not followed.
+pub fn put_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        fs::remove_file(path)?;
+    }
+    write_users_file(path, content)
+}
+
 /// Removes a file of the user's.
 pub fn remove_users_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
@@ -143,11 +151,21 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
-/// Bytes that a file, or a folder with all that is in it, takes.
+/// Bytes that a file, or a folder with all that is in it, takes; what is linked twice counts once.
 pub fn size(path: &Path) -> u64 {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
-    let below = fs::read_dir(path).into_iter().flatten().flatten().filter(|_| metadata.is_dir());
-    metadata.len() + below.map(|item| size(&item.path())).sum::<u64>()
+    fn add(path: &Path, seen: &mut std::collections::HashSet<u64>) -> u64 {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            if !metadata.is_dir() && metadata.nlink() > 1 && !seen.insert(metadata.ino()) {
+                return 0;
+            }
+        }
+        let below = fs::read_dir(path).into_iter().flatten().flatten().filter(|_| metadata.is_dir());
+        metadata.len() + below.map(|item| add(&item.path(), seen)).sum::<u64>()
+    }
+    add(path, &mut std::collections::HashSet::new())
 }
 
 /// Creates a folder, and what is missing above it, for the user alone.

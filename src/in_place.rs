@@ -93,6 +93,13 @@ pub fn look(
 /// Puts what was built beside its source. Returns whether it had to.
 pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, library: &[u8]) -> Result<bool> {
     let artifact = artifact(request);
+    if !request.force && !is_ours(&artifact) {
+        return Err(Error::project(
+            &artifact,
+            format!("{} is there already, and rustimport did not put it there", artifact.display()),
+            "move it away, or build with --force (force_rebuild=True) to put the library in its place",
+        ));
+    }
     let unknown = || {
         let message = format!("{} changed while it was built", request.root.display());
         Error::project(&request.root, message, "build it again")
@@ -120,9 +127,16 @@ pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, 
         return Ok(false);
     }
     // In this order nobody ever finds a library with another's description that would fit it.
-    fs::write_users_file(&artifact, library).map_err(failed)?;
-    fs::write_users_file(&description(&artifact), text.as_bytes()).map_err(failed)?;
+    fs::put_users_file(&artifact, library).map_err(failed)?;
+    fs::put_users_file(&description(&artifact), text.as_bytes()).map_err(failed)?;
     Ok(true)
+}
+
+/// Whether what stands at the artifact's place, if anything, may be replaced: a file that has a description of ours.
+fn is_ours(artifact: &Path) -> bool {
+    let Ok(metadata) = std::fs::symlink_metadata(artifact) else { return true };
+    let known: Option<Description> = sealed::read(&description(artifact));
+    metadata.is_file() && known.is_some()
 }
 
 fn hide(variable: &Variable) -> Variable {

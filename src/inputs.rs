@@ -178,6 +178,23 @@ impl Collector {
         self.patterns.insert(pattern);
     }
 
+    /// A package of which any file could have been read, but for what is built in it and what is hidden.
+    pub fn add_package(&mut self, folder: &Path, read_from: i64) {
+        for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = item.file_name();
+            let is_left_out = name == "target" || name.to_string_lossy().starts_with('.');
+            if !is_left_out && item.path().is_dir() {
+                self.add_folder(&item.path(), read_from);
+            }
+        }
+        if let Some(pattern) = absolute_pattern(folder, "*") {
+            for file in matches(&pattern) {
+                self.add_file(&file, read_from);
+            }
+            self.patterns.insert(pattern);
+        }
+    }
+
     /// A file that would have been read if it were there.
     pub fn add_absent(&mut self, path: &Path) {
         self.absent.insert(path.to_owned());

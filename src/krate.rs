@@ -21,6 +21,8 @@ pub struct Crate {
     pub name: String,
 }
 
+const MARKER: &str = ".rustimport";
+
 /// What is never mirrored: it would be written to, or is nobody's input.
 const LEFT_OUT: [&str; 4] = ["Cargo.toml", "Cargo.lock", "target", ".git"];
 
@@ -60,7 +62,7 @@ impl Crate {
 
     /// The file that says that it is to be imported. Without it, it is nobody's module.
     pub fn marker(&self) -> PathBuf {
-        self.folder.join(".rustimport")
+        self.folder.join(MARKER)
     }
 
     /// Where the package stands in the mirror at `mirror`.
@@ -146,8 +148,21 @@ fn anchor_beyond(table: &mut Table, folder: &Path, workspace: &Path) {
     });
 }
 
+/// Whether a folder is a package, and not just a workspace.
+pub fn is_package(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    manifest.parse().is_ok_and(|table: Table| table.contains_key("package"))
+}
+
+/// Whether a package opted in to being imported.
+pub fn is_marked(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let first = manifest.lines().next().unwrap_or_default();
+    (first.starts_with('#') && first.contains("rustimport")) || folder.join(MARKER).exists()
+}
+
 /// Without `.` and `..`, as cargo understands paths.
-fn normal(path: &Path) -> PathBuf {
+pub fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
         match part {

@@ -28,59 +28,68 @@ pub struct Lane {
     pub was_waited_for: bool,
     /// Of whoever works here: who compiles dependencies has a long way before it.
     pub priority: Priority,
-    /// With other sources.
-    is_shared: bool,
-    _lock: Option<FileLock>,
+    /// Whether it is a crate's own folder.
+    is_own: bool,
+    /// The packages that nobody edits.
+    foreign: BTreeSet<String>,
+    lock: Option<FileLock>,
 }
 
 impl Lane {
     /// Takes a lane, waiting if need be. `dependencies` names the compiled dependencies that the build
     /// needs, if that is known; `what` is being built, for those who wait.
+    ///
+    /// A crate builds in the target folder of its entry (`own`): it keeps its names, and two packages of one name in
+    /// one target folder would give each other's artifacts. If it needs new dependencies, it has the first lane's lock
+    /// all the same, and leaves there what it compiled.
     pub fn take(
         cache: &Cache,
+        own: Option<&Entry>,
         dependencies: Option<&str>,
         what: &str,
         timeout: Option<Duration>,
         host: &mut dyn Host,
     ) -> Result<Self> {
         fs::create_private_folder(&cache.lanes())?;
-        let locks: Vec<PathBuf> = (0..lanes()).map(|number| lock_file(cache, number)).collect();
+        let first = cache.lane(0);
         // Another build may have compiled what this one needs while it waits.
-        let is_ready = || dependencies.is_some_and(|key| ready(&cache.lane(0), key).exists());
-        let count = || if is_ready() { locks.len() } else { 1 };
-        let holder = || {
-            // Of several, the last: in the first the long builds are.
-            let last = count() - 1;
-            let what = std::fs::read_to_string(occupant(cache, last)).unwrap_or_else(|_| "a build".into());
-            let why = if last > 0 { "" } else { ": dependencies are compiled one build at a time" };
-            format!("{} to be done with {what}{why}", lock::holder(&locks[last]))
-        };
-        let (number, lock, was_waited_for) = lock::lock_one_of(&locks, &count, &holder, timeout, host)?;
-        let priority = if is_ready() { Priority::Normal } else { Priority::Patient };
-        let lane = Self { home: cache.lane(number), was_waited_for, priority, is_shared: true, _lock: Some(lock) };
-        // Only for messages.
-        let _ = fs::write(&occupant(cache, number), what.as_bytes());
-        fs::create_private_folder(&lane.home)?;
-        if number > 0 {
-            // What cannot be taken over is compiled again.
-            let _ = take_over(&cache.lane(0), &lane.home, &cargo_lock::foreign_packages(&cache.common_lock()));
+        let is_ready = || dependencies.is_some_and(|key| ready(&first, key).exists());
+        let (mut number, mut lock, mut was_waited_for) = (0, None, false);
+        if own.is_none() || !is_ready() {
+            let count = if own.is_some() { 1 } else { lanes() };
+            let locks: Vec<PathBuf> = (0..count).map(|number| lock_file(cache, number)).collect();
+            let usable = || if is_ready() { locks.len() } else { 1 };
+            let holder = || {
+                // Of several, the last: in the first the long builds are.
+                let last = usable() - 1;
+                let what = std::fs::read_to_string(occupant(cache, last)).unwrap_or_else(|_| "a build".into());
+                let why = if last > 0 { "" } else { ": dependencies are compiled one build at a time" };
+                format!("{} to be done with {what}{why}", lock::holder(&locks[last]))
+            };
+            let taken = lock::lock_one_of(&locks, &usable, &holder, timeout, host)?;
+            (number, lock, was_waited_for) = (taken.0, Some(taken.1), taken.2);
+            // Only for messages.
+            let _ = fs::write(&occupant(cache, number), what.as_bytes());
         }
-        Ok(lane)
-    }
-
-    /// The target folder of a crate, which keeps its names: two packages of one name in one target folder would give
-    /// each other's artifacts. Whoever has the entry's lock has it; what is compiled for scripts is taken over.
-    pub fn of_entry(cache: &Cache, entry: &Entry) -> Result<Self> {
-        let home = entry.target();
+        let priority = if is_ready() { Priority::Normal } else { Priority::Patient };
+        let home = own.map_or_else(|| cache.lane(number), Entry::target);
         fs::create_private_folder(&home)?;
-        let _ = take_over(&cache.lane(0), &home, &cargo_lock::foreign_packages(&cache.common_lock()));
-        Ok(Self { home, was_waited_for: false, priority: Priority::Normal, is_shared: false, _lock: None })
+        let mut foreign = cargo_lock::foreign_packages(&cache.common_lock());
+        if let Some(entry) = own {
+            foreign.extend(cargo_lock::foreign_packages(&entry.package().join("Cargo.lock")));
+        }
+        if home != first {
+            // What cannot be taken over is compiled again.
+            let _ = take_over(&first, &home, &foreign);
+        }
+        Ok(Self { home, was_waited_for, priority, is_own: own.is_some(), foreign, lock })
     }
 
     /// Whether a build that needs these dependencies may run here: new ones are compiled in the first lane.
     pub fn takes(&self, cache: &Cache, dependencies: Option<&str>) -> bool {
         let first = cache.lane(0);
-        !self.is_shared || self.home == first || dependencies.is_some_and(|key| ready(&first, key).exists())
+        let has_first = self.home == first || (self.is_own && self.lock.is_some());
+        has_first || dependencies.is_some_and(|key| ready(&first, key).exists())
     }
 
     pub fn home(&self) -> &Path {
@@ -89,8 +98,13 @@ impl Lane {
 
     /// Notes that dependencies are compiled, for whoever needs the same. `cache` is where they are sought.
     pub fn has_compiled(&self, cache: &Cache, dependencies: &str) {
-        if self.home == cache.lane(0) {
-            let mark = ready(&self.home, dependencies);
+        let first = cache.lane(0);
+        let leaves_behind = self.is_own && self.lock.is_some();
+        if leaves_behind {
+            let _ = take_over(&self.home, &first, &self.foreign);
+        }
+        if self.home == first || leaves_behind {
+            let mark = ready(&first, dependencies);
             // Only saves a wait.
             let _ = mark.parent().map(fs::create_private_folder);
             let _ = fs::write(&mark, b"");

@@ -226,6 +226,7 @@ mod tests {
             settings: Settings::default(),
             interpreter: interpreter(),
             marked: true,
+            in_place: true,
             force: false,
             lock_timeout: None,
         }

@@ -37,6 +37,13 @@ pub struct Plan {
     pub table: Table,
 }
 
+impl Plan {
+    /// The workspace, if it is more than the crate itself.
+    pub fn shared_workspace(&self, root: &Path) -> Option<&Path> {
+        self.workspace.as_deref().filter(|workspace| *workspace != root)
+    }
+}
+
 impl Source<'_> {
     /// Writes the package that maturin builds, as far as it is not there already.
     pub fn plan(&self, host: &mut dyn Host) -> Result<Plan> {
@@ -75,6 +82,8 @@ impl Source<'_> {
                 "rust-cpython is no longer developed: port the script to pyo3, its successor, or use an older Python",
             ));
         }
+        let shared = workspace.as_deref().filter(|root| *root != self.request.root);
+        let dependencies = self.dependencies(toolchain, &table, shared);
         Ok(Plan {
             package,
             name,
@@ -82,19 +91,21 @@ impl Source<'_> {
             units: self.key(toolchain, &table),
             builder: if has(&["pyo3", "pyo3-ffi"]) { Builder::Maturin } else { Builder::Cargo },
             has_cpython,
-            dependencies: self.dependencies(toolchain, &table),
+            dependencies,
             table,
         })
     }
 
     /// A name for everything that decides how the dependencies are compiled; none if that is open.
-    pub fn dependencies(&self, toolchain: &Toolchain, table: &Table) -> Option<String> {
+    pub fn dependencies(&self, toolchain: &Toolchain, table: &Table, workspace: Option<&Path>) -> Option<String> {
         let (packages, manifests) = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), table)?;
-        let mut asked = self.script.header.manifest.clone();
+        let mut asked = self.krate.as_ref().map_or(&self.script.header.manifest, |krate| &krate.manifest).clone();
         asked.remove("lib");
         asked.remove("package");
         let edition = table.get("package").and_then(|package| package.get("edition"));
-        Some(self.key(toolchain, &(packages, manifests, asked, edition)))
+        // Profiles and patches are those of the workspace.
+        let workspace = workspace.and_then(|root| fs::hash_file(&root.join("Cargo.toml")));
+        Some(self.key(toolchain, &(packages, manifests, asked, edition, workspace)))
     }
 
     /// A name for a plan, with all around it that cargo looks at.

@@ -60,8 +60,8 @@ mod _core {
 
     /// Sources in folders, and among them.
     #[pyfunction]
-    fn discover(py: Python<'_>, paths: Vec<PathBuf>, opt_in: bool) -> PyResult<Vec<PathBuf>> {
-        super::run(py, || crate::discover::sources(&paths, opt_in))
+    fn discover(py: Python<'_>, paths: Vec<PathBuf>, opt_in: bool, are_named: bool) -> PyResult<Vec<PathBuf>> {
+        super::run(py, || crate::discover::sources(&paths, opt_in, are_named))
     }
 
     /// Writes a new source, and returns what was written.
@@ -239,7 +239,17 @@ impl Host for PythonHost {
 
     fn check(&mut self) -> Result<(), Error> {
         if self.raised.is_none() {
-            self.raised = Python::attach(|py| -> PyResult<()> { py.check_signals() }).err();
+            // Signals arrive in the main thread only; others are told by the callback.
+            self.raised = Python::attach(|py| -> PyResult<()> {
+                // A signal may also be handled, and raise, while Python answers that.
+                if let Some(cancelled) = self.on_event.bind(py).getattr_opt("is_cancelled")?
+                    && cancelled.is_truthy()?
+                {
+                    return Err(pyo3::exceptions::PyKeyboardInterrupt::new_err(()));
+                }
+                py.check_signals()
+            })
+            .err();
         }
         if self.raised.is_some() { Err(Error::Interrupted) } else { Ok(()) }
     }
@@ -318,6 +328,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
             siphash13: item(&interpreter, "siphash13")?,
         },
         marked: item(dict, "marked")?,
+        in_place: item(dict, "in_place")?,
         force: item(dict, "force")?,
         // Beyond what a Duration can hold is for ever.
         lock_timeout: lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),

@@ -32,6 +32,8 @@ pub struct Request {
     pub interpreter: Interpreter,
     /// Whether the source opted in, as the import hook requires. Explicit calls need no marker.
     pub marked: bool,
+    /// Whether the artifact beside the source may be taken.
+    pub in_place: bool,
     /// Build past every check.
     pub force: bool,
     /// How long to wait for another process's build; for ever when `None`.

@@ -14,16 +14,19 @@ const MANIFEST: &str = include_str!("templates/manifest.txt");
 ///
 /// Fails if the name cannot be a module's, or if there is something already.
 pub fn source(path: &Path) -> Result<Vec<PathBuf>> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    if !script::is_module_name(&name) {
+    let is_script = path.extension().is_some_and(|extension| extension == "rs");
+    let name = if is_script { path.file_stem() } else { path.file_name() };
+    let name = name.unwrap_or_default().to_string_lossy().into_owned();
+    // Neither can a keyword.
+    if !script::is_module_name(&name) || syn::parse_str::<syn::Ident>(&name).is_err() {
         return Err(Error::project(
             path,
             format!("`{name}` cannot be the name of a module that is written in Rust"),
-            "a name has ASCII letters, digits and `_`, and does not begin with a digit",
+            "a name has ASCII letters, digits and `_`, does not begin with a digit, and is no keyword",
         ));
     }
     let mut files = vec![(path.to_owned(), SCRIPT)];
-    if path.extension().is_none_or(|extension| extension != "rs") {
+    if !is_script {
         // The last to be written is what makes it a crate that is imported.
         let inside = [("src/lib.rs", LIBRARY), ("Cargo.toml", MANIFEST), (".rustimport", "")];
         files = inside.map(|(name, text)| (path.join(name), text)).to_vec();

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 from . import _load
@@ -31,13 +32,14 @@ class Result(NamedTuple):
         return {**self._asdict(), "error": None if self.error is None else str(self.error)}
 
 
-def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool) -> list[str]:
-    """The sources among `paths`, and in the folders among them (see `src/discover.rs`).
+def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool, are_named: bool = True) -> list[str]:
+    """The sources among `paths`, and in the folders among them (see `src/discover.rs`). If not `are_named`, these are
+    folders to search, and a crate needs its marker there too.
 
     Raises:
         ProjectError: a path does not exist, or is no source.
     """
-    return [os.fspath(path) for path in _load.core().discover([os.fspath(path) for path in paths], opt_in)]
+    return [os.fspath(path) for path in _load.core().discover([os.fspath(path) for path in paths], opt_in, are_named)]
 
 
 def build(
@@ -51,11 +53,13 @@ def build(
     """Builds every source, and goes on where one fails. `jobs`: how many at once; as many as there are
     processors if not given. `in_place`: beside the source, else in the cache alone."""
     count = jobs or min(len(sources), os.cpu_count() or 1) or 1
-    one = partial(build_one, force=force, profile=profile, in_place=in_place)
+    stop = Event()
+    one = partial(build_one, force=force, profile=profile, in_place=in_place, stop=stop)
     with ThreadPoolExecutor(count) as pool:
         try:
             return list(pool.map(one, sources))
         except BaseException:
+            stop.set()
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -67,10 +71,12 @@ def build_one(
     force: bool = False,
     profile: str | None = None,
     in_place: bool = True,
+    stop: Event | None = None,
 ) -> Result:
     """Builds one source. Errors are in the result, not raised."""
     try:
-        outcome = _load.ensure(_load.request(source, fullname, force=force, profile=profile), in_place=in_place)
+        asked = _load.request(source, fullname, force=force, profile=profile)
+        outcome = _load.ensure(asked, in_place=in_place, stop=stop)
     except RustImportError as error:
         return Result(source, None, error=error)
     return Result(source, os.fspath(outcome["artifact"]), outcome["built"], outcome["seconds"], outcome["reason"])

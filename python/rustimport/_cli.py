@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import keyword
 import logging
 import os
 import platform
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _hook, _load, settings
-from .errors import BuildError, RustImportError
+from .errors import BuildError, ProjectError, RustImportError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,12 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("path", help="NAME.rs for a script, NAME for a crate")
 
     command = _command(commands, "build", _build, "build sources beside themselves, for machines without Rust")
-    command.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files, and folders to search")
+    command.add_argument("paths", nargs="*", metavar="PATH", help="files, and folders to search")
     command.add_argument("-r", "--release", action="store_true", help="optimised: the profile `release`")
     command.add_argument("--profile", help="a Cargo profile, or `fast` or `small`")
     command.add_argument("-f", "--force", action="store_true", help="build past every check")
     command.add_argument("-a", "--all", action="store_true", help="also what has no marker, but declares a module")
-    command.add_argument("-j", "--jobs", type=int, metavar="N", help="how many at once")
+    command.add_argument("-j", "--jobs", type=_count, metavar="N", help="how many at once")
     command.add_argument("--check", action="store_true", help="build nothing; exit status 1 if something is stale")
     command.add_argument("--json", action="store_true", help="the results as JSON")
 
@@ -105,6 +106,13 @@ def _command(commands: Any, name: str, run: Any, about: str) -> argparse.Argumen
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return count
 
 
 def _format(parser: argparse.ArgumentParser) -> None:
@@ -254,9 +262,14 @@ def _confirmed(question: str) -> bool:
 
 
 def _new(options: argparse.Namespace) -> None:
-    for path in _load.core().scaffold(os.path.abspath(options.path)):
-        _tell(options, f"wrote {os.path.relpath(path)}")
-    name = os.path.basename(options.path).removesuffix(".rs")
+    path = os.path.abspath(options.path)
+    name = os.path.basename(path).removesuffix(".rs")
+    if keyword.iskeyword(name) or name in sys.stdlib_module_names:
+        is_word = keyword.iskeyword(name)
+        what = "a word of Python's" if is_word else "a module of the standard library, which comes first"
+        raise ProjectError(f"`{name}` is {what}", hint="choose another name", path=path)
+    for written in _load.core().scaffold(path):
+        _tell(options, f"wrote {os.path.relpath(written)}")
     _tell(options, f"try it:  python -c 'import rustimport.import_hook, {name}; print({name}.say_hello())'")
 
 
@@ -264,7 +277,8 @@ def _build(options: argparse.Namespace) -> int:
     from . import _build
 
     _choose_profile(options)
-    sources = _build.discover(options.paths, opt_in=not options.all)
+    named = bool(options.paths)
+    sources = _build.discover(options.paths or [os.curdir], opt_in=not options.all, are_named=named)
     results = _build.check(sources) if options.check else _build.build(sources, jobs=options.jobs, force=options.force)
     if options.json:
         print(json.dumps([result.as_dict() for result in results], indent=2))

@@ -41,7 +41,7 @@ def check_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> st
 def is_module(path: str | PathLike[str]) -> bool:
     """Whether a script without a marker is a module named like its file, and no part of a crate."""
 
-def discover(paths: Sequence[str | PathLike[str]], opt_in: bool) -> list[PathLike[str]]:
+def discover(paths: Sequence[str | PathLike[str]], opt_in: bool, are_named: bool) -> list[PathLike[str]]:
     """Sources in folders, and among them."""
 
 def scaffold(path: str | PathLike[str]) -> list[PathLike[str]]:

@@ -34,7 +34,7 @@ def build_filepath(
 def build_all(
     root_directory: str | os.PathLike[str], opt_in: bool, force_rebuild: bool | None, release: bool | None
 ) -> tuple[list[Result], list[Result]]:
-    sources = discover([root_directory], opt_in)
+    sources = discover([root_directory], opt_in, are_named=False)
     results = build_sources(sources, force=_is_forced(force_rebuild), profile=_profile(release))
     return [result for result in results if result.error is None], [result for result in results if result.error]
 
@@ -63,6 +63,8 @@ def _existing(path: str | os.PathLike[str]) -> str:
     source = os.path.abspath(path)
     if not os.path.isfile(source) and not _is_crate(source):
         raise FileNotFoundError(f"there is no Rust source at {source}")
+    if os.path.isfile(source) and not source.endswith(".rs"):
+        raise ProjectError(f"{source} is no Rust source", hint="give a .rs file, or the folder of a crate", path=source)
     return source
 
 

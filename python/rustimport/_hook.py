@@ -371,6 +371,7 @@ class ScriptLoader(ExtensionFileLoader):
             if flags is not None:
                 sys.setdlopenflags(before)
         _loaded.add(self.path)
+        _current[self.name] = self.path
         return self._module
 
     def _create(self, spec: "ModuleSpec") -> "ModuleType":
@@ -386,8 +387,11 @@ class ScriptLoader(ExtensionFileLoader):
         if module is not self._module:
             # A reload. Each build has a path of its own, so that its library is loaded beside the old one;
             # the module that everybody holds takes over what is in the new one.
-            if self.path in _loaded:
+            if self.path == _current.get(self.name):
                 return
+            if self.path in _loaded:
+                # The library beside the source has become right again; to be loaded anew it needs a new path.
+                self.path = self._finder.artifact(self.name, self._source, again=True, in_place=False)
             spec = ModuleSpec(self.name, self, origin=self.path)
             fresh = self.create_module(spec)
             super().exec_module(fresh)
@@ -590,11 +594,19 @@ class ScriptFinder:
         return spec
 
     def artifact(
-        self, fullname: str, source: str, *, opt_in: bool = True, again: bool = False, force: bool = False
+        self,
+        fullname: str,
+        source: str,
+        *,
+        opt_in: bool = True,
+        again: bool = False,
+        in_place: bool = True,
+        force: bool = False,
     ) -> "Any":
         """Returns the path of the source's fresh artifact, or ``None`` if the source is not ours.
 
-        `opt_in`: only if the source opted in. `again`: past the stamp. `force`: past every check.
+        `opt_in`: only if the source opted in. `again`: past the stamp. `in_place`: it may be the one beside the source.
+        `force`: past every check.
 
         Raises:
             rustimport.errors.RustImportError: the source cannot be built.
@@ -629,6 +641,7 @@ class ScriptFinder:
             fullname,
             cache_dir=self.cache_dir,
             marked=marked,
+            in_place=in_place,
             force=force,
             lock_timeout=self.lock_timeout,
         )
@@ -717,6 +730,9 @@ def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
 
 #: Artifacts that this process has loaded.
 _loaded: "set[str]" = set()
+
+#: Module -> the artifact that it was loaded from last.
+_current: "dict[str, str]" = {}
 
 #: Sources whose forced build has been made in this process.
 _forced: "set[str]" = set()

@@ -50,6 +50,7 @@ def request(
     *,
     cache_dir: str | None = None,
     marked: bool = False,
+    in_place: bool = True,
     force: bool = False,
     lock_timeout: float | None = None,
     profile: str | None = None,
@@ -66,18 +67,22 @@ def request(
         "settings": {**_hook.build_settings(), **({"profile": profile} if profile else {})},
         "interpreter": describe_interpreter(),
         "marked": marked,
+        "in_place": in_place,
         "force": force,
         "lock_timeout": lock_timeout,
     }
 
 
-def ensure(asked: dict[str, Any], *, in_place: bool = False, show_warnings: bool = True) -> dict[str, Any]:
-    """Returns the outcome for a request: its ``artifact`` is fresh, built if need be.
+def ensure(
+    asked: dict[str, Any], *, in_place: bool = False, show_warnings: bool = True, stop: Any = None
+) -> dict[str, Any]:
+    """Returns the outcome for a request: its ``artifact`` is fresh, built if need be. `in_place`: beside the source.
+    `stop`: an event that ends the build.
 
     Raises:
         rustimport.errors.RustImportError: naming the module and what to do.
     """
-    reporter = _report.Reporter(asked["module"], asked["root"], show_warnings)
+    reporter = _report.Reporter(asked["module"], asked["root"], show_warnings, stop)
     run = core().ensure_in_place if in_place else core().ensure
     try:
         outcome: dict[str, Any] = run(asked, reporter)

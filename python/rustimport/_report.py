@@ -68,7 +68,8 @@ def _is_shown(level: int) -> bool:
 class Reporter:
     """The callback that the core gives its events to, for one source."""
 
-    def __init__(self, module: str, source: str, show_warnings: bool) -> None:
+    def __init__(self, module: str, source: str, show_warnings: bool, stop: Any = None) -> None:
+        self._stop = stop
         self._module = module
         self._file = os.path.basename(source)
         self._show_warnings = show_warnings
@@ -78,6 +79,11 @@ class Reporter:
 
     def __call__(self, event: str, **details: Any) -> None:
         getattr(self, f"_on_{event}")(**details)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Asked often by the core: signals reach the main thread only."""
+        return self._stop is not None and bool(self._stop.is_set())
 
     def close(self) -> None:
         self._clear()

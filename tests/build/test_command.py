@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -64,7 +65,8 @@ def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
     run = command(place, "new", "first.rs")
     assert (run.returncode, "nothing is ever overwritten" in run.stderr) == (2, True)
     assert (place.folder / "first.rs").read_text() == before
-    for name in ("1st.rs", "with-dash.rs", "naïve.rs", "first.rs/sub", "no/where.rs"):
+    names = ("1st.rs", "with-dash.rs", "naïve.rs", "first.rs/sub", "no/where.rs", "json.rs", "class", "self", "foo.py")
+    for name in names:
         run = command(place, "new", name)
         assert run.returncode == 2, name
         assert "hint: " in run.stderr
@@ -248,11 +250,96 @@ def test_version_and_info(place: Place) -> None:
     assert "rustc: rustc " in command(place, "version").stdout
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["nonsense"], ["cache", "info", "-f", "xml"], ["new"]])
+BAD = [["--nonsense"], ["nonsense"], ["cache", "info", "-f", "xml"], ["new"], ["build", "-j", "0"]]
+
+
+@pytest.mark.parametrize("arguments", BAD)
 def test_bad_input(place: Place, arguments: list[str]) -> None:
     run = command(place, *arguments)
     assert run.returncode == 2
     assert "usage: rustimport" in run.stderr
+
+
+def test_what_is_searched(place: Place) -> None:
+    """Members of a workspace are found; where one stands is no name for a crate; of two that claim one name, an import
+    takes the script."""
+    manifest = '[package]\nname = "{}"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\npyo3 = "0.30"\n'
+    library = "use pyo3::prelude::*;\n#[pymodule]\nmod {} {{}}\n"
+    place.write("ws/Cargo.toml", '[workspace]\nmembers = ["k"]\n')
+    place.write("ws/k/Cargo.toml", "# rustimport\n" + manifest.format("k"))
+    place.write("ws/k/src/lib.rs", library.format("k"))
+    place.write("plain/Cargo.toml", manifest.format("plain"))
+    place.write("plain/python/fast.rs", SCRIPT.format(1))
+    place.write("k.rs", SCRIPT.format(2))
+    place.write("k/Cargo.toml", "# rustimport\n" + manifest.format("k"))
+    place.write("k/src/lib.rs", library.format("k"))
+    for _ in range(2):
+        run = command(place, "build", "--json")
+        assert run.returncode == 0, run.stderr
+    found = {os.path.relpath(result["path"], place.folder): result["built"] for result in json.loads(run.stdout)}
+    assert found == {"k.rs": False, "plain/python/fast.rs": False, "ws/k": False}
+    inner = Place(place.folder / "plain", Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
+    assert command(inner, "build").stdout == "0 built, 1 fresh, 0 failed\n"
+    assert not list(place.folder.glob("plain*.so"))
+
+
+def test_what_others_put_there_stays(place: Place) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    artifact = place.folder / f"m{SUFFIX}"
+    theirs = place.write("theirs", "precious")
+    artifact.symlink_to(theirs)
+    run = command(place, "build")
+    assert run.returncode == 1
+    assert "is there already, and rustimport did not put it there" in run.stderr
+    assert command(place, "build", "--force").returncode == 0
+    assert not artifact.is_symlink()
+    assert theirs.read_text() == "precious"
+
+
+def test_build_and_check_agree(place: Place) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    assert command(place, "build", "--release").stdout == "1 built, 0 fresh, 0 failed\n"
+    assert command(place, "build", "--check").returncode == 0
+    assert command(place, "build").stdout == "0 built, 1 fresh, 0 failed\n"
+    assert command(place, "build", "--check", "--release").returncode == 0
+    assert command(place, "build", "--force", "--release").stdout == "1 built, 0 fresh, 0 failed\n"
+
+
+def test_reload_of_what_is_built_in_place(place: Place) -> None:
+    text = SCRIPT.format(1)
+    place.write("m.rs", text)
+    assert command(place, "build").returncode == 0
+    shutil.rmtree(place.entry("m"))
+    run = place.python(
+        f"""
+        import importlib, m
+        print(m.value(), m.__file__.startswith({str(place.folder)!r}))
+        text = open("m.rs").read()
+        open("m.rs", "w").write(text.replace("{{ 1 }}", "{{ 2 }}"))
+        print(importlib.reload(m).value())
+        open("m.rs", "w").write(text)
+        print(importlib.reload(m).value(), importlib.reload(m).value())
+        """
+    )
+    assert run.out.split() == ["1", "True", "2", "1", "1"]
+
+
+def test_an_interrupt_ends_builds(place: Place, tmp_path: Path) -> None:
+    maturin = tmp_path / "maturin"
+    maturin.write_text(f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 600\n")
+    maturin.chmod(0o755)
+    for name in ("m", "n"):
+        place.write(f"{name}.rs", SCRIPT.format(1))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rustimport", "build"],
+        cwd=place.folder,
+        env={**place.env, "RUSTIMPORT_MATURIN_EXECUTABLE": str(maturin)},
+        stderr=subprocess.PIPE,
+    )
+    while not (tmp_path / "began").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
 
 
 RELEASE: dict[str, Any] = {"RUSTIMPORT_RELEASE_MODE": "1"}
@@ -310,7 +397,7 @@ def test_building_from_python(place: Place) -> None:
     folder = place.folder
     assert run.out.splitlines() == [
         f"{folder}/package/sub.rs {folder}/package/sub{SUFFIX} True",
-        "True True",
+        "True False",
         "['/m.rs', 'ub.rs'] ['bad.rs']",
         "ModuleNotFoundError",
         "FileNotFoundError",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import sysconfig
 from pathlib import Path
 
 import pytest
+from rustimport import _hook
 
 from tests.conftest import Place
 
@@ -111,9 +113,9 @@ source = "registry+https://github.com/rust-lang/crates.io-index"
 checksum = "af150ab688ff2122fcef229be89cb50dd66af9e01a4ff320cc137eecc9bacc38"
 """
     place.write("m/Cargo.lock", lock)
-    run = place.python(IMPORT, RUSTIMPORT_VERBOSE="1")
-    assert run.out == "1", run.stderr
-    assert "Compiling itoa v1.0.9" in run.stderr
+    check(place, 1, 1)
+    entry = _hook.entry_folder(str(place.cache), _hook.entry_name(str(place.folder / "m")))
+    assert 'name = "itoa"\nversion = "1.0.9"' in Path(entry, "package", "Cargo.lock").read_text()
     assert (place.folder / "m" / "Cargo.lock").read_text() == lock
     place.write("m/Cargo.lock", lock.replace("# x", "") + "\n")
     check(place, 1, 1, "`Cargo.lock` changed")
@@ -181,6 +183,32 @@ def test_build_scripts_find_what_stands_beside(place: Place) -> None:
     place.write("m/data.txt", "two")
     check(place, "twotwo", 1, "`data.txt` changed")
     check(place, "twotwo", 0)
+
+
+def test_a_build_script_that_says_nothing(place: Place) -> None:
+    """Then cargo takes every file of the package for an input, and so do we."""
+    write_crate(place, 'env!("TEXT")', kind="&'static str")
+    place.write("m/config.txt", "one")
+    place.write(
+        "m/build.rs",
+        'fn main() { println!("cargo:rustc-env=TEXT={}", std::fs::read_to_string("config.txt").unwrap()); }\n',
+    )
+    check(place, "one", 1)
+    check(place, "one", 0)
+    place.write("m/config.txt", "two")
+    check(place, "two", 1, "`config.txt` changed")
+
+
+def test_dependencies_are_compiled_once(place: Place) -> None:
+    """What one crate compiles is there for the next, and for scripts."""
+    # Nobody has compiled pyo3 like this before.
+    more = f"[profile.dev.package.pyo3]\ncodegen-units = {random.randrange(1000, 1_000_000)}\n"
+    for name in ("a", "b"):
+        write_crate(place, "1", folder=name, more=more)
+        run = place.python(f"import {name}; print({name}.value())", RUSTIMPORT_VERBOSE="1")
+        assert run.out == "1"
+        compiled = {line.split()[3] for line in run.stderr.splitlines() if "  Compiling " in line}
+        assert ("pyo3" in compiled) == (name == "a"), compiled
 
 
 def test_errors_name_the_users_file(place: Place) -> None:
