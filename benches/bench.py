@@ -107,6 +107,14 @@ class Bench:
         code = TIMED_IMPORT.format(switch_on=SWITCH_ON[who], name=name, value=value)
         return self.seconds(who, code, folder)
 
+    def new_script(self, who: str = "ours") -> float:
+        """The import of a script that nobody has seen, in a folder of its own."""
+        folder = self.new_folder()
+        name = f"new{self.count}"
+        self.script(folder, name, self.count)
+        code = TIMED_IMPORT.format(switch_on=SWITCH_ON["ours"], name=name, value=self.count)
+        return self.seconds(who, code, folder)
+
     def script(self, folder: Path, name: str, value: int) -> Path:
         path = folder / f"{name}.rs"
         path.write_text(SCRIPT.format(name=name, value=value))
@@ -229,12 +237,6 @@ class Bench:
         maturin = str(Path(sys.executable).parent / "maturin")
         numbers = iter(range(1_000_000))
 
-        def ours() -> float:
-            number = next(numbers)
-            folder = self.new_folder()
-            self.script(folder, f"new{number}", number)
-            return self.import_of("ours", folder, f"new{number}", number)
-
         def build() -> float:
             number = next(numbers)
             folder = self.new_folder()
@@ -247,8 +249,8 @@ class Bench:
             shutil.copy(folder / "plain" / "Cargo.lock", lock)
             return seconds
 
-        ours(), build()
-        self.report("a new script", in_turn({"ours": ours, "maturin": build}, 7), "maturin", "1.2x")
+        self.new_script(), build()
+        self.report("a new script", in_turn({"ours": self.new_script, "maturin": build}, 7), "maturin", "1.2x")
         for who in ("mih", "ri"):
             folder = self.new_folder()
             self.script(folder, "another", 5)
@@ -352,53 +354,32 @@ class Bench:
             print("\nno other interpreter was found")
             return
         self.pythons["other"] = other
-        numbers = iter(range(1_000_000))
         maturin = str(Path(sys.executable).parent / "maturin")
         self.env |= {"PYTHONPATH": str(HERE.parent / "python"), "RUSTIMPORT_MATURIN_EXECUTABLE": maturin}
 
-        def new(who: str) -> float:
-            number = next(numbers)
-            folder = self.new_folder()
-            self.script(folder, f"turn{number}", number)
-            return self.seconds(
-                who, TIMED_IMPORT.format(switch_on=SWITCH_ON["ours"], name=f"turn{number}", value=number), folder
-            )
-
         def after() -> float:
-            new("other")
-            return new("ours")
+            self.new_script("other")
+            return self.new_script()
 
-        new("ours"), after()
-        takes = {"alone": lambda: new("ours"), "after": after}
+        self.new_script(), after()
+        takes = {"alone": self.new_script, "after": after}
         self.report(f"a new script after a build by {other}", in_turn(takes, 7), "alone", "1.1x")
 
     def prepared(self) -> None:
         """The first script of a user, once what all scripts need is compiled, as an image or a CI cache brings it."""
         cache = self.folder / "cache"
-        folder = self.new_folder()
-        self.script(folder, "prepare", 0)
-        self.import_of("ours", folder, "prepare", 0)
-        numbers = iter(range(1_000_000))
+        self.new_script()
 
         def first() -> float:
             for kept in cache.glob("v1/*/entries"):
                 shutil.rmtree(kept)
-            number = next(numbers)
-            folder = self.new_folder()
-            self.script(folder, f"prepared{number}", number)
-            return self.import_of("ours", folder, f"prepared{number}", number)
+            return self.new_script()
 
         self.report("first script after a preparation", in_turn({"ours": first}, 5), "ours", "0.6 s")
 
     def beside(self) -> None:
         """A new script alone, against one while another compiles all its dependencies anew."""
         numbers = iter(range(1_000_000))
-
-        def new() -> float:
-            number = next(numbers)
-            folder = self.new_folder()
-            self.script(folder, f"light{number}", number)
-            return self.import_of("ours", folder, f"light{number}", number)
 
         def beside() -> float:
             folder = self.new_folder()
@@ -410,13 +391,13 @@ class Bench:
                 [sys.executable, "-c", code], cwd=folder, env=self.env, stderr=subprocess.DEVNULL, text=True
             )
             subprocess.run(["sleep", "2"], check=True)
-            seconds = new()
+            seconds = self.new_script()
             assert heavy.poll() is None, "not heavy enough"
             heavy.wait()
             return seconds
 
-        new(), beside()
-        takes = {"alone": new, "beside": beside}
+        self.new_script(), beside()
+        takes = {"alone": self.new_script, "beside": beside}
         self.report("a new script while another compiles dependencies", in_turn(takes, 3), "alone", "2x")
 
     def report(

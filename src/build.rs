@@ -111,10 +111,10 @@ impl Source<'_> {
         {
             let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
         }
-        let resolved = self.dependencies(toolchain, &plan.table, plan.shared_workspace(&self.request.root));
-        for dependencies in plan.dependencies.iter().chain(&resolved) {
-            lane.has_compiled(self.cache, dependencies);
-        }
+        let resolved = self.resolved_dependencies(toolchain, plan);
+        // Mostly one and the same.
+        let names: BTreeSet<&String> = plan.dependencies.iter().chain(&resolved).collect();
+        lane.has_compiled(self.cache, names);
     }
 
     /// Cargo compares times, we compare content: what changed since cargo compiled here must be stale for cargo,

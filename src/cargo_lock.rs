@@ -42,9 +42,12 @@ pub fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<Vers
     })
 }
 
-/// The packages with their versions that the manifest's dependencies lead to, and the manifests of those that are local
-/// (with those of their workspaces), as far as the lock file knows; `None` if it does not know one of them.
-pub fn closure(lock: &Path, manifest: &Table) -> Option<(BTreeSet<String>, BTreeMap<PathBuf, String>)> {
+/// The packages with their versions that a manifest's dependencies lead to, and the manifests of those that are local
+/// (with those of their workspaces).
+pub type Closure = (BTreeSet<String>, BTreeMap<PathBuf, String>);
+
+/// The closure of a manifest's dependencies; `None` if the lock file does not know one of them.
+pub fn closure(lock: &Path, manifest: &Table) -> Option<Closure> {
     let packages = read(lock)?;
     let mut found = BTreeSet::new();
     let mut manifests = BTreeMap::new();

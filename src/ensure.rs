@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::in_place;
+use crate::krate;
 use crate::lane::Lane;
 use crate::lock;
 use crate::maturin;
@@ -22,39 +23,6 @@ use crate::toolchain::Toolchain;
 
 /// Returns the artifact of the request's source, built if it was stale.
 pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
-    find_or_build(request, Use::AnyPlace, host)
-}
-
-/// The same, and puts it beside the source. It counts as built if that was not so already.
-pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
-    let start = Instant::now();
-    let cache = Cache::of(request);
-    let artifact = in_place::artifact(request);
-    if !request.force && Source::read(request, &cache, host)?.look_in_place().is_ok() {
-        return Ok(Outcome { artifact, reason: None, built: false, seconds: start.elapsed().as_secs_f64() });
-    }
-    let found = find_or_build(request, Use::CacheOnly, host)?;
-    let source = Source::read(request, &cache, host)?;
-    let built = source.install_in_place(&found.artifact)? || found.built;
-    Ok(Outcome { artifact, built, seconds: start.elapsed().as_secs_f64(), ..found })
-}
-
-/// Why the artifact beside the source is not what a build would give now; `None` if it is.
-pub fn check_in_place(request: &Request, host: &mut dyn Host) -> Result<Option<String>> {
-    let cache = Cache::of(request);
-    let source = Source::read(request, &cache, host)?;
-    Ok(source.look_in_place().err().map(|change| change.story(request.folder())))
-}
-
-/// Which artifacts count.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
-    CacheOnly,
-    /// Also what `build` left beside the source.
-    AnyPlace,
-}
-
-fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<Outcome> {
     let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
@@ -70,7 +38,7 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
         Err(stale) => stale,
     };
-    if places == Use::AnyPlace && !request.force && request.in_place {
+    if request.in_place && !request.force {
         match (source.look_in_place(), &source.toolchain) {
             (Ok(artifact), _) => return Ok(outcome(artifact, None, false)),
             // What was built for this machine does not fit any more: that is the reason.
@@ -127,6 +95,27 @@ fn find_or_build(request: &Request, places: Use, host: &mut dyn Host) -> Result<
     }
 }
 
+/// The same, and puts it beside the source. It counts as built if that was not so already.
+pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+    let start = Instant::now();
+    let cache = Cache::of(request);
+    let artifact = in_place::artifact(request);
+    if !request.force && Source::read(request, &cache, host)?.look_in_place().is_ok() {
+        return Ok(Outcome { artifact, reason: None, built: false, seconds: start.elapsed().as_secs_f64() });
+    }
+    let found = ensure(&Request { in_place: false, ..request.clone() }, host)?;
+    let source = Source::read(request, &cache, host)?;
+    let built = source.install_in_place(&found.artifact)? || found.built;
+    Ok(Outcome { artifact, built, seconds: start.elapsed().as_secs_f64(), ..found })
+}
+
+/// Why the artifact beside the source is not what a build would give now; `None` if it is.
+pub fn check_in_place(request: &Request, host: &mut dyn Host) -> Result<Option<String>> {
+    let cache = Cache::of(request);
+    let source = Source::read(request, &cache, host)?;
+    Ok(source.look_in_place().err().map(|change| change.story(request.folder())))
+}
+
 /// The tools that a build would use, with where they are and what they say of themselves.
 pub fn tools(request: &Request, host: &mut dyn Host) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);
@@ -149,10 +138,8 @@ pub fn is_module(path: &Path) -> bool {
 /// Whether a Cargo.toml in the file's folder or above calls it its library.
 fn is_library_of_a_crate(path: &Path) -> bool {
     path.ancestors().skip(1).any(|folder| {
-        let text = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-        let manifest: toml::Table = text.parse().unwrap_or_default();
-        let named = manifest.get("lib").and_then(|lib| lib.get("path")).and_then(toml::Value::as_str);
-        manifest.contains_key("package") && folder.join(named.unwrap_or("src/lib.rs")) == path
+        let manifest = krate::manifest_in(folder);
+        manifest.contains_key("package") && krate::library_of(&manifest, folder) == path
     })
 }
 

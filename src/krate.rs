@@ -43,8 +43,7 @@ impl Crate {
                 "import one of its members",
             ));
         };
-        let named = manifest.get("lib").and_then(|lib| lib.get("path")?.as_str());
-        let library = folder.join(named.unwrap_or("src/lib.rs"));
+        let library = library_of(&manifest, folder);
         if !library.is_file() {
             return Err(Error::project(
                 &path,
@@ -148,10 +147,21 @@ fn anchor_beyond(table: &mut Table, folder: &Path, workspace: &Path) {
     });
 }
 
+/// The manifest in a folder; empty where there is none that can be read.
+pub fn manifest_in(folder: &Path) -> Table {
+    let text = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    text.parse().unwrap_or_default()
+}
+
+/// The root of a package's library, whether or not it is there.
+pub fn library_of(manifest: &Table, folder: &Path) -> PathBuf {
+    let named = manifest.get("lib").and_then(|lib| lib.get("path")?.as_str());
+    folder.join(named.unwrap_or("src/lib.rs"))
+}
+
 /// Whether a folder is a package, and not just a workspace.
 pub fn is_package(folder: &Path) -> bool {
-    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-    manifest.parse().is_ok_and(|table: Table| table.contains_key("package"))
+    manifest_in(folder).contains_key("package")
 }
 
 /// Whether a package opted in to being imported.

@@ -88,23 +88,30 @@ impl Lane {
     /// Whether a build that needs these dependencies may run here: new ones are compiled in the first lane.
     pub fn takes(&self, cache: &Cache, dependencies: Option<&str>) -> bool {
         let first = cache.lane(0);
-        let has_first = self.home == first || (self.is_own && self.lock.is_some());
-        has_first || dependencies.is_some_and(|key| ready(&first, key).exists())
+        self.has_first(&first) || dependencies.is_some_and(|key| ready(&first, key).exists())
+    }
+
+    /// Whether what new dependencies are compiled by holds the first lane: in it, or in a crate's own folder.
+    fn has_first(&self, first: &Path) -> bool {
+        self.home == first || (self.is_own && self.lock.is_some())
     }
 
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Notes that dependencies are compiled, for whoever needs the same. `cache` is where they are sought.
-    pub fn has_compiled(&self, cache: &Cache, dependencies: &str) {
+    /// Notes that dependencies are compiled, by the names of them all, for whoever needs the same. `cache` is where they
+    /// are sought.
+    pub fn has_compiled<'d>(&self, cache: &Cache, dependencies: impl IntoIterator<Item = &'d String>) {
         let first = cache.lane(0);
-        let leaves_behind = self.is_own && self.lock.is_some();
-        if leaves_behind {
+        if !self.has_first(&first) {
+            return;
+        }
+        if self.is_own {
             let _ = take_over(&self.home, &first, &self.foreign);
         }
-        if self.home == first || leaves_behind {
-            let mark = ready(&first, dependencies);
+        for name in dependencies {
+            let mark = ready(&first, name);
             // Only saves a wait.
             let _ = mark.parent().map(fs::create_private_folder);
             let _ = fs::write(&mark, b"");

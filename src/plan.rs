@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Table;
 
-use crate::cargo_lock;
+use crate::cargo_lock::{self, Closure};
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::Host;
@@ -37,13 +37,6 @@ pub struct Plan {
     pub table: Table,
 }
 
-impl Plan {
-    /// The workspace, if it is more than the crate itself.
-    pub fn shared_workspace(&self, root: &Path) -> Option<&Path> {
-        self.workspace.as_deref().filter(|workspace| *workspace != root)
-    }
-}
-
 impl Source<'_> {
     /// Writes the package that maturin builds, as far as it is not there already.
     pub fn plan(&self, host: &mut dyn Host) -> Result<Plan> {
@@ -61,11 +54,10 @@ impl Source<'_> {
                 (table, package, krate.name.clone(), Some(workspace))
             }
         };
-        let lock = mirror.join("Cargo.lock");
-        let packages = cargo_lock::closure(&lock, &table);
+        let closure = cargo_lock::closure(&mirror.join("Cargo.lock"), &table);
         let has = |names: &[&str]| {
             let locked =
-                packages.iter().flat_map(|(packages, _)| packages).filter_map(|package| package.split(' ').next());
+                closure.iter().flat_map(|(packages, _)| packages).filter_map(|package| package.split(' ').next());
             cargo_lock::dependencies(&table).map(|(name, ..)| name).chain(locked).any(|name| names.contains(&name))
         };
         let has_cpython = has(&["cpython", "python3-sys"]);
@@ -82,30 +74,36 @@ impl Source<'_> {
                 "rust-cpython is no longer developed: port the script to pyo3, its successor, or use an older Python",
             ));
         }
-        let shared = workspace.as_deref().filter(|root| *root != self.request.root);
-        let dependencies = self.dependencies(toolchain, &table, shared);
-        Ok(Plan {
+        let mut plan = Plan {
             package,
             name,
             workspace,
             units: self.key(toolchain, &table),
             builder: if has(&["pyo3", "pyo3-ffi"]) { Builder::Maturin } else { Builder::Cargo },
             has_cpython,
-            dependencies,
+            dependencies: None,
             table,
-        })
+        };
+        plan.dependencies = closure.map(|closure| self.dependencies(toolchain, &plan, &closure));
+        Ok(plan)
     }
 
-    /// A name for everything that decides how the dependencies are compiled; none if that is open.
-    pub fn dependencies(&self, toolchain: &Toolchain, table: &Table, workspace: Option<&Path>) -> Option<String> {
-        let (packages, manifests) = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), table)?;
+    /// The name of the dependencies as the lock file has them now: after a build, with what cargo resolved.
+    pub fn resolved_dependencies(&self, toolchain: &Toolchain, plan: &Plan) -> Option<String> {
+        let closure = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), &plan.table)?;
+        Some(self.dependencies(toolchain, plan, &closure))
+    }
+
+    /// A name for everything that decides how the dependencies are compiled.
+    fn dependencies(&self, toolchain: &Toolchain, plan: &Plan, closure: &Closure) -> String {
         let mut asked = self.krate.as_ref().map_or(&self.script.header.manifest, |krate| &krate.manifest).clone();
         asked.remove("lib");
         asked.remove("package");
-        let edition = table.get("package").and_then(|package| package.get("edition"));
-        // Profiles and patches are those of the workspace.
+        let edition = plan.table.get("package").and_then(|package| package.get("edition"));
+        // Profiles and patches are those of the workspace, where that is more than the crate itself.
+        let workspace = plan.workspace.as_ref().filter(|root| **root != self.request.root);
         let workspace = workspace.and_then(|root| fs::hash_file(&root.join("Cargo.toml")));
-        Some(self.key(toolchain, &(packages, manifests, asked, edition, workspace)))
+        self.key(toolchain, &(closure, asked, edition, workspace))
     }
 
     /// A name for a plan, with all around it that cargo looks at.

@@ -70,8 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--days", type=float, metavar="N", help="also what was not used for N days")
     command = _command(cache, "warm", _cache_warm, "compile what scripts need, and sources, before they are imported")
     command.add_argument("paths", nargs="*", metavar="PATH", help="sources, and folders to search")
-    command.add_argument("-r", "--release", action="store_true", help="for the profile `release`")
-    command.add_argument("--profile", help="for a Cargo profile, or `fast` or `small`")
+    _profile_arguments(command)
     _clear_arguments(_command(commands, "clear-cache", _cache_clear, "the same as `cache clear`"))
 
     command = _command(commands, "new", _new, "write a script or a crate that imports at once")
@@ -79,8 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "build", _build, "build sources beside themselves, for machines without Rust")
     command.add_argument("paths", nargs="*", metavar="PATH", help="files, and folders to search")
-    command.add_argument("-r", "--release", action="store_true", help="optimised: the profile `release`")
-    command.add_argument("--profile", help="a Cargo profile, or `fast` or `small`")
+    _profile_arguments(command)
     command.add_argument("-f", "--force", action="store_true", help="build past every check")
     command.add_argument("-a", "--all", action="store_true", help="also what has no marker, but declares a module")
     command.add_argument("-j", "--jobs", type=_count, metavar="N", help="how many at once")
@@ -128,6 +126,11 @@ def _site_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="import standalone .rs files (default: yes)",
     )
+
+
+def _profile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-r", "--release", action="store_true", help="optimised: the profile `release`")
+    parser.add_argument("--profile", help="a Cargo profile, or `fast` or `small`")
 
 
 def _clear_arguments(parser: argparse.ArgumentParser) -> None:
@@ -227,11 +230,17 @@ def _cache_warm(options: argparse.Namespace) -> int:
         file.write(_WARMING)
     sources = [source, *_build.discover(options.paths, opt_in=True)]
     results = _build.build(sources, in_place=False)
+    failed = _say_failures(results)
+    _tell(options, f"{len(results) - len(failed)} ready, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _say_failures(results: list[Any]) -> list[Any]:
+    """Says what could not be built, and why; returns these results."""
     failed = [result for result in results if result.error is not None]
     for result in failed:
         _say(f"{os.path.relpath(result.path)}: {result.error}\n")
-    _tell(options, f"{len(results) - len(failed)} ready, {len(failed)} failed")
-    return 1 if failed else 0
+    return failed
 
 
 def _choose_profile(options: argparse.Namespace) -> None:
@@ -282,9 +291,7 @@ def _build(options: argparse.Namespace) -> int:
     results = _build.check(sources) if options.check else _build.build(sources, jobs=options.jobs, force=options.force)
     if options.json:
         print(json.dumps([result.as_dict() for result in results], indent=2))
-    failed = [result for result in results if result.error is not None]
-    for result in failed:
-        _say(f"{os.path.relpath(result.path)}: {result.error}\n")
+    failed = _say_failures(results)
     if options.check:
         stale = [result for result in results if result.reason is not None]
         for result in stale:

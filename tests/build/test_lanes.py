@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -36,12 +37,18 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
+def start_heavy(place: Place, slow_maturin: Path, tmp_path: Path, header: str | None = None) -> subprocess.Popen[str]:
+    """Starts a build of new dependencies, which goes on when told to, and waits until it has the first lane."""
+    place.write("heavy.rs", SCRIPT.format(header=header or new_dependencies(), value=2))
+    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
+    wait_for(tmp_path / "began")
+    return heavy
+
+
 def test_light_builds_pass_a_heavy_one(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
     place.write("first.rs", SCRIPT.format(header="", value=1))
     assert place.python(IMPORT.format("first")).out == "1"
-    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
-    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
-    wait_for(tmp_path / "began")
+    heavy = start_heavy(place, slow_maturin, tmp_path)
     for number in range(3):
         place.write(f"light{number}.rs", SCRIPT.format(header="", value=number))
         run = place.python(IMPORT.format(f"light{number}"))
@@ -70,9 +77,7 @@ def test_dependencies_are_taken_over(place: Place, slow_maturin: Path, tmp_path:
     """In the other lane nothing is compiled but the script."""
     place.write("first.rs", SCRIPT.format(header="", value=1))
     assert place.python(IMPORT.format("first")).out == "1"
-    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
-    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
-    wait_for(tmp_path / "began")
+    heavy = start_heavy(place, slow_maturin, tmp_path)
     place.write("light.rs", SCRIPT.format(header="", value=3))
     run = place.python(IMPORT.format("light"), RUSTIMPORT_VERBOSE="1")
     assert run.out == "3"
@@ -89,9 +94,7 @@ def test_a_new_script_with_a_known_path_dependency_is_light(place: Place, slow_m
     header = '//: [dependencies]\n//: helper = { path = "helper" }\n'
     place.write("first.rs", SCRIPT.format(header=header, value="helper::value()"))
     assert place.python(IMPORT.format("first")).out == "7"
-    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
-    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
-    wait_for(tmp_path / "began")
+    heavy = start_heavy(place, slow_maturin, tmp_path)
     place.write("light.rs", SCRIPT.format(header=header, value="helper::value() + 1"))
     assert place.python(IMPORT.format("light")).out == "8"
     # What the helper needs anew makes it heavy.
@@ -107,9 +110,7 @@ def test_a_new_script_with_a_known_path_dependency_is_light(place: Place, slow_m
 def test_who_waits_goes_on_when_all_is_ready(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
     """It needs what the first compiles; then it need not wait for a second that compiles something else."""
     header = new_dependencies()
-    place.write("heavy.rs", SCRIPT.format(header=header, value=2))
-    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
-    wait_for(tmp_path / "began")
+    heavy = start_heavy(place, slow_maturin, tmp_path, header)
     again = tmp_path / "again"
     again.write_text(slow_maturin.read_text().replace("/began", "/began2").replace("/go", "/go2"))
     again.chmod(0o755)
@@ -127,9 +128,7 @@ def test_who_waits_goes_on_when_all_is_ready(place: Place, slow_maturin: Path, t
 
 
 def test_an_edit_while_waiting_is_built_at_once(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
-    place.write("heavy.rs", SCRIPT.format(header=new_dependencies(), value=2))
-    heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
-    wait_for(tmp_path / "began")
+    heavy = start_heavy(place, slow_maturin, tmp_path)
     place.write("m.rs", SCRIPT.format(header=new_dependencies(), value=1))
     waiting = place.start(IMPORT.format("m"))
     assert waiting.stderr is not None
