@@ -5,22 +5,21 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::cargo_lock;
-use crate::compiled::Compiled;
-use crate::diagnostic::Messages;
-use crate::error::{BuildFailure, Error, Result};
+use crate::compile::Compilation;
+use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
 use crate::inputs::{Collector, Surroundings, absolute_pattern, matches};
 use crate::lane::Lane;
 use crate::lock;
 use crate::manifest;
-use crate::maturin::{Built, Job};
+use crate::maturin::Job;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::source::{Source, Stale};
 use crate::store::Told;
 use crate::toolchain::Toolchain;
-use crate::unit::{self, Unit, UnitKind};
+use crate::unit::{Unit, UnitKind};
 
 impl Source<'_> {
     /// What the compiler was told that may name the place: values of `env!`, but for those that only lead to
@@ -69,9 +68,21 @@ impl Source<'_> {
         let mut collector = Collector::before(paths);
         let clock = fs::tick(&self.entry.clock())?;
 
-        let built = self.compile(&job, plan, clock, reason, host)?;
-        self.check_entry_point(&built.library)?;
-        let Output { library, units, foreign_outputs } = built;
+        let users_file = |path: &Path| self.users_file(path, &plan.package);
+        let compilation = Compilation {
+            compiler: &job,
+            source: &self.request.root,
+            memory: self.entry.compiled(lane.home()),
+            units: &plan.units,
+            // Its root is generated, and settings go into it.
+            always: vec![plan.name.clone()],
+            lock: Some(self.entry.package().join("Cargo.lock")),
+            users_file: &users_file,
+            generated: self.krate.is_none().then_some(&plan.package),
+            is_mixed: false,
+        };
+        let done = compilation.run(clock, reason, host)?;
+        self.check_entry_point(&done.output)?;
 
         // The files' own times are compared with the clock file's: one tick later is after it.
         let since = clock + 1;
@@ -86,13 +97,11 @@ impl Source<'_> {
         for path in watched.iter().chain(&self.surroundings.files) {
             collector.add_file(path, since);
         }
-        self.collect(&mut collector, job.package, &units, &foreign_outputs, since);
+        compilation.collect(&mut collector, &done, since);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(patterns);
-        let told = self.told(&units);
-        let compiled = Compiled::new(&plan.units, &record.inputs, units, foreign_outputs);
-        // First: without it, the next build compiles all that is local.
-        compiled.write(&self.entry.compiled(lane.home()))?;
+        let told = self.told(&done.units);
+        let library = compilation.remember(&record.inputs, done)?;
 
         let look = record.inputs.as_built();
         let artifact = self.publish(&mut record, &library, &look)?;
@@ -115,73 +124,6 @@ impl Source<'_> {
         // Mostly one and the same.
         let names: BTreeSet<&String> = plan.dependencies.iter().chain(&resolved).collect();
         lane.has_compiled(self.cache, names);
-    }
-
-    /// Cargo compares times, we compare content: what changed since cargo compiled here must be stale for cargo,
-    /// although a file was restored with its old time. Only packages with a changed input are touched, and
-    /// the script's own always.
-    fn make_stale_for_cargo(&self, job: &Job, last: Option<&Compiled>, changed: &[&Path]) {
-        let own = job.name.to_owned();
-        let packages: BTreeSet<String> = if let Some(last) = last {
-            let is_changed = |file: &PathBuf| {
-                self.users_file(file, job.package).is_some_and(|file| changed.contains(&file.as_path()))
-            };
-            let concerned = |unit: &&Unit| is_changed(&unit.manifest) || unit.dep_info().files.iter().any(is_changed);
-            last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain([own]).collect()
-        } else {
-            let locked = cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
-            locked.into_iter().chain([own]).collect()
-        };
-        set_back(job, &packages);
-    }
-
-    /// Runs maturin, and sees to it that cargo compiled what is there now. It may take for fresh what is not:
-    /// another script, a failed build or another profile has compiled a dependency in between, and then the
-    /// dependency was restored with its old time. Such a build is repeated, never recorded.
-    fn compile(&self, job: &Job, plan: &Plan, clock: i64, reason: &str, host: &mut dyn Host) -> Result<Output> {
-        const ATTEMPTS: u32 = 4;
-        let last = Compiled::read(&self.entry.compiled(job.lane.home()));
-        let changed = last.as_ref().map(Compiled::changed_files).unwrap_or_default();
-        let known = last.as_ref().filter(|last| last.units_hold(&plan.units, &changed));
-        self.make_stale_for_cargo(job, last.as_ref(), &changed);
-        for _ in 0..ATTEMPTS {
-            let Built { library, messages, warned } = job.build(reason, host)?;
-            let (units, foreign_outputs) = match known {
-                Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
-                _ => {
-                    let messages = messages.map_or_else(|| job.replay(host), Ok)?;
-                    let Messages { diagnostics, units, foreign_outputs } = messages;
-                    for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
-                        host.event(Event::Warning(warning));
-                    }
-                    (units, foreign_outputs)
-                }
-            };
-            let mut outdated: BTreeSet<String> =
-                units.iter().filter(|unit| unit.is_outdated(clock)).map(|unit| unit.package.clone()).collect();
-            if !Self::was_compiled(job, clock) {
-                outdated.insert(job.name.to_owned());
-            }
-            if outdated.is_empty() {
-                return Ok(Output { library, units, foreign_outputs });
-            }
-            let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
-            host.event(Event::Log { message: format!("cargo took for fresh what is not: {}", names.join(", ")) });
-            set_back(job, &outdated);
-        }
-        Err(Error::Build(Box::new(BuildFailure {
-            message: format!("cargo did not compile {} although it changed", self.request.root.display()),
-            hint: "this is a bug in rustimport: please report it. To go on, remove the cache folder".into(),
-            rendered: String::new(),
-            diagnostics: Vec::new(),
-            command: Vec::new(),
-            returncode: Some(0),
-        })))
-    }
-
-    fn was_compiled(job: &Job, clock: i64) -> bool {
-        let [output, _] = job.output_folders();
-        unit::last_compiled(&output, job.name).is_none_or(|time| time >= clock)
     }
 
     fn check_entry_point(&self, library: &[u8]) -> Result<()> {
@@ -224,72 +166,5 @@ impl Source<'_> {
         // What a build script looked for, and did not find.
         let parent = std::fs::canonicalize(path.parent()?).ok().filter(is_users)?;
         Some(parent.join(path.file_name()?))
-    }
-
-    /// Takes down what the compiler and the build scripts read.
-    fn collect(
-        &self,
-        collector: &mut Collector,
-        package: &Path,
-        units: &[Unit],
-        foreign_outputs: &[PathBuf],
-        since: i64,
-    ) {
-        for unit in units {
-            let info = unit.dep_info();
-            let read_from = unit.began().unwrap_or(since);
-            for file in info.files.iter().filter_map(|file| self.users_file(file, package)) {
-                if file.is_dir() {
-                    // Of a build script: everything below, as cargo takes it.
-                    collector.add_folder(&file, since);
-                } else if file.exists() {
-                    collector.add_file(&file, read_from);
-                } else {
-                    collector.add_absent(&file);
-                }
-            }
-            for name in &info.variables {
-                collector.add_variable(name, unit.kind);
-            }
-            // A build script that does not say what it reads may read anything of its package, as cargo takes it.
-            if unit.kind == UnitKind::Ran
-                && info.files.is_empty()
-                && info.variables.is_empty()
-                && let Some(folder) = self.users_file(unit.folder(), package)
-            {
-                collector.add_package(&folder, since);
-            }
-            let is_generated = self.krate.is_none() && unit.folder() == package;
-            if let Some(folder) = self.users_file(unit.folder(), package).filter(|_| !is_generated) {
-                // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
-                for manifest in folder.ancestors().map(|folder| folder.join("Cargo.toml")) {
-                    collector.add_file(&manifest, since);
-                }
-                if !folder.join("build.rs").exists() {
-                    collector.add_absent(&folder.join("build.rs"));
-                }
-            }
-        }
-        for output in foreign_outputs {
-            for name in &unit::build_script_output(output, Path::new("/")).variables {
-                collector.add_variable(name, UnitKind::Ran);
-            }
-        }
-    }
-}
-
-/// What a build gave.
-struct Output {
-    library: Vec<u8>,
-    units: Vec<Unit>,
-    foreign_outputs: Vec<PathBuf>,
-}
-
-/// Makes packages stale for cargo.
-fn set_back(job: &Job, packages: &BTreeSet<String>) {
-    for output in job.output_folders() {
-        for file in packages.iter().flat_map(|package| unit::what_cargo_compares(&output, package)) {
-            let _ = fs::set_epoch(&file);
-        }
     }
 }

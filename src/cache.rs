@@ -129,6 +129,12 @@ impl Cache {
         root.join("lock")
     }
 
+    /// Held by whoever builds a project: its target folder is one for all interpreters and environments.
+    pub fn project_lock(&self, project: &Path) -> PathBuf {
+        let name = fs::hash_bytes(project.as_os_str().as_encoded_bytes());
+        self.root.join(FORMAT).join("projects").join(format!("{}.lock", &name[..16]))
+    }
+
     pub fn entry(&self, name: &str) -> Entry {
         Entry { home: self.home.join("entries").join(name) }
     }
@@ -154,6 +160,11 @@ impl Entry {
     /// Cargo's target folder of a crate.
     pub fn target(&self) -> PathBuf {
         self.home.join("target")
+    }
+
+    /// What cargo says of a project.
+    pub fn metadata(&self) -> PathBuf {
+        self.home.join("metadata.toml")
     }
 
     /// What cargo compiled last in a lane.

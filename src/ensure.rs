@@ -10,11 +10,13 @@ use std::time::Instant;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
+use crate::fs;
 use crate::in_place;
 use crate::krate;
 use crate::lane::Lane;
 use crate::lock;
 use crate::maturin;
+use crate::project::{Adopted, Project};
 use crate::request::{Outcome, Request, SourceKind};
 use crate::script::Script;
 use crate::source::Source;
@@ -23,6 +25,9 @@ use crate::toolchain::Toolchain;
 
 /// Returns the artifact of the request's source, built if it was stale.
 pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+    if request.kind == SourceKind::Project {
+        return ensure_project(request, host);
+    }
     let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
@@ -34,7 +39,7 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         seconds: start.elapsed().as_secs_f64(),
     };
 
-    let changes = match source.look(request.force) {
+    let changes = match source.look() {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
         Err(stale) => stale,
     };
@@ -62,7 +67,7 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     // source was being edited: what it complained of may never have been anybody's intention.
     loop {
         let source = Source::read(request, &cache, host)?;
-        let stale = match source.look(request.force) {
+        let stale = match source.look() {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
             Err(stale) => stale,
         };
@@ -93,6 +98,78 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The same for a project, whose artifact stands where it is installed.
+fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+    let start = Instant::now();
+    let cache = Cache::of(request);
+    cache.check_private()?;
+    let outcome = |artifact: PathBuf, reason: Option<String>, built: bool| Outcome {
+        artifact,
+        reason,
+        built,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    let project = Project::read(request, &cache, host)?;
+    let reason = match project.look() {
+        Ok(artifact) => return Ok(outcome(artifact, None, false)),
+        Err(stale) => stale.reason(&request.root),
+    };
+    host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
+
+    cache.create(&request.interpreter)?;
+    project.entry.create()?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
+    let name = request.root.file_name().unwrap_or_default().to_string_lossy();
+    let of_project = cache.project_lock(&request.root);
+    fs::create_private_folder(of_project.parent().unwrap_or(Path::new("/")))?;
+    let _lock = lock::lock_entry(&of_project, &name, request.lock_timeout, host)?;
+    loop {
+        // A wait may have been long.
+        let project = Project::read(request, &cache, host)?;
+        let stale = match project.look() {
+            Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
+            Err(stale) => stale,
+        };
+        let metadata = project.metadata(host)?;
+        let mut installed = stale.record.as_ref().and_then(|record| record.project.clone());
+        let mut reason = stale.reason(&request.root);
+        match project.adopt(&metadata, &stale, host)? {
+            Adopted::Artifact(artifact) if !request.force => return Ok(outcome(artifact, Some(reason), false)),
+            Adopted::Outdated(change, found) => {
+                // That tells more than that nobody has built yet.
+                if stale.record.is_none() {
+                    reason = change.story(&request.root);
+                }
+                installed = Some(found);
+            }
+            _ => {}
+        }
+        if !request.force
+            && let Some(artifact) = project.restore(&stale, host)?
+        {
+            return Ok(outcome(artifact, Some(reason), false));
+        }
+        let known = project.known(&stale);
+        match project.build(&metadata, &stale, installed.as_ref(), &reason, host) {
+            Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
+            Err(Error::Build(_) | Error::Project { .. })
+                if known.iter().any(|(path, hash)| fs::hash_file(path) != *hash) =>
+            {
+                host.event(Event::Log { message: format!("{name} was edited while it was built: again") });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A copy of what is loaded of a project, at a path that was never loaded.
+pub fn copy_installed(request: &Request, artifact: &Path, host: &mut dyn Host) -> Result<PathBuf> {
+    let cache = Cache::of(request);
+    let project = Project::read(request, &cache, host)?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
+    project.copy(artifact)
 }
 
 /// The same, and puts it beside the source. It counts as built if that was not so already.

@@ -17,6 +17,8 @@ pub const CARGO_HOME: &str = "CARGO_HOME";
 pub const CARGO_TARGET_DIR: &str = "CARGO_TARGET_DIR";
 /// Newer cargo can move intermediate files out of the target folder; we look into them.
 pub const CARGO_BUILD_BUILD_DIR: &str = "CARGO_BUILD_BUILD_DIR";
+/// What moves cargo's target folder, and its home.
+pub const TARGET_FOLDERS: [&str; 4] = [CARGO_TARGET_DIR, "CARGO_BUILD_TARGET_DIR", CARGO_BUILD_BUILD_DIR, CARGO_HOME];
 pub const CARGO_TERM_PROGRESS_WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
 pub const CARGO_TERM_PROGRESS_WIDTH: &str = "CARGO_TERM_PROGRESS_WIDTH";
 pub const CARGO_TERM_COLOR: &str = "CARGO_TERM_COLOR";
@@ -31,6 +33,14 @@ pub const RUSTUP_HOME: &str = "RUSTUP_HOME";
 pub const RUSTUP_TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
 pub const MACOSX_DEPLOYMENT_TARGET: &str = "MACOSX_DEPLOYMENT_TARGET";
 
+/// Which of its steps a tool tells about.
+pub const RUST_LOG: &str = "RUST_LOG";
+/// Keeps tools from colouring what they say.
+pub const NO_COLOR: &str = "NO_COLOR";
+/// The activated environment.
+pub const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
+pub const CONDA_PREFIX: &str = "CONDA_PREFIX";
+
 /// pyo3's build script reads the interpreter from this file and starts no python.
 pub const PYO3_CONFIG_FILE: &str = "PYO3_CONFIG_FILE";
 /// The python that rust-cpython's build script asks.
@@ -40,7 +50,7 @@ pub const PYO3_BUILD_EXTENSION_MODULE: &str = "PYO3_BUILD_EXTENSION_MODULE";
 /// What makes pyo3 look for an interpreter of its own. A script's build knows its interpreter, and a
 /// change in one of these must not recompile pyo3 for every script.
 pub const INTERPRETER_CHOICE: &[&str] = &[
-    "CONDA_PREFIX",
+    CONDA_PREFIX,
     "PYO3_CROSS",
     "PYO3_CROSS_LIB_DIR",
     "PYO3_CROSS_PYTHON_IMPLEMENTATION",
@@ -49,7 +59,7 @@ pub const INTERPRETER_CHOICE: &[&str] = &[
     "PYO3_NO_PYTHON",
     "PYO3_PYTHON",
     PYTHON_SYS_EXECUTABLE,
-    "VIRTUAL_ENV",
+    VIRTUAL_ENV,
 ];
 
 /// Variables that change what cargo and rustc make, whatever the source says. Those with the prefixes

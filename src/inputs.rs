@@ -178,14 +178,18 @@ impl Collector {
         self.patterns.insert(pattern);
     }
 
-    /// A package of which any file could have been read, but for what is built in it and what is hidden.
-    pub fn add_package(&mut self, folder: &Path, read_from: i64) {
+    /// A package of which any file could have been read, but for what is built in it and what is hidden. If
+    /// Python's files are mixed in (`is_mixed`): but for folders with such, and what stands beside the manifest.
+    pub fn add_package(&mut self, folder: &Path, is_mixed: bool, read_from: i64) {
         for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = item.file_name();
+            let (name, path) = (item.file_name(), item.path());
             let is_left_out = name == "target" || name.to_string_lossy().starts_with('.');
-            if !is_left_out && item.path().is_dir() {
-                self.add_folder(&item.path(), read_from);
+            if !is_left_out && path.is_dir() && !(is_mixed && holds_python(&path)) {
+                self.add_folder(&path, read_from);
             }
+        }
+        if is_mixed {
+            return;
         }
         if let Some(pattern) = absolute_pattern(folder, "*") {
             for file in matches(&pattern) {
@@ -242,6 +246,17 @@ impl Collector {
             absent: self.absent.into_iter().collect(),
         }
     }
+}
+
+/// Whether a folder, or one in it, has Python's files or an environment's.
+fn holds_python(folder: &Path) -> bool {
+    let names = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_python = |path: &Path| {
+        path.extension().is_some_and(|kind| kind == "py" || kind == "pyi" || kind == "cfg")
+            || path.ends_with("__pycache__")
+    };
+    let has = |folder: &Path| names(folder).any(|item| is_python(&item.path()));
+    has(folder) || names(folder).any(|item| item.path().is_dir() && has(&item.path()))
 }
 
 fn unknown(path: &Path) -> FileInput {

@@ -1,9 +1,11 @@
 //! The interpreter that imports, described from inside: no child python is started to learn about it,
 //! since `sys.executable` may be an application that embeds Python.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::toolchain::program;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interpreter {
@@ -43,6 +45,19 @@ impl Interpreter {
         } else {
             self.base_prefix.join("bin").join(self.maturin_name())
         }
+    }
+
+    /// The folder of an environment's executables.
+    pub fn scripts_of(&self, prefix: &Path) -> PathBuf {
+        prefix.join(if cfg!(windows) { "Scripts" } else { "bin" })
+    }
+
+    /// The python of an environment, if there is one: for tools that want to ask it.
+    pub fn python_of(&self, prefix: &Path) -> Option<PathBuf> {
+        let folders = [self.scripts_of(prefix), prefix.to_owned()];
+        let names = [program("python"), program(&self.maturin_name()), program("python3")];
+        let all = folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        all.into_iter().find(|path| path.is_file())
     }
 
     /// The content of pyo3's configuration file for this interpreter.

@@ -234,7 +234,7 @@ mod tests {
 
     fn manifest(source: &str) -> Table {
         let script = Script::parse(Path::new("/s/m.rs"), source.as_bytes()).unwrap();
-        let settings = BuildSettings { profile: "dev".into(), pyo3: ">=0.23".into() };
+        let settings = BuildSettings { profile: "dev".into(), pyo3: ">=0.23".into(), ..BuildSettings::default() };
         cargo_manifest(&request(), &script, &settings, Path::new("/l.rs"))
     }
 

@@ -111,7 +111,8 @@ impl Source<'_> {
         let configuration: Vec<_> = self.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
         let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
         let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
-        let all = (plan, configuration, variables, &toolchain.version, &self.settings.profile);
+        let (profile, arguments) = (&self.settings.profile, &self.settings.arguments);
+        let all = (plan, configuration, variables, &toolchain.version, profile, arguments);
         fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
     }
 

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::event::{Event, Host};
 use crate::interpreter::Interpreter;
 use crate::request::{Outcome, Request, SourceKind};
-use crate::settings::Settings;
+use crate::settings::{Arguments, Settings};
 
 #[pymodule]
 #[allow(clippy::needless_pass_by_value, reason = "that is how arguments come")]
@@ -37,6 +37,31 @@ mod _core {
         let request = super::request(request)?;
         let done = super::run_with(py, on_event, |host| ensure::ensure(&request, host))?;
         outcome(py, &done)
+    }
+
+    /// A copy of what is installed of a project, at a path that was never loaded.
+    #[pyfunction]
+    fn copy_installed(
+        py: Python<'_>,
+        request: &Bound<'_, PyDict>,
+        artifact: PathBuf,
+        on_event: Py<PyAny>,
+    ) -> PyResult<PathBuf> {
+        let request = super::request(request)?;
+        super::run_with(py, on_event, |host| ensure::copy_installed(&request, &artifact, host))
+    }
+
+    /// The index of the editable projects in some site folders, written to a file if that can be written.
+    #[pyfunction]
+    fn index_projects(
+        py: Python<'_>,
+        folders: Vec<PathBuf>,
+        automatic: bool,
+        file: PathBuf,
+        interpreter: &Bound<'_, PyDict>,
+    ) -> PyResult<Vec<u8>> {
+        let interpreter = super::interpreter(interpreter)?;
+        super::run(py, || Ok(crate::index::index(&folders, automatic, &file, &interpreter).into_bytes()))
     }
 
     /// The same, and puts it beside the source.
@@ -303,10 +328,13 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
         kind: match kind.as_str() {
             "script" => SourceKind::Script,
             "crate" => SourceKind::Crate,
+            "project" => SourceKind::Project,
             other => return Err(PyValueError::new_err(format!("no kind of source: {other:?}"))),
         },
         root: item(dict, "root")?,
         module: item(dict, "module")?,
+        installed: item(dict, "installed")?,
+        files: item(dict, "files")?,
         cache: item(dict, "cache")?,
         entry: item(dict, "entry")?,
         context: item(dict, "context")?,
@@ -315,23 +343,34 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
             pyo3: item(&settings, "pyo3")?,
             cargo: item(&settings, "cargo")?,
             maturin: item(&settings, "maturin")?,
+            arguments: Arguments {
+                cargo: item(&settings, "cargo_arguments")?,
+                build: item(&settings, "build_arguments")?,
+                develop: item(&settings, "develop_arguments")?,
+                rustc: item(&settings, "rustc_arguments")?,
+                target: item(&settings, "target")?,
+            },
         },
-        interpreter: Interpreter {
-            key: item(&interpreter, "key")?,
-            implementation: item(&interpreter, "implementation")?,
-            version: item(&interpreter, "version")?,
-            extension_suffix: item(&interpreter, "extension_suffix")?,
-            base_prefix: item(&interpreter, "base_prefix")?,
-            pointer_width: item(&interpreter, "pointer_width")?,
-            build_flags: item(&interpreter, "build_flags")?,
-            script_folders: item(&interpreter, "script_folders")?,
-            siphash13: item(&interpreter, "siphash13")?,
-        },
+        interpreter: self::interpreter(&interpreter)?,
         marked: item(dict, "marked")?,
         in_place: item(dict, "in_place")?,
         force: item(dict, "force")?,
         // Beyond what a Duration can hold is for ever.
         lock_timeout: lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+    })
+}
+
+fn interpreter(dict: &Bound<'_, PyDict>) -> PyResult<Interpreter> {
+    Ok(Interpreter {
+        key: item(dict, "key")?,
+        implementation: item(dict, "implementation")?,
+        version: item(dict, "version")?,
+        extension_suffix: item(dict, "extension_suffix")?,
+        base_prefix: item(dict, "base_prefix")?,
+        pointer_width: item(dict, "pointer_width")?,
+        build_flags: item(dict, "build_flags")?,
+        script_folders: item(dict, "script_folders")?,
+        siphash13: item(dict, "siphash13")?,
     })
 }
 

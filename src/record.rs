@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::inputs::Inputs;
+use crate::fs::{self, Stat};
+use crate::inputs::{Inputs, Look, Surroundings};
+use crate::request::Request;
 use crate::sealed;
 use crate::settings::BuildSettings;
+use crate::staleness::Staleness;
+use crate::toolchain::Toolchain;
 
 /// Of this file. Other formats are as good as no record.
 const FORMAT: u32 = 2;
@@ -26,7 +30,24 @@ pub struct Record {
     /// What `rustc -vV` printed.
     pub rustc: String,
     pub settings: BuildSettings,
+    /// Of a project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<OfProject>,
     pub inputs: Inputs,
+}
+
+/// What else is remembered of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfProject {
+    /// The profile of the artifact, whatever the settings ask for.
+    pub profile: String,
+    /// Hash of the part of pyproject.toml that matters to a build.
+    pub pyproject: String,
+    /// Of the artifact, as it was installed.
+    pub stat: Stat,
+    /// What its wheel installs besides modules; none if it was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 impl Record {
@@ -39,6 +60,7 @@ impl Record {
             artifact_hash: String::new(),
             rustc: rustc.to_owned(),
             settings: settings.clone(),
+            project: None,
             inputs: Inputs::default(),
         }
     }
@@ -51,19 +73,68 @@ impl Record {
     pub fn write(&self, path: &Path) -> Result<()> {
         sealed::write(path, self)
     }
+
+    /// Compares with everything as it is now; `artifact` is what was built, `changes` are those that are known already.
+    pub fn look(
+        &self,
+        artifact: &Path,
+        mut changes: Vec<Staleness>,
+        surroundings: &Surroundings,
+        request: &Request,
+    ) -> Result<Look, Vec<Staleness>> {
+        let mut look = self.inputs.look(surroundings, &request.cache);
+        if self.generator != GENERATOR {
+            changes.insert(0, Staleness::GeneratorChanged);
+        }
+        changes.append(&mut look.changes);
+        let is_known = self.project.as_ref().is_some_and(|own| Stat::of(artifact) == Some(own.stat));
+        if changes.is_empty() && !is_known && fs::hash_file(artifact).as_ref() != Some(&self.artifact_hash) {
+            changes.push(Staleness::ArtifactLost);
+        }
+        if request.force {
+            changes.insert(0, Staleness::Forced);
+        }
+        if changes.is_empty() { Ok(look) } else { Err(changes) }
+    }
+
+    /// What settings, as far as `names` says that they matter, and toolchain are otherwise now.
+    pub fn changed_conditions(
+        &self,
+        settings: &BuildSettings,
+        toolchain: Option<&Toolchain>,
+        matters: impl Fn(&str) -> bool,
+    ) -> Vec<Staleness> {
+        let mut changes = Vec::new();
+        if let Some(toolchain) = toolchain
+            && toolchain.version != self.rustc
+        {
+            changes.push(Staleness::toolchain_changed(&self.rustc, &toolchain.version));
+        }
+        let (old, new) = (&self.settings, settings);
+        let arguments = |settings: &BuildSettings| settings.arguments.to_string();
+        for (name, from, to) in [
+            ("profile", old.profile.clone(), new.profile.clone()),
+            ("pyo3", old.pyo3.clone(), new.pyo3.clone()),
+            ("arguments", arguments(old), arguments(new)),
+        ] {
+            if from != to && matters(name) {
+                changes.push(Staleness::SettingChanged { name, from, to });
+            }
+        }
+        changes
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs;
     use crate::inputs::{FileInput, Variable};
 
     #[test]
     fn a_damaged_record_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.toml");
-        let settings = BuildSettings { profile: "dev".into(), pyo3: "0.30".into() };
+        let settings = BuildSettings { profile: "dev".into(), pyo3: "0.30".into(), ..BuildSettings::default() };
         let mut record = Record::new(Path::new("/s/m.rs"), "rustc 1\nhost: x", &settings);
         record.inputs = Inputs {
             files: vec![FileInput {

@@ -6,22 +6,28 @@ use std::time::Duration;
 use crate::interpreter::Interpreter;
 use crate::settings::Settings;
 
-/// The kinds of source. Crates and projects take their own road to a package; the rest is shared.
+/// The kinds of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
     /// A standalone `.rs` file.
     Script,
     /// A Cargo package's folder.
     Crate,
+    /// A maturin project that is installed in editable mode.
+    Project,
 }
 
 #[derive(Debug, Clone)]
 pub struct Request {
     pub kind: SourceKind,
-    /// The source: the `.rs` file of a script, the folder of a crate. Absolute.
+    /// The source: the `.rs` file of a script, the folder of a crate or project. Absolute.
     pub root: PathBuf,
     /// The module's full name; its last part is what `PyInit_` must carry.
     pub module: String,
+    /// Of a project: the dist-info folder of its installation.
+    pub installed: Option<PathBuf>,
+    /// Of a project: its inputs, if not those that the compiler read.
+    pub files: Option<Vec<PathBuf>>,
     /// The cache folder's root.
     pub cache: PathBuf,
     /// Name of this source's entry below the interpreter's cache.
@@ -45,7 +51,7 @@ impl Request {
     pub fn folder(&self) -> &Path {
         match self.kind {
             SourceKind::Script => self.place(),
-            SourceKind::Crate => &self.root,
+            SourceKind::Crate | SourceKind::Project => &self.root,
         }
     }
 

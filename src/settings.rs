@@ -16,13 +16,62 @@ pub struct Settings {
     pub pyo3: Option<String>,
     pub cargo: Option<PathBuf>,
     pub maturin: Option<PathBuf>,
+    pub arguments: Arguments,
+}
+
+/// What is handed on to the tools, as it would stand on their command lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Arguments {
+    /// For cargo, through maturin: `--features`, `--locked`, …
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cargo: Vec<String>,
+    /// For `maturin build`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub build: Vec<String>,
+    /// For `maturin develop`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub develop: Vec<String>,
+    /// For rustc, of the package alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rustc: Vec<String>,
+    /// The triple to compile for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+impl Arguments {
+    /// What `maturin build` is told of the wheel: what matters is in it, for this machine alone, unless asked otherwise.
+    pub fn for_wheel(&self) -> Vec<&str> {
+        let is_asked = |option: &str| self.build.iter().any(|argument| argument == option);
+        let mut arguments = vec!["--compression-method", "stored"];
+        if !is_asked("--auditwheel") {
+            arguments.extend(["--auditwheel", "skip", "--compatibility", "linux"]);
+        }
+        arguments.extend(self.build.iter().map(String::as_str));
+        arguments
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Arguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let target = self.target.iter().map(|target| format!("--target={target}"));
+        let all = [&self.cargo, &self.build, &self.develop, &self.rustc].into_iter().flatten().cloned().chain(target);
+        f.write_str(&all.collect::<Vec<_>>().join(" "))
+    }
 }
 
 /// The settings that the artifact depends on, complete. Part of its inputs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildSettings {
     pub profile: String,
     pub pyo3: String,
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    pub arguments: Arguments,
 }
 
 /// Where pyo3's version is left to us: from the oldest that the predecessors' templates brought to the
@@ -37,6 +86,39 @@ pub const PYPROJECT: &str = "pyproject.toml";
 struct Table {
     profile: Option<String>,
     pyo3: Option<String>,
+    /// Of the project: whether the hook rebuilds it.
+    enabled: Option<bool>,
+    /// Of the project: cargo features, besides those that maturin's own table names.
+    #[serde(default)]
+    features: Vec<String>,
+    /// Of the project: globs of files that count as inputs.
+    #[serde(default)]
+    inputs: Vec<String>,
+}
+
+/// What `[tool.rustimport]` says of the project that it stands in.
+#[derive(Debug, Default)]
+pub struct OfProject {
+    pub features: Vec<String>,
+    /// Globs, relative to the project.
+    pub inputs: Vec<String>,
+}
+
+/// Reads a project's own table.
+pub fn of_own_project(project: &Path) -> Result<OfProject> {
+    let path = project.join(PYPROJECT);
+    let table = if path.is_file() { read_table(&path)? } else { Table::default() };
+    Ok(OfProject { features: table.features, inputs: table.inputs })
+}
+
+/// Whether `[tool.rustimport]` around a project chooses its profile.
+pub fn sets_profile(project: &Path) -> Result<bool> {
+    Ok(of_project(project)?.is_some_and(|(_, values)| values.iter().any(|(name, _)| *name == "profile")))
+}
+
+/// Whether a project does not want to be rebuilt.
+pub fn is_disabled(project: &Path) -> bool {
+    read_table(&project.join(PYPROJECT)).is_ok_and(|table| table.enabled == Some(false))
 }
 
 /// A `pyproject.toml`, and the values that it sets by their names.
@@ -67,6 +149,7 @@ impl BuildSettings {
         let all = Self {
             profile: settings.profile.clone().or(table.profile).unwrap_or_else(|| Self::DEFAULT_PROFILE.into()),
             pyo3: settings.pyo3.clone().or(table.pyo3).unwrap_or_else(|| PYO3_RANGE.into()),
+            arguments: settings.arguments.clone(),
         };
         if let Err(error) = semver::VersionReq::parse(&all.pyo3) {
             return Err(Error::project(
@@ -91,7 +174,11 @@ impl BuildSettings {
 
 fn read_table(path: &Path) -> Result<Table> {
     let broken = |what: String| {
-        Error::project(path, format!("{}: {what}", path.display()), "[tool.rustimport] knows the keys profile and pyo3")
+        Error::project(
+            path,
+            format!("{}: {what}", path.display()),
+            "[tool.rustimport] knows the keys profile, pyo3, and for a project enabled, features and inputs",
+        )
     };
     let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
     // A project without our table owes us nothing, not even valid TOML.

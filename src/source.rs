@@ -73,8 +73,8 @@ impl<'a> Source<'a> {
             ));
         }
         let krate = match request.kind {
-            SourceKind::Script => None,
             SourceKind::Crate => Some(Crate::read(path)?),
+            _ => None,
         };
         let library = krate.as_ref().map_or_else(|| path.clone(), |krate| krate.library.clone());
         let manifest = krate.as_ref().map(|krate| krate.folder.join("Cargo.toml"));
@@ -110,47 +110,22 @@ impl<'a> Source<'a> {
     }
 
     /// The artifact, if nothing that it is made of changed; then with a new stamp.
-    pub fn look(&self, force: bool) -> Result<PathBuf, Box<Stale>> {
+    pub fn look(&self) -> Result<PathBuf, Box<Stale>> {
         let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
         let Some(record) = record else {
             return Err(Box::new(Stale { changes: vec![Staleness::NeverBuilt], record: None }));
         };
         let artifact = self.entry.home().join(&record.artifact);
-        let mut look = record.inputs.look(&self.surroundings, &self.request.cache);
-        let mut changes = self.changed_conditions(&record);
-        changes.append(&mut look.changes);
-        if changes.is_empty() && fs::hash_file(&artifact).as_ref() != Some(&record.artifact_hash) {
-            changes.push(Staleness::ArtifactLost);
-        }
-        if force {
-            changes.insert(0, Staleness::Forced);
-        }
-        if !changes.is_empty() {
-            return Err(Box::new(Stale { changes, record: Some(record) }));
-        }
-        self.write_stamp(&artifact, &record.inputs, &look);
-        Ok(artifact)
-    }
-
-    /// Everything but the inputs themselves.
-    fn changed_conditions(&self, record: &Record) -> Vec<Staleness> {
-        let mut changes = Vec::new();
-        if record.generator != GENERATOR {
-            changes.push(Staleness::GeneratorChanged);
-        }
-        if let Ok(toolchain) = &self.toolchain
-            && toolchain.version != record.rustc
-        {
-            changes.push(Staleness::toolchain_changed(&record.rustc, &toolchain.version));
-        }
-        let (old, new) = (&record.settings, &self.settings);
-        for (name, from, to) in [("profile", &old.profile, &new.profile), ("pyo3", &old.pyo3, &new.pyo3)] {
-            // pyo3's version concerns only those who left it open.
-            if from != to && (name != "pyo3" || self.leaves_pyo3_open()) {
-                changes.push(Staleness::SettingChanged { name, from: from.clone(), to: to.clone() });
+        // pyo3's version concerns only those who left it open.
+        let matters = |name: &str| name != "pyo3" || self.leaves_pyo3_open();
+        let changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
+        match record.look(&artifact, changes, &self.surroundings, self.request) {
+            Ok(look) => {
+                self.write_stamp(&artifact, &record.inputs, &look);
+                Ok(artifact)
             }
+            Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
         }
-        changes
     }
 
     /// Whether the settings' version of pyo3 may be taken.
@@ -219,7 +194,9 @@ impl<'a> Source<'a> {
         let pyo3 = self.leaves_pyo3_open().then_some(&self.settings.pyo3);
         let file = request.root.file_name();
         let hash = &self.read[0].1;
-        let known = (GENERATOR, request.stem(), file, hash, &toolchain.version, &self.settings.profile, pyo3);
+        let arguments = &self.settings.arguments;
+        let known =
+            (GENERATOR, request.stem(), file, hash, &toolchain.version, &self.settings.profile, pyo3, arguments);
         Keys::of(&known, &(&request.root, self.entry.home()))
     }
 

@@ -71,7 +71,8 @@ pub fn stamp(
     sealed(text, &request.interpreter)
 }
 
-fn sealed(text: String, interpreter: &Interpreter) -> String {
+/// With a hash of all that goes before as the last line.
+pub fn sealed(text: String, interpreter: &Interpreter) -> String {
     let seal = interpreter.source_hash(text.as_bytes());
     text + &seal + "\n"
 }

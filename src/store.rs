@@ -275,14 +275,24 @@ impl Store {
             let set = Set::of(hash.clone(), inputs, place.surroundings, locate, pattern)?;
             is_portable(&set, place, inputs, library).then_some((&keys.anywhere, set))
         };
-        let fixed = || {
-            let pattern = |pattern: &str| Some(Location::fixed(Path::new(pattern)));
-            let set = Set::of(hash.clone(), inputs, place.surroundings, |path| Some(Location::fixed(path)), pattern)?;
-            Some((&keys.here, set))
-        };
-        let Some((key, set)) = portable().or_else(fixed) else { return };
-        let artifact = self.artifact(&hash);
-        let text = sealed::text(&set);
+        match portable() {
+            Some((key, set)) => self.keep(key, &set, library),
+            None => self.put_here(&keys.here, &hash, place.surroundings, inputs, library),
+        }
+    }
+
+    /// The same for an artifact that belongs to its place in any case.
+    pub fn put_here(&self, here: &str, hash: &str, surroundings: &Surroundings, inputs: &Inputs, library: &[u8]) {
+        let pattern = |pattern: &str| Some(Location::fixed(Path::new(pattern)));
+        let locate = |path: &Path| Some(Location::fixed(path));
+        if let Some(set) = Set::of(hash.to_owned(), inputs, surroundings, locate, pattern) {
+            self.keep(here, &set, library);
+        }
+    }
+
+    fn keep(&self, key: &str, set: &Set, library: &[u8]) {
+        let artifact = self.artifact(&set.artifact);
+        let text = sealed::text(set);
         let folder = self.sets_of(key);
         let file = folder.join(format!("{}.toml", &fs::hash_bytes(text.as_bytes())[..16]));
         let written = fs::create_private_folder(&self.home.join("artifacts"))

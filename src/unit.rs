@@ -110,8 +110,21 @@ fn dep_info_path(made: &Path) -> Option<PathBuf> {
         let (_, hash) = folder.file_name()?.to_str()?.rsplit_once('-')?;
         Some(folder.join(format!("{}-{hash}.d", stem.replace('-', "_"))))
     } else {
-        Some(folder.join("deps").join(format!("{stem}.d")))
+        let deps = folder.join("deps");
+        let own = deps.join(format!("{stem}.d"));
+        // A program's carries a hash: it is the last one that was compiled.
+        if own.exists() { Some(own) } else { newest(&deps, &stem.replace('-', "_")).or(Some(own)) }
     }
+}
+
+/// The newest dep-info of a crate.
+fn newest(deps: &Path, name: &str) -> Option<PathBuf> {
+    let is_its = |path: &PathBuf| {
+        let stem = path.file_stem().and_then(OsStr::to_str).and_then(|stem| stem.rsplit_once('-'));
+        path.extension().is_some_and(|kind| kind == "d") && stem.is_some_and(|(known, _)| known == name)
+    };
+    let found = std::fs::read_dir(deps).ok()?.flatten().map(|item| item.path()).filter(is_its);
+    found.max_by_key(|path| Stat::of(path).map(|stat| stat.mtime))
 }
 
 /// The files in `output`, a profile's folder, by whose times cargo decides whether a package is fresh: its
@@ -132,6 +145,38 @@ fn fingerprints(output: &Path, package: &str, start: &str) -> Vec<PathBuf> {
     let homes = folders_of(&output.join(".fingerprint"), package);
     let files = homes.into_iter().filter_map(|home| std::fs::read_dir(home).ok()).flatten().flatten();
     files.filter(|file| file.file_name().to_string_lossy().starts_with(start)).map(|file| file.path()).collect()
+}
+
+/// The libraries of these crates in a profile's folder, of all that were compiled.
+pub fn libraries_of(output: &Path, crates: &[String]) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(output.join("deps")).into_iter().flatten().flatten();
+    let is_library = |path: &PathBuf| {
+        let kind = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        let stem = stem.strip_prefix("lib").unwrap_or(stem);
+        ["rlib", "rmeta", std::env::consts::DLL_EXTENSION].contains(&kind)
+            && stem.rsplit_once('-').is_some_and(|(name, _)| crates.iter().any(|known| known == name))
+    };
+    listing.map(|item| item.path()).filter(is_library).collect()
+}
+
+/// The `out` folders of a package's build scripts that were run, in a profile's folder.
+pub fn build_scripts_of(output: &Path, package: &str) -> Vec<PathBuf> {
+    folders_of(&output.join("build"), package)
+        .iter()
+        .map(|home| home.join("out"))
+        .filter(|out| output_of(out).exists())
+        .collect()
+}
+
+/// The same of every package, with its name.
+pub fn all_build_scripts(output: &Path) -> Vec<(String, PathBuf)> {
+    let listing = std::fs::read_dir(output.join("build")).into_iter().flatten().flatten();
+    let named = listing.filter_map(|item| {
+        let name = item.file_name().to_str()?.rsplit_once('-')?.0.to_owned();
+        Some((name, item.path().join("out")))
+    });
+    named.filter(|(_, out)| output_of(out).exists()).collect()
 }
 
 /// `<folder>/<package>-<hash>`, all that there are.

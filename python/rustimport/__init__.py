@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from . import _build, errors, settings
+    from . import _build, _maturin_settings, error, errors, project_importer, rust_file_importer, settings
     from .errors import BuildError
 
 __all__ = [
@@ -19,11 +19,14 @@ __all__ = [
     "build",
     "build_all",
     "build_filepath",
+    "error",
     "errors",
     "imp",
     "imp_from_path",
     "install",
+    "project_importer",
     "reset_logger",
+    "rust_file_importer",
     "settings",
     "uninstall",
 ]
@@ -31,44 +34,61 @@ __all__ = [
 
 def install(
     *,
+    enable_project_importer: bool = True,
     enable_rs_file_importer: bool = True,
-    build_dir: "str | None" = None,
+    enable_reloading: bool = True,
+    settings: "_maturin_settings.MaturinSettings | None" = None,
+    build_dir: "str | os.PathLike[str] | None" = None,
     force_rebuild: "bool | None" = None,
     lock_timeout_seconds: "float | None" = 120,
     show_warnings: bool = True,
+    file_searcher: "project_importer.ProjectFileSearcher | None" = None,
+    enable_automatic_installation: bool = False,
 ) -> None:
     """Switches the import hook on. A second call replaces the arguments of the first.
 
     Args:
-        enable_rs_file_importer: Import standalone ``.rs`` files.
+        enable_project_importer: Rebuild projects that are installed in editable mode.
+        enable_rs_file_importer: Import standalone ``.rs`` files and crates.
+        enable_reloading: ``importlib.reload`` loads code that was rebuilt.
+        settings: Arguments for maturin.
         build_dir: The cache folder, before ``settings.cache_dir``.
         force_rebuild: Build past every check, once a source and process; before ``settings.force_rebuild``.
         lock_timeout_seconds: How long to wait while another process builds the same source; ``None``
             waits for ever.
         show_warnings: Show the compiler's warnings, once a build.
+        file_searcher: Says which files are a project's inputs, in place of the compiler.
+        enable_automatic_installation: Also rebuild projects that were installed from a folder once and for all, and
+            install those that stand above an entry of ``sys.path``.
     """
     from . import _hook
 
     uninstall()
-    if not enable_rs_file_importer:
-        return
+    common: dict[str, Any] = {
+        "cache_dir": None if build_dir is None else _hook.os.fspath(build_dir),
+        "force_rebuild": force_rebuild,
+        "lock_timeout": lock_timeout_seconds,
+        "show_warnings": show_warnings,
+        "settings": settings,
+        "enable_reloading": enable_reloading,
+    }
     if _hook.is_true(_hook.setting("release_mode")):
-        _hook.install(_hook.ReleaseFinder(cache_dir=build_dir))
+        if enable_rs_file_importer:
+            _hook.install(_hook.ReleaseFinder(cache_dir=common["cache_dir"]))
         return
-    _hook.install(
-        _hook.ScriptFinder(
-            cache_dir=build_dir,
-            force_rebuild=force_rebuild,
-            lock_timeout=lock_timeout_seconds,
-            show_warnings=show_warnings,
+    if enable_rs_file_importer:
+        _hook.install(_hook.ScriptFinder(**common))
+    if enable_project_importer:
+        _hook.install(
+            _hook.ProjectFinder(**common, file_searcher=file_searcher, automatic=enable_automatic_installation)
         )
-    )
 
 
 def uninstall() -> None:
     """Switches the import hook off. Modules that were imported stay."""
     from . import _hook
 
+    _hook.uninstall(_hook.ProjectFinder)
     _hook.uninstall(_hook.ScriptFinder)
     _hook.uninstall(_hook.ReleaseFinder)
 
@@ -175,7 +195,7 @@ def build_all(
 
 
 def __getattr__(name: str) -> "Any":
-    if name in ("errors", "settings"):
+    if name in ("error", "errors", "project_importer", "rust_file_importer", "settings"):
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

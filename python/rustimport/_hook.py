@@ -108,14 +108,15 @@ def build_settings() -> "dict[str, str | None]":
     return {name: None if value is None else str(value) for name, value in values.items()}
 
 
-def context() -> str:
-    """A hash of everything outside the inputs that a stamp depends on: settings and environment. Where it
-    differs from the stamp's, the core looks closer."""
+def context(chosen: "Any" = None) -> str:
+    """A hash of everything outside the inputs that a stamp depends on: settings, with those `chosen` for this source,
+    and environment. Where it differs from the stamp's, the core looks closer."""
     found = sorted([item for item in _raw.items() if item[0].startswith(_RAW_PREFIXES)])
     # That the module of settings is loaded is no difference, as long as nothing is assigned.
     settings = getattr(sys.modules.get("rustimport.settings"), "__dict__", {})
     assigned = [(name, settings[name]) for name in VARIABLES if name in settings]
-    return _hash(repr((found, _raw.get(_PATH), _raw.get(_HOME), assigned)))
+    around = (found, _raw.get(_PATH), _raw.get(_HOME), assigned)
+    return _hash(repr(around if chosen is None else (around, chosen)))
 
 
 def _hash(text: str) -> str:
@@ -190,6 +191,11 @@ def entry_folder(root: str, entry: str) -> str:
     return f"{root}{os.sep}v1{os.sep}{INTERPRETER_KEY}{os.sep}entries{os.sep}{entry}"
 
 
+def index_file(root: str, folders: "list[str]", automatic: bool) -> str:
+    """Where it is kept which projects are installed in these site folders."""
+    return f"{root}{os.sep}v1{os.sep}{INTERPRETER_KEY}{os.sep}projects{os.sep}{_hash(repr((folders, automatic)))}"
+
+
 # ---------------------------------------------------------------------------------------------------
 # Stamps. The core writes them (`src/stamp.rs` describes the format); here they are only compared.
 
@@ -203,11 +209,7 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
         data = _read(stamp)
     except OSError:
         return None
-    # The last line is a hash of all before.
-    if data[-17:] != _imp.source_hash(0, data[:-17]).hex().encode() + b"\n":
-        return None
-    # Bytes all the way: decoding would cost more than everything else but the stats.
-    lines = data.split(b"\n")
+    lines = _sealed_lines(data)
     if len(lines) < 6 or lines[0] != b"rustimport-stamp 1" or _unescape(lines[2]) != os.fsencode(source):
         return None
     known_context, _, was_marked = lines[1].partition(b" ")
@@ -252,6 +254,15 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
     except OSError:
         return None
     return os.fsdecode(artifact) if artifact is not None else None
+
+
+def _sealed_lines(data: bytes) -> "list[bytes]":
+    """The lines of what the core wrote, as bytes: decoding would cost more than everything else but the stats. None
+    if it is damaged."""
+    # The last line is a hash of all before.
+    if data[-17:] != _imp.source_hash(0, data[:-17]).hex().encode() + b"\n":
+        return []
+    return data.split(b"\n")
 
 
 def _read(path: str) -> bytes:
@@ -401,12 +412,16 @@ class ScriptLoader(ExtensionFileLoader):
         super().exec_module(module)
 
 
-class ScriptFinder:
-    """Finds standalone ``.rs`` files, in Python's own order and without repeating its work.
+class _Finder:
+    """What finders of scripts and of projects have in common.
 
-    It stands directly before ``PathFinder``, asks that first, and then looks a name up in the folder
-    listings that the search has just refreshed, up to where Python's own hit stands. In one folder a
-    package comes before a script, a script before a crate, that before everything else.
+    Args:
+        cache_dir: The cache folder, before the setting.
+        force_rebuild: Build past every check, once a source and process; before the setting.
+        lock_timeout: How many seconds to wait for another process's build; for ever if ``None``.
+        show_warnings: Show the compiler's warnings.
+        settings: A ``MaturinSettings``.
+        enable_reloading: ``importlib.reload`` loads what was rebuilt.
     """
 
     def __init__(
@@ -416,11 +431,40 @@ class ScriptFinder:
         force_rebuild: "bool | None" = None,
         lock_timeout: "float | None" = 120.0,
         show_warnings: bool = True,
+        settings: "Any" = None,
+        enable_reloading: bool = True,
     ) -> None:
         self.cache_dir = cache_dir
         self.force_rebuild = force_rebuild
         self.lock_timeout = lock_timeout
         self.show_warnings = show_warnings
+        self.settings = settings
+        self.enable_reloading = enable_reloading
+
+    def chosen(self, name: str, source: str) -> "Any":
+        """The settings for maturin that hold for a module, if there are any."""
+        # Those who want to choose for each module override a method; nobody else pays for it.
+        choose = getattr(self, "get_settings", None)
+        return self.settings if choose is None else choose(name, _as_path(source))
+
+    def is_forced(self, source: str) -> bool:
+        """Whether a source is to be built past every check: once a process."""
+        force = self.force_rebuild
+        if force is None:
+            force = setting("force_rebuild")
+        return force is not None and is_true(force) and source not in _forced
+
+
+class ScriptFinder(_Finder):
+    """Finds standalone ``.rs`` files, in Python's own order and without repeating its work.
+
+    It stands directly before ``PathFinder``, asks that first, and then looks a name up in the folder
+    listings that the search has just refreshed, up to where Python's own hit stands. In one folder a
+    package comes before a script, a script before a crate, that before everything else.
+    """
+
+    def __init__(self, **arguments: "Any") -> None:
+        super().__init__(**arguments)
         self._started = time()
         #: Folder -> the time of its last change, if every name in its listing is known to be there.
         self._settled: dict[str, float] = {}
@@ -438,6 +482,8 @@ class ScriptFinder:
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
+        if target is not None and not self.enable_reloading and isinstance(target.__loader__, ScriptLoader):
+            return target.__spec__
         try:
             if path is None:
                 if fullname in sys.stdlib_module_names:
@@ -616,10 +662,11 @@ class ScriptFinder:
         # Mostly nobody has asked for it.
         if (_RELEASE_MODE in _raw or "rustimport.settings" in sys.modules) and is_true(setting("release_mode")):
             return released_artifact(fullname, source, opt_in, self.cache_dir)
-        state = context()
+        chosen = self.chosen(fullname, source)
+        state = context(chosen)
         root = cache_root(self.cache_dir)
         entry = entry_name(source, fullname.rpartition(".")[2])
-        force = force or self._is_forced(source)
+        force = force or self.is_forced(source)
         if not again and not force and _is_private(root):
             stamp = entry_folder(root, entry) + os.sep + "stamp"
             artifact = fresh_artifact(stamp, source, state, marked=opt_in)
@@ -644,17 +691,138 @@ class ScriptFinder:
             in_place=in_place,
             force=force,
             lock_timeout=self.lock_timeout,
+            chosen=chosen,
         )
         outcome = _load.ensure(request, show_warnings=self.show_warnings)
         if force:
             _forced.add(source)
         return outcome["artifact"]
 
-    def _is_forced(self, source: str) -> bool:
-        force = self.force_rebuild
-        if force is None:
-            force = setting("force_rebuild")
-        return force is not None and is_true(force) and source not in _forced
+
+class Project:
+    """An editable project that maturin installed.
+
+    Attributes:
+        root: Its folder.
+        dist_info: The folder that tells of its installation.
+        module: The full name of its extension module, as far as it is known.
+    """
+
+    __slots__ = ("dist_info", "module", "root")
+
+    def __init__(self, root: str, dist_info: str, module: str) -> None:
+        self.root = root
+        self.dist_info = dist_info
+        self.module = module
+
+    @property
+    def site(self) -> str:
+        """The folder that it is installed in."""
+        return self.dist_info.rpartition(os.sep)[0]
+
+
+class ProjectFinder(_Finder):
+    """Has editable projects rebuilt before Python finds them. What is imported, Python itself finds.
+
+    Which names are theirs is known from an index of the site folders, which the core makes; here it is only
+    compared, once a process and whenever ``sys.path`` has other site folders.
+    """
+
+    def __init__(self, *, file_searcher: "Any" = None, automatic: bool = False, **arguments: "Any") -> None:
+        super().__init__(**arguments)
+        self.file_searcher = file_searcher
+        self.automatic = automatic
+        self._path: list[str] = []
+        self._folders: list[str] = []
+        #: The full name of a module -> the projects that an import of it enters.
+        self.projects: dict[str, list[Project]] = {}
+
+    def invalidate_caches(self) -> None:
+        self._path = []
+        self._folders = []
+
+    def find_spec(
+        self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if sys.path != self._path:
+            self._look_around()
+        found = self.projects.get(fullname)
+        if found is None and not self.automatic:
+            return None
+        if not is_enabled() or is_true(setting("release_mode")):
+            return None
+        from . import _project
+
+        try:
+            return _project.enter(self, fullname, path, target, found or [])
+        except ImportError as error:
+            if not hasattr(error, "hint"):
+                raise
+            # Where in this package it was raised tells a user nothing.
+            raise error.with_traceback(None) from error.__cause__
+
+    def _look_around(self) -> None:
+        """Finds out which projects are installed, if ``sys.path`` has other site folders than before."""
+        # First: what is imported here is not ours.
+        self._path = sys.path[:]
+        folders = site_folders()
+        if folders == self._folders:
+            return
+        self._folders = folders
+        try:
+            self.projects = self._index(folders) if folders and is_enabled() else {}
+        except Exception:
+            # Nobody's import fails for this. What is wrong with the cache is told when something is built.
+            self.projects = {}
+
+    def _index(self, folders: "list[str]") -> "dict[str, list[Project]]":
+        root = cache_root(self.cache_dir)
+        file = index_file(root, folders, self.automatic)
+        if _is_private(root):
+            try:
+                projects = _fresh_index(_read(file))
+            except (OSError, ValueError):
+                projects = None
+            if projects is not None:
+                return projects
+        from . import _load
+
+        return _read_index(_load.index_projects(folders, self.automatic, file).split(b"\n"))
+
+
+def site_folders() -> "list[str]":
+    """The folders of ``sys.path`` that distributions are installed in."""
+    added = [os.path.abspath(folder) for folder in (getenv("PYTHONPATH") or "").split(os.pathsep) if folder]
+    names = ("site-packages", "dist-packages")
+    return [entry for entry in sys.path if entry.rstrip(os.sep).rpartition(os.sep)[2] in names or entry in added]
+
+
+def _fresh_index(data: bytes) -> "dict[str, list[Project]] | None":
+    """The projects of an index, or ``None`` if anything that it was made of is not as it was."""
+    lines = _sealed_lines(data)
+    if not lines or lines[0] != b"rustimport-projects 1":
+        return None
+    for line in lines:
+        tag = line[:1]
+        if tag in (b"L", b"F"):
+            stats, _, path = line.partition(b"\t")
+            now = os.stat(_unescape(path))
+            if tag == b"L" and stats != b"L %d %d" % (now.st_mtime_ns, now.st_ctime_ns):
+                return None
+            if tag == b"F" and stats != b"F %d %d %d" % (now.st_size, now.st_mtime_ns, now.st_ctime_ns):
+                return None
+    return _read_index(lines)
+
+
+def _read_index(lines: "list[bytes]") -> "dict[str, list[Project]]":
+    projects: dict[str, list[Project]] = {}
+    for line in lines:
+        if line[:2] == b"P\t":
+            root, dist_info, module, *names = line.split(b"\t")[1:]
+            project = Project(os.fsdecode(_unescape(root)), os.fsdecode(_unescape(dist_info)), module.decode())
+            for name in names:
+                projects.setdefault(name.decode(), []).append(project)
+    return projects
 
 
 class ReleaseFinder:
@@ -715,6 +883,13 @@ def released_artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str 
     raise error
 
 
+def _as_path(path: str) -> "Any":
+    """For those who override methods: a ``pathlib.Path``."""
+    from pathlib import Path
+
+    return Path(path)
+
+
 def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
     """Whether one of the entries is the folder of Python's hit: otherwise nobody knows what came first."""
     importers = sys.path_importer_cache
@@ -743,7 +918,8 @@ _forced: "set[str]" = set()
 
 
 def install(finder: "Any") -> None:
-    """Puts a finder directly before ``PathFinder``, in place of an earlier one of its class."""
+    """Puts a finder directly before ``PathFinder``, in place of an earlier one of its class; that for projects before
+    that for scripts, which answers for ``PathFinder``."""
     uninstall(type(finder))
     # Listings made before this moment could be older than their folders (see `_is_new`).
     for importer in list(sys.path_importer_cache.values()):
@@ -751,7 +927,10 @@ def install(finder: "Any") -> None:
             importer.invalidate_caches()
     path = sys.meta_path
     is_last = isinstance(finder, ReleaseFinder) or PathFinder not in path
-    path.insert(len(path) if is_last else path.index(PathFinder), finder)
+    place = len(path) if is_last else path.index(PathFinder)
+    if isinstance(finder, ProjectFinder):
+        place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
+    path.insert(place, finder)
 
 
 def uninstall(kind: type) -> None:

@@ -54,23 +54,48 @@ def request(
     force: bool = False,
     lock_timeout: float | None = None,
     profile: str | None = None,
+    chosen: Any = None,
+    maturin: str | None = None,
+    files: list[str] | None = None,
+    project: _hook.Project | None = None,
 ) -> dict[str, Any]:
-    """What the core is asked about a source (see `src/request.rs`)."""
+    """What the core is asked about a source (see `src/request.rs`).
+
+    `chosen`: its ``MaturinSettings``. `maturin`: the program to use. `files`: its inputs, or more of them. `project`: the
+    installation, if it is one.
+    """
     module = fullname or os.path.basename(source).partition(".")[0]
+    settings = _hook.build_settings()
+    arguments: dict[str, Any] = {f"{part}_arguments": [] for part in ("cargo", "build", "develop", "rustc")}
+    arguments["target"] = None
+    if chosen is not None:
+        arguments.update(chosen.parts())
+        profile = profile or chosen.chosen_profile()
+    if maturin is not None:
+        settings["maturin"] = maturin
+    kind = "crate" if os.path.isdir(source) else "script"
     return {
-        "kind": "crate" if os.path.isdir(source) else "script",
+        "kind": "project" if project else kind,
         "root": source,
         "module": module,
+        "installed": project and project.dist_info,
+        "files": files,
         "cache": _hook.cache_root(cache_dir),
-        "entry": _hook.entry_name(source, module.rpartition(".")[2]),
-        "context": _hook.context(),
-        "settings": {**_hook.build_settings(), **({"profile": profile} if profile else {})},
+        "entry": _hook.entry_name(source, project.site if project else module.rpartition(".")[2]),
+        "context": _hook.context(chosen),
+        "settings": {**settings, **arguments, **({"profile": profile} if profile else {})},
         "interpreter": describe_interpreter(),
         "marked": marked,
         "in_place": in_place,
         "force": force,
         "lock_timeout": lock_timeout,
     }
+
+
+def index_projects(folders: list[str], automatic: bool, file: str) -> bytes:
+    """The index of the editable projects in some site folders (see `src/index.rs`)."""
+    index: bytes = core().index_projects(folders, automatic, file, describe_interpreter())
+    return index
 
 
 def ensure(

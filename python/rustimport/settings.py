@@ -25,6 +25,10 @@ from typing import Any
 
 from . import _hook
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._maturin_settings import MaturinSettings as MaturinSettings
+
 cache_dir: str | None
 cargo_executable: str | None
 compile_release_binaries: bool
@@ -45,6 +49,10 @@ _SWITCHES = {"compile_release_binaries", "force_rebuild", "release_mode", "verbo
 
 
 def __getattr__(name: str) -> Any:
+    if name == "MaturinSettings":
+        from ._maturin_settings import MaturinSettings
+
+        return MaturinSettings
     # What was not assigned is what the environment says now.
     if name not in _hook.VARIABLES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,218 @@
+"""What happens when an import enters an editable project: it is looked at, once a process and again at each reload;
+rebuilt if it is stale; and at a reload its extension module is loaded anew."""
+
+from __future__ import annotations
+
+import os
+import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import EXTENSION_SUFFIXES, ExtensionFileLoader, PathFinder
+
+from . import _hook
+
+# What is not imported here is loaded where it is needed: of what a look costs, most would be that.
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any
+
+#: The stat of an artifact, as far as it tells one build from another.
+State = "tuple[int, int, int] | None"
+
+#: Project -> its artifact, and what that was when the project was looked at last.
+_seen: dict[str, tuple[str, Any]] = {}
+
+#: Extension module -> the state of the artifact that it was loaded from.
+_loaded: dict[str, Any] = {}
+
+
+def enter(
+    finder: _hook.ProjectFinder,
+    name: str,
+    path: Sequence[str] | None,
+    target: ModuleType | None,
+    projects: list[_hook.Project],
+) -> ModuleSpec | None:
+    """Has the projects rebuilt that an import of `name` enters. Returns a spec only where Python's own would lead to
+    what is loaded already.
+
+    Raises:
+        rustimport.errors.RustImportError: a project cannot be built.
+    """
+    if target is not None and not finder.enable_reloading:
+        return None
+    _check_claims(name, projects)
+    spec = None
+    for project in projects:
+        if target is not None:
+            spec = _reload(finder, name, project) or spec
+        elif project.root not in _seen and _leads_into(name, path, project):
+            _ensure(finder, name, project)
+    return spec
+
+
+def _check_claims(name: str, projects: list[_hook.Project]) -> None:
+    """Two projects may share a package; but each has its extension module for itself."""
+    claims: dict[str, str] = {}
+    for project in projects:
+        other = claims.setdefault(project.module, project.root)
+        if other != project.root:
+            from .errors import ProjectError
+
+            raise ProjectError(
+                f"two editable projects have the module `{project.module}`: {other} and {project.root}",
+                hint="uninstall one of them with `pip uninstall`, or give it another name",
+                name=name,
+                path=project.root,
+            )
+
+
+def _leads_into(name: str, path: Sequence[str] | None, project: _hook.Project) -> bool:
+    """Whether what Python would import is the project's, and not something that comes before it."""
+    found = PathFinder.find_spec(name, path)
+    if found is None or found.origin is None or found.loader is None:
+        return True
+    return any(found.origin.startswith(folder + os.sep) for folder in (project.root, project.site))
+
+
+def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> str:
+    """Returns the project's fresh artifact, built if need be."""
+    chosen = finder.chosen(name, project.root)
+    files = _listed(finder, project)
+    root = _hook.cache_root(finder.cache_dir)
+    entry = _hook.entry_name(project.root, project.site)
+    force = finder.is_forced(project.root)
+    artifact = None
+    # Files that a searcher lists may be others each time.
+    if not force and files is None and _hook._is_private(root):
+        stamp = _hook.entry_folder(root, entry) + os.sep + "stamp"
+        artifact = _hook.fresh_artifact(stamp, project.root, _hook.context(chosen))
+    if artifact is None:
+        from . import _load
+
+        asked = _request(finder, name, project, chosen, files, force)
+        outcome = _load.ensure(asked, show_warnings=finder.show_warnings)
+        artifact = str(outcome["artifact"])
+        # What was built has to be found, although it came within the clock's tick.
+        for known in sys.meta_path:
+            if hasattr(known, "invalidate_caches") and not isinstance(known, _hook.ProjectFinder):
+                known.invalidate_caches()
+        if force:
+            _hook._forced.add(project.root)
+    module = _module_of(artifact)
+    if module is not None:
+        # So that reloading it leads here.
+        finder.projects.setdefault(module, [project])
+        if module not in sys.modules:
+            _loaded[module] = _state(artifact)
+    _seen[project.root] = artifact, _state(artifact)
+    return artifact
+
+
+def _request(
+    finder: _hook.ProjectFinder, name: str, project: _hook.Project, chosen: Any, files: list[str] | None, force: bool
+) -> dict[str, Any]:
+    from . import _load
+
+    find_maturin = getattr(finder, "find_maturin", None)
+    return _load.request(
+        project.root,
+        name,
+        cache_dir=finder.cache_dir,
+        marked=True,
+        in_place=False,
+        force=force,
+        lock_timeout=finder.lock_timeout,
+        chosen=chosen,
+        maturin=find_maturin and str(find_maturin()),
+        files=files,
+        project=project,
+    )
+
+
+def _listed(finder: _hook.ProjectFinder, project: _hook.Project) -> list[str] | None:
+    """The project's inputs, if somebody else says which they are."""
+    if finder.file_searcher is None:
+        return None
+    artifact, _ = _seen.get(project.root, ("", None))
+    package = os.path.dirname(artifact) if artifact else os.path.join(project.site, project.module.partition(".")[0])
+    found = finder.file_searcher.get_source_paths(_hook._as_path(project.root), [], _hook._as_path(package))
+    return [os.path.abspath(os.fspath(file)) for file in found]
+
+
+def _module_of(artifact: str) -> str | None:
+    """The full name under which Python finds an extension module."""
+    suffix = next((suffix for suffix in EXTENSION_SUFFIXES if artifact.endswith(suffix)), None)
+    folders = [entry.rstrip(os.sep) + os.sep for entry in sys.path if entry]
+    inside = max((folder for folder in folders if artifact.startswith(folder)), key=len, default=None)
+    if suffix is None or inside is None:
+        return None
+    return artifact[len(inside) : -len(suffix)].replace(os.sep, ".")
+
+
+def _state(artifact: str) -> Any:
+    try:
+        found = os.stat(artifact)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+# ---------------------------------------------------------------------------------------------------
+# Reloading. `docs/concepts/reloading.md` says what it does and what it cannot do.
+
+
+class ReloadingLoader(ExtensionFileLoader):
+    """Loads an extension module from a copy of its library, into the module that everybody holds."""
+
+    def __init__(self, name: str, path: str, project: _hook.Project, finder: _hook.ProjectFinder) -> None:
+        super().__init__(name, path)
+        self._project = project
+        self._finder = finder
+
+    def exec_module(self, module: ModuleType) -> None:
+        _load_anew(self._finder, module, self._project, self.path)
+
+
+def _reload(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> ModuleSpec | None:
+    artifact = _ensure(finder, name, project)
+    module = _module_of(artifact)
+    if module is None:
+        return None
+    if module == name:
+        spec = ModuleSpec(name, ReloadingLoader(name, artifact, project, finder), origin=artifact)
+        spec.has_location = True
+        return spec
+    loaded = sys.modules.get(module)
+    if loaded is not None:
+        _load_anew(finder, loaded, project, artifact)
+    return None
+
+
+def _load_anew(finder: _hook.ProjectFinder, module: ModuleType, project: _hook.Project, artifact: str) -> None:
+    name = module.__name__
+    state = _state(artifact)
+    if _loaded.get(name) == state:
+        return
+    if sys.platform == "win32":
+        from .errors import ProjectError
+
+        raise ProjectError(
+            f"`{name}` was rebuilt, but Windows keeps the library that is loaded",
+            hint="start Python anew",
+            name=name,
+            path=artifact,
+        )
+    from . import _load
+
+    # A path that is loaded already would give the library that is loaded already.
+    asked = _request(finder, name, project, finder.chosen(name, project.root), None, False)
+    copy = str(_load.core().copy_installed(asked, artifact, lambda *_, **__: None))
+    loader = ExtensionFileLoader(name, copy)
+    fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
+    loader.exec_module(fresh)
+    kept = ("__name__", "__loader__", "__package__", "__spec__", "__file__")
+    module.__dict__.update({key: value for key, value in fresh.__dict__.items() if key not in kept})
+    _loaded[name] = state

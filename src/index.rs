@@ -1,0 +1,220 @@
+//! Which modules belong to projects that are installed in editable mode: known before they are imported, so that
+//! an import of anything else costs one look-up.
+//!
+//! The index is a text that Python reads by itself (`_hook.ProjectFinder`); any difference means: ask here again.
+//!
+//! ```text
+//! rustimport-projects 1
+//! L <mtime> <ctime>\t<site folder>
+//! F <size> <mtime> <ctime>\t<file that names or settings came from>
+//! P\t<project>\t<dist-info>\t<name of the extension module>\t<name>\t…
+//! <hash of all the above>
+//! ```
+//!
+//! A project's names are those at which an import enters it: the first that is not a namespace.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use crate::fs::{self, Stat, Watched};
+use crate::installation::{self, Installation};
+use crate::interpreter::Interpreter;
+use crate::krate;
+use crate::settings::{self, PYPROJECT};
+use crate::stamp::{escape, sealed};
+
+/// An editable project, and the names that lead into it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub installation: Installation,
+    /// The full name of its extension module, as its manifests have it.
+    pub module: String,
+    pub names: Vec<String>,
+}
+
+/// Looks through site folders. `automatic`: also what was installed from a folder once and for all.
+pub fn scan(folders: &[PathBuf], automatic: bool) -> Vec<Entry> {
+    let mut newest: BTreeMap<PathBuf, (Option<Stat>, Installation)> = BTreeMap::new();
+    for folder in folders {
+        for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = item.path();
+            if path.extension().is_none_or(|kind| kind != "dist-info") {
+                continue;
+            }
+            let Some(found) = Installation::read(&path).filter(|found| found.is_editable || automatic) else {
+                continue;
+            };
+            // A project that was renamed may have left its old name behind.
+            let stat = Stat::of(&path.join("direct_url.json"));
+            let time = |stat: &Option<Stat>| stat.map_or(0, |stat| stat.mtime);
+            match newest.get(&found.project) {
+                Some((known, other)) if other.site() != found.site() || time(known) >= time(&stat) => {}
+                _ => drop(newest.insert(found.project.clone(), (stat, found))),
+            }
+        }
+    }
+    newest.into_values().filter_map(|(_, installation)| entry(installation)).collect()
+}
+
+/// `None` if the project does not want to be rebuilt.
+fn entry(installation: Installation) -> Option<Entry> {
+    // Who works on this package builds it by hand.
+    if settings::is_disabled(&installation.project) || installation.name == "rustimport" {
+        return None;
+    }
+    let pyproject = pyproject_of(&installation.project);
+    let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin")).cloned();
+    let maturin = maturin.and_then(|table| if let Value::Table(table) = table { Some(table) } else { None });
+    let maturin = maturin.unwrap_or_default();
+    let manifest = krate::manifest_in(manifest_of(&installation.project, &maturin).parent().unwrap_or(Path::new("/")));
+    let text = |table: Option<&Value>, key: &str| Some(table?.get(key)?.as_str()?.replace('-', "_"));
+    let module = text(Some(&Value::Table(maturin.clone())), "module-name")
+        .or_else(|| text(manifest.get("lib"), "name"))
+        .or_else(|| text(manifest.get("package"), "name"))
+        .unwrap_or_else(|| installation.name.clone());
+    let packages = maturin.get("python-packages").and_then(Value::as_array).into_iter().flatten();
+    let mut declared: Vec<String> = packages.filter_map(Value::as_str).map(str::to_owned).collect();
+    declared.insert(0, module.clone());
+    let mut names = Vec::new();
+    // What RECORD lists needs no telling.
+    let site = installation.site();
+    for file in installation.files.iter().filter_map(|file| file.strip_prefix(site).ok()) {
+        let Some(first) = file.components().next().and_then(|part| part.as_os_str().to_str()) else { continue };
+        let is_file = file.components().count() == 1;
+        let kind = Path::new(first);
+        if is_file && !installation::is_native(kind) && kind.extension().is_none_or(|kind| kind != "py") {
+            continue;
+        }
+        let first = if is_file { first.split('.').next().unwrap_or_default() } else { first };
+        if !first.contains('.') && first != "__pycache__" {
+            names.push(way_in(site, first, &declared));
+        }
+    }
+    for root in &installation.roots {
+        names.extend(declared.iter().map(|name| way_in(root, name, &declared)));
+    }
+    let distribution = installation.name.replace('-', "_");
+    let is_there = |root: &PathBuf| root.join(&distribution).is_dir();
+    if names.is_empty() || installation.roots.iter().any(is_there) {
+        names.push(distribution);
+    }
+    names.sort();
+    names.dedup();
+    Some(Entry { installation, module, names })
+}
+
+/// The part of a name at which an import enters the project: what comes before are namespaces, which belong to nobody.
+fn way_in(root: &Path, name: &str, declared: &[String]) -> String {
+    let longest =
+        declared.iter().filter(|other| other.starts_with(&format!("{name}."))).max_by_key(|other| other.len());
+    let mut parts = longest.map_or(name, String::as_str).split('.');
+    let mut way = parts.next().unwrap_or_default().to_owned();
+    let mut folder = root.join(&way);
+    while folder.is_dir() && !folder.join("__init__.py").exists() {
+        let Some(part) = parts.next() else { break };
+        way = format!("{way}.{part}");
+        folder.push(part);
+    }
+    way
+}
+
+/// What a project's pyproject.toml says; empty where it cannot be read.
+pub fn pyproject_of(project: &Path) -> Table {
+    std::fs::read_to_string(project.join(PYPROJECT)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// The manifest that maturin takes for a project; `maturin` is its table in pyproject.toml.
+pub fn manifest_of(project: &Path, maturin: &Table) -> PathBuf {
+    let named = maturin.get("manifest-path").and_then(Value::as_str).map(|path| project.join(path));
+    let usual = [project.join("Cargo.toml"), project.join("rust").join("Cargo.toml")];
+    named.or_else(|| usual.iter().find(|path| path.is_file()).cloned()).unwrap_or_else(|| project.join("Cargo.toml"))
+}
+
+/// Makes the index of some site folders, and writes it to `file` if that can be written.
+pub fn index(folders: &[PathBuf], automatic: bool, file: &Path, interpreter: &Interpreter) -> String {
+    // Before anything is read: what changes from here on is noticed.
+    let watched: Vec<Watched> = folders.iter().map(|folder| fs::watch(folder)).collect();
+    let entries = scan(folders, automatic);
+    let mut text = String::from("rustimport-projects 1\n");
+    for (folder, stat) in &watched {
+        let _ = match stat {
+            Some(stat) => writeln!(text, "L {} {}\t{}", stat.mtime, stat.ctime, escape(folder)),
+            None => writeln!(text, "L -\t{}", escape(folder)),
+        };
+    }
+    for Entry { installation, .. } in &entries {
+        let pyproject = pyproject_of(&installation.project);
+        let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin")).and_then(Value::as_table);
+        let manifest = manifest_of(&installation.project, &maturin.cloned().unwrap_or_default());
+        for path in [installation.project.join(PYPROJECT), manifest, installation.dist_info.join("direct_url.json")] {
+            // What is not there is missed when the project is imported.
+            if let (path, Some(stat)) = fs::watch(&path) {
+                let _ = writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(&path));
+            }
+        }
+    }
+    for Entry { installation, module, names } in &entries {
+        let (project, dist_info) = (escape(&installation.project), escape(&installation.dist_info));
+        let _ = writeln!(text, "P\t{project}\t{dist_info}\t{module}\t{}", names.join("\t"));
+    }
+    let text = sealed(text, interpreter);
+    // Only saves time.
+    if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
+        let _ = fs::write(file, text.as_bytes());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let folder = tempfile::tempdir().unwrap();
+        let (site, project) = (folder.path().join("site-packages"), folder.path().join("a project"));
+        let dist_info = site.join("the_dist-1.0.dist-info");
+        let check = |manifest: &str, pyproject: &str, record: &str, files: &[&str], expected: &[&str]| {
+            let _ = std::fs::remove_dir_all(folder.path().join("site-packages"));
+            let _ = std::fs::remove_dir_all(&project);
+            let write = |path: PathBuf, text: &str| {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            };
+            let url = format!("file://{}", project.display().to_string().replace(' ', "%20"));
+            let direct = format!(r#"{{"url": "{url}", "dir_info": {{"editable": true}}}}"#);
+            write(dist_info.join("direct_url.json"), &direct);
+            write(dist_info.join("WHEEL"), "Generator: maturin (1.16.0)\n");
+            write(dist_info.join("RECORD"), record);
+            write(site.join("the_dist.pth"), &project.join("python").display().to_string());
+            write(project.join("Cargo.toml"), manifest);
+            write(project.join(PYPROJECT), pyproject);
+            for file in files {
+                write(project.join(file), "");
+            }
+            let found = scan(std::slice::from_ref(&site), false);
+            let names: Vec<&str> = found.iter().flat_map(|entry| &entry.names).map(String::as_str).collect();
+            assert_eq!(names, expected, "{manifest} {pyproject} {record}");
+        };
+        let package = "[package]\nname = 'my-crate'\n";
+        let pth = "the_dist.pth,,\n";
+        check(package, "", "my_crate/__init__.py,,\nmy_crate/my_crate.so,,\n", &[], &["my_crate"]);
+        check(package, "", "my_crate.cpython-311.so,,\n../../../bin/x,,\n", &[], &["my_crate"]);
+        check(package, "", pth, &["python/my_crate/__init__.py", "python/other/__init__.py"], &["my_crate"]);
+        check(
+            "[lib]\nname = 'l'",
+            "",
+            pth,
+            &["python/l/__init__.py", "python/the_dist/__init__.py"],
+            &["l", "the_dist"],
+        );
+        let named = "[tool.maturin]\nmodule-name = 'ns.pkg._lib'\npython-packages = ['ns', 'extra']";
+        check(package, named, pth, &["python/ns/pkg/__init__.py", "python/extra/__init__.py"], &["extra", "ns.pkg"]);
+        check(package, "[tool.maturin]\nmodule-name = 'ns._lib'", pth, &["python/ns/x.txt"], &["ns._lib"]);
+        check("broken [", "broken [", pth, &[], &["the_dist"]);
+        check(package, "[tool.rustimport]\nenabled = false", pth, &[], &[]);
+    }
+}

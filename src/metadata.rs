@@ -1,0 +1,230 @@
+//! What cargo says of a project (`cargo metadata`), and what it left in the project's target folder.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{Metadata as CargoMetadata, TargetKind};
+use serde::{Deserialize, Serialize};
+
+use crate::env_vars;
+use crate::error::{Error, Result};
+use crate::event::Host;
+use crate::fs;
+use crate::process;
+use crate::sealed;
+use crate::toolchain::{Toolchain, program};
+use crate::unit::{self, Unit, UnitKind};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    pub target: PathBuf,
+    pub workspace: PathBuf,
+    /// The name of the package that is built, and its manifest.
+    pub package: String,
+    pub manifest: PathBuf,
+    /// The file names of its library and of its programs in a profile's folder.
+    products: Vec<String>,
+    /// Whether it has a library for Python.
+    pub has_library: bool,
+    /// Whether that makes its module by itself, with pyo3 or pyo3-ffi; for others maturin writes modules of Python.
+    pub is_extension: bool,
+    /// The packages that it is made of and that stand on this machine, itself first.
+    local: Vec<Local>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Local {
+    name: String,
+    manifest: PathBuf,
+    /// The names of its library and programs as crates.
+    crates: Vec<String>,
+}
+
+/// What was said last, and of what.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    key: String,
+    /// Manifests, lock file and configuration, by content.
+    files: Vec<(PathBuf, Option<String>)>,
+    metadata: Metadata,
+}
+
+impl Metadata {
+    /// What cargo says of the package of a manifest; without asking, if nothing changed that it reads. `configuration` is
+    /// cargo's, `memory` where the answer is kept.
+    pub fn find(
+        toolchain: &Toolchain,
+        project: &Path,
+        manifest: &Path,
+        configuration: &[PathBuf],
+        memory: &Path,
+        host: &mut dyn Host,
+    ) -> Result<Self> {
+        let variables: Vec<_> = env_vars::TARGET_FOLDERS.iter().map(|name| env_vars::get_text(name)).collect();
+        let key = format!("{}\n{manifest:?}\n{configuration:?}\n{variables:?}", toolchain.version);
+        let known: Option<Known> = sealed::read(memory);
+        let holds =
+            |known: &Known| known.key == key && known.files.iter().all(|(path, hash)| fs::hash_file(path) == *hash);
+        if let Some(known) = known.filter(holds) {
+            return Ok(known.metadata);
+        }
+        let metadata = Self::ask(toolchain, project, manifest, host)?;
+        let read = metadata.manifests().into_iter().chain(configuration.iter().cloned());
+        let files = read.map(|path| (path.clone(), fs::hash_file(&path))).collect();
+        // Only saves time.
+        let _ = sealed::write(memory, &Known { key, files, metadata: metadata.clone() });
+        Ok(metadata)
+    }
+
+    /// Asks cargo about the package of a manifest, in the project's folder.
+    fn ask(toolchain: &Toolchain, project: &Path, manifest: &Path, host: &mut dyn Host) -> Result<Self> {
+        let mut command = process::command(&toolchain.cargo);
+        command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest).current_dir(project);
+        command.args(["--filter-platform", toolchain.host()]);
+        let failed = |why: &str| {
+            let message = format!("cargo cannot read {}: {}", manifest.display(), why.trim());
+            Error::project(manifest, message, "mend the manifest, or what it names; `cargo metadata` says the same")
+        };
+        let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
+        let finished = running.finish(host, |_, _| {})?;
+        if !finished.status.success() {
+            let why = String::from_utf8_lossy(&finished.stderr);
+            return Err(failed(why.strip_prefix("error: ").unwrap_or(&why)));
+        }
+        let found: CargoMetadata =
+            serde_json::from_slice(&finished.stdout).map_err(|error| failed(&error.to_string()))?;
+        let manifest = real(manifest);
+        Self::of(&found, &manifest).ok_or_else(|| failed("it has no [package], so there is nothing to build"))
+    }
+
+    fn of(found: &CargoMetadata, manifest: &Path) -> Option<Self> {
+        let is_own = |path: &Path| real(path) == manifest;
+        let package = found.packages.iter().find(|package| is_own(package.manifest_path.as_std_path()))?;
+        // Everything that it depends on, itself first.
+        let nodes = found.resolve.as_ref().map(|resolve| resolve.nodes.as_slice()).unwrap_or_default();
+        let mut reached = vec![&package.id];
+        let mut next = 0;
+        while let Some(id) = reached.get(next).copied() {
+            next += 1;
+            let node = nodes.iter().find(|node| node.id == *id);
+            for dependency in node.iter().flat_map(|node| &node.dependencies) {
+                if !reached.contains(&dependency) {
+                    reached.push(dependency);
+                }
+            }
+        }
+        let local = reached.iter().filter_map(|id| found.packages.iter().find(|package| package.id == **id));
+        let local = local.filter(|package| package.source.is_none()).map(|package| Local {
+            name: package.name.to_string(),
+            manifest: package.manifest_path.clone().into_std_path_buf(),
+            crates: package.targets.iter().map(|target| target.name.replace('-', "_")).collect(),
+        });
+        let names: Vec<&str> = reached.iter().filter_map(|id| Some(found[*id].name.as_str())).collect();
+        let mut products = Vec::new();
+        for target in &package.targets {
+            let is = |kind: &TargetKind| target.kind.contains(kind);
+            if is(&TargetKind::CDyLib) {
+                let name = target.name.replace('-', "_");
+                products.push(format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+            } else if is(&TargetKind::Bin) {
+                products.push(program(&target.name));
+            }
+        }
+        Some(Self {
+            target: found.target_directory.clone().into_std_path_buf(),
+            workspace: found.workspace_root.clone().into_std_path_buf(),
+            package: package.name.to_string(),
+            manifest: manifest.to_owned(),
+            has_library: package.targets.iter().any(|target| target.kind.contains(&TargetKind::CDyLib)),
+            is_extension: ["pyo3", "pyo3-ffi"].iter().any(|name| names.contains(name)),
+            products,
+            local: local.collect(),
+        })
+    }
+
+    /// The user's files that say how the project is built, there or not.
+    pub fn manifests(&self) -> Vec<PathBuf> {
+        let files = self.local.iter().map(|local| local.manifest.clone());
+        let around = ["Cargo.toml", "Cargo.lock"].map(|name| self.workspace.join(name));
+        files.chain(around).collect()
+    }
+
+    /// The profile folders in the target folder: of this machine, and of triples.
+    fn profile_folders(&self) -> Vec<PathBuf> {
+        let folders = |parent: &Path| {
+            let listing = std::fs::read_dir(parent).into_iter().flatten().flatten();
+            listing.map(|item| item.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+        };
+        let has_output = |folder: &PathBuf| folder.join(".fingerprint").is_dir();
+        let all = folders(&self.target).into_iter().flat_map(|folder| {
+            let inner = if folder.join(".fingerprint").is_dir() { Vec::new() } else { folders(&folder) };
+            inner.into_iter().chain([folder])
+        });
+        all.filter(has_output).collect()
+    }
+
+    /// The folders that hold a profile's output, that of this machine first.
+    pub fn output_folders(&self, profile: &str) -> Vec<PathBuf> {
+        let first = self.target.join(profile);
+        let others = self.profile_folders().into_iter().filter(|folder| folder.ends_with(profile) && *folder != first);
+        [first.clone()].into_iter().chain(others).collect()
+    }
+
+    /// Which of the installed files is what cargo made, where that stands, and with which profile it was made.
+    pub fn find_built(&self, installed: &[PathBuf]) -> Option<(PathBuf, PathBuf, String)> {
+        let size = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.len());
+        let folders = self.profile_folders();
+        let made = folders.iter().flat_map(|folder| self.products.iter().map(move |name| folder.join(name)));
+        let made: Vec<(PathBuf, u64)> = made.filter_map(|path| Some((path.clone(), size(&path)?))).collect();
+        for file in installed {
+            let Some(length) = size(file) else { continue };
+            for (path, _) in made.iter().filter(|(_, size)| *size == length) {
+                if std::fs::read(path).is_ok_and(|made| std::fs::read(file).is_ok_and(|found| found == made)) {
+                    let folder = path.parent()?.file_name()?.to_str()?;
+                    let profile = if folder == "debug" { "dev" } else { folder };
+                    return Some((file.clone(), path.clone(), profile.to_owned()));
+                }
+            }
+        }
+        None
+    }
+
+    /// The parts of local packages that went into what cargo made, as far as they can be told from what it left;
+    /// the package's own first. Of several that could be meant, the newest.
+    pub fn units_of(&self, made: &Path) -> Vec<Unit> {
+        let unit = |local: &Local, made: PathBuf, kind: UnitKind| Unit {
+            package: local.name.clone(),
+            manifest: local.manifest.clone(),
+            made,
+            kind,
+        };
+        let mut units: Vec<Unit> =
+            self.local.iter().take(1).map(|own| unit(own, made.to_owned(), UnitKind::Compiled)).collect();
+        let folders: BTreeSet<PathBuf> =
+            made.parent().into_iter().map(Path::to_owned).chain(self.profile_folders()).collect();
+        let profile = made.parent().and_then(Path::file_name);
+        for folder in folders.iter().filter(|folder| folder.file_name() == profile) {
+            for (index, local) in self.local.iter().enumerate() {
+                let libraries = unit::libraries_of(folder, &local.crates).into_iter().filter(|_| index > 0);
+                let compiled = libraries.map(|made| unit(local, made, UnitKind::Compiled)).max_by_key(Unit::began);
+                let outs = unit::build_scripts_of(folder, &local.name).into_iter();
+                let ran = outs.map(|out| unit(local, out, UnitKind::Ran)).max_by_key(Unit::began);
+                units.extend(compiled.into_iter().chain(ran));
+            }
+        }
+        units
+    }
+
+    /// The variables that the build scripts of all other packages look at.
+    pub fn variables_of_others(&self, made: &Path) -> BTreeSet<String> {
+        let Some(folder) = made.parent() else { return BTreeSet::new() };
+        let is_local = |name: &str| self.local.iter().any(|local| local.name == name);
+        let outs = unit::all_build_scripts(folder).into_iter().filter(|(name, _)| !is_local(name));
+        outs.flat_map(|(_, out)| unit::build_script_output(&out, Path::new("/")).variables).collect()
+    }
+}
+
+/// As the system knows it, without links.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,503 @@
+//! A maturin project that is installed in editable mode, as it stands now: whether what is installed of it is fresh,
+//! whether that was built by somebody else, whether it was built before.
+//!
+//! Unlike scripts and crates a project is built where the user builds it, in its own target folder, and what is loaded
+//! stands where `maturin develop` puts it. So whoever typed that command has done our work.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use toml::{Table, Value};
+
+use crate::cache::{Cache, Entry};
+use crate::compile::Compilation;
+use crate::error::{Error, Result};
+use crate::event::{Event, Host};
+use crate::fs::{self, Stat};
+use crate::index;
+use crate::inputs::{Collector, Inputs, Look, Surroundings, absolute_pattern, matches};
+use crate::installation::Installation;
+use crate::metadata::Metadata;
+use crate::project_job::ProjectJob;
+use crate::record::{GENERATOR, OfProject, Record};
+use crate::request::Request;
+use crate::settings::{self, BuildSettings, PYPROJECT};
+use crate::source::Stale;
+use crate::staleness::Staleness;
+use crate::stamp;
+use crate::store::Keys;
+use crate::toolchain::Toolchain;
+use crate::unit::{Unit, UnitKind};
+use crate::wheel::{self, Wheel};
+
+/// In place of a profile: that of what is installed.
+const AS_INSTALLED: &str = "";
+
+/// Libraries beyond this are not kept for whenever their content comes again: a full build of debug information.
+const KEPT_SIZE: usize = 64 << 20;
+
+pub struct Project<'a> {
+    pub request: &'a Request,
+    pub cache: &'a Cache,
+    pub entry: Entry,
+    pub installation: Installation,
+    /// `[tool.maturin]`
+    maturin: Table,
+    pub manifest: PathBuf,
+    /// Hash of the part of pyproject.toml that matters to a build.
+    pyproject: String,
+    pub settings: BuildSettings,
+    /// Globs of files that count as inputs, whoever reads them.
+    patterns: Vec<String>,
+    pub surroundings: Surroundings,
+    /// An absent toolchain counts as unchanged; it is missed when there is something to build.
+    pub toolchain: Result<Toolchain>,
+}
+
+impl<'a> Project<'a> {
+    pub fn read(request: &'a Request, cache: &'a Cache, host: &mut dyn Host) -> Result<Self> {
+        let root = &request.root;
+        let dist_info = request.installed.as_deref().unwrap_or(Path::new(""));
+        let gone = |what: String| {
+            Error::project(
+                root,
+                what,
+                format!(
+                    "run `maturin develop` or `pip install -e` where the project is now, or `pip uninstall {}`",
+                    request.module
+                ),
+            )
+        };
+        let installation = Installation::now(dist_info, root)
+            .ok_or_else(|| gone(format!("`{}` is no longer installed from {}", request.module, root.display())))?;
+        if !root.is_dir() {
+            let (name, site) = (&installation.name, installation.site().display());
+            let root = root.display();
+            return Err(gone(format!("the project of `{name}`, installed in {site}, is gone: there is no {root}")));
+        }
+        let broken = |path: &Path, what: &dyn std::fmt::Display| {
+            Error::project(path, format!("{}: {what}", path.display()), "mend it: maturin cannot build the project")
+        };
+        let path = root.join(PYPROJECT);
+        let pyproject: Table = match std::fs::read_to_string(&path) {
+            Ok(text) => text.parse().map_err(|error: toml::de::Error| broken(&path, &error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
+            Err(error) => return Err(broken(&path, &error)),
+        };
+        let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin")?.as_table()).cloned();
+        let maturin = maturin.unwrap_or_default();
+        let manifest = index::manifest_of(root, &maturin);
+        let text = std::fs::read_to_string(&manifest).map_err(|error| broken(&manifest, &error))?;
+        text.parse::<Table>().map_err(|error| broken(&manifest, &error))?;
+
+        let own = settings::of_own_project(root)?;
+        let mut settings = BuildSettings::resolve(&request.settings, root)?;
+        let is_chosen = request.settings.profile.is_some() || settings::sets_profile(root)?;
+        if !is_chosen {
+            let editable = maturin.get("editable-profile").and_then(Value::as_str);
+            settings.profile = editable.unwrap_or(AS_INSTALLED).to_owned();
+        }
+        if !own.features.is_empty() {
+            settings.arguments.cargo.extend(["--features".into(), own.features.join(",")]);
+        }
+        let patterns = own.inputs.iter().filter_map(|pattern| absolute_pattern(root, pattern)).collect();
+        let toolchain = match Toolchain::find(request, cache, host) {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            found => found,
+        };
+        Ok(Self {
+            request,
+            cache,
+            entry: cache.entry(&request.entry),
+            installation,
+            pyproject: relevant(&pyproject),
+            maturin,
+            manifest,
+            settings,
+            patterns,
+            surroundings: Surroundings::of(root)?,
+            toolchain,
+        })
+    }
+
+    /// What is installed, if nothing that it is made of changed; then with a new stamp.
+    pub fn look(&self) -> Result<PathBuf, Box<Stale>> {
+        let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
+        let Some((record, own)) = record.and_then(|record| Some((record.clone(), record.project?))) else {
+            return Err(Box::new(Stale { changes: vec![Staleness::NeverBuilt], record: None }));
+        };
+        let matters = |name: &str| name != "pyo3" && (name != "profile" || self.settings.profile != AS_INSTALLED);
+        let mut changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
+        // Which profile it was made with is no reason: the user may have made it by hand. What is configured is.
+        changes.retain(
+            |change| !matches!(change, Staleness::SettingChanged { name: "profile", to, .. } if *to == own.profile),
+        );
+        if own.pyproject != self.pyproject {
+            changes.push(Staleness::FileChanged(self.request.root.join(PYPROJECT)));
+        }
+        let known: BTreeSet<&PathBuf> = record.inputs.files.iter().map(|file| &file.path).collect();
+        let files = self.request.files.iter().flatten();
+        changes.extend(files.filter(|file| !known.contains(file)).cloned().map(Staleness::FileAppeared));
+        let look = record.look(&record.artifact, changes, &self.surroundings, self.request);
+        match look {
+            Ok(look) => {
+                self.write_stamp(&record.artifact, &record.inputs, &look);
+                Ok(record.artifact)
+            }
+            Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
+        }
+    }
+
+    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
+        let toolchain = self.toolchain.as_ref().map_or(&[] as &[_], |toolchain| &toolchain.watched);
+        let text = stamp::stamp(self.request, artifact, inputs, look, &self.surroundings, toolchain);
+        // A stamp only saves the next look.
+        let _ = fs::write(&self.entry.stamp(), text.as_bytes());
+    }
+
+    pub fn metadata(&self, host: &mut dyn Host) -> Result<Metadata> {
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let configuration = &self.surroundings.files;
+        Metadata::find(toolchain, &self.request.root, &self.manifest, configuration, &self.entry.metadata(), host)
+    }
+
+    /// Takes for ours what the user had maturin build: what is installed, if it is what cargo left in the target
+    /// folder, and nothing that it was made of changed since. Then nothing is run but `cargo metadata`.
+    pub fn adopt(&self, metadata: &Metadata, stale: &Stale, host: &mut dyn Host) -> Result<Adopted> {
+        let Ok(toolchain) = &self.toolchain else { return Ok(Adopted::Nothing) };
+        // What is known to be there needs no second look.
+        let known = stale.record.as_ref().map(|record| (record.artifact.as_path(), record.project.as_ref()));
+        if let Some((artifact, Some(own))) = known
+            && Stat::of(artifact).is_some_and(|stat| stat == own.stat)
+        {
+            return Ok(Adopted::Nothing);
+        }
+        let installed = self.installation.natives(self.package());
+        let Some((artifact, made, profile)) = metadata.find_built(&installed) else { return Ok(Adopted::Nothing) };
+        let library = std::fs::read(&artifact).unwrap_or_default();
+        let units = metadata.units_of(&made);
+        let now = fs::nanoseconds(SystemTime::now());
+        let own = units.first().and_then(Unit::began).unwrap_or(now);
+        // A part may have been compiled again since, for something else.
+        let began = |unit: &Unit| unit.began().unwrap_or(own).min(own);
+        let written = Stat::of(&self.installation.dist_info.join("direct_url.json")).map_or(own, |stat| stat.mtime);
+        let told = own.max(written);
+        let mut collector = Collector::before([]);
+        for unit in &units {
+            let info = unit.dep_info();
+            for file in info.files.iter().filter(|file| !file.starts_with(&metadata.target)) {
+                if file.is_dir() {
+                    collector.add_folder(file, began(unit));
+                } else if file.exists() {
+                    collector.add_file(file, began(unit));
+                } else {
+                    collector.add_absent(file);
+                }
+            }
+            for name in &info.variables {
+                collector.add_variable(name, unit.kind);
+            }
+            if unit.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty() {
+                collector.add_package(unit.folder(), true, began(unit));
+            }
+            collector.add_file(&unit.manifest, told);
+            if !unit.folder().join("build.rs").exists() {
+                collector.add_absent(&unit.folder().join("build.rs"));
+            }
+        }
+        for name in metadata.variables_of_others(&made) {
+            collector.add_variable(&name, UnitKind::Ran);
+        }
+        self.add_around(&mut collector, metadata, told);
+        let mut inputs = collector.finish(self.patterns.clone());
+        self.restrict(&mut inputs, own);
+        let found = OfProject { profile, pyproject: self.pyproject.clone(), ..OfProject::default() };
+        let outdated = |path: &Path| Adopted::Outdated(Staleness::FileChanged(path.to_owned()), found.clone());
+        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime > told) {
+            return Ok(outdated(&self.request.root.join(PYPROJECT)));
+        }
+        if let Some(changed) = inputs.files.iter().find(|file| file.hash.is_none()) {
+            return Ok(outdated(&changed.path));
+        }
+        let message =
+            format!("{} is installed as it was built by hand, with the profile {}", self.request.module, found.profile);
+        host.event(Event::Log { message });
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        // What is configured decides how the next one is built.
+        record.project = Some(found.clone());
+        record.inputs = inputs;
+        self.publish(record, &artifact, &library, toolchain).map(Adopted::Artifact)
+    }
+
+    /// What is read around the units, not before `since`.
+    fn add_around(&self, collector: &mut Collector, metadata: &Metadata, since: i64) {
+        for path in metadata.manifests() {
+            if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
+        }
+        let watched = self.patterns.iter().flat_map(|pattern| matches(pattern));
+        for path in watched.chain(self.surroundings.files.iter().cloned()) {
+            collector.add_file(&path, since);
+        }
+    }
+
+    /// If the user chose the inputs, these are what was chosen.
+    fn restrict(&self, inputs: &mut Inputs, since: i64) {
+        let Some(chosen) = &self.request.files else { return };
+        let around = &self.surroundings.files;
+        inputs.files.retain(|file| chosen.contains(&file.path) || around.contains(&file.path));
+        inputs.patterns.clear();
+        inputs.absent.clear();
+        let mut collector = Collector::before([]);
+        for path in chosen.iter().filter(|path| inputs.files.iter().all(|file| file.path != **path)) {
+            collector.add_file(path, since);
+        }
+        inputs.files.extend(collector.finish(Vec::new()).files);
+    }
+
+    /// What was made of the same content before, put back where it is loaded from.
+    pub fn restore(&self, stale: &Stale, host: &mut dyn Host) -> Result<Option<PathBuf>> {
+        let (Ok(toolchain), Some(old)) = (&self.toolchain, &stale.record) else { return Ok(None) };
+        // What the installation says of itself may have changed with these.
+        let says = |path: &Path| path.ends_with("Cargo.toml") || path.ends_with(PYPROJECT);
+        let is_code = |change: &Staleness| !change.file().is_some_and(says);
+        let Some(own) = old.project.clone().filter(|_| stale.changes.iter().all(is_code)) else { return Ok(None) };
+        let profile = self.profile(Some(&own));
+        let keys = self.keys(toolchain, &profile, &old.artifact);
+        let found = self.cache.store().find(&keys, &self.request.root, &self.surroundings, &self.request.cache);
+        let Some(found) = found else { return Ok(None) };
+        host.event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
+        self.put(&old.artifact, &found.library)?;
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.project = Some(OfProject { profile, ..own });
+        record.inputs = found.inputs;
+        for (file, (_, stat)) in record.inputs.files.iter_mut().zip(&found.look.files) {
+            file.stat = stat.unwrap_or_default();
+        }
+        record.artifact_hash = fs::hash_bytes(&found.library);
+        self.take_down(record, &old.artifact, &found.look).map(Some)
+    }
+
+    /// The inputs that are known before a build, by content.
+    pub fn known(&self, stale: &Stale) -> Vec<(PathBuf, Option<String>)> {
+        let files = stale.record.iter().flat_map(|record| &record.inputs.files);
+        files.map(|file| (file.path.clone(), fs::hash_file(&file.path))).collect()
+    }
+
+    /// The profile to build with: what is configured, else that of what is installed, else maturin's.
+    fn profile(&self, own: Option<&OfProject>) -> String {
+        if self.settings.profile != AS_INSTALLED {
+            return self.settings.profile.clone();
+        }
+        let default = || self.maturin.get("profile").and_then(Value::as_str).unwrap_or("dev").to_owned();
+        own.map_or_else(default, |own| own.profile.clone())
+    }
+
+    fn keys(&self, toolchain: &Toolchain, profile: &str, artifact: &Path) -> Keys {
+        let manifest = fs::hash_file(&self.manifest);
+        let arguments = &self.settings.arguments;
+        let name = artifact.file_name();
+        let known = (GENERATOR, "project", name, manifest, &self.pyproject, &toolchain.version, profile, arguments);
+        Keys::of(&known, &self.request.root)
+    }
+
+    /// Has maturin build it, and installs what came of it.
+    /// `installed` is what is known of the artifact that is there.
+    pub fn build(
+        &self,
+        metadata: &Metadata,
+        stale: &Stale,
+        installed: Option<&OfProject>,
+        reason: &str,
+        host: &mut dyn Host,
+    ) -> Result<PathBuf> {
+        let start = Instant::now();
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let profile = self.profile(installed);
+        let job = ProjectJob::new(self, toolchain, metadata, &profile)?;
+
+        // Before anything is read by others: an edit from here on is for the next build.
+        let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.clone());
+        let watched = self.patterns.iter().flat_map(|pattern| matches(pattern));
+        let chosen = self.request.files.iter().flatten().cloned();
+        let around = self.surroundings.files.iter().cloned().chain(metadata.manifests());
+        let paths: BTreeSet<PathBuf> = known.chain(watched).chain(chosen).chain(around).collect();
+        let mut collector = Collector::before(paths.iter().map(PathBuf::as_path));
+        let clock = fs::tick(&self.entry.clock())?;
+
+        let users_file = |path: &Path| (!path.starts_with(&metadata.target)).then(|| path.to_owned());
+        let units =
+            format!("{:?}", (metadata, &profile, &self.settings.arguments, &self.pyproject, &toolchain.version));
+        let compilation = Compilation {
+            compiler: &job,
+            source: &self.request.root,
+            memory: self.entry.compiled(&metadata.target.join(&profile)),
+            units: &fs::hash_bytes(units.as_bytes())[..32],
+            always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
+            lock: None,
+            users_file: &users_file,
+            generated: None,
+            is_mixed: true,
+        };
+        let mut done = compilation.run(clock, reason, host)?;
+        let data = done.output.as_mut().map(Wheel::data);
+        if let Some(wheel) = &mut done.output {
+            self.install(wheel, installed, &job, host)?;
+        }
+        let artifact = self.installed(done.output.as_ref(), metadata)?;
+        let library = std::fs::read(&artifact).map_err(|error| lost(&artifact, &error))?;
+
+        let since = clock + 1;
+        self.add_around(&mut collector, metadata, since);
+        compilation.collect(&mut collector, &done, since);
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.inputs = collector.finish(self.patterns.clone());
+        self.restrict(&mut record.inputs, since);
+        let pyproject = self.pyproject.clone();
+        record.project = Some(OfProject { profile: profile.clone(), pyproject, data, ..OfProject::default() });
+        compilation.remember(&record.inputs, done)?;
+        let artifact = self.publish(record, &artifact, &library, toolchain)?;
+        host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
+        Ok(artifact)
+    }
+
+    /// Puts what is in a wheel where Python finds it. Where more changed than modules, maturin installs.
+    fn install(
+        &self,
+        wheel: &mut Wheel,
+        installed: Option<&OfProject>,
+        job: &ProjectJob,
+        host: &mut dyn Host,
+    ) -> Result<()> {
+        let installation = &self.installation;
+        let of_installed = |file: &str| std::fs::read(installation.dist_info.join(file)).unwrap_or_default();
+        let of_wheel = |wheel: &mut Wheel, file: &str| wheel.metadata(file).unwrap_or_default();
+        let says_otherwise = wheel::headers(&of_wheel(wheel, "METADATA")) != wheel::headers(&of_installed("METADATA"))
+            || of_wheel(wheel, "entry_points.txt") != of_installed("entry_points.txt")
+            || installed.and_then(|known| known.data.as_ref()).is_some_and(|data| *data != wheel.data());
+        let natives = wheel.natives();
+        let place_of = |member: &str| installation.place_of(member);
+        let is_pure = installation.roots.is_empty();
+        let is_new = |member: &String| is_pure && !installation.files.contains(&place_of(member));
+        if says_otherwise || wheel.modules().any(is_new) {
+            return job.develop(true, "more than its library changed", host).map(drop);
+        }
+        let (libraries, others): (Vec<String>, _) =
+            wheel.modules().cloned().partition(|member| natives.contains(member));
+        let mut changed = Vec::new();
+        for member in others {
+            // What the project includes may stand anywhere in it.
+            let is_users = |content: &Vec<u8>| {
+                !is_pure && std::fs::read(self.request.root.join(&member)).is_ok_and(|found| found == *content)
+            };
+            let content = wheel.read_if_new(&member, &place_of(&member)).filter(|content| !is_users(content));
+            changed.extend(content.map(|content| (member, content)));
+        }
+        // Files of Python that maturin generates stand among the user's: only maturin may write there.
+        if !is_pure && !changed.is_empty() {
+            return job.develop(false, "its Python files are generated", host).map(drop);
+        }
+        for member in libraries {
+            let content = wheel.read_if_new(&member, &place_of(&member));
+            changed.extend(content.map(|content| (member, content)));
+        }
+        changed.iter().try_for_each(|(member, content)| self.put(&place_of(member), content))
+    }
+
+    /// What is loaded, or started, of what was installed.
+    fn installed(&self, wheel: Option<&Wheel>, metadata: &Metadata) -> Result<PathBuf> {
+        let natives = wheel.map(Wheel::natives).unwrap_or_default();
+        if let Some(native) = natives.first() {
+            return Ok(self.installation.place_of(native));
+        }
+        let fresh = Installation::now(&self.installation.dist_info, &self.request.root);
+        let found = fresh.and_then(|installation| metadata.find_built(&installation.natives(self.package())));
+        found.map(|(installed, ..)| installed).ok_or_else(|| {
+            let path = &self.request.root;
+            let message = format!("maturin built {} without an error, but installed no library", path.display());
+            Error::project(path, message, "look at what `maturin develop` says in the project's folder")
+        })
+    }
+
+    /// The name of the package, or module, that Python imports first.
+    fn package(&self) -> &str {
+        self.request.module.split('.').next().unwrap_or_default()
+    }
+
+    /// Puts a library in the place of the one that is loaded from there.
+    fn put(&self, place: &Path, library: &[u8]) -> Result<()> {
+        fs::put_users_file(place, library).map_err(|error| {
+            let message = format!("cannot install {}: {error}", place.display());
+            Error::project(place, message, "the environment and the project must be writable for whoever builds")
+        })
+    }
+
+    fn publish(&self, mut record: Record, artifact: &Path, library: &[u8], toolchain: &Toolchain) -> Result<PathBuf> {
+        record.artifact_hash = fs::hash_bytes(library);
+        if library.len() <= KEPT_SIZE {
+            let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
+            let key = self.keys(toolchain, profile, artifact).here;
+            // Debug information names the tree.
+            self.cache.store().put_here(&key, &record.artifact_hash, &self.surroundings, &record.inputs, library);
+        }
+        let look = record.inputs.as_built();
+        self.take_down(record, artifact, &look)
+    }
+
+    fn take_down(&self, mut record: Record, artifact: &Path, look: &Look) -> Result<PathBuf> {
+        artifact.clone_into(&mut record.artifact);
+        if let Some(own) = &mut record.project {
+            own.stat = Stat::of(artifact).unwrap_or_default();
+        }
+        record.write(&self.entry.record())?;
+        self.write_stamp(artifact, &record.inputs, look);
+        Ok(artifact.to_owned())
+    }
+
+    /// A copy of what is installed, at a path that was never loaded.
+    pub fn copy(&self, artifact: &Path) -> Result<PathBuf> {
+        let library = std::fs::read(artifact).map_err(|error| lost(artifact, &error))?;
+        let name = artifact.file_name().unwrap_or_default().to_string_lossy();
+        let copy = fs::publish(self.entry.home(), &name, &library)?;
+        fs::remove_old_artifacts(self.entry.home(), 2);
+        Ok(copy)
+    }
+}
+
+/// What came of an attempt to take over what the user built.
+pub enum Adopted {
+    Artifact(PathBuf),
+    /// It was made of something else than what stands there now; with the first thing that changed.
+    Outdated(Staleness, OfProject),
+    Nothing,
+}
+
+fn lost(artifact: &Path, error: &std::io::Error) -> Error {
+    let message = format!("maturin built the project, but {} cannot be read: {error}", artifact.display());
+    Error::project(artifact, message, "import again")
+}
+
+/// A hash of the part of a pyproject.toml that matters to a build.
+fn relevant(pyproject: &Table) -> String {
+    let tool = |name: &str| pyproject.get("tool").and_then(|tool| tool.get(name));
+    let parts = [pyproject.get("build-system"), pyproject.get("project"), tool("maturin"), tool("rustimport")];
+    fs::hash_bytes(format!("{parts:?}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_of_a_pyproject() {
+        let check = |one: &str, other: &str, same: bool| {
+            let hash = |text: &str| relevant(&text.parse().unwrap());
+            assert_eq!(hash(one) == hash(other), same, "{one} {other}");
+        };
+        check("[tool.ruff]\nline-length = 1", "[tool.ruff]\nline-length = 2", true);
+        check("[project]\nname = 'a'", "[project]\nname='a' # comment", true);
+        check("[project]\nname = 'a'", "[project]\nname = 'b'", false);
+        check("[tool.maturin]\nfeatures = []", "", false);
+        check("[tool.rustimport]\nprofile = 'dev'", "[tool.rustimport]\nprofile = 'release'", false);
+    }
+}

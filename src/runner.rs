@@ -1,0 +1,384 @@
+//! Running a build tool: with the network or without, telling how far it is, and making errors of its words.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::diagnostic::{Diagnostic, Messages};
+use crate::env_vars;
+use crate::error::{BuildFailure, Error, Result};
+use crate::event::{Event, Host};
+use crate::maturin;
+use crate::process::{self, Finished, Priority};
+use crate::request::{Request, SourceKind};
+
+/// How a build uses the network, where it needs it: first as if it were there, then not at all, and only when
+/// something is missing here with all of cargo's patience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Network {
+    Impatient,
+    Off,
+    Patient,
+}
+
+impl Network {
+    fn set(self, command: &mut Command) {
+        match self {
+            Self::Impatient => command.env(env_vars::CARGO_NET_RETRY, "0"),
+            Self::Off => command.env(env_vars::CARGO_NET_OFFLINE, "true"),
+            Self::Patient => command,
+        };
+    }
+}
+
+/// Runs the tool that builds one source.
+pub struct Runner<'a> {
+    pub request: &'a Request,
+    /// The tool's name.
+    pub tool: &'static str,
+    /// What cargo calls the package, which users know by its module's name.
+    pub package: &'a str,
+    pub priority: Priority,
+    /// The folder that cargo builds in.
+    pub target: &'a Path,
+}
+
+impl Runner<'_> {
+    /// Runs the tool until it has built. `reason` is for the event that says so; `read` finds what was built, and
+    /// `replay` has cargo say again, as JSON, what it said in the run that failed.
+    pub fn build<T>(
+        &self,
+        reason: &str,
+        host: &mut dyn Host,
+        command: &dyn Fn() -> Result<Command>,
+        read: &dyn Fn(&Finished) -> Option<T>,
+        replay: &dyn Fn(&Finished, &mut dyn Host) -> Result<Messages>,
+    ) -> Result<(T, Finished)> {
+        let start = Instant::now();
+        let mut failures = Vec::new();
+        for network in [Network::Impatient, Network::Off, Network::Patient] {
+            let mut command = command()?;
+            network.set(&mut command);
+            let words = process::words(&command);
+            // Told once.
+            let reason = failures.is_empty().then_some(reason);
+            let finished = self.run(command, reason, host)?;
+            if finished.status.success() {
+                if network == Network::Off {
+                    let message = "the registry cannot be reached: built with what is on this machine".into();
+                    host.event(Event::Notice { message });
+                }
+                return match read(&finished) {
+                    Some(built) => Ok((built, finished)),
+                    None => Err(Error::Build(Box::new(BuildFailure {
+                        message: format!("{} built {} without an error, but left no library", self.tool, self.name()),
+                        hint: "look at its output, and try again with RUSTIMPORT_FORCE_REBUILD=1".into(),
+                        rendered: text(&finished.stderr),
+                        diagnostics: Vec::new(),
+                        command: words,
+                        returncode: finished.status.code(),
+                    }))),
+                };
+            }
+            let output = text(&finished.stderr);
+            failures.push((words, finished));
+            let goes_on = match network {
+                Network::Impatient => is_about_network(&output),
+                Network::Off => !has_compiled(&output) && output.contains("offline"),
+                Network::Patient => false,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        host.event(Event::Failed { seconds: start.elapsed().as_secs_f64() });
+        let missing = failures.get(1).and_then(|(_, offline)| missing_package(&text(&offline.stderr)));
+        let (words, finished) = failures.pop().expect("at least one run failed");
+        let mut error = self.explain(&words, &finished, replay, host)?;
+        if let (Error::Build(failure), Some(missing)) = (&mut error, missing)
+            && is_about_network(&text(&finished.stderr))
+        {
+            failure.message = format!(
+                "{} could not be built: `{missing}` is not on this machine, and the registry cannot be reached",
+                self.name()
+            );
+        }
+        Err(error)
+    }
+
+    /// Runs the tool once. `reason` is told, if given.
+    fn run(&self, command: Command, reason: Option<&str>, host: &mut dyn Host) -> Result<Finished> {
+        let words = process::words(&command);
+        let running = process::spawn_bound(command, self.priority)
+            .map_err(|error| Error::toolchain(format!("cannot start {}: {error}", words[0]), maturin::INSTALL))?;
+        // Told after the start, so that whoever prints it does so while maturin works.
+        if let Some(reason) = reason {
+            host.event(Event::Started { reason: reason.into() });
+        }
+        host.event(Event::Log { message: format!("runs {}", words.join(" ")) });
+        let mut logged = 0;
+        let mut has_waited = false;
+        let is_script = self.request.kind == SourceKind::Script;
+        running.finish(host, |line, host| {
+            // Users know the script by its own name.
+            let renamed = if is_script { &line.replace(self.package, self.request.stem()) } else { line };
+            if let Some(progress) = progress(renamed) {
+                if matches!(progress, Event::Waiting { .. }) && std::mem::replace(&mut has_waited, true) {
+                    return;
+                }
+                host.event(progress);
+            } else if !line.trim().is_empty() && logged < 2000 {
+                logged += 1;
+                host.event(Event::Log { message: format!("{}: {}", self.tool, line.trim_end()) });
+            }
+        })
+    }
+
+    fn name(&self) -> String {
+        self.request.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Makes an error of a failed run.
+    fn explain(
+        &self,
+        words: &[String],
+        finished: &Finished,
+        replay: &dyn Fn(&Finished, &mut dyn Host) -> Result<Messages>,
+        host: &mut dyn Host,
+    ) -> Result<Error> {
+        let output = text(&finished.stderr);
+        let says = |what: &str| output.contains(what);
+        if says("No space left on device") || says("os error 28") {
+            return Ok(Error::cache_io("build in", self.target, &std::io::ErrorKind::StorageFull.into()));
+        }
+        if says("error: unexpected argument") || says("error: unrecognized subcommand") {
+            return Ok(maturin::too_old(Path::new(&words[0]), host));
+        }
+        if says("linker `") && says("not found") {
+            return Ok(Error::toolchain(
+                format!("{} cannot be linked: {}", self.name(), first_error(&output)),
+                "rustc needs a C compiler to link: install one (Debian: `apt install gcc`, macOS: \
+                 `xcode-select --install`, Windows: the Visual Studio build tools)",
+            ));
+        }
+        let mut failure = BuildFailure {
+            message: String::new(),
+            hint: String::new(),
+            rendered: compilers_words(&output),
+            diagnostics: Vec::new(),
+            command: words.to_vec(),
+            returncode: finished.status.code(),
+        };
+        if says("could not compile") {
+            let messages = replay(finished, host)?;
+            failure.diagnostics = messages.diagnostics;
+            let errors = failure.diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
+            let rendered: Vec<&str> = errors.map(|diagnostic| diagnostic.rendered.trim_end()).collect();
+            if !rendered.is_empty() {
+                let count = rendered.len();
+                failure.message =
+                    format!("{} does not compile ({count} error{})", self.name(), if count == 1 { "" } else { "s" });
+                failure.rendered = rendered.join("\n\n");
+            }
+        }
+        if failure.message.is_empty() {
+            let killed = finished.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0);
+            let reason = match killed {
+                Some(signal) => format!("{} was killed by signal {signal}", self.tool),
+                None => first_error(&output),
+            };
+            failure.message = format!("{} could not be built: {reason}", self.name());
+        }
+        failure.hint = hint(&output, &failure.diagnostics);
+        Ok(Error::Build(Box::new(failure)))
+    }
+}
+
+/// Bytes as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a line of cargo's standard error says about how far it is.
+fn progress(line: &str) -> Option<Event> {
+    let line = line.trim();
+    if let Some(after) = line.strip_prefix("Building [") {
+        let (numbers, what) = after.split_once("] ")?.1.split_once(": ")?;
+        let (done, total) = numbers.split_once('/')?;
+        let (done, total) = (done.trim().parse().ok()?, total.trim().parse().ok()?);
+        return Some(Event::Progress { done, total, what: what.trim().to_owned() });
+    }
+    // The package cache is locked for moments only, and many times a build.
+    if let Some(what) = line.strip_prefix("Blocking waiting for file lock on ")
+        && what != "package cache"
+    {
+        return Some(Event::Waiting { what: format!("another build to release cargo's {what}") });
+    }
+    for (start, what) in [("Updating ", "the registry's index"), ("Downloading ", "downloads"), ("Fetch ", "downloads")]
+    {
+        if line.starts_with(start) {
+            return Some(Event::Progress { done: 0, total: 0, what: what.into() });
+        }
+    }
+    None
+}
+
+const MATURIN_FAILED: &str = "💥 maturin failed";
+
+/// cargo's and rustc's part of the output: without progress, and without maturin's own remarks.
+fn compilers_words(output: &str) -> String {
+    const CHATTER: [&str; 10] = [
+        "Building [",
+        "Compiling ",
+        "Updating ",
+        "Locking ",
+        "Downloading ",
+        "Downloaded ",
+        "Adding ",
+        "Fetch ",
+        "Finished ",
+        "warning: spurious network error",
+    ];
+    // When cargo has said what is wrong, maturin repeats that it failed.
+    let said_by_cargo = output.contains("error: ") || output.contains("error[");
+    let output = if said_by_cargo { output.split(MATURIN_FAILED).next().unwrap_or(output) } else { output };
+    let lines = output.split(['\n', '\r']).filter(|line| {
+        let line = line.trim_start();
+        let is_log = line.contains(" maturin::") && [" DEBUG ", " INFO "].iter().any(|level| line.contains(level));
+        let is_emoji = line.chars().next().is_some_and(|c| c as u32 > 0x2500);
+        !is_log && !is_emoji && !line.is_empty() && !CHATTER.iter().any(|start| line.starts_with(start))
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// The first line that tells what went wrong.
+fn first_error(output: &str) -> String {
+    let lines = || output.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    let told = lines().find_map(|line| line.strip_prefix("error: "));
+    let told = told.or_else(|| lines().find_map(|line| Some(line.split_once("error: ")?.1)));
+    let told = told.or_else(|| lines().find_map(|line| line.strip_prefix("Caused by: ")));
+    told.or_else(|| lines().next_back()).unwrap_or("it failed and said nothing").to_owned()
+}
+
+/// Whether cargo came as far as to compile: then it had all it needed, whatever the compiler quotes.
+fn has_compiled(output: &str) -> bool {
+    ["could not compile", "failed to run custom build command"].iter().any(|sign| output.contains(sign))
+}
+
+/// Whether a build failed for want of the network.
+fn is_about_network(output: &str) -> bool {
+    const SIGNS: [&str; 8] = [
+        "could not resolve host",
+        "Could not resolve host",
+        "Could not connect",
+        "failed to download",
+        "Connection refused",
+        "Connection reset",
+        "Timeout was reached",
+        "download of config.json failed",
+    ];
+    !has_compiled(output) && SIGNS.iter().any(|sign| output.contains(sign))
+}
+
+/// The package that cargo misses when it is kept off the network.
+fn missing_package(output: &str) -> Option<String> {
+    const SIGNS: [&str; 4] = [
+        "no matching package named `",
+        "failed to download `",
+        "failed to get `",
+        "failed to select a version for the requirement `",
+    ];
+    SIGNS.iter().find_map(|sign| Some(output.split_once(sign)?.1.split_once('`')?.0.to_owned()))
+}
+
+/// What to do about a failed build, as far as its words tell.
+fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
+    /// Gone from pyo3, with what to write instead.
+    const RENAMED: [(&str, &str); 5] = [
+        ("with_gil", "Python::attach"),
+        ("allow_threads", "Python::detach"),
+        ("PyObject", "Py<PyAny>"),
+        ("prepare_freethreaded_python", "Python::initialize"),
+        ("GILOnceCell", "PyOnceLock"),
+    ];
+    let errors = || diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
+    for (old, new) in RENAMED {
+        if errors().any(|error| error.message.contains(&format!("`{old}`"))) {
+            return format!(
+                "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, write \
+                 `//: [dependencies]` and `//: pyo3 = \"0.23\"` at the top of the script, or set \
+                 `pyo3 = \"0.23\"` in [tool.rustimport] of pyproject.toml, or RUSTIMPORT_PYO3=0.23"
+            );
+        }
+    }
+    let unlinked = errors().find_map(|error| {
+        let (_, after) = error.rendered.split_once("unresolved module or unlinked crate `")?;
+        after.split_once('`').map(|(name, _)| name.to_owned())
+    });
+    if let Some(name) = unlinked {
+        return format!(
+            "if `{name}` is a crate, name it at the top of the script, above all code: `//: [dependencies]` and \
+             `//: {name} = \"…\"` with its version; if it is a module, write `mod {name};`"
+        );
+    }
+    let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
+    if !has_compiled(output) && says(&["you're using offline mode", "--offline was specified"]) {
+        "CARGO_NET_OFFLINE, or cargo's configuration, keeps cargo off the network, and something is not on this \
+         machine: let it download once"
+            .into()
+    } else if !has_compiled(output) && says(&["no matching package", "failed to select a version"]) {
+        "check the names and versions in the `//:` lines of the script".into()
+    } else if is_about_network(output) {
+        "a dependency has to be downloaded, and the registry could not be reached: check the network, then \
+         import again"
+            .into()
+    } else if says(&["profile `"]) && says(&["is not defined"]) {
+        "profiles are dev, release, fast, small, and those that the script defines: `//: [profile.NAME]` with \
+         `//: inherits = \"release\"`"
+            .into()
+    } else if says(&["failed to load manifest for dependency", "failed to read `"]) {
+        "the `path` of a dependency in the `//:` lines is relative to the script's folder: check it".into()
+    } else if says(&["failed to parse manifest", "invalid type", "unknown variant"]) {
+        "check the `//:` lines of the script: together they form its Cargo.toml".into()
+    } else if errors().next().is_some() {
+        "mend the source and import again; what was built last stays in place".into()
+    } else {
+        "RUSTIMPORT_VERBOSE=1 shows all that maturin and cargo say".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_progress() {
+        let check = |line: &str, expected: Option<Event>| assert_eq!(progress(line), expected, "{line}");
+        let what = "pyo3, syn(build)".to_owned();
+        let building = Event::Progress { done: 5, total: 14, what };
+        check("    Building [====>       ] 5/14: pyo3, syn(build)      ", Some(building));
+        check("   Compiling pyo3 v0.30.1", None);
+        check("    Building [====>       ] garbage", None);
+        let waiting = Event::Waiting { what: "another build to release cargo's build directory".into() };
+        check("    Blocking waiting for file lock on build directory", Some(waiting));
+    }
+
+    #[test]
+    fn words_and_hints() {
+        let output = "🔗 Found pyo3 bindings\n   Compiling m v0.1.0\nerror: no matching package named `nope` found\n";
+        assert_eq!(compilers_words(output), "error: no matching package named `nope` found");
+        assert_eq!(first_error(output), "no matching package named `nope` found");
+        assert_eq!(compilers_words(&format!("{output}{MATURIN_FAILED}\n  Caused by: x")), compilers_words(output));
+        let own = format!("{MATURIN_FAILED}\n  Caused by: x\n  Caused by: y\n");
+        assert_eq!((first_error(&own).as_str(), compilers_words(&own).as_str()), ("x", "Caused by: x\n  Caused by: y"));
+        assert_eq!(first_error(""), "it failed and said nothing");
+        let error =
+            |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
+        assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));
+        assert!(hint(output, &[]).contains("names and versions"));
+        assert_eq!(missing_package(output).as_deref(), Some("nope"));
+        assert!(!is_about_network(output));
+        assert!(is_about_network("error: failed to download `x v1`"));
+        assert!(!is_about_network("\"Connection refused\"\nerror: could not compile `m`"));
+    }
+}
