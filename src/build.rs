@@ -56,8 +56,9 @@ impl Source<'_> {
 
         // Before anything is read by others: an edit from here on is for the next build.
         let folder = self.request.folder();
-        let patterns = self.script.header.patterns.iter();
-        let patterns: Vec<String> = patterns.filter_map(|pattern| absolute_pattern(folder, pattern)).collect();
+        let more = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
+        let patterns = self.script.header.patterns.iter().cloned().chain(more);
+        let patterns: Vec<String> = patterns.filter_map(|pattern| absolute_pattern(folder, &pattern)).collect();
         let watched = patterns.iter().flat_map(|pattern| matches(pattern));
         let watched: Vec<PathBuf> = watched.filter(|path| !path.starts_with(&self.request.cache)).collect();
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());

@@ -125,6 +125,7 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let of_project = cache.project_lock(&request.root);
     fs::create_private_folder(of_project.parent().unwrap_or(Path::new("/")))?;
     let _lock = lock::lock_entry(&of_project, &name, request.lock_timeout, host)?;
+    let mut was_installed = false;
     loop {
         // A wait may have been long.
         let project = Project::read(request, &cache, host)?;
@@ -133,10 +134,18 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
             Err(stale) => stale,
         };
         let metadata = project.metadata(host)?;
+        if request.automatic && !project.installation.is_editable {
+            if std::mem::replace(&mut was_installed, true) {
+                let message = format!("maturin installed {}, but not in editable mode", request.root.display());
+                return Err(Error::project(&request.root, message, "run `maturin develop` in the project's folder"));
+            }
+            project.develop(&metadata, "not installed", host)?;
+            continue;
+        }
         let mut installed = stale.record.as_ref().and_then(|record| record.project.clone());
         let mut reason = stale.reason(&request.root);
         match project.adopt(&metadata, &stale, host)? {
-            Adopted::Artifact(artifact) if !request.force => return Ok(outcome(artifact, Some(reason), false)),
+            Adopted::Artifact(artifact) if !request.force => return Ok(outcome(artifact, Some(reason), was_installed)),
             Adopted::Outdated(change, found) => {
                 // That tells more than that nobody has built yet.
                 if stale.record.is_none() {

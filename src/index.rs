@@ -56,14 +56,14 @@ pub fn scan(folders: &[PathBuf], automatic: bool) -> Vec<Entry> {
             }
         }
     }
-    newest.into_values().filter_map(|(_, installation)| entry(installation)).collect()
+    newest.into_values().map(|(_, installation)| entry(installation)).collect()
 }
 
-/// `None` if the project does not want to be rebuilt.
-fn entry(installation: Installation) -> Option<Entry> {
+/// Without names if the project does not want to be rebuilt.
+fn entry(installation: Installation) -> Entry {
     // Who works on this package builds it by hand.
     if settings::is_disabled(&installation.project) || installation.name == "rustimport" {
-        return None;
+        return Entry { installation, module: String::new(), names: Vec::new() };
     }
     let pyproject = pyproject_of(&installation.project);
     let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin")).cloned();
@@ -98,12 +98,15 @@ fn entry(installation: Installation) -> Option<Entry> {
     }
     let distribution = installation.name.replace('-', "_");
     let is_there = |root: &PathBuf| root.join(&distribution).is_dir();
-    if names.is_empty() || installation.roots.iter().any(is_there) {
+    if installation.dist_info.exists() && (names.is_empty() || installation.roots.iter().any(is_there)) {
         names.push(distribution);
+    }
+    if names.is_empty() {
+        names.push(module.split('.').next().unwrap_or_default().to_owned());
     }
     names.sort();
     names.dedup();
-    Some(Entry { installation, module, names })
+    Entry { installation, module, names }
 }
 
 /// The part of a name at which an import enters the project: what comes before are namespaces, which belong to nobody.
@@ -133,11 +136,29 @@ pub fn manifest_of(project: &Path, maturin: &Table) -> PathBuf {
     named.or_else(|| usual.iter().find(|path| path.is_file()).cloned()).unwrap_or_else(|| project.join("Cargo.toml"))
 }
 
+/// Makes the index of all projects that could be installed: also of those that were installed from a folder once and for
+/// all, and of those that stand above `entries` of `sys.path`. It holds for nobody else.
+pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
+    let mut found = scan(folders, true);
+    let site = folders.first().map_or(Path::new("/"), PathBuf::as_path);
+    for folder in entries.iter().flat_map(|entry| entry.ancestors()) {
+        let uses_maturin = |pyproject: &Table| {
+            let backend = pyproject.get("build-system").and_then(|table| table.get("build-backend")?.as_str());
+            backend.is_some_and(|backend| backend == "maturin")
+        };
+        let is_known = found.iter().any(|entry| entry.installation.project == folder);
+        if !is_known && folder.join(PYPROJECT).is_file() && uses_maturin(&pyproject_of(folder)) {
+            found.push(entry(Installation::missing(site, folder)));
+        }
+    }
+    lines_of(&found)
+}
+
 /// Makes the index of some site folders, and writes it to `file` if that can be written.
-pub fn index(folders: &[PathBuf], automatic: bool, file: &Path, interpreter: &Interpreter) -> String {
+pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> String {
     // Before anything is read: what changes from here on is noticed.
     let watched: Vec<Watched> = folders.iter().map(|folder| fs::watch(folder)).collect();
-    let entries = scan(folders, automatic);
+    let entries = scan(folders, false);
     let mut text = String::from("rustimport-projects 1\n");
     for (folder, stat) in &watched {
         let _ = match stat {
@@ -151,19 +172,30 @@ pub fn index(folders: &[PathBuf], automatic: bool, file: &Path, interpreter: &In
         let manifest = manifest_of(&installation.project, &maturin.cloned().unwrap_or_default());
         for path in [installation.project.join(PYPROJECT), manifest, installation.dist_info.join("direct_url.json")] {
             // What is not there is missed when the project is imported.
-            if let (path, Some(stat)) = fs::watch(&path) {
-                let _ = writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(&path));
-            }
+            let _ = match fs::watch(&path) {
+                (path, Some(stat)) => {
+                    writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(&path))
+                }
+                // It changed just now.
+                (path, None) if path.exists() => writeln!(text, "F -\t{}", escape(&path)),
+                _ => Ok(()),
+            };
         }
     }
-    for Entry { installation, module, names } in &entries {
-        let (project, dist_info) = (escape(&installation.project), escape(&installation.dist_info));
-        let _ = writeln!(text, "P\t{project}\t{dist_info}\t{module}\t{}", names.join("\t"));
-    }
+    text += &lines_of(&entries);
     let text = sealed(text, interpreter);
     // Only saves time.
     if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
         let _ = fs::write(file, text.as_bytes());
+    }
+    text
+}
+
+fn lines_of(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    for Entry { installation, module, names } in entries.iter().filter(|entry| !entry.names.is_empty()) {
+        let (project, dist_info) = (escape(&installation.project), escape(&installation.dist_info));
+        let _ = writeln!(text, "P\t{project}\t{dist_info}\t{module}\t{}", names.join("\t"));
     }
     text
 }

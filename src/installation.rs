@@ -47,6 +47,8 @@ impl Installation {
         if !wheel.lines().any(|line| line.starts_with("Generator:") && line.contains("maturin")) {
             return None;
         }
+        // An archive has none.
+        let is_editable = direct.dir_info?.editable;
         let project = folder_of_url(&direct.url)?;
         let site = dist_info.parent()?;
         let record = std::fs::read_to_string(dist_info.join("RECORD")).ok();
@@ -61,12 +63,24 @@ impl Installation {
         let stem = dist_info.file_stem()?.to_str()?;
         Some(Self {
             name: stem.rsplit_once('-').map_or(stem, |(name, _)| name).to_owned(),
-            is_editable: direct.dir_info.is_some_and(|info| info.editable),
+            is_editable,
             files: files.into_iter().filter(|file| !file.starts_with(dist_info) && !is_pth(file)).collect(),
             dist_info: dist_info.to_owned(),
             project,
             roots,
         })
+    }
+
+    /// Of a project that is to be installed in a site folder.
+    pub fn missing(site: &Path, project: &Path) -> Self {
+        Self {
+            dist_info: site.join("missing.dist-info"),
+            name: String::new(),
+            project: project.to_owned(),
+            is_editable: false,
+            files: Vec::new(),
+            roots: Vec::new(),
+        }
     }
 
     /// What is installed of a project now: another version may have come since `dist_info` was found.

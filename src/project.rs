@@ -59,6 +59,8 @@ impl<'a> Project<'a> {
     pub fn read(request: &'a Request, cache: &'a Cache, host: &mut dyn Host) -> Result<Self> {
         let root = &request.root;
         let dist_info = request.installed.as_deref().unwrap_or(Path::new(""));
+        let missing =
+            || request.automatic.then(|| Installation::missing(dist_info.parent().unwrap_or(Path::new("/")), root));
         let gone = |what: String| {
             Error::project(
                 root,
@@ -70,6 +72,7 @@ impl<'a> Project<'a> {
             )
         };
         let installation = Installation::now(dist_info, root)
+            .or_else(missing)
             .ok_or_else(|| gone(format!("`{}` is no longer installed from {}", request.module, root.display())))?;
         if !root.is_dir() {
             let (name, site) = (&installation.name, installation.site().display());
@@ -128,6 +131,9 @@ impl<'a> Project<'a> {
             return Err(Box::new(Stale { changes: vec![Staleness::NeverBuilt], record: None }));
         };
         let matters = |name: &str| name != "pyo3" && (name != "profile" || self.settings.profile != AS_INSTALLED);
+        if !self.installation.is_editable {
+            return Err(Box::new(Stale { changes: vec![Staleness::ArtifactLost], record: None }));
+        }
         let mut changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
         // Which profile it was made with is no reason: the user may have made it by hand. What is configured is.
         changes.retain(
@@ -299,6 +305,13 @@ impl<'a> Project<'a> {
         let name = artifact.file_name();
         let known = (GENERATOR, "project", name, manifest, &self.pyproject, &toolchain.version, profile, arguments);
         Keys::of(&known, &self.request.root)
+    }
+
+    /// Has maturin install it in editable mode.
+    pub fn develop(&self, metadata: &Metadata, reason: &str, host: &mut dyn Host) -> Result<()> {
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let profile = self.profile(None);
+        ProjectJob::new(self, toolchain, metadata, &profile)?.develop(true, reason, host).map(drop)
     }
 
     /// Has maturin build it, and installs what came of it.

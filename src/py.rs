@@ -51,17 +51,29 @@ mod _core {
         super::run_with(py, on_event, |host| ensure::copy_installed(&request, &artifact, host))
     }
 
+    /// The maturin that a build would use.
+    #[pyfunction]
+    fn find_maturin(py: Python<'_>, request: &Bound<'_, PyDict>) -> PyResult<PathBuf> {
+        let request = super::request(request)?;
+        super::run(py, || crate::maturin::find_maturin(&request))
+    }
+
     /// The index of the editable projects in some site folders, written to a file if that can be written.
     #[pyfunction]
     fn index_projects(
         py: Python<'_>,
         folders: Vec<PathBuf>,
-        automatic: bool,
         file: PathBuf,
         interpreter: &Bound<'_, PyDict>,
     ) -> PyResult<Vec<u8>> {
         let interpreter = super::interpreter(interpreter)?;
-        super::run(py, || Ok(crate::index::index(&folders, automatic, &file, &interpreter).into_bytes()))
+        super::run(py, || Ok(crate::index::index(&folders, &file, &interpreter).into_bytes()))
+    }
+
+    /// The same, with all projects that could be installed: those of some folders, and those that stand above others.
+    #[pyfunction]
+    fn index_all_projects(py: Python<'_>, folders: Vec<PathBuf>, entries: Vec<PathBuf>) -> PyResult<Vec<u8>> {
+        super::run(py, || Ok(crate::index::index_all(&folders, &entries).into_bytes()))
     }
 
     /// The same, and puts it beside the source.
@@ -334,6 +346,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
         root: item(dict, "root")?,
         module: item(dict, "module")?,
         installed: item(dict, "installed")?,
+        automatic: item(dict, "automatic")?,
         files: item(dict, "files")?,
         cache: item(dict, "cache")?,
         entry: item(dict, "entry")?,

@@ -26,7 +26,9 @@ pub struct Request {
     pub module: String,
     /// Of a project: the dist-info folder of its installation.
     pub installed: Option<PathBuf>,
-    /// Of a project: its inputs, if not those that the compiler read.
+    /// Of a project: install it in editable mode if it is not.
+    pub automatic: bool,
+    /// Of a project: its inputs, if not those that the compiler read. Of others: more inputs.
     pub files: Option<Vec<PathBuf>>,
     /// The cache folder's root.
     pub cache: PathBuf,

@@ -57,7 +57,7 @@ def rust(module: str, value: str = EDITED) -> str:
 
 
 def pyproject(name: str, maturin: str = "", more: str = "") -> str:
-    return PYPROJECT.format(name=name) + more + (f"\n[tool.maturin]\n{maturin}" if maturin else "")
+    return PYPROJECT.format(name=name) + more + (f"\n[tool.maturin]\n{maturin}\n" if maturin else "")
 
 
 @dataclass
@@ -292,6 +292,31 @@ pub unsafe extern "C" fn PyInit_t_ffi() -> *mut PyObject {
         },
         "import t_cffi_mixed; print(t_cffi_mixed.lib.value())",
         needs=["cffi"],
+    ),
+    "uniffi": Layout(
+        {
+            "Cargo.toml": cargo("t-uniffi", "t_uniffi").partition("[dependencies]")[0]
+            + '[[bin]]\nname = "uniffi-bindgen"\npath = "src/bindgen.rs"\n\n'
+            '[dependencies]\nuniffi = { version = "0.29", features = ["cli"] }\n',
+            "src/bindgen.rs": "fn main() {\n    uniffi::uniffi_bindgen_main()\n}\n",
+            "src/lib.rs": "uniffi::setup_scaffolding!();\n\n"
+            "#[uniffi::export]\nfn value() -> i64 {\n    1 /* the value */\n}\n",
+            "pyproject.toml": pyproject("t-uniffi", 'bindings = "uniffi"'),
+        },
+        "import t_uniffi; print(t_uniffi.value())",
+    ),
+    "uniffi-mixed": Layout(
+        {
+            "Cargo.toml": cargo("t-uniffi-mixed", "t_uniffi_mixed").partition("[dependencies]")[0]
+            + '[[bin]]\nname = "uniffi-bindgen"\npath = "src/bindgen.rs"\n\n'
+            '[dependencies]\nuniffi = { version = "0.29", features = ["cli"] }\n',
+            "src/bindgen.rs": "fn main() {\n    uniffi::uniffi_bindgen_main()\n}\n",
+            "src/lib.rs": "uniffi::setup_scaffolding!();\n\n"
+            "#[uniffi::export]\nfn value() -> i64 {\n    1 /* the value */\n}\n",
+            "pyproject.toml": pyproject("t-uniffi-mixed", 'bindings = "uniffi"\npython-source = "python"'),
+            "python/t_uniffi_mixed/__init__.py": "from .t_uniffi_mixed import *\n",
+        },
+        "import t_uniffi_mixed; print(t_uniffi_mixed.value())",
     ),
     "bin": Layout(
         {

@@ -191,9 +191,9 @@ def entry_folder(root: str, entry: str) -> str:
     return f"{root}{os.sep}v1{os.sep}{INTERPRETER_KEY}{os.sep}entries{os.sep}{entry}"
 
 
-def index_file(root: str, folders: "list[str]", automatic: bool) -> str:
+def index_file(root: str, folders: "list[str]") -> str:
     """Where it is kept which projects are installed in these site folders."""
-    return f"{root}{os.sep}v1{os.sep}{INTERPRETER_KEY}{os.sep}projects{os.sep}{_hash(repr((folders, automatic)))}"
+    return f"{root}{os.sep}v1{os.sep}{INTERPRETER_KEY}{os.sep}projects{os.sep}{_hash(repr(folders))}"
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -447,6 +447,16 @@ class _Finder:
         choose = getattr(self, "get_settings", None)
         return self.settings if choose is None else choose(name, _as_path(source))
 
+    def files(self, source: str) -> "list[str] | None":
+        """The files that somebody says a source is made of."""
+        listed = getattr(self, "get_source_files", None)
+        return None if listed is None else [os.path.abspath(file) for file in listed(_as_path(source))]
+
+    def maturin(self) -> "str | None":
+        """The maturin to use, if somebody says which."""
+        find = getattr(self, "find_maturin", None)
+        return None if find is None else str(find())
+
     def is_forced(self, source: str) -> bool:
         """Whether a source is to be built past every check: once a process."""
         force = self.force_rebuild
@@ -663,7 +673,8 @@ class ScriptFinder(_Finder):
         if (_RELEASE_MODE in _raw or "rustimport.settings" in sys.modules) and is_true(setting("release_mode")):
             return released_artifact(fullname, source, opt_in, self.cache_dir)
         chosen = self.chosen(fullname, source)
-        state = context(chosen)
+        files = self.files(source)
+        state = context((chosen, files) if chosen or files else None)
         root = cache_root(self.cache_dir)
         entry = entry_name(source, fullname.rpartition(".")[2])
         force = force or self.is_forced(source)
@@ -692,6 +703,8 @@ class ScriptFinder(_Finder):
             force=force,
             lock_timeout=self.lock_timeout,
             chosen=chosen,
+            maturin=self.maturin(),
+            files=files,
         )
         outcome = _load.ensure(request, show_warnings=self.show_warnings)
         if force:
@@ -747,14 +760,14 @@ class ProjectFinder(_Finder):
         if sys.path != self._path:
             self._look_around()
         found = self.projects.get(fullname)
-        if found is None and not self.automatic:
+        if found is None:
             return None
         if not is_enabled() or is_true(setting("release_mode")):
             return None
         from . import _project
 
         try:
-            return _project.enter(self, fullname, path, target, found or [])
+            return _project.enter(self, fullname, path, target, found)
         except ImportError as error:
             if not hasattr(error, "hint"):
                 raise
@@ -776,8 +789,12 @@ class ProjectFinder(_Finder):
             self.projects = {}
 
     def _index(self, folders: "list[str]") -> "dict[str, list[Project]]":
+        if self.automatic:
+            from . import _load
+
+            return _read_index(_load.index_all_projects(folders).split(b"\n"))
         root = cache_root(self.cache_dir)
-        file = index_file(root, folders, self.automatic)
+        file = index_file(root, folders)
         if _is_private(root):
             try:
                 projects = _fresh_index(_read(file))
@@ -787,7 +804,7 @@ class ProjectFinder(_Finder):
                 return projects
         from . import _load
 
-        return _read_index(_load.index_projects(folders, self.automatic, file).split(b"\n"))
+        return _read_index(_load.index_projects(folders, file).split(b"\n"))
 
 
 def site_folders() -> "list[str]":

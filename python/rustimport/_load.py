@@ -58,11 +58,12 @@ def request(
     maturin: str | None = None,
     files: list[str] | None = None,
     project: _hook.Project | None = None,
+    automatic: bool = False,
 ) -> dict[str, Any]:
     """What the core is asked about a source (see `src/request.rs`).
 
     `chosen`: its ``MaturinSettings``. `maturin`: the program to use. `files`: its inputs, or more of them. `project`: the
-    installation, if it is one.
+    installation, if it is one. `automatic`: install it if need be.
     """
     module = fullname or os.path.basename(source).partition(".")[0]
     settings = _hook.build_settings()
@@ -80,9 +81,10 @@ def request(
         "module": module,
         "installed": project and project.dist_info,
         "files": files,
+        "automatic": automatic,
         "cache": _hook.cache_root(cache_dir),
         "entry": _hook.entry_name(source, project.site if project else module.rpartition(".")[2]),
-        "context": _hook.context(chosen),
+        "context": _hook.context((chosen, files) if chosen or files else None),
         "settings": {**settings, **arguments, **({"profile": profile} if profile else {})},
         "interpreter": describe_interpreter(),
         "marked": marked,
@@ -92,9 +94,26 @@ def request(
     }
 
 
-def index_projects(folders: list[str], automatic: bool, file: str) -> bytes:
+def find_maturin() -> Any:
+    """The path of the maturin that a build would use.
+
+    Raises:
+        rustimport.errors.ToolchainError: there is none.
+    """
+    found: Any = core().find_maturin(request(os.path.abspath("maturin.rs")))
+    return found
+
+
+def index_projects(folders: list[str], file: str) -> bytes:
     """The index of the editable projects in some site folders (see `src/index.rs`)."""
-    index: bytes = core().index_projects(folders, automatic, file, describe_interpreter())
+    index: bytes = core().index_projects(folders, file, describe_interpreter())
+    return index
+
+
+def index_all_projects(folders: list[str]) -> bytes:
+    """The same, with all projects that could be installed."""
+    entries = [os.path.abspath(entry) for entry in sys.path if entry not in folders and os.path.isdir(entry or ".")]
+    index: bytes = core().index_all_projects(folders, entries)
     return index
 
 

@@ -48,7 +48,7 @@ def enter(
     for project in projects:
         if target is not None:
             spec = _reload(finder, name, project) or spec
-        elif project.root not in _seen and _leads_into(name, path, project):
+        elif project.root not in _seen and (finder.automatic or _leads_into(name, path, project)):
             _ensure(finder, name, project)
     return spec
 
@@ -81,20 +81,25 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
     """Returns the project's fresh artifact, built if need be."""
     chosen = finder.chosen(name, project.root)
     files = _listed(finder, project)
+    state = _hook.context((chosen, files) if chosen or files else None)
     root = _hook.cache_root(finder.cache_dir)
     entry = _hook.entry_name(project.root, project.site)
     force = finder.is_forced(project.root)
     artifact = None
-    # Files that a searcher lists may be others each time.
-    if not force and files is None and _hook._is_private(root):
+    if not force and _hook._is_private(root):
         stamp = _hook.entry_folder(root, entry) + os.sep + "stamp"
-        artifact = _hook.fresh_artifact(stamp, project.root, _hook.context(chosen))
+        artifact = _hook.fresh_artifact(stamp, project.root, state)
     if artifact is None:
         from . import _load
 
         asked = _request(finder, name, project, chosen, files, force)
         outcome = _load.ensure(asked, show_warnings=finder.show_warnings)
         artifact = str(outcome["artifact"])
+        if finder.automatic and not os.path.exists(project.dist_info):
+            # Installed just now: Python has not yet read its `.pth` file.
+            import site
+
+            site.addsitedir(project.site)
         # What was built has to be found, although it came within the clock's tick.
         for known in sys.meta_path:
             if hasattr(known, "invalidate_caches") and not isinstance(known, _hook.ProjectFinder):
@@ -116,7 +121,6 @@ def _request(
 ) -> dict[str, Any]:
     from . import _load
 
-    find_maturin = getattr(finder, "find_maturin", None)
     return _load.request(
         project.root,
         name,
@@ -126,9 +130,10 @@ def _request(
         force=force,
         lock_timeout=finder.lock_timeout,
         chosen=chosen,
-        maturin=find_maturin and str(find_maturin()),
+        maturin=finder.maturin(),
         files=files,
         project=project,
+        automatic=finder.automatic,
     )
 
 

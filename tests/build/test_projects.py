@@ -102,3 +102,304 @@ def test_every_layout(environment: Environment, name: str) -> None:
     third = environment.run(layout.code)
     assert (third.out, third.builds, third.stderr) == ("2", 0, "")
     assert {path: path.read_bytes() for path in before} == before
+
+
+def units(folder: Path, package: str) -> dict[Path, int]:
+    """When each part of a package was compiled."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob(f"**/.fingerprint/{package}-*/invoked.timestamp")}
+
+
+def test_what_is_no_input(environment: Environment) -> None:
+    layout, root = developed(environment, "python-source")
+    assert environment.run(layout.code).builds == 0
+    for file in ("README.md", "python/t_source/_native.pyi", "python/t_source/more.py", "tests/test_it.py", ".coverage"):
+        environment.place.write(f"project/{file}", "")
+    edit(root / "pyproject.toml", "[tool.maturin]", "[tool.ruff]\nline-length = 100\n\n[tool.maturin]")
+    (root / "python/t_source/__init__.py").write_text("from .t_source import value as value\nmore = 1\n")
+    os.utime(root / "src/lib.rs")
+    run = environment.run("import t_source; print(t_source.value(), t_source.more)")
+    assert (run.out, run.builds) == ("1 1", 0)
+
+
+def test_what_is_an_input(environment: Environment) -> None:
+    """Variables, build scripts, included files, manifests, cargo's configuration, and what the project itself names."""
+    layout = projects.Layout(
+        {
+            "Cargo.toml": projects.cargo("t-inputs", "t_inputs").replace("[lib]", 'build = "build.rs"\n\n[lib]'),
+            "build.rs": 'fn main() {\n    println!("cargo::rerun-if-changed=data.txt");\n'
+            '    println!("cargo::rerun-if-env-changed=T_BUILD");\n'
+            '    println!("cargo::rustc-env=T_BUILT={}", std::env::var("T_BUILD").unwrap_or_default());\n}\n',
+            "data.txt": "",
+            "text.txt": "text",
+            "src/lib.rs": """\
+use pyo3::prelude::*;
+
+#[pyfunction]
+fn value() -> String {
+    format!(
+        "{}|{}|{}|{}",
+        include_str!("../text.txt"),
+        option_env!("T_COMPILED").unwrap_or(""),
+        env!("T_BUILT"),
+        cfg!(feature = "more"),
+    )
+}
+
+#[pymodule]
+mod t_inputs {
+    #[pymodule_export]
+    use super::value;
+}
+""",
+            "pyproject.toml": projects.pyproject("t-inputs", 'python-source = "python"')
+            + '[tool.rustimport]\ninputs = ["*.schema"]\n',
+            "python/t_inputs/__init__.py": "from .t_inputs import value\n",
+        },
+        "import t_inputs; print(t_inputs.value())",
+    )
+    root = environment.project(layout)
+    environment.develop(root)
+    place = environment.place
+
+    def check(expected: str, builds: int = 1, **env: str) -> None:
+        for count in (builds, 0):
+            run = environment.run(layout.code, **env)
+            assert (run.out, run.builds) == (expected, count), run.stderr
+
+    check("text|||false", 0)
+    place.write("project/text.txt", "new")
+    check("new|||false")
+    check("new|x||false", T_COMPILED="x")
+    check("new||y|false", T_BUILD="y")
+    # Each of these was built before.
+    check("new|||false", 0)
+    place.write("project/data.txt", "data")
+    check("new|||false")
+    place.write("project/.cargo/config.toml", '[env]\nT_COMPILED = "configured"\n')
+    check("new|configured||false")
+    edit(root / "Cargo.toml", "[dependencies]", '[features]\ndefault = ["more"]\nmore = []\n\n[dependencies]')
+    check("new|configured||true")
+    place.write("project/a.schema", "")
+    check("new|configured||true")
+
+
+def test_content_that_was_seen_before_starts_no_process(environment: Environment) -> None:
+    layout, root = developed(environment, "flat")
+    assert environment.run(layout.code).out == "1"
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    assert environment.run(layout.code).builds == 1
+    edit(root / "src/lib.rs", "{ 2 }", "{ " + projects.EDITED + " }")
+    code = f"import resource; {layout.code}; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    run = environment.run(code)
+    assert run.out.split() == ["1", "0"], run.stderr
+
+
+def test_a_file_that_is_restored_with_its_time(environment: Environment) -> None:
+    """Cargo compares times, and would take the newer library for fresh."""
+    layout, root = developed(environment, "nested-workspace")
+    source = root / layout.edited
+    before, old = source.read_bytes(), source.stat()
+    environment.run(layout.code)
+    edit(source, projects.EDITED, "2")
+    assert environment.run(layout.code).out == "2"
+    environment.place.forget()
+    source.write_bytes(before)
+    os.utime(source, ns=(old.st_atime_ns, old.st_mtime_ns))
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("1", 1)
+
+
+def test_what_is_installed(environment: Environment) -> None:
+    """Gone, replaced by something else, or built by hand."""
+    layout, root = developed(environment, "flat")
+    environment.run(layout.code)
+    (library,) = root.glob("t_flat/*.so")
+    library.unlink()
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("1", 0), "what cargo has left, or the store, is put back"
+    library.write_bytes(b"no library")
+    assert environment.run(layout.code).out == "1"
+
+    # The profile of what was built by hand stays, until something says otherwise.
+    environment.develop(root, "--release")
+    size = library.stat().st_size
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("1", 0)
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("2", 1)
+    assert library.stat().st_size < 2 * size
+    assert "--profile release" in environment.place.log.read_text().splitlines()[-1]
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.maturin]\neditable-profile = "dev"\n')
+    edit(root / "src/lib.rs", "{ 2 }", "{ 3 }")
+    assert environment.run(layout.code).out == "3"
+    assert "--profile dev" in environment.place.log.read_text().splitlines()[-1]
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.rustimport]\nprofile = "release"\n')
+    assert environment.run(layout.code).out == "3"
+    assert "--profile release" in environment.place.log.read_text().splitlines()[-1]
+    run = environment.run(layout.code, RUSTIMPORT_PROFILE="dev")
+    assert "--profile dev" in environment.place.log.read_text().splitlines()[-1]
+
+
+def test_an_edit_before_the_first_import(environment: Environment) -> None:
+    layout, root = developed(environment, "nested-workspace")
+    edit(root / layout.edited, projects.EDITED, "2")
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("2", 1)
+    assert f"`{layout.edited}` changed" in run.stderr
+
+
+def test_alternating_with_maturin_develop(environment: Environment) -> None:
+    """What one has compiled the other one uses."""
+    layout, root = developed(environment, "flat")
+    environment.run(layout.code)
+    before = units(HOME / "target", "pyo3") | units(HOME / "target", "pyo3-ffi")
+    value = projects.EDITED
+    for number in range(2, 7):
+        edit(root / "src/lib.rs", f"{{ {value} }}", f"{{ {number}0 }}")
+        run = environment.run(layout.code)
+        assert (run.out, run.builds) == (f"{number}0", 1)
+        edit(root / "src/lib.rs", f"{{ {number}0 }}", f"{{ {number} }}")
+        environment.develop(root)
+        run = environment.run(layout.code)
+        assert (run.out, run.builds) == (str(number), 0)
+        value = str(number)
+    assert units(HOME / "target", "pyo3") | units(HOME / "target", "pyo3-ffi") == before
+
+
+def test_a_failed_build(environment: Environment) -> None:
+    """The installed library stays; the error says what the compiler said."""
+    layout, root = developed(environment, "virtual-workspace")
+    environment.run(layout.code)
+    before = {path: path.stat().st_mtime_ns for path in environment.site.glob("t_virtual/*")}
+    edit(root / layout.edited, projects.EDITED, "missing()")
+    code = """
+        import rustimport
+        try:
+            import t_virtual
+        except rustimport.BuildError as error:
+            found = error.diagnostics[0]
+            print(error.name, found.file, found.line, found.code)
+            print("maturin" in str(error), "does not compile (1 error)" in str(error))
+        from t_virtual import value
+    """
+    run = environment.run(code)
+    assert run.stdout.splitlines() == [
+        f"t_virtual {root / layout.edited} 1 E0425",
+        "False True",
+    ], run.stderr
+    # Each import says it again: nothing stale is imported.
+    assert run.returncode == 1
+    assert {path: path.stat().st_mtime_ns for path in before if path.name != "__pycache__"} == {
+        path: time for path, time in before.items() if path.name != "__pycache__"
+    }
+    edit(root / layout.edited, "missing()", projects.EDITED)
+    assert environment.run(layout.code).out == "1"
+
+
+def test_metadata_and_scripts(environment: Environment) -> None:
+    """Where more than the library changed, maturin installs all of it."""
+    layout, root = developed(environment, "flat")
+    environment.run(layout.code)
+    edit(root / "pyproject.toml", 'version = "1.0"', 'version = "2.0"')
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[project.scripts]\nt-flat = "t_flat:value"\n')
+    code = f"{layout.code}; import importlib.metadata; print(importlib.metadata.version('t-flat'))"
+    run = environment.run(code)
+    assert run.out.splitlines() == ["1", "2.0"], run.stderr
+    assert (environment.bin / "t-flat").exists()
+    run = environment.run(code)
+    assert (run.out.splitlines(), run.builds) == (["1", "2.0"], 0)
+    # A description is nothing that anybody would have to install.
+    edit(root / "pyproject.toml", 'name = "t-flat"', 'name = "t-flat"\ndescription = "words"')
+    assert environment.run(code).builds == 1
+
+
+def test_each_project_is_checked_once(environment: Environment) -> None:
+    layout, root = developed(environment, "python-source")
+    for number in range(10):
+        environment.place.write(f"project/python/t_source/m{number}.py", "from . import value\n")
+    environment.run(layout.code)
+    code = """
+        from rustimport import _hook, _project
+        looks = []
+        look = _hook.fresh_artifact
+        _hook.fresh_artifact = lambda *arguments, **more: looks.append(1) or look(*arguments, **more)
+        import t_source
+        for number in range(10):
+            __import__(f"t_source.m{number}")
+        print(len(looks))
+    """
+    assert environment.run(code).out == "1"
+
+
+def test_a_project_of_pip(place: Place) -> None:
+    """`pip install -e` builds with the profile release, in an environment of its own."""
+    environment = Environment(place)
+    shutil.rmtree(environment.prefix)
+    subprocess.run([sys.executable, "-m", "venv", environment.prefix], check=True)
+    (environment.site / "rustimport").symlink_to(ROOT / "python" / "rustimport")
+    layout = projects.LAYOUTS["flat"]
+    root = environment.project(layout)
+    pip = [environment.bin / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "-e", root], env=place.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert environment.run(layout.code).builds == 0
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("2", 1), run.stderr
+    # pip is there to install what is new.
+    edit(root / "pyproject.toml", 'version = "1.0"', 'version = "2.0"')
+    code = f"{layout.code}; import importlib.metadata; print(importlib.metadata.version('t-flat'))"
+    assert environment.run(code).out.splitlines() == ["2", "2.0"]
+
+
+@pytest.mark.parametrize("virtual_env", [None, "/nowhere"])
+def test_conda(environment: Environment, virtual_env: str | None) -> None:
+    """An environment of conda is known by its `conda-meta`; what else is activated does not matter."""
+    layout, root = developed(environment, "pure")
+    (environment.prefix / "pyvenv.cfg").rename(environment.prefix / "elsewhere.cfg")
+    (environment.prefix / "conda-meta").mkdir()
+    env = {"CONDA_PREFIX": str(environment.prefix), "VIRTUAL_ENV": virtual_env, "PYTHONPATH": str(environment.site)}
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    run = environment.run(layout.code, **env)
+    assert (run.out, run.builds) == ("2", 1), run.stderr
+
+
+def test_enabled(environment: Environment) -> None:
+    layout, root = developed(environment, "pure")
+    environment.run(layout.code)
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    assert environment.run(layout.code, RUSTIMPORT_ENABLED="0").out == "1"
+    assert environment.run(layout.code, MATURIN_IMPORT_HOOK_ENABLED="0").out == "1"
+    with (root / "pyproject.toml").open("a") as file:
+        file.write("\n[tool.rustimport]\nenabled = false\n")
+    assert environment.run(layout.code).out == "1"
+    edit(root / "pyproject.toml", "enabled = false", "enabled = true")
+    assert environment.run(layout.code).out == "2"
+
+
+def test_packages_that_are_installed_for_good_are_left_alone(environment: Environment) -> None:
+    layout = projects.LAYOUTS["pure"]
+    root = environment.project(layout)
+    environment.place.env["CARGO_TARGET_DIR"] = str(HOME / "target")
+    environment.install(str(root))
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    assert environment.run(layout.code).out == "1"
+    code = "rustimport.install(enable_automatic_installation=True)\n" + layout.code
+    run = environment.run(code)
+    assert run.out == "2", run.stderr
+    assert environment.run(layout.code).out == "2"
+
+
+def test_a_project_above_an_entry_of_the_path(environment: Environment) -> None:
+    layout = projects.LAYOUTS["python-source"]
+    root = environment.project(layout)
+    code = f"import sys; sys.path.append({str(root / 'examples')!r})\n"
+    (root / "examples").mkdir()
+    assert "No module named 't_source'" in environment.run(code + layout.code).stderr
+    run = environment.run(code + "rustimport.install(enable_automatic_installation=True)\n" + layout.code)
+    assert run.out == "1", run.stderr
+    assert environment.run(layout.code).out == "1"

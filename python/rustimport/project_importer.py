@@ -1,0 +1,195 @@
+"""The import hook for editable projects by itself, and its classes to build on; with the names that users of
+``maturin_import_hook.project_importer`` type."""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import _hook, _load
+from ._maturin_settings import MaturinSettings
+
+__all__ = [
+    "DefaultProjectFileSearcher",
+    "MaturinProjectImporter",
+    "ProjectFileSearcher",
+    "install",
+    "is_installed",
+    "uninstall",
+]
+
+
+class ProjectFileSearcher(ABC):
+    """Says which files are a project's inputs, in place of the compiler."""
+
+    @abstractmethod
+    def get_source_paths(
+        self, project_dir: Path, all_path_dependencies: list[Path], installed_package_root: Path
+    ) -> Iterator[Path]:
+        """The files that a project is made of.
+
+        Args:
+            project_dir: The project's folder.
+            all_path_dependencies: The folders of the packages on this machine that it depends on.
+            installed_package_root: The folder, or the file, that it is imported from.
+        """
+
+    def get_installation_paths(self, installed_package_root: Path) -> Iterator[Path]:
+        """The files that are installed of a project. The hook does not ask: it knows what it installed."""
+        return iter(())
+
+
+class DefaultProjectFileSearcher(ProjectFileSearcher):
+    """Every file of the project and of what it depends on, but for those that builds and tools leave. To be overridden in
+    part: without a searcher, the hook goes by what the compiler read."""
+
+    DEFAULT_SOURCE_EXCLUDED_DIR_NAMES = frozenset(
+        {
+            ".cargo",
+            ".eggs",
+            ".git",
+            ".hg",
+            ".idea",
+            ".mypy_cache",
+            ".nox",
+            ".pytest_cache",
+            ".ruff_cache",
+            ".svn",
+            ".tox",
+            ".venv",
+            ".vscode",
+            "__pycache__",
+            "build",
+            "dist",
+            "node_modules",
+            "target",
+            "venv",
+        }
+    )
+    DEFAULT_SOURCE_EXCLUDED_DIR_MARKERS = frozenset({"CACHEDIR.TAG", "pyvenv.cfg", "conda-meta"})
+    DEFAULT_SOURCE_EXCLUDED_FILE_EXTENSIONS = frozenset(
+        {".dll", ".dylib", ".egg", ".py", ".pyc", ".pyd", ".pyi", ".pyo", ".so", ".tar.gz", ".whl", ".md", ".rst"}
+    )
+
+    def __init__(
+        self,
+        *,
+        source_excluded_dir_names: set[str] | None = None,
+        source_excluded_dir_markers: set[str] | None = None,
+        source_excluded_file_extensions: set[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            source_excluded_dir_names: Folders with these names are left out.
+            source_excluded_dir_markers: Folders that hold something of these names are left out.
+            source_excluded_file_extensions: Files with these endings are left out, whatever their case.
+        """
+
+        def chosen(names: set[str] | None, default: frozenset[str]) -> frozenset[str]:
+            return default if names is None else frozenset(names)
+
+        self._folders = chosen(source_excluded_dir_names, self.DEFAULT_SOURCE_EXCLUDED_DIR_NAMES)
+        self._markers = chosen(source_excluded_dir_markers, self.DEFAULT_SOURCE_EXCLUDED_DIR_MARKERS)
+        self._endings = tuple(
+            chosen(source_excluded_file_extensions, self.DEFAULT_SOURCE_EXCLUDED_FILE_EXTENSIONS),
+        )
+
+    def get_source_paths(
+        self, project_dir: Path, all_path_dependencies: list[Path], installed_package_root: Path
+    ) -> Iterator[Path]:
+        for root in (project_dir, *all_path_dependencies):
+            for folder, folders, files in os.walk(root):
+                if not self._markers.isdisjoint([*folders, *files]) or Path(folder) == installed_package_root:
+                    folders.clear()
+                    continue
+                folders[:] = sorted(name for name in folders if name not in self._folders)
+                for name in sorted(files):
+                    path = Path(folder, name)
+                    if not name.lower().endswith(self._endings) and path != installed_package_root:
+                        yield path
+
+
+class MaturinProjectImporter(_hook.ProjectFinder):
+    """The finder that has editable projects rebuilt. An instance, of this class or of one derived from it, works as soon
+    as it stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
+
+    def __init__(
+        self,
+        *,
+        settings: MaturinSettings | None = None,
+        file_searcher: ProjectFileSearcher | None = None,
+        build_dir: str | os.PathLike[str] | None = None,
+        lock_timeout_seconds: float | None = 120,
+        enable_reloading: bool = True,
+        enable_automatic_installation: bool = False,
+        force_rebuild: bool | None = None,
+        show_warnings: bool = True,
+    ) -> None:
+        super().__init__(
+            settings=settings,
+            file_searcher=file_searcher,
+            cache_dir=None if build_dir is None else os.fspath(build_dir),
+            lock_timeout=lock_timeout_seconds,
+            enable_reloading=enable_reloading,
+            automatic=enable_automatic_installation,
+            force_rebuild=force_rebuild or None,
+            show_warnings=show_warnings,
+        )
+
+    def get_settings(self, module_path: str, source_path: Path) -> MaturinSettings | None:
+        """The settings for a project. To be overridden.
+
+        Args:
+            module_path: The full name of the module that is imported.
+            source_path: The project's folder.
+        """
+        found: MaturinSettings | None = self.settings
+        return found
+
+    def find_maturin(self) -> Path:
+        """The maturin to use. To be overridden."""
+        return _load.find_maturin()
+
+
+def install(
+    *,
+    settings: MaturinSettings | None = None,
+    build_dir: str | os.PathLike[str] | None = None,
+    enable_reloading: bool = True,
+    force_rebuild: bool | None = None,
+    lock_timeout_seconds: float | None = 120,
+    show_warnings: bool = True,
+    file_searcher: ProjectFileSearcher | None = None,
+    enable_automatic_installation: bool = False,
+) -> Any:
+    """Switches the hook for projects on, with the arguments of `rustimport.install`; that for scripts stays as it is.
+    Returns the finder."""
+    finder = MaturinProjectImporter(
+        settings=settings,
+        file_searcher=file_searcher,
+        build_dir=build_dir,
+        lock_timeout_seconds=lock_timeout_seconds,
+        enable_reloading=enable_reloading,
+        enable_automatic_installation=enable_automatic_installation,
+        force_rebuild=force_rebuild,
+        show_warnings=show_warnings,
+    )
+    uninstall()
+    if not _hook.is_true(_hook.setting("release_mode")):
+        _hook.install(finder)
+    return finder
+
+
+def uninstall() -> None:
+    """Switches the hook for projects off."""
+    for kind in (MaturinProjectImporter, _hook.ProjectFinder):
+        _hook.uninstall(kind)
+
+
+def is_installed() -> bool:
+    """Whether the hook for projects is on."""
+    return any(isinstance(finder, _hook.ProjectFinder) for finder in sys.meta_path)

@@ -1,0 +1,160 @@
+"""What `importlib.reload` does with scripts and projects, and what it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import projects
+from tests.build.test_projects import Environment, edit
+from tests.conftest import Place
+
+TYPES = """\
+use pyo3::prelude::*;
+
+#[pyfunction]
+fn value() -> i64 {{ 1 /* the value */ }}
+
+#[pyclass(module = "{module}")]
+#[derive(Clone)]
+struct Thing {{ #[pyo3(get)] number: i64 }}
+
+#[pymethods]
+impl Thing {{
+    #[new]
+    fn new(number: i64) -> Self {{ Self {{ number }} }}
+
+    fn __reduce__(slf: Bound<'_, Self>) -> (Bound<'_, PyAny>, (i64,)) {{
+        let kind = slf.get_type().into_any();
+        let number = slf.borrow().number;
+        (kind, (number,))
+    }}
+
+    fn version(&self) -> i64 {{ value() }}
+}}
+
+#[pymodule]
+mod {name} {{
+    #[pymodule_export]
+    use super::{{value, Thing}};
+}}
+"""
+
+#: Of a module `m` whose value is 1, with `edit(old, new)` to edit its source.
+SEMANTICS = """
+import importlib, pickle, sys
+from m import value as old_value
+things = [m.Thing(5)]
+pickled = pickle.dumps(things[0])
+m.added = "later"
+other = sys.modules["other"] = type(sys)("other")
+before = set(sys.modules)
+
+assert importlib.reload(m) is m and m.value() == 1
+edit("1 /* the value */", "2")
+assert importlib.reload(m) is m and sys.modules["m"] is m
+assert (m.value(), old_value()) == (2, 1)
+assert things[0].version() == 1 and m.Thing(1).version() == 2
+loaded = pickle.loads(pickled)
+assert type(loaded) is m.Thing and (loaded.number, loaded.version()) == (5, 2)
+assert m.added == "later"
+assert sys.modules["other"] is other
+
+edit("{ 2 }", "{ missing() }")
+try:
+    importlib.reload(m)
+except ImportError as error:
+    print("does not compile" in str(error), bool(error.diagnostics))
+assert (m.value(), m.added) == (2, "later")
+edit("missing()", "3")
+importlib.reload(m)
+assert m.value() == 3
+# What was loaded before comes again, as something new.
+edit("{ 3 }", "{ 2 }")
+importlib.reload(m)
+assert m.value() == 2
+print("done")
+"""
+
+EDIT = """
+def edit(old, new):
+    text = open({path!r}).read()
+    assert old in text
+    open({path!r}, "w").write(text.replace(old, new))
+"""
+
+
+def test_a_script(place: Place) -> None:
+    path = place.write("m.rs", "// rustimport\n//: [dependencies]\n" + TYPES.format(module="m", name="m").replace("//: [dependencies]\n", ""))
+    run = place.python(EDIT.format(path=str(path)) + "import m\n" + SEMANTICS)
+    assert run.out.splitlines() == ["True True", "done"], run.stderr
+
+
+@pytest.mark.parametrize("layout", ["pure", "mixed"])
+def test_a_project(place: Place, layout: str) -> None:
+    environment = Environment(place)
+    files = {
+        "Cargo.toml": projects.cargo("t-reload", "m"),
+        "pyproject.toml": projects.pyproject("t-reload"),
+        "src/lib.rs": TYPES.format(module="m", name="m"),
+    }
+    if layout == "mixed":
+        files["m/__init__.py"] = "from .m import *\nfrom . import other\n"
+        files["m/other.py"] = "state = []\n"
+    root = environment.project(projects.Layout(files, ""))
+    environment.develop(root)
+    code = EDIT.format(path=str(root / "src/lib.rs")) + "import m\n"
+    if layout == "mixed":
+        code += "m.other.state.append(1)\n"
+    code += SEMANTICS
+    if layout == "mixed":
+        code += "assert m.other.state == [1]\n"
+    run = environment.run(code)
+    assert run.out.splitlines() == ["True True", "done"], run.stderr
+
+
+def test_the_extension_module_itself(place: Place) -> None:
+    environment = Environment(place)
+    layout = projects.LAYOUTS["submodule"]
+    root = environment.project(layout)
+    environment.develop(root)
+    code = f"""
+        import importlib
+        import t_sub.inner
+        from t_sub.inner import _native
+        path, text = {str(root / "src/lib.rs")!r}, open({str(root / "src/lib.rs")!r}).read()
+        open(path, "w").write(text.replace({projects.EDITED!r}, "2"))
+        assert importlib.reload(_native) is _native
+        print(_native.value(), t_sub.inner.value(), _native.__file__.startswith({str(root)!r}))
+        importlib.reload(t_sub.inner)
+        print(t_sub.inner.value())
+        # The package that an import enters.
+        open(path, "w").write(text.replace({projects.EDITED!r}, "3"))
+        importlib.reload(t_sub)
+        print(_native.value())
+    """
+    assert environment.run(code).out.splitlines() == ["2 1 True", "2", "3"]
+
+
+def test_switched_off(place: Place) -> None:
+    environment = Environment(place)
+    layout = projects.LAYOUTS["flat"]
+    root = environment.project(layout)
+    environment.develop(root)
+    script: Path = place.write("elsewhere/m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i64 { 1 }\n")
+    code = f"""
+        import importlib
+        rustimport.install(enable_reloading=False)
+        import m, t_flat
+        for path in ({str(script)!r}, {str(root / "src/lib.rs")!r}):
+            text = open(path).read()
+            open(path, "w").write(text.replace("1", "2"))
+        importlib.reload(m)
+        importlib.reload(t_flat)
+        print(m.value(), t_flat.value())
+    """
+    run = environment.run(code)
+    assert run.out == "1 1", run.stderr
+    edit(script, "{ 2 }", "{ 3 }")
+    assert environment.run("import m, t_flat; print(m.value(), t_flat.value())").out == "3 2"
