@@ -134,7 +134,7 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
             Err(stale) => stale,
         };
         let metadata = project.metadata(host)?;
-        if request.automatic && !project.installation.is_editable {
+        if !project.installation.is_editable {
             if std::mem::replace(&mut was_installed, true) {
                 let message = format!("maturin installed {}, but not in editable mode", request.root.display());
                 return Err(Error::project(&request.root, message, "run `maturin develop` in the project's folder"));

@@ -185,7 +185,7 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
     text += &lines_of(&entries);
     let text = sealed(text, interpreter);
     // Only saves time.
-    if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
+    if file.is_absolute() && file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
         let _ = fs::write(file, text.as_bytes());
     }
     text

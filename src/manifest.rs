@@ -219,6 +219,8 @@ mod tests {
         Request {
             kind: SourceKind::Script,
             root: "/s/m.rs".into(),
+            installed: None,
+            files: None,
             module: "pkg.m".into(),
             cache: "/c".into(),
             entry: "m-0123".into(),

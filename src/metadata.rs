@@ -61,7 +61,7 @@ impl Metadata {
         host: &mut dyn Host,
     ) -> Result<Self> {
         let variables: Vec<_> = env_vars::TARGET_FOLDERS.iter().map(|name| env_vars::get_text(name)).collect();
-        let key = format!("{}\n{manifest:?}\n{configuration:?}\n{variables:?}", toolchain.version);
+        let key = format!("{:?}", (&toolchain.version, manifest, configuration, variables));
         let known: Option<Known> = sealed::read(memory);
         let holds =
             |known: &Known| known.key == key && known.files.iter().all(|(path, hash)| fs::hash_file(path) == *hash);
@@ -119,7 +119,7 @@ impl Metadata {
             manifest: package.manifest_path.clone().into_std_path_buf(),
             crates: package.targets.iter().map(|target| target.name.replace('-', "_")).collect(),
         });
-        let names: Vec<&str> = reached.iter().filter_map(|id| Some(found[*id].name.as_str())).collect();
+        let names: Vec<&str> = reached.iter().map(|id| found[*id].name.as_str()).collect();
         let mut products = Vec::new();
         for target in &package.targets {
             let is = |kind: &TargetKind| target.kind.contains(kind);

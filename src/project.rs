@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use toml::{Table, Value};
 
@@ -58,9 +58,11 @@ pub struct Project<'a> {
 impl<'a> Project<'a> {
     pub fn read(request: &'a Request, cache: &'a Cache, host: &mut dyn Host) -> Result<Self> {
         let root = &request.root;
-        let dist_info = request.installed.as_deref().unwrap_or(Path::new(""));
-        let missing =
-            || request.automatic.then(|| Installation::missing(dist_info.parent().unwrap_or(Path::new("/")), root));
+        let (dist_info, automatic) = match &request.installed {
+            Some(installed) => (installed.dist_info.as_path(), installed.automatic),
+            None => (Path::new(""), false),
+        };
+        let missing = || automatic.then(|| Installation::missing(dist_info.parent().unwrap_or(Path::new("/")), root));
         let gone = |what: String| {
             Error::project(
                 root,
@@ -99,7 +101,7 @@ impl<'a> Project<'a> {
         let is_chosen = request.settings.profile.is_some() || settings::sets_profile(root)?;
         if !is_chosen {
             let editable = maturin.get("editable-profile").and_then(Value::as_str);
-            settings.profile = editable.unwrap_or(AS_INSTALLED).to_owned();
+            editable.unwrap_or(AS_INSTALLED).clone_into(&mut settings.profile);
         }
         if !own.features.is_empty() {
             settings.arguments.cargo.extend(["--features".into(), own.features.join(",")]);
@@ -183,8 +185,7 @@ impl<'a> Project<'a> {
         let Some((artifact, made, profile)) = metadata.find_built(&installed) else { return Ok(Adopted::Nothing) };
         let library = std::fs::read(&artifact).unwrap_or_default();
         let units = metadata.units_of(&made);
-        let now = fs::nanoseconds(SystemTime::now());
-        let own = units.first().and_then(Unit::began).unwrap_or(now);
+        let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
         // A part may have been compiled again since, for something else.
         let began = |unit: &Unit| unit.began().unwrap_or(own).min(own);
         let written = Stat::of(&self.installation.dist_info.join("direct_url.json")).map_or(own, |stat| stat.mtime);
@@ -220,7 +221,7 @@ impl<'a> Project<'a> {
         self.restrict(&mut inputs, own);
         let found = OfProject { profile, pyproject: self.pyproject.clone(), ..OfProject::default() };
         let outdated = |path: &Path| Adopted::Outdated(Staleness::FileChanged(path.to_owned()), found.clone());
-        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime > told) {
+        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime >= told) {
             return Ok(outdated(&self.request.root.join(PYPROJECT)));
         }
         if let Some(changed) = inputs.files.iter().find(|file| file.hash.is_none()) {
@@ -273,7 +274,7 @@ impl<'a> Project<'a> {
         let found = self.cache.store().find(&keys, &self.request.root, &self.surroundings, &self.request.cache);
         let Some(found) = found else { return Ok(None) };
         host.event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
-        self.put(&old.artifact, &found.library)?;
+        Self::put(&old.artifact, &found.library)?;
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.project = Some(OfProject { profile, ..own });
         record.inputs = found.inputs;
@@ -301,9 +302,9 @@ impl<'a> Project<'a> {
 
     fn keys(&self, toolchain: &Toolchain, profile: &str, artifact: &Path) -> Keys {
         let manifest = fs::hash_file(&self.manifest);
-        let arguments = &self.settings.arguments;
-        let name = artifact.file_name();
-        let known = (GENERATOR, "project", name, manifest, &self.pyproject, &toolchain.version, profile, arguments);
+        // What was chosen, by whoever calls and by the project.
+        let chosen = (&self.settings.arguments, &self.request.files, &self.pyproject, profile);
+        let known = (GENERATOR, "project", artifact.file_name(), manifest, &toolchain.version, chosen);
         Keys::of(&known, &self.request.root)
     }
 
@@ -414,7 +415,7 @@ impl<'a> Project<'a> {
             let content = wheel.read_if_new(&member, &place_of(&member));
             changed.extend(content.map(|content| (member, content)));
         }
-        changed.iter().try_for_each(|(member, content)| self.put(&place_of(member), content))
+        changed.iter().try_for_each(|(member, content)| Self::put(&place_of(member), content))
     }
 
     /// What is loaded, or started, of what was installed.
@@ -438,7 +439,7 @@ impl<'a> Project<'a> {
     }
 
     /// Puts a library in the place of the one that is loaded from there.
-    fn put(&self, place: &Path, library: &[u8]) -> Result<()> {
+    fn put(place: &Path, library: &[u8]) -> Result<()> {
         fs::put_users_file(place, library).map_err(|error| {
             let message = format!("cannot install {}: {error}", place.display());
             Error::project(place, message, "the environment and the project must be writable for whoever builds")

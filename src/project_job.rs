@@ -187,14 +187,14 @@ impl<'a> ProjectJob<'a> {
     }
 
     fn built(&self, wheel: Option<Wheel>, output: &str) -> Built<Option<Wheel>> {
-        *self.call.borrow_mut() = output.lines().filter_map(Call::parse).last();
+        *self.call.borrow_mut() = output.lines().rev().find_map(Call::parse);
         let warned = output.lines().any(|line| line.starts_with("warning"));
         Built { output: wheel, messages: None, warned }
     }
 
     /// The messages of the `cargo rustc` that maturin ran.
     fn replay_of(&self, finished: &Finished, host: &mut dyn Host) -> Result<Messages> {
-        *self.call.borrow_mut() = text(&finished.stderr).lines().filter_map(Call::parse).last();
+        *self.call.borrow_mut() = text(&finished.stderr).lines().rev().find_map(Call::parse);
         self.replay(host)
     }
 }
@@ -323,9 +323,12 @@ fn unquote(text: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
+    /// What is removed from the environment, what is set there, and the command itself.
+    type Parts<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
     #[test]
     fn commands_as_maturin_logs_them() {
-        let check = |line: &str, expected: Option<(&[&str], &[(&str, &str)], &[&str])>| {
+        let check = |line: &str, expected: Option<Parts>| {
             let expected = expected.map(|(removed, set, words)| Call {
                 removed: removed.iter().map(|&text| text.to_owned()).collect(),
                 set: set.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),

@@ -14,7 +14,7 @@ use crate::ensure;
 use crate::error::Error;
 use crate::event::{Event, Host};
 use crate::interpreter::Interpreter;
-use crate::request::{Outcome, Request, SourceKind};
+use crate::request::{Installed, Outcome, Request, SourceKind};
 use crate::settings::{Arguments, Settings};
 
 #[pymodule]
@@ -335,6 +335,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
     let kind: String = item(dict, "kind")?;
     let settings: Bound<'_, PyDict> = item(dict, "settings")?;
     let interpreter: Bound<'_, PyDict> = item(dict, "interpreter")?;
+    let installed: Option<PathBuf> = item(dict, "installed")?;
     let lock_timeout: Option<f64> = item(dict, "lock_timeout")?;
     Ok(Request {
         kind: match kind.as_str() {
@@ -345,8 +346,9 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
         },
         root: item(dict, "root")?,
         module: item(dict, "module")?,
-        installed: item(dict, "installed")?,
-        automatic: item(dict, "automatic")?,
+        installed: installed
+            .map(|dist_info| Ok::<_, PyErr>(Installed { dist_info, automatic: item(dict, "automatic")? }))
+            .transpose()?,
         files: item(dict, "files")?,
         cache: item(dict, "cache")?,
         entry: item(dict, "entry")?,

@@ -24,10 +24,8 @@ pub struct Request {
     pub root: PathBuf,
     /// The module's full name; its last part is what `PyInit_` must carry.
     pub module: String,
-    /// Of a project: the dist-info folder of its installation.
-    pub installed: Option<PathBuf>,
-    /// Of a project: install it in editable mode if it is not.
-    pub automatic: bool,
+    /// Of a project: how it is installed.
+    pub installed: Option<Installed>,
     /// Of a project: its inputs, if not those that the compiler read. Of others: more inputs.
     pub files: Option<Vec<PathBuf>>,
     /// The cache folder's root.
@@ -46,6 +44,14 @@ pub struct Request {
     pub force: bool,
     /// How long to wait for another process's build; for ever when `None`.
     pub lock_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// The dist-info folder.
+    pub dist_info: PathBuf,
+    /// Install the project in editable mode if it is not.
+    pub automatic: bool,
 }
 
 impl Request {

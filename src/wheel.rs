@@ -1,5 +1,6 @@
 //! A wheel that maturin built of a project: what is in it that has to be installed anew.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -22,7 +23,7 @@ impl Wheel {
         let files = std::fs::read_dir(folder.path()).ok()?.filter_map(|item| Some(item.ok()?.path()));
         let wheel = files.filter(|path| path.extension().is_some_and(|kind| kind == "whl")).last()?;
         let archive = ZipArchive::new(File::open(wheel).ok()?).ok()?;
-        let names = archive.file_names().flatten().map(|name| name.into_owned()).filter(|name| !name.ends_with('/'));
+        let names = archive.file_names().flatten().map(Cow::into_owned).filter(|name| !name.ends_with('/'));
         Some(Self { names: names.collect(), archive, _folder: folder })
     }
 
@@ -76,9 +77,9 @@ fn is_beside(name: &str) -> bool {
 
 /// The part of METADATA that decides how a distribution is known and what it needs: without its description.
 pub fn headers(metadata: &[u8]) -> Vec<String> {
+    const KEYS: [&str; 5] = ["Name:", "Version:", "Requires-Dist:", "Requires-Python:", "Provides-Extra:"];
     let text = String::from_utf8_lossy(metadata);
     let headers = text.lines().take_while(|line| !line.trim().is_empty());
-    const KEYS: [&str; 5] = ["Name:", "Version:", "Requires-Dist:", "Requires-Python:", "Provides-Extra:"];
     headers.filter(|line| KEYS.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect()
 }
 

@@ -131,9 +131,7 @@ LAYOUTS: dict[str, Layout] = {
         {
             "Cargo.toml": cargo("t-sub", "native"),
             "src/lib.rs": rust("_native"),
-            "pyproject.toml": pyproject(
-                "t-sub-dist", 'python-source = "python"\nmodule-name = "t_sub.inner._native"'
-            ),
+            "pyproject.toml": pyproject("t-sub-dist", 'python-source = "python"\nmodule-name = "t_sub.inner._native"'),
             "python/t_sub/__init__.py": "",
             **native("t_sub/inner"),
         },
@@ -194,9 +192,7 @@ LAYOUTS: dict[str, Layout] = {
         {
             "Cargo.toml": cargo("t-namespace", "native"),
             "src/lib.rs": rust("_native"),
-            "pyproject.toml": pyproject(
-                "t-namespace", 'python-source = "python"\nmodule-name = "t_ns.part._native"'
-            ),
+            "pyproject.toml": pyproject("t-namespace", 'python-source = "python"\nmodule-name = "t_ns.part._native"'),
             **native("t_ns/part"),
         },
         "import t_ns.part; print(t_ns.part.value())",
@@ -322,9 +318,7 @@ pub unsafe extern "C" fn PyInit_t_ffi() -> *mut PyObject {
         {
             "Cargo.toml": '[package]\nname = "t-bin"\nversion = "1.0.0"\nedition = "2021"\n',
             "src/main.rs": 'fn main() { println!("{}", 1 /* the value */); }\n',
-            "pyproject.toml": pyproject(
-                "t-bin", 'bindings = "bin"\npython-source = "python"\nmodule-name = "t_bin"'
-            ),
+            "pyproject.toml": pyproject("t-bin", 'bindings = "bin"\npython-source = "python"\nmodule-name = "t_bin"'),
             "python/t_bin/__init__.py": "import subprocess, sys, os\n"
             "program = os.path.join(os.path.dirname(sys.executable), 't-bin')\n"
             "print(subprocess.check_output([program], text=True).strip())\n",

@@ -37,7 +37,7 @@ def install(
     enable_project_importer: bool = True,
     enable_rs_file_importer: bool = True,
     enable_reloading: bool = True,
-    settings: "_maturin_settings.MaturinSettings | None" = None,
+    settings: "_maturin_settings.MaturinSettings | str | None" = None,
     build_dir: "str | os.PathLike[str] | None" = None,
     force_rebuild: "bool | None" = None,
     lock_timeout_seconds: "float | None" = 120,
@@ -51,7 +51,7 @@ def install(
         enable_project_importer: Rebuild projects that are installed in editable mode.
         enable_rs_file_importer: Import standalone ``.rs`` files and crates.
         enable_reloading: ``importlib.reload`` loads code that was rebuilt.
-        settings: Arguments for maturin.
+        settings: Arguments for maturin; also as they stand on its command line.
         build_dir: The cache folder, before ``settings.cache_dir``.
         force_rebuild: Build past every check, once a source and process; before ``settings.force_rebuild``.
         lock_timeout_seconds: How long to wait while another process builds the same source; ``None``
@@ -65,7 +65,7 @@ def install(
 
     uninstall()
     common: dict[str, Any] = {
-        "cache_dir": None if build_dir is None else _hook.os.fspath(build_dir),
+        "cache_dir": None if build_dir is None else str(build_dir),
         "force_rebuild": force_rebuild,
         "lock_timeout": lock_timeout_seconds,
         "show_warnings": show_warnings,

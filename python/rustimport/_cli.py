@@ -12,6 +12,7 @@ import keyword
 import logging
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -124,8 +125,15 @@ def _site_arguments(parser: argparse.ArgumentParser) -> None:
         "--rs-file-importer",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="import standalone .rs files (default: yes)",
+        help="import standalone .rs files and crates (default: yes)",
     )
+    parser.add_argument(
+        "--project-importer",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="rebuild projects that are installed in editable mode (default: yes)",
+    )
+    parser.add_argument("--args", metavar="ARGUMENTS", help='arguments for maturin, as in --args="--release"')
 
 
 def _profile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -145,7 +153,20 @@ def _clear_arguments(parser: argparse.ArgumentParser) -> None:
 def _site_install(options: argparse.Namespace) -> None:
     from . import _site
 
-    arguments = {} if options.rs_file_importer else {"enable_rs_file_importer": False}
+    arguments: dict[str, Any] = {}
+    for name in ("rs_file_importer", "project_importer"):
+        if not getattr(options, name):
+            arguments[f"enable_{name}"] = False
+    if not (options.rs_file_importer or options.project_importer):
+        options.parser.error("with neither importer there is nothing to install: leave one of them on")
+    if options.args:
+        from ._maturin_settings import MaturinSettings
+
+        try:
+            MaturinSettings.from_args(shlex.split(options.args))
+        except ValueError as error:
+            options.parser.error(f"--args: {error}")
+        arguments["settings"] = options.args
     _tell(options, _site.install(options.user, options.force, arguments))
 
 

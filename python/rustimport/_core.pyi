@@ -10,9 +10,13 @@ __all__ = [
     "cache_info",
     "cache_prune",
     "check_in_place",
+    "copy_installed",
     "discover",
     "ensure",
     "ensure_in_place",
+    "find_maturin",
+    "index_all_projects",
+    "index_projects",
     "is_module",
     "project_settings",
     "scaffold",
@@ -37,6 +41,22 @@ def ensure_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> d
 
 def check_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> str | None:
     """Why the artifact beside a source is stale, or `None`."""
+
+def copy_installed(
+    request: dict[str, Any], artifact: str | PathLike[str], on_event: Callable[..., None]
+) -> PathLike[str]:
+    """A copy of what is installed of a project, at a path that was never loaded."""
+
+def find_maturin(request: dict[str, Any]) -> PathLike[str]:
+    """The maturin that a build would use."""
+
+def index_projects(
+    folders: Sequence[str | PathLike[str]], file: str | PathLike[str], interpreter: dict[str, Any]
+) -> bytes:
+    """The index of the editable projects in some site folders, written to a file if that can be written."""
+
+def index_all_projects(folders: Sequence[str | PathLike[str]], entries: Sequence[str | PathLike[str]]) -> bytes:
+    """The same, with all projects that could be installed: those of some folders, and those that stand above others."""
 
 def is_module(path: str | PathLike[str]) -> bool:
     """Whether a script without a marker is a module named like its file, and no part of a crate."""

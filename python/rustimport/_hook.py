@@ -445,6 +445,13 @@ class _Finder:
         """The settings for maturin that hold for a module, if there are any."""
         # Those who want to choose for each module override a method; nobody else pays for it.
         choose = getattr(self, "get_settings", None)
+        if isinstance(self.settings, str):
+            # As `site install --args` wrote them: nothing is loaded for them at the start.
+            import shlex
+
+            from ._maturin_settings import MaturinSettings
+
+            self.settings = MaturinSettings.from_args(shlex.split(self.settings))
         return self.settings if choose is None else choose(name, _as_path(source))
 
     def files(self, source: str) -> "list[str] | None":
@@ -802,6 +809,9 @@ class ProjectFinder(_Finder):
                 projects = None
             if projects is not None:
                 return projects
+        elif _exists(root):
+            # Nothing is written where others can write; what is wrong with it is told when something is built.
+            file = ""
         from . import _load
 
         return _read_index(_load.index_projects(folders, file).split(b"\n"))

@@ -62,8 +62,8 @@ def request(
 ) -> dict[str, Any]:
     """What the core is asked about a source (see `src/request.rs`).
 
-    `chosen`: its ``MaturinSettings``. `maturin`: the program to use. `files`: its inputs, or more of them. `project`: the
-    installation, if it is one. `automatic`: install it if need be.
+    `chosen`: its ``MaturinSettings``. `maturin`: the program to use. `files`: its inputs, or more of them. `project`:
+    the installation, if it is one. `automatic`: install it if need be.
     """
     module = fullname or os.path.basename(source).partition(".")[0]
     settings = _hook.build_settings()

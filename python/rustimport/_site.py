@@ -13,6 +13,7 @@ import site
 import subprocess
 import sys
 import sysconfig
+from importlib.util import cache_from_source
 from typing import Any, NamedTuple
 
 from . import _load
@@ -102,6 +103,8 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
     before = _read(place.file)
     os.makedirs(place.folder, exist_ok=True)
     core.site_install(place.file, written)
+    # Python would take a compiled file of the same second and size for fresh.
+    _remove(cache_from_source(place.file))
     seen = probe()
     if seen.active:
         _remove(place.pth)

@@ -44,8 +44,8 @@ class ProjectFileSearcher(ABC):
 
 
 class DefaultProjectFileSearcher(ProjectFileSearcher):
-    """Every file of the project and of what it depends on, but for those that builds and tools leave. To be overridden in
-    part: without a searcher, the hook goes by what the compiler read."""
+    """Every file of the project and of what it depends on, but for those that builds and tools leave. To be overridden
+    in part: without a searcher, the hook goes by what the compiler read."""
 
     DEFAULT_SOURCE_EXCLUDED_DIR_NAMES = frozenset(
         {
@@ -114,8 +114,8 @@ class DefaultProjectFileSearcher(ProjectFileSearcher):
 
 
 class MaturinProjectImporter(_hook.ProjectFinder):
-    """The finder that has editable projects rebuilt. An instance, of this class or of one derived from it, works as soon
-    as it stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
+    """The finder that has editable projects rebuilt. An instance, of this class or of one derived from it, works as
+    soon as it stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
 
     def __init__(
         self,
@@ -152,7 +152,8 @@ class MaturinProjectImporter(_hook.ProjectFinder):
 
     def find_maturin(self) -> Path:
         """The maturin to use. To be overridden."""
-        return _load.find_maturin()
+        found: Path = _load.find_maturin()
+        return found
 
 
 def install(

@@ -18,8 +18,8 @@ __all__ = ["MaturinRustFileImporter", "install", "is_installed", "uninstall"]
 
 
 class MaturinRustFileImporter(_hook.ScriptFinder):
-    """The finder of scripts and crates. An instance, of this class or of one derived from it, works as soon as it stands
-    on ``sys.meta_path``, and goes before the one that ``install`` put there."""
+    """The finder of scripts and crates. An instance, of this class or of one derived from it, works as soon as it
+    stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
 
     def __init__(
         self,
@@ -52,7 +52,8 @@ class MaturinRustFileImporter(_hook.ScriptFinder):
 
     def find_maturin(self) -> Path:
         """The maturin to use. To be overridden."""
-        return _load.find_maturin()
+        found: Path = _load.find_maturin()
+        return found
 
     def get_source_files(self, source_path: Path) -> Iterator[Path]:
         """More files that count as inputs of a script. To be overridden: what the compiler reads counts anyway."""
@@ -61,8 +62,8 @@ class MaturinRustFileImporter(_hook.ScriptFinder):
     def generate_project_for_single_rust_file(
         self, module_path: str, project_dir: Path, rust_file: Path, settings: MaturinSettings
     ) -> Path:
-        """Writes the Cargo package that a script becomes, and returns its folder. To be overridden; where it is not, the
-        hook makes a package of its own, in which the script is compiled where it stands.
+        """Writes the Cargo package that a script becomes, and returns its folder. To be overridden; where it is not,
+        the hook makes a package of its own, in which the script is compiled where it stands.
 
         Args:
             module_path: The full name of the module that is imported.
@@ -82,9 +83,7 @@ class MaturinRustFileImporter(_hook.ScriptFinder):
         own = MaturinRustFileImporter.generate_project_for_single_rust_file
         if type(self).generate_project_for_single_rust_file is own or os.path.isdir(source):
             return super().artifact(fullname, source, **arguments)
-        if arguments.get("opt_in", True) and not (
-            _hook.is_enabled() and _hook.has_opted_in(source, os.stat(source))
-        ):
+        if arguments.get("opt_in", True) and not (_hook.is_enabled() and _hook.has_opted_in(source, os.stat(source))):
             return None
         package = self._generate(fullname, Path(source))
         return super().artifact(fullname, str(package), **{**arguments, "opt_in": False, "in_place": False})
@@ -115,8 +114,8 @@ def install(
     lock_timeout_seconds: float | None = 120,
     show_warnings: bool = True,
 ) -> Any:
-    """Switches the hook for scripts and crates on, with the arguments of `rustimport.install`; that for projects stays as
-    it is. Returns the finder."""
+    """Switches the hook for scripts and crates on, with the arguments of `rustimport.install`; that for projects stays
+    as it is. Returns the finder."""
     finder = MaturinRustFileImporter(
         settings=settings,
         build_dir=build_dir,

@@ -1,4 +1,4 @@
-"""Projects that are installed in editable mode: what is edited is what is imported, and maturin runs for nothing else."""
+"""Projects in editable mode: what is edited is what is imported, and maturin runs for nothing else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,15 +43,15 @@ class Environment:
         return {**self.place.env, "VIRTUAL_ENV": str(self.prefix), "PATH": path}
 
     def install(self, *packages: str) -> None:
-        command = [SCRIPTS / "uv", "pip", "install", "--quiet", "--python", self.bin / "python", *packages]
+        command: list[Any] = [SCRIPTS / "uv", "pip", "install", "--quiet", "--python", self.bin / "python", *packages]
         subprocess.run(command, check=True, env=self.place.env)
 
     def develop(self, folder: Path, *arguments: str) -> str:
         """`maturin develop`, as it is typed in the activated environment."""
-        command = [SCRIPTS / "maturin", "develop", "--uv", *arguments]
+        command: list[Any] = [SCRIPTS / "maturin", "develop", "--uv", *arguments]
         done = subprocess.run(command, cwd=folder, env=self.activated, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        return done.stderr
+        return str(done.stderr)
 
     def project(self, layout: projects.Layout, name: str = "project") -> Path:
         """Writes a project, and returns its folder."""
@@ -58,7 +59,7 @@ class Environment:
             self.place.write(f"{name}/{file}", text)
         return self.place.folder / name
 
-    def run(self, code: str, **env: str | None) -> Run:
+    def run(self, code: str, **env: Any) -> Run:
         """Runs code in a fresh interpreter, away from every project."""
         (self.place.folder / "elsewhere").mkdir(exist_ok=True)
         code = "import os; os.chdir('elsewhere')\n" + textwrap.dedent(code)
@@ -112,7 +113,13 @@ def units(folder: Path, package: str) -> dict[Path, int]:
 def test_what_is_no_input(environment: Environment) -> None:
     layout, root = developed(environment, "python-source")
     assert environment.run(layout.code).builds == 0
-    for file in ("README.md", "python/t_source/_native.pyi", "python/t_source/more.py", "tests/test_it.py", ".coverage"):
+    for file in (
+        "README.md",
+        "python/t_source/_native.pyi",
+        "python/t_source/more.py",
+        "tests/test_it.py",
+        ".coverage",
+    ):
         environment.place.write(f"project/{file}", "")
     edit(root / "pyproject.toml", "[tool.maturin]", "[tool.ruff]\nline-length = 100\n\n[tool.maturin]")
     (root / "python/t_source/__init__.py").write_text("from .t_source import value as value\nmore = 1\n")
@@ -318,7 +325,7 @@ def test_metadata_and_scripts(environment: Environment) -> None:
 
 
 def test_each_project_is_checked_once(environment: Environment) -> None:
-    layout, root = developed(environment, "python-source")
+    layout, _ = developed(environment, "python-source")
     for number in range(10):
         environment.place.write(f"project/python/t_source/m{number}.py", "from . import value\n")
     environment.run(layout.code)
@@ -343,7 +350,7 @@ def test_a_project_of_pip(place: Place) -> None:
     (environment.site / "rustimport").symlink_to(ROOT / "python" / "rustimport")
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
-    pip = [environment.bin / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[Any] = [environment.bin / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "-e", root], env=place.env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert environment.run(layout.code).builds == 0
@@ -362,7 +369,8 @@ def test_conda(environment: Environment, virtual_env: str | None) -> None:
     layout, root = developed(environment, "pure")
     (environment.prefix / "pyvenv.cfg").rename(environment.prefix / "elsewhere.cfg")
     (environment.prefix / "conda-meta").mkdir()
-    env = {"CONDA_PREFIX": str(environment.prefix), "VIRTUAL_ENV": virtual_env, "PYTHONPATH": str(environment.site)}
+    prefix, site = str(environment.prefix), str(environment.site)
+    env: dict[str, Any] = {"CONDA_PREFIX": prefix, "VIRTUAL_ENV": virtual_env, "PYTHONPATH": site}
     edit(root / "src/lib.rs", projects.EDITED, "2")
     run = environment.run(layout.code, **env)
     assert (run.out, run.builds) == ("2", 1), run.stderr

@@ -86,7 +86,10 @@ def edit(old, new):
 
 
 def test_a_script(place: Place) -> None:
-    path = place.write("m.rs", "// rustimport\n//: [dependencies]\n" + TYPES.format(module="m", name="m").replace("//: [dependencies]\n", ""))
+    path = place.write(
+        "m.rs",
+        "// rustimport\n//: [dependencies]\n" + TYPES.format(module="m", name="m").replace("//: [dependencies]\n", ""),
+    )
     run = place.python(EDIT.format(path=str(path)) + "import m\n" + SEMANTICS)
     assert run.out.splitlines() == ["True True", "done"], run.stderr
 

@@ -120,6 +120,8 @@ def test_it_costs_nothing_but_itself(any_environment: Environment) -> None:
     code = "import sys; print(*sorted(sys.modules))"
     before = set(any_environment.run("-c", code).stdout.split())
     any_environment.site_command("install")
+    # The first one finds out which projects are installed.
+    any_environment.run("-c", "import no_such_module")
     after = set(any_environment.run("-c", code).stdout.split())
     assert after - before - {"sitecustomize"} == {"rustimport", "rustimport._hook"}
 
@@ -196,13 +198,30 @@ def test_a_broken_file_is_left_alone(environment: Environment, content: bytes) -
 
 
 def test_arguments_are_stored(environment: Environment) -> None:
-    assert environment.site_command("install", "--no-rs-file-importer").returncode == 0
-    assert "enable_rs_file_importer=False" in environment.sitecustomize.read_text()
-    assert not environment.is_active()
+    def finders(*arguments: str) -> str:
+        assert environment.site_command("install", "--force", *arguments).returncode == 0
+        mine = "(finder for finder in sys.meta_path if 'rustimport' in type(finder).__module__)"
+        code = f"import sys; print(*(type(finder).__name__ for finder in {mine}))"
+        return environment.run("-c", code).stdout.strip()
+
+    assert finders() == "ProjectFinder ScriptFinder"
+    assert finders("--no-rs-file-importer") == "ProjectFinder"
+    assert finders("--no-project-importer") == "ScriptFinder"
+    assert environment.site_command("install", "--args=--release --features a,b").returncode == 0
+    code = "import sys; finder = sys.meta_path[-2]; print(finder.chosen('m', '/m.rs').to_args('build'))"
+    assert environment.run("-c", code).stdout.strip() == "['--release', '--features', 'a,b']"
 
 
 @pytest.mark.parametrize(
-    "arguments", [("install", "--nonsense"), ("install", "--user"), ("uninstall", "--user"), ("nonsense",)]
+    "arguments",
+    [
+        ("install", "--args=--nonsense"),
+        ("install", "--no-project-importer", "--no-rs-file-importer"),
+        ("install", "--nonsense"),
+        ("install", "--user"),
+        ("uninstall", "--user"),
+        ("nonsense",),
+    ],
 )
 def test_bad_input_writes_nothing(environment: Environment, arguments: tuple[str, ...]) -> None:
     run = environment.site_command(*arguments)
