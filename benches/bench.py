@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+import projects
+
 HERE = Path(__file__).parent
 VENVS = HERE / ".venvs"
 PREDECESSORS = {"mih": "maturin_import_hook==0.3.0", "ri": "rustimport==1.7.1"}
@@ -400,6 +402,20 @@ class Bench:
         takes = {"alone": self.new_script, "beside": beside}
         self.report("a new script while another compiles dependencies", in_turn(takes, 3), "alone", "2x")
 
+    def project(self) -> None:
+        """Editable projects that are fresh: a small one, and one of 2,000 files."""
+        for files in (1, 2000):
+            projects.warm(self, SWITCH_ON, in_turn, files)
+
+    def project_edit(self) -> None:
+        """An edit of an editable project."""
+        for layout in ("mixed", "pure"):
+            projects.edit(self, SWITCH_ON, in_turn, layout)
+
+    def developed(self) -> None:
+        """The first import of an editable project."""
+        projects.developed(self, SWITCH_ON, in_turn)
+
     def report(
         self, title: str, seconds: dict[str, list[float]], reference: str, budget: str, absolute: bool = False
     ) -> None:
@@ -467,6 +483,7 @@ def main() -> None:
     all_rows = (
         *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.edit, Bench.warm),
         *(Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
+        *(Bench.project, Bench.project_edit, Bench.developed),
     )
     rows = {row.__name__: row for row in all_rows}
     chosen = sys.argv[1:] or list(rows)

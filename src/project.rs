@@ -281,7 +281,7 @@ impl<'a> Project<'a> {
         for (file, (_, stat)) in record.inputs.files.iter_mut().zip(&found.look.files) {
             file.stat = stat.unwrap_or_default();
         }
-        record.artifact_hash = fs::hash_bytes(&found.library);
+        record.artifact_hash = found.hash;
         self.take_down(record, &old.artifact, &found.look).map(Some)
     }
 

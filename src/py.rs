@@ -51,6 +51,12 @@ mod _core {
         super::run_with(py, on_event, |host| ensure::copy_installed(&request, &artifact, host))
     }
 
+    /// Whether all files of a stamp have the stats that stand there.
+    #[pyfunction]
+    fn files_are_unchanged(stamp: &[u8]) -> bool {
+        crate::stamp::files_are_unchanged(stamp)
+    }
+
     /// The maturin that a build would use.
     #[pyfunction]
     fn find_maturin(py: Python<'_>, request: &Bound<'_, PyDict>) -> PyResult<PathBuf> {

@@ -14,7 +14,7 @@
 //! ```
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::fs::{Stat, Watched};
 use crate::inputs::{Inputs, Look, Surroundings};
@@ -71,6 +71,35 @@ pub fn stamp(
     sealed(text, &request.interpreter)
 }
 
+/// Whether all files of a stamp have the stats that stand there: for those with many, of which Python would take
+/// its time.
+pub fn files_are_unchanged(stamp: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stamp);
+    let lines: Vec<&str> = text.split('\n').filter_map(|line| line.strip_prefix("F ")).collect();
+    let is_unchanged = |line: &&str| {
+        let Some((stats, path)) = line.split_once('\t') else { return false };
+        let mut numbers = stats.split(' ').map(str::parse);
+        let mut next = || numbers.next().and_then(Result::ok).unwrap_or(i64::MIN);
+        let (size, mtime, ctime) = (u64::try_from(next()).unwrap_or(u64::MAX), next(), next());
+        let found = if path.contains('%') { Stat::of(&unescape(path)) } else { Stat::of(Path::new(path)) };
+        found == Some(Stat { size, mtime, ctime })
+    };
+    let share = lines.len().div_ceil(std::thread::available_parallelism().map_or(1, |count| count.get().min(4))).max(1);
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = lines.chunks(share).map(|lines| scope.spawn(|| lines.iter().all(is_unchanged))).collect();
+        shares.into_iter().all(|share| share.join().unwrap_or(false))
+    })
+}
+
+/// Undoes [`escape`].
+fn unescape(text: &str) -> PathBuf {
+    let bytes = crate::diagnostic::percent_decoded(text);
+    #[cfg(unix)]
+    return PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
+    #[cfg(not(unix))]
+    return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+}
+
 /// With a hash of all that goes before as the last line.
 pub fn sealed(text: String, interpreter: &Interpreter) -> String {
     let seal = interpreter.source_hash(text.as_bytes());
@@ -108,21 +137,29 @@ pub mod path_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Ok(unescape(&text))
-    }
-
-    fn unescape(text: &str) -> PathBuf {
-        let bytes = crate::diagnostic::percent_decoded(text);
-        #[cfg(unix)]
-        return PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
-        #[cfg(not(unix))]
-        return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+        Ok(super::unescape(&text))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_files_are_looked_at_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = (0..9).map(|number| folder.path().join(format!("{number} %\n"))).collect();
+        let line = |path: &PathBuf| {
+            std::fs::write(path, "x").unwrap();
+            let stat = Stat::of(path).unwrap();
+            format!("F {} {} {}\t{}\n", stat.size, stat.mtime, stat.ctime, escape(path))
+        };
+        let stamp: String = paths.iter().map(line).collect::<String>() + "D -\t/x\ty\n";
+        assert!(files_are_unchanged(stamp.as_bytes()));
+        std::fs::write(&paths[7], "xy").unwrap();
+        assert!(!files_are_unchanged(stamp.as_bytes()));
+        assert!(!files_are_unchanged(b"F -\t/\n"));
+    }
 
     #[test]
     fn fields_stay_fields() {

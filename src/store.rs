@@ -58,6 +58,8 @@ impl Keys {
 /// What the store has for a source.
 pub struct Found {
     pub library: Vec<u8>,
+    /// The library's.
+    pub hash: String,
     pub inputs: Inputs,
     pub look: Look,
 }
@@ -258,7 +260,7 @@ impl Store {
                 Some(library) => {
                     fs::touch(&artifact);
                     fs::touch(&file);
-                    return Some(Found { library, inputs, look });
+                    return Some(Found { library, hash: set.artifact, inputs, look });
                 }
                 None => fs::remove(&file),
             }

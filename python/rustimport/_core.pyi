@@ -14,6 +14,7 @@ __all__ = [
     "discover",
     "ensure",
     "ensure_in_place",
+    "files_are_unchanged",
     "find_maturin",
     "index_all_projects",
     "index_projects",
@@ -46,6 +47,9 @@ def copy_installed(
     request: dict[str, Any], artifact: str | PathLike[str], on_event: Callable[..., None]
 ) -> PathLike[str]:
     """A copy of what is installed of a project, at a path that was never loaded."""
+
+def files_are_unchanged(stamp: bytes) -> bool:
+    """Whether all files of a stamp have the stats that stand there."""
 
 def find_maturin(request: dict[str, Any]) -> PathLike[str]:
     """The maturin that a build would use."""

@@ -411,3 +411,21 @@ def test_a_project_above_an_entry_of_the_path(environment: Environment) -> None:
     run = environment.run(code + "rustimport.install(enable_automatic_installation=True)\n" + layout.code)
     assert run.out == "1", run.stderr
     assert environment.run(layout.code).out == "1"
+
+
+def test_a_project_of_many_files(environment: Environment) -> None:
+    """Of many files the core looks at all together; an edit of any of them is noticed."""
+    count = 600
+    layout = projects.LAYOUTS["flat"]
+    root = environment.project(layout)
+    for number in range(count):
+        environment.place.write(f"project/src/m{number}.rs", "")
+    modules = "".join(f"mod m{number};\n" for number in range(count))
+    edit(root / "src/lib.rs", "use pyo3", modules + "use pyo3")
+    environment.develop(root)
+    assert environment.run(layout.code).builds == 0
+    code = f"{layout.code}; import sys; print('rustimport._load' in sys.modules)"
+    environment.run(code)
+    assert environment.run(code).out.splitlines() == ["1", "False"]
+    environment.place.write(f"project/src/m{count - 1}.rs", "// edited\n")
+    assert [environment.run(layout.code).builds, environment.run(layout.code).builds] == [1, 0]
