@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo test test-all test-network lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
 	@echo 'make test      install into $(VENV) and run every test'
 	@echo 'make test-all  the same with every Python that is found (3.10 to 3.13), one after the other'
+	@echo 'make test-network  projects from PyPI: installed, edited, imported'
 	@echo 'make lint      formatting, lints and types'
 	@echo 'make format    format everything'
 	@echo 'make bench     measure against CPython, cargo and the predecessors'
@@ -34,6 +35,10 @@ test-all:
 		if [ -z "$$found" ]; then echo "Python $$version was not found"; continue; fi; \
 		echo "Python $$version: $$found"; $(MAKE) VENV=.venv-$$version PYTHON=$$found test; \
 	done
+
+# Projects that others wrote, from PyPI.
+test-network: $(VENV)/.dev
+	$(BIN)/python -m pytest -m network tests/network
 
 lint: $(VENV)/.dev
 	cargo fmt --check

@@ -8,12 +8,17 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench import Bench
+
+#: Measures all in turn, so many times.
+Rounds = Callable[[dict[str, Callable[[], float]], int], dict[str, list[float]]]
 
 HERE = Path(__file__).parent
 
@@ -122,21 +127,21 @@ def mih_packages() -> list[Path]:
     return [path for path in site.iterdir() if path.name.startswith(names)]
 
 
-def warm(bench: Bench, switch_on: dict[str, str], in_turn: object, files: int) -> None:
+def warm(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, files: int) -> None:
     """A project that is fresh, against CPython importing the same."""
     projects = {who: Project(bench, who, "mixed", files) for who in ("bare", "ours", "mih")}
     for who, project in projects.items():
         project.develop()
         project.imported(switch_on[who])
     subprocess.run(["sleep", "0.1"], check=True)
-    takes = {who: lambda who=who: projects[who].imported(switch_on[who]) for who in projects}
+    takes = {who: partial(projects[who].imported, switch_on[who]) for who in projects}
     for once in takes.values():
         once()
     title = "warm import of a project" + (f" of {files} files" if files > 1 else "")
-    bench.report(title, in_turn(takes, 15), "bare", "+5 ms", absolute=True)  # type: ignore[operator]
+    bench.report(title, in_turn(takes, 15), "bare", "+5 ms", absolute=True)
 
 
-def edit(bench: Bench, switch_on: dict[str, str], in_turn: object, layout: str) -> None:
+def edit(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, layout: str) -> None:
     """An edit and the import after it, against `cargo rustc` alone, and `maturin develop` typed by hand."""
     projects = {who: Project(bench, who, layout) for who in ("cargo", "ours", "develop", "mih")}
 
@@ -153,11 +158,11 @@ def edit(bench: Bench, switch_on: dict[str, str], in_turn: object, layout: str) 
         project.cargo() if who == "cargo" else project.develop()
         for _ in range(2):
             take(who)
-    takes = {who: lambda who=who: take(who) for who in projects}
-    bench.report(f"an edit of a {layout} project", in_turn(takes, 9), "cargo", "2.2x")  # type: ignore[operator]
+    takes = {who: partial(take, who) for who in projects}
+    bench.report(f"an edit of a {layout} project", in_turn(takes, 9), "cargo", "2.2x")
 
 
-def developed(bench: Bench, switch_on: dict[str, str], in_turn: object) -> None:
+def developed(bench: Bench, switch_on: dict[str, str], in_turn: Rounds) -> None:
     """The first import after `maturin develop`, against one that is fresh: nothing is compiled, maturin does not run."""
     project = Project(bench, "ours", "mixed")
     project.develop()
@@ -169,4 +174,5 @@ def developed(bench: Bench, switch_on: dict[str, str], in_turn: object) -> None:
         return project.imported(switch_on["ours"])
 
     takes = {"bare": lambda: project.imported(""), "first": first}
-    bench.report("the first import after maturin develop", in_turn(takes, 5), "bare", "no maturin", absolute=True)  # type: ignore[operator]
+    measured = in_turn(takes, 5)
+    bench.report("the first import after maturin develop", measured, "bare", "no maturin", absolute=True)

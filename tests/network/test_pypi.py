@@ -1,0 +1,102 @@
+"""Projects that others wrote, fetched from PyPI as source distributions: `make test-network` runs this."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+
+from tests.build.test_projects import Environment, edit
+from tests.conftest import Place
+
+pytestmark = pytest.mark.network
+
+
+@dataclass
+class Case:
+    name: str
+    #: A file, and what is edited in it.
+    file: str
+    old: str
+    new: str
+    #: Prints something with it.
+    code: str
+    #: How it is installed.
+    how: str
+
+
+CASES = [
+    Case(
+        "rpds-py",
+        "src/lib.rs",
+        '"HashTrieMap({',
+        '"EditedMap({',
+        "import rpds; print(rpds.HashTrieMap({1: 2}))",
+        "maturin",
+    ),
+    Case(
+        "jiter",
+        "crates/jiter/src/errors.rs",
+        "EOF while parsing a list",
+        "EDITED while parsing a list",
+        "import jiter\ntry:\n    jiter.from_json(b'[1')\nexcept ValueError as error:\n    print(error)",
+        "pip",
+    ),
+    Case(
+        "watchfiles",
+        "src/lib.rs",
+        '"RustNotify({',
+        '"EditedNotify({',
+        "from watchfiles._rust_notify import RustNotify\n"
+        "print(repr(RustNotify([], False, False, 0, False, True)).partition('(')[0])",
+        "uv",
+    ),
+]
+
+
+def fetch(name: str, folder: Path) -> Path:
+    with urllib.request.urlopen(f"https://pypi.org/pypi/{name}/json", timeout=60) as answer:
+        files = json.load(answer)["urls"]
+    url = next(file["url"] for file in files if file["packagetype"] == "sdist")
+    with urllib.request.urlopen(urljoin(f"https://pypi.org/simple/{name}/", url), timeout=60) as answer:
+        content = io.BytesIO(answer.read())
+    with tarfile.open(fileobj=content) as archive:
+        archive.extractall(folder)
+    # Cargo goes by times, and may have compiled another copy in the same target folder.
+    for path in folder.rglob("*"):
+        os.utime(path)
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_edit_is_imported(place: Place, case: Case) -> None:
+    folder = place.folder / "fetched"
+    folder.mkdir()
+    root = fetch(case.name, folder)
+    environment = Environment(place)
+    if case.how == "maturin":
+        environment.develop(root)
+    elif case.how == "uv":
+        environment.install("-e", str(root))
+    else:
+        environment.install("pip")
+        pip: list[Any] = [environment.bin / "python", "-m", "pip", "install", "--quiet", "-e", root]
+        subprocess.run(pip, check=True, env=place.env)
+    first = environment.run(case.code)
+    assert (first.builds, first.stderr) == (0, ""), first.stderr
+    edit(root / case.file, case.old, case.new)
+    second = environment.run(case.code)
+    assert second.builds == 1, second.stderr
+    assert second.out == first.out.replace(case.old.strip('"({'), case.new.strip('"({'))
+    assert second.out != first.out
+    third = environment.run(case.code)
+    assert (third.out, third.builds, third.stderr) == (second.out, 0, "")
