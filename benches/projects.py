@@ -134,7 +134,7 @@ def warm(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, files: int) -
         project.develop()
         project.imported(switch_on[who])
     subprocess.run(["sleep", "0.1"], check=True)
-    takes = {who: partial(projects[who].imported, switch_on[who]) for who in projects}
+    takes: dict[str, Callable[[], float]] = {who: partial(projects[who].imported, switch_on[who]) for who in projects}
     for once in takes.values():
         once()
     title = "warm import of a project" + (f" of {files} files" if files > 1 else "")
@@ -158,12 +158,12 @@ def edit(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, layout: str) 
         project.cargo() if who == "cargo" else project.develop()
         for _ in range(2):
             take(who)
-    takes = {who: partial(take, who) for who in projects}
+    takes: dict[str, Callable[[], float]] = {who: partial(take, who) for who in projects}
     bench.report(f"an edit of a {layout} project", in_turn(takes, 9), "cargo", "2.2x")
 
 
 def developed(bench: Bench, switch_on: dict[str, str], in_turn: Rounds) -> None:
-    """The first import after `maturin develop`, against one that is fresh: nothing is compiled, maturin does not run."""
+    """The first import after `maturin develop`, against one that is fresh: maturin does not run."""
     project = Project(bench, "ours", "mixed")
     project.develop()
 

@@ -77,10 +77,11 @@ impl Source<'_> {
             units: &plan.units,
             // Its root is generated, and settings go into it.
             always: vec![plan.name.clone()],
-            lock: Some(self.entry.package().join("Cargo.lock")),
+            unknown: &|| cargo_lock::local_packages(&self.entry.package().join("Cargo.lock")),
+            is_shared: false,
             users_file: &users_file,
             generated: self.krate.is_none().then_some(&plan.package),
-            is_mixed: false,
+            python: &[],
         };
         let done = compilation.run(clock, reason, host)?;
         self.check_entry_point(&done.output)?;

@@ -132,7 +132,7 @@ impl Cache {
     /// Held by whoever builds a project: its target folder is one for all interpreters and environments.
     pub fn project_lock(&self, project: &Path) -> PathBuf {
         let name = fs::hash_bytes(project.as_os_str().as_encoded_bytes());
-        self.root.join(FORMAT).join("projects").join(format!("{}.lock", &name[..16]))
+        self.root.join("projects").join(format!("{}.lock", &name[..16]))
     }
 
     pub fn entry(&self, name: &str) -> Entry {

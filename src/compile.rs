@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::cargo_lock;
 use crate::compiled::Compiled;
 use crate::diagnostic::Messages;
 use crate::error::{BuildFailure, Error, Result};
@@ -56,15 +55,16 @@ pub struct Compilation<'a, C> {
     pub units: &'a str,
     /// Packages that are compiled anew whatever cargo thinks.
     pub always: Vec<String>,
-    /// Names the local packages; all of them are compiled anew when nothing is remembered. Without it, cargo is
-    /// believed until the units can be looked at.
-    pub lock: Option<PathBuf>,
+    /// Packages that are compiled anew when nothing is remembered.
+    pub unknown: &'a dyn Fn() -> Vec<String>,
+    /// Whether others, with packages of the same names, may have compiled in the same folder.
+    pub is_shared: bool,
     /// The user's file that the compiler read; none for what was generated.
     pub users_file: &'a dyn Fn(&Path) -> Option<PathBuf>,
     /// The folder of the package, if that is generated.
     pub generated: Option<&'a Path>,
-    /// Whether Python's files stand among the package's own.
-    pub is_mixed: bool,
+    /// The folders in which Python's files stand.
+    pub python: &'a [PathBuf],
 }
 
 impl<C: Compiler> Compilation<'_, C> {
@@ -118,11 +118,13 @@ impl<C: Compiler> Compilation<'_, C> {
         if let Some(last) = last {
             let is_changed =
                 |file: &PathBuf| (self.users_file)(file).is_some_and(|file| changed.contains(&file.as_path()));
-            let concerned = |unit: &&Unit| is_changed(&unit.manifest) || unit.dep_info().files.iter().any(is_changed);
+            let is_others = |unit: &Unit| self.is_shared && !last.made_by_us(unit);
+            let concerned = |unit: &&Unit| {
+                is_changed(&unit.manifest) || unit.dep_info().files.iter().any(is_changed) || is_others(unit)
+            };
             last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain(always).collect()
         } else {
-            let locked = self.lock.as_ref().map(|lock| cargo_lock::local_packages(lock)).unwrap_or_default();
-            locked.into_iter().chain(always).collect()
+            (self.unknown)().into_iter().chain(always).collect()
         }
     }
 
@@ -136,8 +138,9 @@ impl<C: Compiler> Compilation<'_, C> {
     }
 
     fn was_compiled(&self, package: &str, clock: i64) -> bool {
-        let output = &self.compiler.output_folders()[0];
-        unit::last_compiled(output, package).is_none_or(|time| time >= clock)
+        let outputs = self.compiler.output_folders();
+        let last = outputs.iter().filter_map(|output| unit::last_compiled(output, package)).max();
+        last.is_none_or(|time| time >= clock)
     }
 
     /// Takes down what the compiler and the build scripts read, not before `since`.
@@ -151,6 +154,8 @@ impl<C: Compiler> Compilation<'_, C> {
                     collector.add_folder(&file, since);
                 } else if file.exists() {
                     collector.add_file(&file, read_from);
+                } else if unit.kind == UnitKind::Compiled {
+                    collector.add_missing(&file);
                 } else {
                     collector.add_absent(&file);
                 }
@@ -164,7 +169,7 @@ impl<C: Compiler> Compilation<'_, C> {
                 && info.variables.is_empty()
                 && let Some(folder) = (self.users_file)(unit.folder())
             {
-                collector.add_package(&folder, self.is_mixed, since);
+                collector.add_package(&folder, self.python, since);
             }
             let is_generated = self.generated == Some(unit.folder());
             if let Some(folder) = (self.users_file)(unit.folder()).filter(|_| !is_generated) {

@@ -22,6 +22,9 @@ pub struct Compiled {
     pub units: Vec<Unit>,
     /// The `out` folders of dependencies' build scripts: where the variables they look at are found.
     pub foreign_outputs: Vec<PathBuf>,
+    /// When each unit was compiled, where that is known.
+    #[serde(default)]
+    began: Vec<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +40,8 @@ impl Compiled {
     pub fn new(plan: &str, inputs: &Inputs, units: Vec<Unit>, foreign_outputs: Vec<PathBuf>) -> Self {
         let files = inputs.files.iter();
         let files = files.map(|file| Content { path: file.path.clone(), hash: file.hash.clone() }).collect();
-        Self { plan: plan.to_owned(), files, units, foreign_outputs }
+        let began = units.iter().map(|unit| unit.began().unwrap_or_default()).collect();
+        Self { plan: plan.to_owned(), files, units, foreign_outputs, began }
     }
 
     pub fn read(path: &Path) -> Option<Self> {
@@ -46,6 +50,12 @@ impl Compiled {
 
     pub fn write(&self, path: &Path) -> Result<()> {
         sealed::write(path, self)
+    }
+
+    /// Whether a unit was not compiled since by anybody else.
+    pub fn made_by_us(&self, unit: &Unit) -> bool {
+        let mut known = self.units.iter().zip(&self.began);
+        known.any(|(known, began)| known == unit && unit.began().unwrap_or_default() == *began)
     }
 
     /// The files that are not what they were.

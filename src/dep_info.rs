@@ -10,6 +10,12 @@ pub struct DepInfo {
     pub files: Vec<PathBuf>,
     /// Names of environment variables that were looked at, whether set or not.
     pub variables: Vec<String>,
+    /// The same with their values; none if unset.
+    pub environment: Vec<(String, Option<String>)>,
+    /// Names of variables that a build script sets for the compiler.
+    pub sets: Vec<String>,
+    /// Whether a build script links its package to a library that the system loads, from a folder that it names.
+    pub links: bool,
     /// What they were, as far as they end up in the code; generated code is only reached by its folder.
     pub values: Vec<String>,
 }
@@ -22,6 +28,8 @@ pub fn parse_dep_info(text: &str, package: &Path) -> DepInfo {
         if let Some(variable) = line.strip_prefix("# env-dep:") {
             let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
             info.variables.push(unescape_variable(name));
+            let known = variable.split_once('=').map(|(_, value)| unescape_variable(value));
+            info.environment.push((unescape_variable(name), known));
             if !value.is_empty() && name != "OUT_DIR" {
                 info.values.push(unescape_variable(value));
             }
@@ -56,6 +64,7 @@ fn unescape_variable(text: &str) -> String {
 /// `cargo::` mean the same.
 pub fn parse_build_script_output(text: &str, package: &Path) -> DepInfo {
     let mut info = DepInfo::default();
+    let (mut has_library, mut has_folder) = (false, false);
     for line in text.lines() {
         let Some(instruction) = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:")) else {
             continue;
@@ -63,9 +72,15 @@ pub fn parse_build_script_output(text: &str, package: &Path) -> DepInfo {
         match instruction.split_once('=') {
             Some(("rerun-if-changed", path)) => info.files.push(package.join(path)),
             Some(("rerun-if-env-changed", name)) => info.variables.push(name.to_owned()),
+            Some(("rustc-env", variable)) => {
+                info.sets.push(variable.split('=').next().unwrap_or_default().to_owned());
+            }
+            Some(("rustc-link-search", _)) => has_folder = true,
+            Some(("rustc-link-lib", library)) => has_library |= !library.starts_with("static"),
             _ => {}
         }
     }
+    info.links = has_library && has_folder;
     info
 }
 

@@ -142,7 +142,7 @@ fn users_path(name: &str, folder: &Path, package: &Path) -> PathBuf {
 }
 
 /// Drops ANSI escape sequences: `ESC [ … letter`, the only ones that rustc writes, and OSC links.
-fn without_ansi(text: &str) -> String {
+pub fn without_ansi(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\u{1b}') {

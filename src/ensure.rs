@@ -17,6 +17,7 @@ use crate::lane::Lane;
 use crate::lock;
 use crate::maturin;
 use crate::project::{Adopted, Project};
+use crate::record::Record;
 use crate::request::{Outcome, Request, SourceKind};
 use crate::script::Script;
 use crate::source::Source;
@@ -126,7 +127,9 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     fs::create_private_folder(of_project.parent().unwrap_or(Path::new("/")))?;
     let _lock = lock::lock_entry(&of_project, &name, request.lock_timeout, host)?;
     let mut was_installed = false;
+    let mut attempts = 0;
     loop {
+        attempts += 1;
         // A wait may have been long.
         let project = Project::read(request, &cache, host)?;
         let stale = match project.look() {
@@ -146,6 +149,10 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         let mut reason = stale.reason(&request.root);
         match project.adopt(&metadata, &stale, host)? {
             Adopted::Artifact(artifact) if !request.force => return Ok(outcome(artifact, Some(reason), was_installed)),
+            // With the profile that was found.
+            Adopted::Artifact(_) => {
+                installed = Record::read(&project.entry.record()).and_then(|record| record.project);
+            }
             Adopted::Outdated(change, found) => {
                 // That tells more than that nobody has built yet.
                 if stale.record.is_none() {
@@ -153,7 +160,7 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
                 }
                 installed = Some(found);
             }
-            _ => {}
+            Adopted::Nothing => {}
         }
         if !request.force
             && let Some(artifact) = project.restore(&stale, host)?
@@ -164,13 +171,19 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         match project.build(&metadata, &stale, installed.as_ref(), &reason, host) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
             Err(Error::Build(_) | Error::Project { .. })
-                if known.iter().any(|(path, hash)| fs::hash_file(path) != *hash) =>
+                if attempts < 3 && known.iter().any(|(path, hash)| fs::hash_file(path) != *hash) =>
             {
                 host.event(Event::Log { message: format!("{name} was edited while it was built: again") });
             }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The folders of the packages on this machine that a project is made of.
+pub fn local_packages(request: &Request, host: &mut dyn Host) -> Result<Vec<PathBuf>> {
+    let cache = Cache::of(request);
+    Ok(Project::read(request, &cache, host)?.metadata(host)?.local_folders())
 }
 
 /// A copy of what is loaded of a project, at a path that was never loaded.

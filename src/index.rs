@@ -6,6 +6,7 @@
 //! ```text
 //! rustimport-projects 1
 //! L <mtime> <ctime>\t<site folder>
+//! M\t<site folder that is not there>
 //! F <size> <mtime> <ctime>\t<file that names or settings came from>
 //! P\t<project>\t<dist-info>\t<name of the extension module>\t<name>\t…
 //! <hash of all the above>
@@ -70,11 +71,7 @@ fn entry(installation: Installation) -> Entry {
     let maturin = maturin.and_then(|table| if let Value::Table(table) = table { Some(table) } else { None });
     let maturin = maturin.unwrap_or_default();
     let manifest = krate::manifest_in(manifest_of(&installation.project, &maturin).parent().unwrap_or(Path::new("/")));
-    let text = |table: Option<&Value>, key: &str| Some(table?.get(key)?.as_str()?.replace('-', "_"));
-    let module = text(Some(&Value::Table(maturin.clone())), "module-name")
-        .or_else(|| text(manifest.get("lib"), "name"))
-        .or_else(|| text(manifest.get("package"), "name"))
-        .unwrap_or_else(|| installation.name.clone());
+    let module = module_of(&installation.name, &pyproject, &manifest);
     let packages = maturin.get("python-packages").and_then(Value::as_array).into_iter().flatten();
     let mut declared: Vec<String> = packages.filter_map(Value::as_str).map(str::to_owned).collect();
     declared.insert(0, module.clone());
@@ -109,6 +106,17 @@ fn entry(installation: Installation) -> Entry {
     Entry { installation, module, names }
 }
 
+/// The full name of a project's extension module, as its manifests have it; `distribution` is what is installed.
+pub fn module_of(distribution: &str, pyproject: &Table, manifest: &Table) -> String {
+    let text = |table: Option<&Value>, key: &str| Some(table?.get(key)?.as_str()?.replace('-', "_"));
+    let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin"));
+    text(maturin, "module-name")
+        .or_else(|| text(manifest.get("lib"), "name"))
+        .or_else(|| text(pyproject.get("project"), "name"))
+        .or_else(|| text(manifest.get("package"), "name"))
+        .unwrap_or_else(|| distribution.replace('-', "_"))
+}
+
 /// The part of a name at which an import enters the project: what comes before are namespaces, which belong to nobody.
 fn way_in(root: &Path, name: &str, declared: &[String]) -> String {
     let longest =
@@ -140,7 +148,8 @@ pub fn manifest_of(project: &Path, maturin: &Table) -> PathBuf {
 /// all, and of those that stand above `entries` of `sys.path`. It holds for nobody else.
 pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
     let mut found = scan(folders, true);
-    let site = folders.first().map_or(Path::new("/"), PathBuf::as_path);
+    let is_own = |folder: &&PathBuf| Installation::missing(folder, folder).environment().is_some();
+    let site = folders.iter().find(is_own).or(folders.first()).map_or(Path::new("/"), PathBuf::as_path);
     for folder in entries.iter().flat_map(|entry| entry.ancestors()) {
         let uses_maturin = |pyproject: &Table| {
             let backend = pyproject.get("build-system").and_then(|table| table.get("build-backend")?.as_str());
@@ -163,7 +172,8 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
     for (folder, stat) in &watched {
         let _ = match stat {
             Some(stat) => writeln!(text, "L {} {}\t{}", stat.mtime, stat.ctime, escape(folder)),
-            None => writeln!(text, "L -\t{}", escape(folder)),
+            None if folder.exists() => writeln!(text, "L -\t{}", escape(folder)),
+            None => writeln!(text, "M\t{}", escape(folder)),
         };
     }
     for Entry { installation, .. } in &entries {

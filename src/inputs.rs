@@ -178,25 +178,34 @@ impl Collector {
         self.patterns.insert(pattern);
     }
 
-    /// A package of which any file could have been read, but for what is built in it and what is hidden. If
-    /// Python's files are mixed in (`is_mixed`): but for folders with such, and what stands beside the manifest.
-    pub fn add_package(&mut self, folder: &Path, is_mixed: bool, read_from: i64) {
+    /// A package of which any file could have been read, but for what is built in it, what is hidden, and what is
+    /// Python's, if one of the folders with Python's files (`python`) stands in it.
+    pub fn add_package(&mut self, folder: &Path, python: &[PathBuf], read_from: i64) {
+        let is_mixed = python.iter().any(|root| root.starts_with(folder));
         for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let (name, path) = (item.file_name(), item.path());
             let is_left_out = name == "target" || name.to_string_lossy().starts_with('.');
-            if !is_left_out && path.is_dir() && !(is_mixed && holds_python(&path)) {
+            if is_left_out || (is_mixed && is_pythons(&path)) {
+                continue;
+            }
+            if path.is_dir() {
                 self.add_folder(&path, read_from);
+            } else if is_mixed {
+                self.add_file(&path, read_from);
             }
         }
-        if is_mixed {
-            return;
-        }
-        if let Some(pattern) = absolute_pattern(folder, "*") {
+        if let Some(pattern) = absolute_pattern(folder, "*").filter(|_| !is_mixed) {
             for file in matches(&pattern) {
                 self.add_file(&file, read_from);
             }
             self.patterns.insert(pattern);
         }
+    }
+
+    /// A file that was read, and is gone.
+    pub fn add_missing(&mut self, path: &Path) {
+        let known = self.before.get(path).and_then(|known| known.hash.clone());
+        self.files.insert(path.to_owned(), FileInput { hash: known, ..unknown(path) });
     }
 
     /// A file that would have been read if it were there.
@@ -248,15 +257,20 @@ impl Collector {
     }
 }
 
-/// Whether a folder, or one in it, has Python's files or an environment's.
-fn holds_python(folder: &Path) -> bool {
-    let names = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_python = |path: &Path| {
-        path.extension().is_some_and(|kind| kind == "py" || kind == "pyi" || kind == "cfg")
+/// Whether something beside a manifest is Python's, or says nothing that is compiled: a folder with modules or an
+/// environment in it or in one of its own, a file that is no code.
+fn is_pythons(path: &Path) -> bool {
+    const KINDS: [&str; 12] = ["py", "pyi", "pyc", "so", "pyd", "cfg", "ini", "md", "rst", "lock", "coverage", "ipynb"];
+    let is_kind = |path: &Path| path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known));
+    let names = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
+    let is_code = |path: &Path| {
+        path.extension().is_some_and(|kind| ["py", "pyi", "cfg"].iter().any(|known| kind == *known))
             || path.ends_with("__pycache__")
     };
-    let has = |folder: &Path| names(folder).any(|item| is_python(&item.path()));
-    has(folder) || names(folder).any(|item| item.path().is_dir() && has(&item.path()))
+    if !path.is_dir() {
+        return is_kind(path) || path.extension().is_none();
+    }
+    names(path).any(|path| is_code(&path) || (path.is_dir() && names(&path).any(|path| is_code(&path))))
 }
 
 fn unknown(path: &Path) -> FileInput {

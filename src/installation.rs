@@ -59,7 +59,9 @@ impl Installation {
             paths.extend(std::fs::read_dir(site).into_iter().flatten().flatten().map(|item| item.path()));
         }
         let lines = paths.iter().filter(|path| is_pth(path)).flat_map(|path| lines_of_pth(path));
-        let roots = lines.filter(|root| root.starts_with(&project)).collect();
+        // maturin writes paths without links.
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let roots = lines.filter(|root| root.starts_with(&project) || real(root).starts_with(real(&project))).collect();
         let stem = dist_info.file_stem()?.to_str()?;
         Some(Self {
             name: stem.rsplit_once('-').map_or(stem, |(name, _)| name).to_owned(),
@@ -223,7 +225,8 @@ fn folder_of_url(url: &str) -> Option<PathBuf> {
     let has_drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
     let path = if has_drive { &path[1..] } else { &path };
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-    Path::new(path).is_absolute().then(|| PathBuf::from(path))
+    let path = if cfg!(windows) { path.replace('/', "\\") } else { path.to_owned() };
+    Path::new(&path).is_absolute().then(|| PathBuf::from(path))
 }
 
 #[cfg(test)]

@@ -208,6 +208,16 @@ pub fn add_profiles(profiles: &mut Table, is_long: bool) {
     }
 }
 
+/// What makes a profile of ours, `fast` or `small`, besides what every profile has.
+pub fn profile(name: &str) -> Vec<(String, Value)> {
+    let mut profiles = Table::new();
+    add_profiles(&mut profiles, true);
+    match profiles.remove(name) {
+        Some(Value::Table(profile)) if ["fast", "small"].contains(&name) => profile.into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

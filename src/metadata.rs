@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{Metadata as CargoMetadata, TargetKind};
+use cargo_metadata::{DependencyKind, Metadata as CargoMetadata, NodeDep, TargetKind};
 use serde::{Deserialize, Serialize};
 
 use crate::env_vars;
@@ -38,6 +38,22 @@ struct Local {
     manifest: PathBuf,
     /// The names of its library and programs as crates.
     crates: Vec<String>,
+    /// Whether it has a build script.
+    has_script: bool,
+}
+
+/// What cargo is asked about.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The folder that it is asked in.
+    pub project: &'a Path,
+    pub manifest: &'a Path,
+    /// The arguments that choose features.
+    pub features: Vec<String>,
+    /// Whether the project is known to be a program.
+    pub is_program: bool,
+    /// The files of cargo's configuration.
+    pub configuration: &'a [PathBuf],
 }
 
 /// What was said last, and of what.
@@ -50,54 +66,53 @@ struct Known {
 }
 
 impl Metadata {
-    /// What cargo says of the package of a manifest; without asking, if nothing changed that it reads. `configuration` is
-    /// cargo's, `memory` where the answer is kept.
-    pub fn find(
-        toolchain: &Toolchain,
-        project: &Path,
-        manifest: &Path,
-        configuration: &[PathBuf],
-        memory: &Path,
-        host: &mut dyn Host,
-    ) -> Result<Self> {
+    /// What cargo says of a package; without asking, if nothing changed that it reads. `memory` is where the answer is
+    /// kept.
+    pub fn find(toolchain: &Toolchain, question: &Question, memory: &Path, host: &mut dyn Host) -> Result<Self> {
         let variables: Vec<_> = env_vars::TARGET_FOLDERS.iter().map(|name| env_vars::get_text(name)).collect();
-        let key = format!("{:?}", (&toolchain.version, manifest, configuration, variables));
+        let key = format!("{:?}", (&toolchain.version, question, variables));
         let known: Option<Known> = sealed::read(memory);
         let holds =
             |known: &Known| known.key == key && known.files.iter().all(|(path, hash)| fs::hash_file(path) == *hash);
         if let Some(known) = known.filter(holds) {
             return Ok(known.metadata);
         }
-        let metadata = Self::ask(toolchain, project, manifest, host)?;
-        let read = metadata.manifests().into_iter().chain(configuration.iter().cloned());
+        let metadata = Self::ask(toolchain, question, host)?;
+        let read = metadata.manifests().into_iter().chain(question.configuration.iter().cloned());
         let files = read.map(|path| (path.clone(), fs::hash_file(&path))).collect();
         // Only saves time.
         let _ = sealed::write(memory, &Known { key, files, metadata: metadata.clone() });
         Ok(metadata)
     }
 
-    /// Asks cargo about the package of a manifest, in the project's folder.
-    fn ask(toolchain: &Toolchain, project: &Path, manifest: &Path, host: &mut dyn Host) -> Result<Self> {
-        let mut command = process::command(&toolchain.cargo);
-        command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest).current_dir(project);
-        command.args(["--filter-platform", toolchain.host()]);
+    fn ask(toolchain: &Toolchain, question: &Question, host: &mut dyn Host) -> Result<Self> {
+        let manifest = question.manifest;
         let failed = |why: &str| {
             let message = format!("cargo cannot read {}: {}", manifest.display(), why.trim());
             Error::project(manifest, message, "mend the manifest, or what it names; `cargo metadata` says the same")
         };
-        let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
-        let finished = running.finish(host, |_, _| {})?;
-        if !finished.status.success() {
-            let why = String::from_utf8_lossy(&finished.stderr);
-            return Err(failed(why.strip_prefix("error: ").unwrap_or(&why)));
+        let mut said = None;
+        for network in [&[] as &[&str], &["--offline"]] {
+            let mut command = process::command(&toolchain.cargo);
+            command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest);
+            command.args(["--filter-platform", toolchain.host()]).args(&question.features).args(network);
+            command.current_dir(question.project);
+            let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
+            let finished = running.finish(host, |_, _| {})?;
+            if finished.status.success() {
+                let found: CargoMetadata =
+                    serde_json::from_slice(&finished.stdout).map_err(|error| failed(&error.to_string()))?;
+                let found = Self::of(&found, &real(manifest), question.is_program);
+                return found.ok_or_else(|| failed("it has no [package], so there is nothing to build"));
+            }
+            said.get_or_insert(finished.stderr);
         }
-        let found: CargoMetadata =
-            serde_json::from_slice(&finished.stdout).map_err(|error| failed(&error.to_string()))?;
-        let manifest = real(manifest);
-        Self::of(&found, &manifest).ok_or_else(|| failed("it has no [package], so there is nothing to build"))
+        let said = said.unwrap_or_default();
+        let why = String::from_utf8_lossy(&said);
+        Err(failed(why.strip_prefix("error: ").unwrap_or(&why)))
     }
 
-    fn of(found: &CargoMetadata, manifest: &Path) -> Option<Self> {
+    fn of(found: &CargoMetadata, manifest: &Path, is_program: bool) -> Option<Self> {
         let is_own = |path: &Path| real(path) == manifest;
         let package = found.packages.iter().find(|package| is_own(package.manifest_path.as_std_path()))?;
         // Everything that it depends on, itself first.
@@ -107,9 +122,14 @@ impl Metadata {
         while let Some(id) = reached.get(next).copied() {
             next += 1;
             let node = nodes.iter().find(|node| node.id == *id);
-            for dependency in node.iter().flat_map(|node| &node.dependencies) {
-                if !reached.contains(&dependency) {
-                    reached.push(dependency);
+            // What tests need is not built.
+            let is_built = |dependency: &&NodeDep| {
+                let kinds = &dependency.dep_kinds;
+                kinds.is_empty() || kinds.iter().any(|found| found.kind != DependencyKind::Development)
+            };
+            for dependency in node.iter().flat_map(|node| node.deps.iter().filter(is_built)) {
+                if !reached.contains(&&dependency.pkg) {
+                    reached.push(&dependency.pkg);
                 }
             }
         }
@@ -117,29 +137,56 @@ impl Metadata {
         let local = local.filter(|package| package.source.is_none()).map(|package| Local {
             name: package.name.to_string(),
             manifest: package.manifest_path.clone().into_std_path_buf(),
+            has_script: package.targets.iter().any(|target| target.kind.contains(&TargetKind::CustomBuild)),
             crates: package.targets.iter().map(|target| target.name.replace('-', "_")).collect(),
         });
         let names: Vec<&str> = reached.iter().map(|id| found[*id].name.as_str()).collect();
-        let mut products = Vec::new();
-        for target in &package.targets {
-            let is = |kind: &TargetKind| target.kind.contains(kind);
-            if is(&TargetKind::CDyLib) {
-                let name = target.name.replace('-', "_");
-                products.push(format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
-            } else if is(&TargetKind::Bin) {
-                products.push(program(&target.name));
+        let is_extension = ["pyo3", "pyo3-ffi"].iter().any(|name| names.contains(name));
+        let has = |kinds: &[TargetKind]| {
+            package.targets.iter().find(|target| target.kind.iter().any(|kind| kinds.contains(kind)))
+        };
+        // maturin makes a library for Python of any kind of library.
+        let anything =
+            [TargetKind::CDyLib, TargetKind::Lib, TargetKind::RLib, TargetKind::DyLib, TargetKind::StaticLib];
+        let library = has(if is_extension { &anything } else { &[TargetKind::CDyLib] }).filter(|_| !is_program);
+        let programs = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
+        let products = match library {
+            Some(library) => {
+                let (before, after) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+                vec![format!("{before}{}{after}", library.name.replace('-', "_"))]
             }
-        }
+            None => programs.map(|target| program(&target.name)).collect(),
+        };
         Some(Self {
             target: found.target_directory.clone().into_std_path_buf(),
             workspace: found.workspace_root.clone().into_std_path_buf(),
             package: package.name.to_string(),
             manifest: manifest.to_owned(),
-            has_library: package.targets.iter().any(|target| target.kind.contains(&TargetKind::CDyLib)),
-            is_extension: ["pyo3", "pyo3-ffi"].iter().any(|name| names.contains(name)),
+            has_library: library.is_some(),
+            is_extension,
             products,
             local: local.collect(),
         })
+    }
+
+    /// The names of the packages on this machine.
+    pub fn local_names(&self) -> Vec<String> {
+        self.local.iter().map(|local| local.name.clone()).collect()
+    }
+
+    /// Their folders.
+    pub fn local_folders(&self) -> Vec<PathBuf> {
+        self.local.iter().filter_map(|local| Some(local.manifest.parent()?.to_owned())).collect()
+    }
+
+    /// Whether there are several programs: what one of them is made of says nothing of the others.
+    pub fn has_many_products(&self) -> bool {
+        self.products.len() > 1
+    }
+
+    /// Whether others, with packages of the same names, may build in the same target folder.
+    pub fn is_shared(&self) -> bool {
+        !self.target.starts_with(&self.workspace)
     }
 
     /// The user's files that say how the project is built, there or not.
@@ -190,8 +237,8 @@ impl Metadata {
     }
 
     /// The parts of local packages that went into what cargo made, as far as they can be told from what it left;
-    /// the package's own first. Of several that could be meant, the newest.
-    pub fn units_of(&self, made: &Path) -> Vec<Unit> {
+    /// the package's own first. Of several that could be meant, the newest. `None` if one is not found.
+    pub fn units_of(&self, made: &Path) -> Option<Vec<Unit>> {
         let unit = |local: &Local, made: PathBuf, kind: UnitKind| Unit {
             package: local.name.clone(),
             manifest: local.manifest.clone(),
@@ -207,20 +254,25 @@ impl Metadata {
             for (index, local) in self.local.iter().enumerate() {
                 let libraries = unit::libraries_of(folder, &local.crates).into_iter().filter(|_| index > 0);
                 let compiled = libraries.map(|made| unit(local, made, UnitKind::Compiled)).max_by_key(Unit::began);
-                let outs = unit::build_scripts_of(folder, &local.name).into_iter();
+                // One that it had once may have left something.
+                let outs = unit::build_scripts_of(folder, &local.name).into_iter().filter(|_| local.has_script);
                 let ran = outs.map(|out| unit(local, out, UnitKind::Ran)).max_by_key(Unit::began);
                 units.extend(compiled.into_iter().chain(ran));
             }
         }
-        units
+        let is_read = |local: &Local| {
+            let is_its = |unit: &&Unit| unit.package == local.name && unit.kind == UnitKind::Compiled;
+            units.iter().filter(is_its).any(|unit| !unit.dep_info().files.is_empty())
+        };
+        self.local.iter().all(is_read).then_some(units)
     }
 
-    /// The variables that the build scripts of all other packages look at.
-    pub fn variables_of_others(&self, made: &Path) -> BTreeSet<String> {
-        let Some(folder) = made.parent() else { return BTreeSet::new() };
+    /// The variables that the build scripts of all other packages look at, with the values that they had.
+    pub fn variables_of_others(&self, made: &Path) -> Vec<(String, Option<String>)> {
+        let Some(folder) = made.parent() else { return Vec::new() };
         let is_local = |name: &str| self.local.iter().any(|local| local.name == name);
         let outs = unit::all_build_scripts(folder).into_iter().filter(|(name, _)| !is_local(name));
-        outs.flat_map(|(_, out)| unit::build_script_output(&out, Path::new("/")).variables).collect()
+        outs.flat_map(|(_, out)| unit::environment_of(&out)).collect()
     }
 }
 

@@ -12,13 +12,14 @@ use toml::{Table, Value};
 
 use crate::cache::{Cache, Entry};
 use crate::compile::Compilation;
+use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs::{self, Stat};
 use crate::index;
 use crate::inputs::{Collector, Inputs, Look, Surroundings, absolute_pattern, matches};
 use crate::installation::Installation;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, Question};
 use crate::project_job::ProjectJob;
 use crate::record::{GENERATOR, OfProject, Record};
 use crate::request::Request;
@@ -28,7 +29,7 @@ use crate::staleness::Staleness;
 use crate::stamp;
 use crate::store::Keys;
 use crate::toolchain::Toolchain;
-use crate::unit::{Unit, UnitKind};
+use crate::unit::{self, Unit, UnitKind};
 use crate::wheel::{self, Wheel};
 
 /// In place of a profile: that of what is installed.
@@ -42,6 +43,8 @@ pub struct Project<'a> {
     pub cache: &'a Cache,
     pub entry: Entry,
     pub installation: Installation,
+    /// The full name of the extension module, as the manifests have it.
+    module: String,
     /// `[tool.maturin]`
     maturin: Table,
     pub manifest: PathBuf,
@@ -94,7 +97,7 @@ impl<'a> Project<'a> {
         let maturin = maturin.unwrap_or_default();
         let manifest = index::manifest_of(root, &maturin);
         let text = std::fs::read_to_string(&manifest).map_err(|error| broken(&manifest, &error))?;
-        text.parse::<Table>().map_err(|error| broken(&manifest, &error))?;
+        let cargo: Table = text.parse().map_err(|error: toml::de::Error| broken(&manifest, &error))?;
 
         let own = settings::of_own_project(root)?;
         let mut settings = BuildSettings::resolve(&request.settings, root)?;
@@ -104,7 +107,9 @@ impl<'a> Project<'a> {
             editable.unwrap_or(AS_INSTALLED).clone_into(&mut settings.profile);
         }
         if !own.features.is_empty() {
-            settings.arguments.cargo.extend(["--features".into(), own.features.join(",")]);
+            // maturin takes those of its own table only where the command line has none.
+            let features = own.features.iter().cloned().chain(features_of(&maturin)).collect::<Vec<_>>();
+            settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
         }
         let patterns = own.inputs.iter().filter_map(|pattern| absolute_pattern(root, pattern)).collect();
         let toolchain = match Toolchain::find(request, cache, host) {
@@ -115,9 +120,10 @@ impl<'a> Project<'a> {
             request,
             cache,
             entry: cache.entry(&request.entry),
-            installation,
+            module: index::module_of(&installation.name, &pyproject, &cargo),
             pyproject: relevant(&pyproject),
             maturin,
+            installation,
             manifest,
             settings,
             patterns,
@@ -166,8 +172,27 @@ impl<'a> Project<'a> {
 
     pub fn metadata(&self, host: &mut dyn Host) -> Result<Metadata> {
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        let configuration = &self.surroundings.files;
-        Metadata::find(toolchain, &self.request.root, &self.manifest, configuration, &self.entry.metadata(), host)
+        let cargo = &self.settings.arguments.cargo;
+        let chosen = cargo.iter().zip(cargo.iter().skip(1)).filter(|(option, _)| *option == "--features");
+        let mut features: Vec<String> = chosen.map(|(_, features)| features.clone()).collect();
+        if features.is_empty() {
+            features = features_of(&self.maturin);
+        }
+        let mut arguments =
+            if features.is_empty() { Vec::new() } else { vec!["--features".into(), features.join(",")] };
+        for (option, key) in [("--all-features", "all-features"), ("--no-default-features", "no-default-features")] {
+            if cargo.iter().any(|argument| argument == option) || self.maturin.get(key) == Some(&Value::Boolean(true)) {
+                arguments.push(option.to_owned());
+            }
+        }
+        let question = Question {
+            project: &self.request.root,
+            manifest: &self.manifest,
+            features: arguments,
+            is_program: self.maturin.get("bindings").and_then(Value::as_str) == Some("bin"),
+            configuration: &self.surroundings.files,
+        };
+        Metadata::find(toolchain, &question, &self.entry.metadata(), host)
     }
 
     /// Takes for ours what the user had maturin build: what is installed, if it is what cargo left in the target
@@ -181,23 +206,33 @@ impl<'a> Project<'a> {
         {
             return Ok(Adopted::Nothing);
         }
-        let installed = self.installation.natives(self.package());
-        let Some((artifact, made, profile)) = metadata.find_built(&installed) else { return Ok(Adopted::Nothing) };
+        let found = metadata.find_built(&self.natives(&self.installation)).filter(|_| !metadata.has_many_products());
+        let Some((artifact, made, profile)) = found else { return Ok(Adopted::Nothing) };
         let library = std::fs::read(&artifact).unwrap_or_default();
-        let units = metadata.units_of(&made);
+        let Some(units) = metadata.units_of(&made) else { return Ok(Adopted::Nothing) };
         let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
         // A part may have been compiled again since, for something else.
         let began = |unit: &Unit| unit.began().unwrap_or(own).min(own);
         let written = Stat::of(&self.installation.dist_info.join("direct_url.json")).map_or(own, |stat| stat.mtime);
         let told = own.max(written);
         let mut collector = Collector::before([]);
+        let mut compared = metadata.variables_of_others(&made);
+        let mut set_elsewhere: Vec<String> = self.variables_of_configuration();
         for unit in &units {
             let info = unit.dep_info();
+            set_elsewhere.extend(info.sets);
+            compared.extend(
+                unit.environment()
+                    .into_iter()
+                    .filter(|(name, _)| unit.kind == UnitKind::Compiled || !env_vars::is_set_for_build_scripts(name)),
+            );
             for file in info.files.iter().filter(|file| !file.starts_with(&metadata.target)) {
                 if file.is_dir() {
                     collector.add_folder(file, began(unit));
                 } else if file.exists() {
                     collector.add_file(file, began(unit));
+                } else if unit.kind == UnitKind::Compiled {
+                    collector.add_missing(file);
                 } else {
                     collector.add_absent(file);
                 }
@@ -206,21 +241,27 @@ impl<'a> Project<'a> {
                 collector.add_variable(name, unit.kind);
             }
             if unit.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty() {
-                collector.add_package(unit.folder(), true, began(unit));
+                collector.add_package(unit.folder(), &self.installation.roots, began(unit));
             }
             collector.add_file(&unit.manifest, told);
             if !unit.folder().join("build.rs").exists() {
                 collector.add_absent(&unit.folder().join("build.rs"));
             }
         }
-        for name in metadata.variables_of_others(&made) {
-            collector.add_variable(&name, UnitKind::Ran);
+        for (name, _) in &compared {
+            collector.add_variable(name, UnitKind::Ran);
         }
         self.add_around(&mut collector, metadata, told);
         let mut inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut inputs, own);
         let found = OfProject { profile, pyproject: self.pyproject.clone(), ..OfProject::default() };
         let outdated = |path: &Path| Adopted::Outdated(Staleness::FileChanged(path.to_owned()), found.clone());
+        let is_other = |(name, value): &&(String, Option<String>)| {
+            env_vars::is_users(name) && !set_elsewhere.contains(name) && env_vars::get_text(name) != *value
+        };
+        if let Some((name, _)) = compared.iter().find(is_other) {
+            return Ok(Adopted::Outdated(Staleness::VariableChanged(name.clone()), found));
+        }
         if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime >= told) {
             return Ok(outdated(&self.request.root.join(PYPROJECT)));
         }
@@ -234,7 +275,33 @@ impl<'a> Project<'a> {
         // What is configured decides how the next one is built.
         record.project = Some(found.clone());
         record.inputs = inputs;
-        self.publish(record, &artifact, &library, toolchain).map(Adopted::Artifact)
+        self.publish(record, &artifact, &library, metadata.is_extension.then_some(toolchain)).map(Adopted::Artifact)
+    }
+
+    /// The names that cargo's configuration sets, as `[env]`.
+    fn variables_of_configuration(&self) -> Vec<String> {
+        let texts = self.surroundings.files.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+        let tables = texts.filter_map(|text| text.parse::<Table>().ok());
+        tables
+            .flat_map(|table| table.get("env").and_then(Value::as_table).cloned().unwrap_or_default())
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// The libraries and programs that are installed, as far as this interpreter would load them.
+    fn natives(&self, installation: &Installation) -> Vec<PathBuf> {
+        let mut found = installation.natives(self.module.split('.').next().unwrap_or_default());
+        found.extend(installation.natives(self.request.module.split('.').next().unwrap_or_default()));
+        let suffix = &self.request.interpreter.extension_suffix;
+        // `x.cpython-311-x86_64-linux-gnu.so` is one interpreter's, `x.abi3.so` and `libx.so` are for all.
+        let is_others = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_tagged =
+                name.split('.').any(|part| ["cpython-", "cp3", "pypy"].iter().any(|tag| part.starts_with(tag)));
+            is_tagged && !name.ends_with(suffix.as_str())
+        };
+        found.retain(|path| !is_others(path));
+        found
     }
 
     /// What is read around the units, not before `since`.
@@ -340,49 +407,78 @@ impl<'a> Project<'a> {
         let clock = fs::tick(&self.entry.clock())?;
 
         let users_file = |path: &Path| (!path.starts_with(&metadata.target)).then(|| path.to_owned());
-        let units =
-            format!("{:?}", (metadata, &profile, &self.settings.arguments, &self.pyproject, &toolchain.version));
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
             memory: self.entry.compiled(&metadata.target.join(&profile)),
-            units: &fs::hash_bytes(units.as_bytes())[..32],
+            units: &self.units(toolchain, metadata, &profile),
             always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
-            lock: None,
+            // What is installed was made of what stands in the target folder; otherwise that may be anybody's.
+            unknown: &|| if installed.is_some() { Vec::new() } else { metadata.local_names() },
+            is_shared: metadata.is_shared(),
             users_file: &users_file,
             generated: None,
-            is_mixed: true,
+            python: &self.installation.roots,
         };
         let mut done = compilation.run(clock, reason, host)?;
         let data = done.output.as_mut().map(Wheel::data);
+        let mut is_simple = metadata.is_extension;
         if let Some(wheel) = &mut done.output {
-            self.install(wheel, installed, &job, host)?;
+            if links(&done.units, &done.foreign_outputs) {
+                // Only what maturin installs has the path to such a library in it.
+                is_simple = false;
+                job.develop(self.installation.roots.is_empty(), "it is linked to libraries of the system", host)?;
+            } else {
+                is_simple &= self.install(wheel, installed, &job, host)?;
+            }
         }
-        let artifact = self.installed(done.output.as_ref(), metadata)?;
+        let mut artifact = self.installed(done.output.as_ref(), metadata)?;
+        if !artifact.exists() {
+            // The layout is another one than when it was installed.
+            job.develop(true, "its layout changed", host)?;
+            artifact = self.installed(done.output.as_ref(), metadata)?;
+        }
         let library = std::fs::read(&artifact).map_err(|error| lost(&artifact, &error))?;
 
         let since = clock + 1;
         self.add_around(&mut collector, metadata, since);
         compilation.collect(&mut collector, &done, since);
+        let is_own = |unit: &&Unit| unit.package == metadata.package && unit.kind == UnitKind::Compiled;
+        if !done.units.iter().filter(is_own).any(|unit| !unit.dep_info().files.is_empty()) {
+            // Nobody can tell what the compiler read: everything that it could have read counts.
+            for folder in metadata.local_folders() {
+                collector.add_package(&folder, &self.installation.roots, since);
+            }
+        }
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut record.inputs, since);
         let pyproject = self.pyproject.clone();
         record.project = Some(OfProject { profile: profile.clone(), pyproject, data, ..OfProject::default() });
         compilation.remember(&record.inputs, done)?;
-        let artifact = self.publish(record, &artifact, &library, toolchain)?;
+        let artifact = self.publish(record, &artifact, &library, is_simple.then_some(toolchain))?;
         host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)
     }
 
-    /// Puts what is in a wheel where Python finds it. Where more changed than modules, maturin installs.
+    /// A name for everything that decides which units cargo compiles.
+    fn units(&self, toolchain: &Toolchain, metadata: &Metadata, profile: &str) -> String {
+        let configuration: Vec<_> = self.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
+        let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
+        let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
+        let chosen = (profile, &self.settings.arguments, &self.pyproject, &toolchain.version);
+        fs::hash_bytes(format!("{:?}", (metadata, chosen, configuration, variables)).as_bytes())[..32].to_owned()
+    }
+
+    /// Puts what is in a wheel where Python finds it. Where more changed than modules, maturin installs; returns whether
+    /// it did not have to.
     fn install(
         &self,
         wheel: &mut Wheel,
         installed: Option<&OfProject>,
         job: &ProjectJob,
         host: &mut dyn Host,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let installation = &self.installation;
         let of_installed = |file: &str| std::fs::read(installation.dist_info.join(file)).unwrap_or_default();
         let of_wheel = |wheel: &mut Wheel, file: &str| wheel.metadata(file).unwrap_or_default();
@@ -393,8 +489,9 @@ impl<'a> Project<'a> {
         let place_of = |member: &str| installation.place_of(member);
         let is_pure = installation.roots.is_empty();
         let is_new = |member: &String| is_pure && !installation.files.contains(&place_of(member));
-        if says_otherwise || wheel.modules().any(is_new) {
-            return job.develop(true, "more than its library changed", host).map(drop);
+        let is_more = says_otherwise || wheel.modules().any(is_new);
+        if is_more && job.develop(true, "more than its library changed", host)?.is_some() {
+            return Ok(false);
         }
         let (libraries, others): (Vec<String>, _) =
             wheel.modules().cloned().partition(|member| natives.contains(member));
@@ -409,33 +506,32 @@ impl<'a> Project<'a> {
         }
         // Files of Python that maturin generates stand among the user's: only maturin may write there.
         if !is_pure && !changed.is_empty() {
-            return job.develop(false, "its Python files are generated", host).map(drop);
+            if job.develop(false, "its Python files are generated", host)?.is_some() {
+                return Ok(false);
+            }
+            changed.clear();
         }
         for member in libraries {
             let content = wheel.read_if_new(&member, &place_of(&member));
             changed.extend(content.map(|content| (member, content)));
         }
-        changed.iter().try_for_each(|(member, content)| Self::put(&place_of(member), content))
+        changed.iter().try_for_each(|(member, content)| Self::put(&place_of(member), content))?;
+        Ok(!is_more)
     }
 
     /// What is loaded, or started, of what was installed.
     fn installed(&self, wheel: Option<&Wheel>, metadata: &Metadata) -> Result<PathBuf> {
+        let fresh = Installation::now(&self.installation.dist_info, &self.request.root);
         let natives = wheel.map(Wheel::natives).unwrap_or_default();
         if let Some(native) = natives.first() {
-            return Ok(self.installation.place_of(native));
+            return Ok(fresh.as_ref().unwrap_or(&self.installation).place_of(native));
         }
-        let fresh = Installation::now(&self.installation.dist_info, &self.request.root);
-        let found = fresh.and_then(|installation| metadata.find_built(&installation.natives(self.package())));
+        let found = fresh.and_then(|installation| metadata.find_built(&self.natives(&installation)));
         found.map(|(installed, ..)| installed).ok_or_else(|| {
             let path = &self.request.root;
             let message = format!("maturin built {} without an error, but installed no library", path.display());
             Error::project(path, message, "look at what `maturin develop` says in the project's folder")
         })
-    }
-
-    /// The name of the package, or module, that Python imports first.
-    fn package(&self) -> &str {
-        self.request.module.split('.').next().unwrap_or_default()
     }
 
     /// Puts a library in the place of the one that is loaded from there.
@@ -446,9 +542,16 @@ impl<'a> Project<'a> {
         })
     }
 
-    fn publish(&self, mut record: Record, artifact: &Path, library: &[u8], toolchain: &Toolchain) -> Result<PathBuf> {
+    /// With a toolchain it is kept for whenever its content comes again.
+    fn publish(
+        &self,
+        mut record: Record,
+        artifact: &Path,
+        library: &[u8],
+        toolchain: Option<&Toolchain>,
+    ) -> Result<PathBuf> {
         record.artifact_hash = fs::hash_bytes(library);
-        if library.len() <= KEPT_SIZE {
+        if let Some(toolchain) = toolchain.filter(|_| library.len() <= KEPT_SIZE) {
             let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
             let key = self.keys(toolchain, profile, artifact).here;
             // Debug information names the tree.
@@ -489,6 +592,20 @@ pub enum Adopted {
 fn lost(artifact: &Path, error: &std::io::Error) -> Error {
     let message = format!("maturin built the project, but {} cannot be read: {error}", artifact.display());
     Error::project(artifact, message, "import again")
+}
+
+/// Whether a build script links what it is for to a library that the system loads, from a folder that it names.
+fn links(units: &[Unit], foreign_outputs: &[PathBuf]) -> bool {
+    let own = units.iter().filter(|unit| unit.kind == UnitKind::Ran).map(|unit| &unit.made);
+    let mut outs = own.chain(foreign_outputs);
+    cfg!(target_os = "linux") && outs.any(|out| unit::build_script_output(out, Path::new("/")).links)
+}
+
+/// The features that maturin's table names.
+fn features_of(maturin: &Table) -> Vec<String> {
+    let features = maturin.get("features").and_then(Value::as_array).into_iter().flatten();
+    let name = |feature: &Value| feature.as_str().or_else(|| feature.get("feature")?.as_str()).map(str::to_owned);
+    features.filter_map(name).collect()
 }
 
 /// A hash of the part of a pyproject.toml that matters to a build.

@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
 use crate::installation::Environment;
+use crate::krate;
+use crate::manifest;
 use crate::maturin::find_maturin;
 use crate::metadata::Metadata;
 use crate::process::{self, Finished, Priority};
@@ -33,8 +35,8 @@ pub struct ProjectJob<'a> {
     environment: Option<Environment>,
     /// The environment's interpreter: maturin wants to ask it.
     python: PathBuf,
-    /// What maturin ran, as it said itself.
-    call: RefCell<Option<Call>>,
+    /// What maturin ran, as it said itself: of several programs, each.
+    calls: RefCell<Vec<Call>>,
 }
 
 /// A command as maturin logs it.
@@ -62,7 +64,16 @@ impl<'a> ProjectJob<'a> {
             )
         })?;
         let maturin = find_maturin(project.request)?;
-        Ok(Self { project, toolchain, metadata, profile, maturin, environment, python, call: RefCell::new(None) })
+        Ok(Self {
+            project,
+            toolchain,
+            metadata,
+            profile,
+            maturin,
+            environment,
+            python,
+            calls: RefCell::new(Vec::new()),
+        })
     }
 
     fn build_command(&self, wheels: &Path) -> Command {
@@ -77,6 +88,12 @@ impl<'a> ProjectJob<'a> {
     fn add_arguments(&self, command: &mut Command) {
         let arguments = &self.project.settings.arguments;
         command.args(["--profile", self.profile]).args(&arguments.cargo);
+        // Ours, where the workspace has none of this name.
+        let workspace = krate::manifest_in(&self.metadata.workspace);
+        let is_defined = workspace.get("profile").is_some_and(|profiles| profiles.get(self.profile).is_some());
+        for (key, value) in manifest::profile(self.profile).into_iter().filter(|_| !is_defined) {
+            command.arg("--config").arg(format!("profile.{}.{key}={value}", self.profile));
+        }
         if let Some(target) = &arguments.target {
             command.args(["--target", target]);
         }
@@ -141,14 +158,14 @@ impl<'a> ProjectJob<'a> {
     }
 
     /// Runs `maturin develop`: with `whole`, it installs everything, metadata, scripts and dependencies; otherwise only
-    /// what it generates in the project. Returns what it said.
-    pub fn develop(&self, whole: bool, reason: &str, host: &mut dyn Host) -> Result<String> {
+    /// what it generates in the project. Returns what it said; `None` outside of an environment of its own.
+    pub fn develop(&self, whole: bool, reason: &str, host: &mut dyn Host) -> Result<Option<String>> {
         let arguments = &self.project.settings.arguments;
         let Some(environment) = &self.environment else {
             let root = self.project.request.root.display();
             let message = format!("more than the library of {root} changed: `pip install -e {root}` installs the rest");
             host.event(Event::Notice { message });
-            return Ok(String::new());
+            return Ok(None);
         };
         let is_asked = |option: &str| arguments.develop.iter().any(|argument| argument == option);
         let installs = whole && !is_asked("--skip-install");
@@ -183,18 +200,18 @@ impl<'a> ProjectJob<'a> {
         };
         let replay = |finished: &Finished, host: &mut dyn Host| self.replay_of(finished, host);
         let (output, _) = self.runner().build(reason, host, &command, &|done| Some(text(&done.stderr)), &replay)?;
-        Ok(output)
+        Ok(Some(output))
     }
 
     fn built(&self, wheel: Option<Wheel>, output: &str) -> Built<Option<Wheel>> {
-        *self.call.borrow_mut() = output.lines().rev().find_map(Call::parse);
+        *self.calls.borrow_mut() = output.lines().filter_map(Call::parse).collect();
         let warned = output.lines().any(|line| line.starts_with("warning"));
         Built { output: wheel, messages: None, warned }
     }
 
     /// The messages of the `cargo rustc` that maturin ran.
     fn replay_of(&self, finished: &Finished, host: &mut dyn Host) -> Result<Messages> {
-        *self.call.borrow_mut() = text(&finished.stderr).lines().rev().find_map(Call::parse);
+        *self.calls.borrow_mut() = text(&finished.stderr).lines().filter_map(Call::parse).collect();
         self.replay(host)
     }
 }
@@ -207,7 +224,11 @@ impl Compiler for ProjectJob<'_> {
         // What maturin generates among the user's files, only maturin may write.
         let is_mixed = !self.project.installation.roots.is_empty();
         if !self.metadata.has_library || (is_mixed && !self.metadata.is_extension) {
-            let output = self.develop(!self.metadata.has_library, reason, host)?;
+            let output = self.develop(!self.metadata.has_library, reason, host)?.ok_or_else(|| {
+                let root = &self.project.request.root;
+                let message = format!("{}: {reason}; it has to be installed anew, outside of a venv", root.display());
+                Error::project(root, message, format!("run `pip install -e {}`", root.display()))
+            })?;
             return Ok(self.built(None, &output));
         }
         let built = RefCell::new(None);
@@ -224,23 +245,29 @@ impl Compiler for ProjectJob<'_> {
     }
 
     fn replay(&self, host: &mut dyn Host) -> Result<Messages> {
-        let call = self.call.borrow();
-        let Some(call) = call.as_ref() else { return Ok(Messages::default()) };
-        let mut command = process::command(&self.toolchain.cargo);
-        let words = call.words.iter().skip(1);
-        let words = words.map(|word| if word == TEXT_MESSAGES { "json-diagnostic-rendered-ansi" } else { word });
-        command.args(words);
-        self.set_environment(&mut command);
-        for name in &call.removed {
-            command.env_remove(name);
+        let mut all = Messages::default();
+        for call in self.calls.borrow().iter() {
+            let mut command = process::command(&self.toolchain.cargo);
+            let words = call.words.iter().skip(1);
+            let words = words.map(|word| if word == TEXT_MESSAGES { "json-diagnostic-rendered-ansi" } else { word });
+            command.args(words);
+            self.set_environment(&mut command);
+            for name in &call.removed {
+                command.env_remove(name);
+            }
+            command.envs(call.set.iter().map(|(name, value)| (name, value)));
+            let running = process::spawn_bound(command, Priority::Normal).map_err(|error| {
+                Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
+            })?;
+            let finished = running.finish(host, |_, _| {})?;
+            let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
+            let Messages { diagnostics, units, foreign_outputs } =
+                diagnostic::read_messages(&finished.stdout, &self.metadata.workspace, folder);
+            all.diagnostics.extend(diagnostics);
+            all.units.extend(units);
+            all.foreign_outputs.extend(foreign_outputs);
         }
-        command.envs(call.set.iter().map(|(name, value)| (name, value)));
-        let running = process::spawn_bound(command, Priority::Normal).map_err(|error| {
-            Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
-        })?;
-        let finished = running.finish(host, |_, _| {})?;
-        let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
-        Ok(diagnostic::read_messages(&finished.stdout, &self.metadata.workspace, folder))
+        Ok(all)
     }
 
     fn output_folders(&self) -> Vec<PathBuf> {

@@ -51,6 +51,13 @@ mod _core {
         super::run_with(py, on_event, |host| ensure::copy_installed(&request, &artifact, host))
     }
 
+    /// The folders of the packages on this machine that a project is made of.
+    #[pyfunction]
+    fn local_packages(py: Python<'_>, request: &Bound<'_, PyDict>, on_event: Py<PyAny>) -> PyResult<Vec<PathBuf>> {
+        let request = super::request(request)?;
+        super::run_with(py, on_event, |host| ensure::local_packages(&request, host))
+    }
+
     /// Whether all files of a stamp have the stats that stand there.
     #[pyfunction]
     fn files_are_unchanged(stamp: &[u8]) -> bool {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::diagnostic::{Diagnostic, Messages};
+use crate::diagnostic::{self, Diagnostic, Messages};
 use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
@@ -120,6 +120,7 @@ impl Runner<'_> {
         let mut has_waited = false;
         let is_script = self.request.kind == SourceKind::Script;
         running.finish(host, |line, host| {
+            let line = &diagnostic::without_ansi(line);
             // Users know the script by its own name.
             let renamed = if is_script { &line.replace(self.package, self.request.stem()) } else { line };
             if let Some(progress) = progress(renamed) {
@@ -189,14 +190,14 @@ impl Runner<'_> {
             };
             failure.message = format!("{} could not be built: {reason}", self.name());
         }
-        failure.hint = hint(&output, &failure.diagnostics);
+        failure.hint = hint(&output, &failure.diagnostics, self.request.kind == SourceKind::Script);
         Ok(Error::Build(Box::new(failure)))
     }
 }
 
-/// Bytes as text.
+/// Bytes as text, without colours: users may ask for some.
 pub fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    diagnostic::without_ansi(&String::from_utf8_lossy(bytes))
 }
 
 /// What a line of cargo's standard error says about how far it is.
@@ -292,7 +293,7 @@ fn missing_package(output: &str) -> Option<String> {
 }
 
 /// What to do about a failed build, as far as its words tell.
-fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
+fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
     /// Gone from pyo3, with what to write instead.
     const RENAMED: [(&str, &str); 5] = [
         ("with_gil", "Python::attach"),
@@ -301,9 +302,15 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
         ("prepare_freethreaded_python", "Python::initialize"),
         ("GILOnceCell", "PyOnceLock"),
     ];
+    let place = if is_script { "the `//:` lines of the script" } else { "Cargo.toml" };
     let errors = || diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
     for (old, new) in RENAMED {
         if errors().any(|error| error.message.contains(&format!("`{old}`"))) {
+            if !is_script {
+                return format!(
+                    "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, name it in Cargo.toml"
+                );
+            }
             return format!(
                 "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, write \
                  `//: [dependencies]` and `//: pyo3 = \"0.23\"` at the top of the script, or set \
@@ -316,6 +323,9 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
         after.split_once('`').map(|(name, _)| name.to_owned())
     });
     if let Some(name) = unlinked {
+        if !is_script {
+            return format!("if `{name}` is a crate, `cargo add {name}`; if it is a module, write `mod {name};`");
+        }
         return format!(
             "if `{name}` is a crate, name it at the top of the script, above all code: `//: [dependencies]` and \
              `//: {name} = \"…\"` with its version; if it is a module, write `mod {name};`"
@@ -327,19 +337,22 @@ fn hint(output: &str, diagnostics: &[Diagnostic]) -> String {
          machine: let it download once"
             .into()
     } else if !has_compiled(output) && says(&["no matching package", "failed to select a version"]) {
-        "check the names and versions in the `//:` lines of the script".into()
+        format!("check the names and versions in {place}")
     } else if is_about_network(output) {
         "a dependency has to be downloaded, and the registry could not be reached: check the network, then \
          import again"
             .into()
     } else if says(&["profile `"]) && says(&["is not defined"]) {
-        "profiles are dev, release, fast, small, and those that the script defines: `//: [profile.NAME]` with \
-         `//: inherits = \"release\"`"
-            .into()
+        let own = if is_script { "//: " } else { "" };
+        format!(
+            "profiles are dev, release, fast, small, and those defined in {place}: `{own}[profile.NAME]` with \
+             `{own}inherits = \"release\"`"
+        )
     } else if says(&["failed to load manifest for dependency", "failed to read `"]) {
-        "the `path` of a dependency in the `//:` lines is relative to the script's folder: check it".into()
+        let folder = if is_script { "the script's" } else { "its" };
+        format!("the `path` of a dependency in {place} is relative to {folder} folder: check it")
     } else if says(&["failed to parse manifest", "invalid type", "unknown variant"]) {
-        "check the `//:` lines of the script: together they form its Cargo.toml".into()
+        format!("check {place}{}", if is_script { ": together they form its Cargo.toml" } else { "" })
     } else if errors().next().is_some() {
         "mend the source and import again; what was built last stays in place".into()
     } else {
@@ -374,8 +387,8 @@ mod tests {
         assert_eq!(first_error(""), "it failed and said nothing");
         let error =
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
-        assert!(hint("", &[error("no function `with_gil` found")]).contains("Python::attach"));
-        assert!(hint(output, &[]).contains("names and versions"));
+        assert!(hint("", &[error("no function `with_gil` found")], true).contains("Python::attach"));
+        assert!(hint(output, &[], true).contains("names and versions"));
         assert_eq!(missing_package(output).as_deref(), Some("nope"));
         assert!(!is_about_network(output));
         assert!(is_about_network("error: failed to download `x v1`"));

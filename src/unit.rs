@@ -77,9 +77,45 @@ impl Unit {
         if folder.parent()?.ends_with("build") {
             return fingerprint(folder.parent()?.parent()?, &hash(folder.file_name()?)?);
         }
-        // The finished library carries no hash: it is the last one that was compiled.
-        fingerprints(folder, &self.package, INVOKED).iter().filter_map(|path| time(path)).max()
+        // The finished library carries no hash: it is the last one that was compiled before it was there. Whatever came
+        // later (`cargo check` has a part of its own) made something else.
+        let made = dep_info_path(&self.made).and_then(|path| time(&path))?;
+        fingerprints(folder, &self.package, INVOKED)
+            .iter()
+            .filter_map(|path| time(path))
+            .filter(|time| *time <= made)
+            .max()
     }
+
+    /// The variables that were looked at, with the values that they had then.
+    pub fn environment(&self) -> Vec<(String, Option<String>)> {
+        match self.kind {
+            UnitKind::Compiled => self.dep_info().environment,
+            UnitKind::Ran => environment_of(&self.made),
+        }
+    }
+}
+
+/// The variables that the build script with this `out` folder asked to be run again for, with their values.
+pub fn environment_of(out: &Path) -> Vec<(String, Option<String>)> {
+    let home = || out.parent()?.file_name();
+    let profile = || out.parent()?.parent()?.parent();
+    let (Some(name), Some(profile)) = (home(), profile()) else { return Vec::new() };
+    let listing = std::fs::read_dir(profile.join(".fingerprint").join(name)).into_iter().flatten().flatten();
+    let is_run = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.starts_with("run-build-script-") && path.extension().is_some_and(|kind| kind == "json")
+    };
+    let texts = listing.map(|item| item.path()).filter(is_run).filter_map(|path| std::fs::read(path).ok());
+    let mut found = Vec::new();
+    for value in texts.filter_map(|text| serde_json::from_slice::<serde_json::Value>(&text).ok()) {
+        for local in value.get("local").and_then(serde_json::Value::as_array).into_iter().flatten() {
+            let Some(asked) = local.get("RerunIfEnvChanged") else { continue };
+            let text = |key: &str| asked.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+            found.extend(text("var").map(|name| (name, text("val"))));
+        }
+    }
+    found
 }
 
 /// Written by cargo when it starts the compiler.
@@ -155,7 +191,10 @@ pub fn libraries_of(output: &Path, crates: &[String]) -> Vec<PathBuf> {
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
         let stem = stem.strip_prefix("lib").unwrap_or(stem);
         ["rlib", "rmeta", std::env::consts::DLL_EXTENSION].contains(&kind)
-            && stem.rsplit_once('-').is_some_and(|(name, _)| crates.iter().any(|known| known == name))
+            // What is also a library for others carries no hash.
+            && crates.iter().any(|known| {
+                known == stem || stem.rsplit_once('-').is_some_and(|(name, _)| known == name)
+            })
     };
     listing.map(|item| item.path()).filter(is_library).collect()
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
@@ -57,7 +57,11 @@ def build(
     one = partial(build_one, force=force, profile=profile, in_place=in_place, stop=stop)
     with ThreadPoolExecutor(count) as pool:
         try:
-            return list(pool.map(one, sources))
+            futures = [pool.submit(one, source) for source in sources]
+            # A signal that arrives just before a wait does not end it.
+            while wait(futures, timeout=0.1).not_done:
+                pass
+            return [future.result() for future in futures]
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)

@@ -19,6 +19,7 @@ __all__ = [
     "index_all_projects",
     "index_projects",
     "is_module",
+    "local_packages",
     "project_settings",
     "scaffold",
     "site_install",
@@ -53,6 +54,9 @@ def files_are_unchanged(stamp: bytes) -> bool:
 
 def find_maturin(request: dict[str, Any]) -> PathLike[str]:
     """The maturin that a build would use."""
+
+def local_packages(request: dict[str, Any], on_event: Callable[..., None]) -> list[PathLike[str]]:
+    """The folders of the packages on this machine that a project is made of."""
 
 def index_projects(
     folders: Sequence[str | PathLike[str]], file: str | PathLike[str], interpreter: dict[str, Any]

@@ -10,6 +10,7 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import ExtensionFileLoader, FileFinder, PathFinder
+from _thread import get_ident
 from time import time
 
 TYPE_CHECKING = False
@@ -766,8 +767,20 @@ class ProjectFinder(_Finder):
         self.automatic = automatic
         self._path: list[str] = []
         self._folders: list[str] = []
+        #: The threads that find out which projects there are.
+        self._looking: set[int] = set()
         #: The full name of a module -> the projects that an import of it enters.
         self.projects: dict[str, list[Project]] = {}
+        #: The full name of an extension module -> its project, as soon as that has been looked at.
+        self.modules: dict[str, Project] = {}
+
+    def known(self, fullname: str) -> "list[Project] | None":
+        """The projects that an import of a module enters, or that a reload of it concerns."""
+        found = self.projects.get(fullname)
+        if found is None and fullname in self.modules:
+            root = self.modules[fullname].root
+            return [project for named in self.projects.values() for project in named if project.root == root][:1]
+        return found
 
     def invalidate_caches(self) -> None:
         self._path = []
@@ -776,10 +789,13 @@ class ProjectFinder(_Finder):
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
+        if target is not None:
+            # A project may have been installed for good since.
+            self.invalidate_caches()
         if sys.path != self._path:
             self._look_around()
-        found = self.projects.get(fullname)
-        if found is None:
+        found = self.projects.get(fullname) if target is None else self.known(fullname)
+        if not found:
             return None
         if not is_enabled() or is_true(setting("release_mode")):
             return None
@@ -795,17 +811,25 @@ class ProjectFinder(_Finder):
 
     def _look_around(self) -> None:
         """Finds out which projects are installed, if ``sys.path`` has other site folders than before."""
-        # First: what is imported here is not ours.
-        self._path = sys.path[:]
-        folders = site_folders()
-        if folders == self._folders:
+        me = get_ident()
+        # What is imported here is not ours.
+        if me in self._looking or not is_enabled():
             return
-        self._folders = folders
+        self._looking.add(me)
+        path, folders = sys.path[:], site_folders()
         try:
-            self.projects = self._index(folders) if folders and is_enabled() else {}
-        except Exception:
-            # Nobody's import fails for this. What is wrong with the cache is told when something is built.
-            self.projects = {}
+            if folders != self._folders:
+                self.projects = self._index(folders) if folders else {}
+                self._folders = folders
+            self._path = path
+        except Exception as error:
+            # Nobody's import fails for this.
+            self._path, self._folders, self.projects = path, folders, {}
+            from . import _report
+
+            _report.logger().warning("editable projects are not rebuilt: %s", error)
+        finally:
+            self._looking.discard(me)
 
     def _index(self, folders: "list[str]") -> "dict[str, list[Project]]":
         if self.automatic:
@@ -833,7 +857,9 @@ def site_folders() -> "list[str]":
     """The folders of ``sys.path`` that distributions are installed in."""
     added = [os.path.abspath(folder) for folder in (getenv("PYTHONPATH") or "").split(os.pathsep) if folder]
     names = ("site-packages", "dist-packages")
-    return [entry for entry in sys.path if entry.rstrip(os.sep).rpartition(os.sep)[2] in names or entry in added]
+    # Python passes over what is no text as well.
+    texts = [entry for entry in sys.path if isinstance(entry, str)]
+    return [entry for entry in texts if entry.rstrip(os.sep).rpartition(os.sep)[2] in names or entry in added]
 
 
 def _fresh_index(data: bytes) -> "dict[str, list[Project]] | None":
@@ -843,6 +869,8 @@ def _fresh_index(data: bytes) -> "dict[str, list[Project]] | None":
         return None
     for line in lines:
         tag = line[:1]
+        if tag == b"M" and _exists(_unescape(line[2:])):
+            return None
         if tag in (b"L", b"F"):
             stats, _, path = line.partition(b"\t")
             now = os.stat(_unescape(path))

@@ -41,16 +41,24 @@ def enter(
     Raises:
         rustimport.errors.RustImportError: a project cannot be built.
     """
-    if target is not None and not finder.enable_reloading:
+    if target is not None and (not finder.enable_reloading or finder is not _first_to_know(name)):
         return None
     _check_claims(name, projects)
     spec = None
     for project in projects:
-        if target is not None:
-            spec = _reload(finder, name, project) or spec
-        elif project.root not in _seen and (finder.automatic or _leads_into(name, path, project)):
+        if (target is None and project.root in _seen) or not _leads_into(name, path, project):
+            continue
+        if target is None:
             _ensure(finder, name, project)
+        else:
+            spec = _reload(finder, name, project) or spec
     return spec
+
+
+def _first_to_know(name: str) -> _hook.ProjectFinder | None:
+    """Of several finders, each with settings of its own, the first has its way."""
+    finders = (finder for finder in sys.meta_path if isinstance(finder, _hook.ProjectFinder))
+    return next((finder for finder in finders if finder.known(name)), None)
 
 
 def _check_claims(name: str, projects: list[_hook.Project]) -> None:
@@ -74,13 +82,19 @@ def _leads_into(name: str, path: Sequence[str] | None, project: _hook.Project) -
     found = PathFinder.find_spec(name, path)
     if found is None or found.origin is None or found.loader is None:
         return True
-    return any(found.origin.startswith(folder + os.sep) for folder in (project.root, project.site))
+    origin = os.path.normcase(found.origin)
+    folders = [project.root, project.site]
+    if any(origin.startswith(os.path.normcase(folder) + os.sep) for folder in folders):
+        return True
+    # Where links lead.
+    origin = os.path.realpath(found.origin)
+    return any(origin.startswith(os.path.realpath(folder) + os.sep) for folder in folders)
 
 
 def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> str:
     """Returns the project's fresh artifact, built if need be."""
     chosen = finder.chosen(name, project.root)
-    files = _listed(finder, project)
+    files = _listed(finder, name, project)
     state = _hook.context((chosen, files) if chosen or files else None)
     root = _hook.cache_root(finder.cache_dir)
     entry = _hook.entry_name(project.root, project.site)
@@ -109,7 +123,7 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
     module = _module_of(artifact)
     if module is not None:
         # So that reloading it leads here.
-        finder.projects.setdefault(module, [project])
+        finder.modules[module] = project
         if module not in sys.modules:
             _loaded[module] = _state(artifact)
     _seen[project.root] = artifact, _state(artifact)
@@ -137,20 +151,31 @@ def _request(
     )
 
 
-def _listed(finder: _hook.ProjectFinder, project: _hook.Project) -> list[str] | None:
+def _listed(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> list[str] | None:
     """The project's inputs, if somebody else says which they are."""
     if finder.file_searcher is None:
         return None
-    artifact, _ = _seen.get(project.root, ("", None))
-    package = os.path.dirname(artifact) if artifact else os.path.join(project.site, project.module.partition(".")[0])
-    found = finder.file_searcher.get_source_paths(_hook._as_path(project.root), [], _hook._as_path(package))
-    return [os.path.abspath(os.fspath(file)) for file in found]
+    from . import _load
+
+    asked = _request(finder, name, project, None, None, False)
+    folders = [_hook._as_path(os.fspath(folder)) for folder in _load.core().local_packages(asked, _silent)]
+    root = _hook._as_path(project.root)
+    top = name.partition(".")[0]
+    found = PathFinder.find_spec(top)
+    places = list(getattr(found, "submodule_search_locations", None) or [])
+    package = _hook._as_path(places[0] if places else getattr(found, "origin", None) or os.path.join(project.site, top))
+    files = finder.file_searcher.get_source_paths(root, [folder for folder in folders if folder != root], package)
+    return [os.path.abspath(os.fspath(file)) for file in files]
+
+
+def _silent(*_: Any, **__: Any) -> None:
+    """Where nobody wants to know of events."""
 
 
 def _module_of(artifact: str) -> str | None:
     """The full name under which Python finds an extension module."""
     suffix = next((suffix for suffix in EXTENSION_SUFFIXES if artifact.endswith(suffix)), None)
-    folders = [entry.rstrip(os.sep) + os.sep for entry in sys.path if entry]
+    folders = [entry.rstrip(os.sep) + os.sep for entry in sys.path if isinstance(entry, str) and entry]
     inside = max((folder for folder in folders if artifact.startswith(folder)), key=len, default=None)
     if suffix is None or inside is None:
         return None
@@ -214,7 +239,7 @@ def _load_anew(finder: _hook.ProjectFinder, module: ModuleType, project: _hook.P
 
     # A path that is loaded already would give the library that is loaded already.
     asked = _request(finder, name, project, finder.chosen(name, project.root), None, False)
-    copy = str(_load.core().copy_installed(asked, artifact, lambda *_, **__: None))
+    copy = str(_load.core().copy_installed(asked, artifact, _silent))
     loader = ExtensionFileLoader(name, copy)
     fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
     loader.exec_module(fresh)

@@ -105,7 +105,7 @@ def test_every_field_reaches_the_command_line(
     root = tmp_path / "project"
     for file, text in {**projects.LAYOUTS["pure"].files}.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).write_text(text)
+        (root / file).write_text(text.replace("[lib]", "[features]\na = []\nb = []\n\n[lib]"))
     dist_info = site / "t_pure-1.0.dist-info"
     dist_info.mkdir(parents=True)
     (dist_info / "WHEEL").write_text("Generator: maturin (1.16.0)\n")

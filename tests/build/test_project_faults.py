@@ -159,3 +159,27 @@ def test_an_environment_that_was_removed_and_made_again(environment: Environment
     environment.develop(root)
     run = environment.run(layout.code)
     assert (run.out, run.builds) == ("1", 0)
+
+
+def test_entries_of_the_path_that_are_no_text(environment: Environment) -> None:
+    layout, root = developed(environment, "pure")
+    edit(root / layout.edited, projects.EDITED, "2")
+    code = "import pathlib, sys; sys.path += [pathlib.Path('/x'), b'/y']\n"
+    run = environment.run(code + OTHERS + "\n" + layout.code)
+    assert run.out == "2", run.stderr
+
+
+def test_a_folder_of_pythonpath_that_is_not_there(environment: Environment) -> None:
+    code = f"{OTHERS}\nimport sys; print('rustimport._load' in sys.modules)"
+    # The environment itself is so young that its times prove nothing at first.
+    for _ in range(2):
+        environment.run(code, PYTHONPATH="/nowhere")
+    assert environment.run(code, PYTHONPATH="/nowhere").out == "False"
+
+
+def test_a_reload_of_somebody_elses_module(environment: Environment) -> None:
+    layout, root = developed(environment, "pure")
+    edit(root / layout.edited, projects.EDITED, "broken")
+    environment.place.write("elsewhere/t_pure.py", "def value(): return 'mine'\n")
+    run = environment.run("import importlib, t_pure; importlib.reload(t_pure); print(t_pure.value())")
+    assert (run.out, run.builds) == ("mine", 0)

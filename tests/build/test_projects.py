@@ -429,3 +429,173 @@ def test_a_project_of_many_files(environment: Environment) -> None:
     assert environment.run(code).out.splitlines() == ["1", "False"]
     environment.place.write(f"project/src/m{count - 1}.rs", "// edited\n")
     assert [environment.run(layout.code).builds, environment.run(layout.code).builds] == [1, 0]
+
+
+def cargo(environment: Environment, root: Path, *arguments: str) -> None:
+    env = {**environment.activated, "PYO3_PYTHON": str(environment.bin / "python")}
+    subprocess.run(["cargo", *arguments], cwd=root, env=env, capture_output=True, check=True)
+
+
+def test_what_an_editor_checked_is_not_built(environment: Environment) -> None:
+    """`cargo check` leaves a younger mark than the library."""
+    layout, root = developed(environment, "flat")
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    cargo(environment, root, "check")
+    assert environment.run(layout.code).out == "2"
+    edit(root / "src/lib.rs", "{ 2 }", "{ 3 }")
+    environment.develop(root)
+    edit(root / "src/lib.rs", "{ 3 }", "{ 4 }")
+    cargo(environment, root, "check")
+    assert environment.run(layout.code).out == "4"
+
+
+def test_cargo_keeps_its_files_elsewhere(environment: Environment) -> None:
+    layout, root = developed(environment, "nested-workspace")
+    environment.place.env["CARGO_BUILD_BUILD_DIR"] = str(environment.place.folder / "build-dir")
+    for value in (projects.EDITED, "2"):
+        edit(root / layout.edited, value, str(int(value[0]) + 1))
+        assert environment.run(layout.code).out == str(int(value[0]) + 1)
+        assert environment.run(layout.code).builds == 0
+
+
+def test_a_dependency_that_is_a_library_for_python_too(environment: Environment) -> None:
+    layout = projects.LAYOUTS["nested-workspace"]
+    root = environment.project(layout)
+    with (root / "helper/Cargo.toml").open("a") as file:
+        file.write('\n[lib]\ncrate-type = ["cdylib", "rlib"]\n')
+    environment.develop(root)
+    environment.run(layout.code)
+    edit(root / layout.edited, projects.EDITED, "2")
+    assert environment.run(layout.code).out == "2"
+
+
+def test_a_dependency_behind_a_feature(environment: Environment) -> None:
+    layout = projects.LAYOUTS["nested-workspace"]
+    root = environment.project(layout)
+    edit(root / "Cargo.toml", '{ path = "helper" }', '{ path = "helper", optional = true }')
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.maturin]\nfeatures = ["t-nested-helper"]\n')
+    environment.develop(root)
+    assert environment.run(layout.code).builds == 0
+    edit(root / layout.edited, projects.EDITED, "2")
+    assert environment.run(layout.code).out == "2"
+    # Those of the hook's own table come on top.
+    edit(root / "Cargo.toml", "[lib]", "[features]\nmore = []\n\n[lib]")
+    edit(
+        root / "src/lib.rs",
+        "t_nested_helper::helped()",
+        'if cfg!(feature = "more") { 5 } else { t_nested_helper::helped() }',
+    )
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.rustimport]\nfeatures = ["more"]\n')
+    assert environment.run(layout.code).out == "5"
+
+
+def test_a_module_that_moved(environment: Environment) -> None:
+    layout = projects.LAYOUTS["flat"]
+    root = environment.project(layout)
+    environment.place.write("project/src/a.rs", "pub const VALUE: i64 = 1;\n")
+    edit(root / "src/lib.rs", projects.EDITED, "a::VALUE")
+    edit(root / "src/lib.rs", "use pyo3", "mod a;\nuse pyo3")
+    environment.develop(root)
+    (root / "src/a").mkdir()
+    (root / "src/a.rs").rename(root / "src/a/mod.rs")
+    edit(root / "src/a/mod.rs", "= 1", "= 2")
+    assert environment.run(layout.code).out == "2"
+
+
+def test_variables_of_what_was_built_by_hand(environment: Environment) -> None:
+    layout = projects.LAYOUTS["flat"]
+    root = environment.project(layout)
+    edit(
+        root / "src/lib.rs",
+        "i64 { " + projects.EDITED + " }",
+        '&\'static str { option_env!("T_HAND").unwrap_or("unset") }',
+    )
+    environment.place.env["T_HAND"] = "x"
+    environment.develop(root)
+    del environment.place.env["T_HAND"]
+    assert environment.run(layout.code).out == "unset"
+    assert environment.run(layout.code, T_HAND="x").out == "x"
+
+
+@pytest.mark.parametrize("name", ["cffi", "cffi-mixed", "uniffi", "uniffi-mixed"])
+def test_generated_modules_go_with_their_library(environment: Environment, name: str) -> None:
+    """Back to what was there before: the modules that maturin made of it as well."""
+    layout = projects.LAYOUTS[name]
+    environment.install(*layout.needs or ["pip"])
+    root = environment.project(layout)
+    environment.develop(root)
+    for code, new in (
+        (layout.code, "value"),
+        (layout.code.replace(".value()", ".renamed()"), "renamed"),
+        (layout.code, "value"),
+    ):
+        old = "renamed" if new == "value" and "fn renamed" in (root / "src/lib.rs").read_text() else "value"
+        edit(root / "src/lib.rs", f"fn {old}()", f"fn {new}()")
+        assert environment.run(code).out == "1"
+
+
+def test_a_project_behind_a_link(environment: Environment) -> None:
+    layout = projects.LAYOUTS["python-source"]
+    root = environment.project(layout)
+    link = root.with_name("link")
+    link.symlink_to(root)
+    environment.install("-e", str(link))
+    (direct_url,) = environment.site.glob("t_source-*.dist-info/direct_url.json")
+    direct_url.write_text(f'{{"url": "file://{link}", "dir_info": {{"editable": true}}}}')
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    assert environment.run(layout.code).out == "2"
+
+
+def test_two_copies_with_one_target_folder(environment: Environment) -> None:
+    """Cargo takes the one's library for the other's."""
+    layout = projects.LAYOUTS["pure"]
+    root, other = environment.project(layout), environment.project(layout, "other")
+    edit(other / "src/lib.rs", projects.EDITED, "2")
+    for path in (root / "src/lib.rs", other / "src/lib.rs"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    environment.develop(root)
+    subprocess.run(["touch", other / "src/lib.rs"], check=True)
+    cargo(environment, other, "rustc", "--lib", "--crate-type", "cdylib")
+    assert environment.run(layout.code).out == "1"
+    edit(root / "src/lib.rs", projects.EDITED, "3")
+    assert environment.run(layout.code).out == "3"
+
+
+def test_flags_that_come_later(environment: Environment) -> None:
+    layout, root = developed(environment, "nested-workspace")
+    environment.run(layout.code)
+    env = {"RUSTFLAGS": "--cfg later"}
+    assert environment.run(layout.code, **env).builds == 1
+    edit(root / layout.edited, projects.EDITED, "2")
+    assert environment.run(layout.code, **env).out == "2"
+
+
+def test_another_layout(environment: Environment) -> None:
+    layout, root = developed(environment, "python-source")
+    environment.run(layout.code)
+    (root / "python").rename(root / "src-python")
+    edit(root / "pyproject.toml", '"python"', '"src-python"')
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    # The path that Python started with leads nowhere; the next interpreter knows the new one.
+    environment.run(layout.code)
+    run = environment.run(layout.code)
+    assert run.out == "2", run.stderr
+
+
+def test_a_library_of_any_kind(environment: Environment) -> None:
+    layout = projects.LAYOUTS["pure"]
+    root = environment.project(layout)
+    edit(root / "Cargo.toml", 'crate-type = ["cdylib"]\n', "")
+    environment.develop(root)
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("2", 1)
+
+
+def test_a_profile_of_ours(environment: Environment) -> None:
+    layout, root = developed(environment, "pure")
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    run = environment.run(layout.code, RUSTIMPORT_PROFILE="small")
+    assert run.out == "2", run.stderr
