@@ -3,14 +3,15 @@
 //!
 //! | question | module |
 //! | --- | --- |
-//! | one import, from request to outcome | [`ensure`], [`source`], [`plan`], [`build`] |
+//! | one import, from request to outcome | [`ensure`]; [`source`], [`plan`], [`build`]; [`project`] |
+//! | which projects are installed, and how | [`index`], [`installation`], [`metadata`] |
 //! | what a script says and how a package is made of it | [`header`], [`script`], [`krate`], [`manifest`], [`cargo_lock`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before, or elsewhere | [`store`], [`in_place`] |
 //! | where it is kept, and who may touch it | [`cache`], [`lock`] |
 //! | where cargo builds | [`lane`] |
-//! | who builds | [`maturin`], [`toolchain`], [`interpreter`], [`process`] |
+//! | who builds | [`compile`] (both ways: [`maturin`], [`project_job`] with [`wheel`]), [`runner`], [`toolchain`], [`interpreter`], [`process`] |
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
 //! | what the command line does | [`discover`], [`inventory`], [`scaffold`], [`site`] |
 //! | what is configured | [`settings`], [`env_vars`] |

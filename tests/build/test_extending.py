@@ -302,3 +302,20 @@ def test_settings_cost_nothing_to_those_who_do_not_use_them() -> None:
     code = "import sys, rustimport.settings; print('dataclasses' in sys.modules or 'argparse' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_stubs_are_generated(environment: Environment) -> None:
+    layout = projects.LAYOUTS["flat"]
+    root = environment.project(layout)
+    edit(root / "Cargo.toml", 'pyo3 = "0.30"', 'pyo3 = { version = "0.30", features = ["experimental-inspect"] }')
+    environment.develop(root)
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    code = f"""
+        from rustimport.settings import MaturinSettings
+        rustimport.install(settings=MaturinSettings(generate_stubs=True))
+        {layout.code}
+    """
+    assert environment.run(code).out == "2"
+    (stub,) = root.glob("t_flat/**/*.pyi")
+    assert "def value" in stub.read_text()
+    assert environment.run(code).builds == 0
