@@ -115,6 +115,14 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let project = Project::read(request, &cache, host)?;
     let reason = match project.look() {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
+        // A machine without Rust, to which the environment was brought as it is: nobody can tell what has changed.
+        Err(stale) if stale.record.is_none() && matches!(project.toolchain, Err(Error::Toolchain { .. })) => {
+            let Some(artifact) = project.found() else { return Err(project.toolchain.expect_err("it is missing")) };
+            host.event(Event::Notice {
+                message: "imported as it is installed: there is no Rust to check it with".into(),
+            });
+            return Ok(outcome(artifact, None, false));
+        }
         Err(stale) => stale.reason(&request.root),
     };
     host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });

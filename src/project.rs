@@ -519,6 +519,11 @@ impl<'a> Project<'a> {
         Ok(!is_more)
     }
 
+    /// Something that is installed and could be loaded, whatever it was made of.
+    pub fn found(&self) -> Option<PathBuf> {
+        self.natives(&self.installation).into_iter().next()
+    }
+
     /// What is loaded, or started, of what was installed.
     fn installed(&self, wheel: Option<&Wheel>, metadata: &Metadata) -> Result<PathBuf> {
         let fresh = Installation::now(&self.installation.dist_info, &self.request.root);

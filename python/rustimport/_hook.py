@@ -789,8 +789,8 @@ class ProjectFinder(_Finder):
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if target is not None:
-            # A project may have been installed for good since.
+        if target is not None and self.known(fullname):
+            # It may have been installed for good since.
             self.invalidate_caches()
         if sys.path != self._path:
             self._look_around()

@@ -183,3 +183,17 @@ def test_a_reload_of_somebody_elses_module(environment: Environment) -> None:
     environment.place.write("elsewhere/t_pure.py", "def value(): return 'mine'\n")
     run = environment.run("import importlib, t_pure; importlib.reload(t_pure); print(t_pure.value())")
     assert (run.out, run.builds) == ("mine", 0)
+
+
+def test_no_rust_on_this_machine(environment: Environment) -> None:
+    """An environment that was brought from elsewhere imports; what is known to be stale does not."""
+    layout, root = developed(environment, "pure")
+    without = {"PATH": "/nowhere", "CARGO_HOME": "/nowhere", "HOME": "/nowhere", "RUSTUP_HOME": None}
+    run = environment.run(layout.code, **without)
+    assert run.out == "1"
+    assert "there is no Rust to check it with" in run.stderr
+    assert environment.run(layout.code).out == "1"
+    assert environment.run(layout.code, **without).out == "1"
+    edit(root / layout.edited, projects.EDITED, "2")
+    run = environment.run(layout.code, **without)
+    assert "ToolchainError" in run.stderr

@@ -86,11 +86,10 @@ def test_an_edit_is_imported(place: Place, case: Case) -> None:
     if case.how == "maturin":
         environment.develop(root)
     elif case.how == "uv":
-        environment.install("-e", str(root))
+        uv: list[Any] = ["uv", "pip", "install", "--quiet", "--python", environment.bin / "python", "-e", root]
+        subprocess.run(uv, check=True, env=place.env)
     else:
-        environment.install("pip")
-        pip: list[Any] = [environment.bin / "python", "-m", "pip", "install", "--quiet", "-e", root]
-        subprocess.run(pip, check=True, env=place.env)
+        environment.install("-e", str(root))
     first = environment.run(case.code)
     assert (first.builds, first.stderr) == (0, ""), first.stderr
     edit(root / case.file, case.old, case.new)
