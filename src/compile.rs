@@ -4,14 +4,18 @@
 //! build; after it, what cargo took for fresh is looked at again, and if need be the build is repeated.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use crate::compiled::Compiled;
 use crate::diagnostic::Messages;
+use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
-use crate::inputs::{Collector, Inputs};
+use crate::inputs::{Collector, Inputs, Surroundings};
+use crate::settings::BuildSettings;
+use crate::toolchain::Toolchain;
 use crate::unit::{self, Unit, UnitKind};
 
 /// Who compiles.
@@ -65,6 +69,51 @@ pub struct Compilation<'a, C> {
     pub generated: Option<&'a Path>,
     /// The folders in which Python's files stand.
     pub python: &'a [PathBuf],
+}
+
+/// A name for `plan`, with all around it that decides how cargo compiles it.
+pub fn key(surroundings: &Surroundings, toolchain: &Toolchain, settings: &BuildSettings, plan: &impl Debug) -> String {
+    let configuration: Vec<_> = surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
+    let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
+    let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
+    let all = (plan, configuration, variables, &toolchain.version, &settings.profile, &settings.arguments);
+    fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
+}
+
+/// Takes down what one unit read: files, not before `read_from`, whole folders, not before `since`, and variables.
+/// `users_file` is the user's file for what was read, and `python` are the folders in which Python's files stand.
+pub fn collect_unit(
+    collector: &mut Collector,
+    unit: &Unit,
+    users_file: &dyn Fn(&Path) -> Option<PathBuf>,
+    python: &[PathBuf],
+    read_from: i64,
+    since: i64,
+) {
+    let info = unit.dep_info();
+    for file in info.files.iter().filter_map(|file| users_file(file)) {
+        if file.is_dir() {
+            // Of a build script: everything below, as cargo takes it.
+            collector.add_folder(&file, since);
+        } else if file.exists() {
+            collector.add_file(&file, read_from);
+        } else if unit.kind == UnitKind::Compiled {
+            collector.add_missing(&file);
+        } else {
+            collector.add_absent(&file);
+        }
+    }
+    for name in &info.variables {
+        collector.add_variable(name, unit.kind);
+    }
+    // A build script that does not say what it reads may read anything of its package, as cargo takes it.
+    if unit.kind == UnitKind::Ran
+        && info.files.is_empty()
+        && info.variables.is_empty()
+        && let Some(folder) = users_file(unit.folder())
+    {
+        collector.add_package(&folder, python, since);
+    }
 }
 
 impl<C: Compiler> Compilation<'_, C> {
@@ -146,31 +195,8 @@ impl<C: Compiler> Compilation<'_, C> {
     /// Takes down what the compiler and the build scripts read, not before `since`.
     pub fn collect(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64) {
         for unit in &done.units {
-            let info = unit.dep_info();
             let read_from = unit.began().unwrap_or(since);
-            for file in info.files.iter().filter_map(|file| (self.users_file)(file)) {
-                if file.is_dir() {
-                    // Of a build script: everything below, as cargo takes it.
-                    collector.add_folder(&file, since);
-                } else if file.exists() {
-                    collector.add_file(&file, read_from);
-                } else if unit.kind == UnitKind::Compiled {
-                    collector.add_missing(&file);
-                } else {
-                    collector.add_absent(&file);
-                }
-            }
-            for name in &info.variables {
-                collector.add_variable(name, unit.kind);
-            }
-            // A build script that does not say what it reads may read anything of its package, as cargo takes it.
-            if unit.kind == UnitKind::Ran
-                && info.files.is_empty()
-                && info.variables.is_empty()
-                && let Some(folder) = (self.users_file)(unit.folder())
-            {
-                collector.add_package(&folder, self.python, since);
-            }
+            collect_unit(collector, unit, self.users_file, self.python, read_from, since);
             let is_generated = self.generated == Some(unit.folder());
             if let Some(folder) = (self.users_file)(unit.folder()).filter(|_| !is_generated) {
                 // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.

@@ -33,12 +33,7 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let cache = Cache::of(request);
     cache.check_private()?;
     let source = Source::read(request, &cache, host)?;
-    let outcome = |artifact: PathBuf, reason: Option<String>, built: bool| Outcome {
-        artifact,
-        reason,
-        built,
-        seconds: start.elapsed().as_secs_f64(),
-    };
+    let outcome = |artifact, reason, built| Outcome::since(start, artifact, reason, built);
 
     let changes = match source.look() {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
@@ -106,12 +101,7 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
-    let outcome = |artifact: PathBuf, reason: Option<String>, built: bool| Outcome {
-        artifact,
-        reason,
-        built,
-        seconds: start.elapsed().as_secs_f64(),
-    };
+    let outcome = |artifact, reason, built| Outcome::since(start, artifact, reason, built);
     let project = Project::read(request, &cache, host)?;
     let reason = match project.look() {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
@@ -208,12 +198,12 @@ pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome
     let cache = Cache::of(request);
     let artifact = in_place::artifact(request);
     if !request.force && Source::read(request, &cache, host)?.look_in_place().is_ok() {
-        return Ok(Outcome { artifact, reason: None, built: false, seconds: start.elapsed().as_secs_f64() });
+        return Ok(Outcome::since(start, artifact, None, false));
     }
     let found = ensure(&Request { in_place: false, ..request.clone() }, host)?;
     let source = Source::read(request, &cache, host)?;
     let built = source.install_in_place(&found.artifact)? || found.built;
-    Ok(Outcome { artifact, built, seconds: start.elapsed().as_secs_f64(), ..found })
+    Ok(Outcome::since(start, artifact, found.reason, built))
 }
 
 /// Why the artifact beside the source is not what a build would give now; `None` if it is.

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::fs::{self, Stat, Watched};
-use crate::installation::{self, Installation};
+use crate::installation::{self, Environment, Installation};
 use crate::interpreter::Interpreter;
 use crate::krate;
 use crate::settings::{self, PYPROJECT};
@@ -29,15 +29,17 @@ use crate::stamp::{escape, sealed};
 
 /// An editable project, and the names that lead into it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
+struct Entry {
     pub installation: Installation,
+    /// Of the package that is built.
+    manifest: PathBuf,
     /// The full name of its extension module, as its manifests have it.
     pub module: String,
     pub names: Vec<String>,
 }
 
 /// Looks through site folders. `automatic`: also what was installed from a folder once and for all.
-pub fn scan(folders: &[PathBuf], automatic: bool) -> Vec<Entry> {
+fn scan(folders: &[PathBuf], automatic: bool) -> Vec<Entry> {
     let mut newest: BTreeMap<PathBuf, (Option<Stat>, Installation)> = BTreeMap::new();
     for folder in folders {
         for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -62,16 +64,15 @@ pub fn scan(folders: &[PathBuf], automatic: bool) -> Vec<Entry> {
 
 /// Without names if the project does not want to be rebuilt.
 fn entry(installation: Installation) -> Entry {
+    let pyproject = pyproject_of(&installation.project);
+    let maturin = maturin_of(&pyproject);
+    let manifest = manifest_of(&installation.project, &maturin);
     // Who works on this package builds it by hand.
     if settings::is_disabled(&installation.project) || installation.name == "rustimport" {
-        return Entry { installation, module: String::new(), names: Vec::new() };
+        return Entry { installation, manifest, module: String::new(), names: Vec::new() };
     }
-    let pyproject = pyproject_of(&installation.project);
-    let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin")).cloned();
-    let maturin = maturin.and_then(|table| if let Value::Table(table) = table { Some(table) } else { None });
-    let maturin = maturin.unwrap_or_default();
-    let manifest = krate::manifest_in(manifest_of(&installation.project, &maturin).parent().unwrap_or(Path::new("/")));
-    let module = module_of(&installation.name, &pyproject, &manifest);
+    let cargo = krate::manifest_in(manifest.parent().unwrap_or(Path::new("/")));
+    let module = module_of(&installation.name, &pyproject, &cargo);
     let packages = maturin.get("python-packages").and_then(Value::as_array).into_iter().flatten();
     let mut declared: Vec<String> = packages.filter_map(Value::as_str).map(str::to_owned).collect();
     declared.insert(0, module.clone());
@@ -103,7 +104,7 @@ fn entry(installation: Installation) -> Entry {
     }
     names.sort();
     names.dedup();
-    Entry { installation, module, names }
+    Entry { installation, manifest, module, names }
 }
 
 /// The full name of a project's extension module, as its manifests have it; `distribution` is what is installed.
@@ -132,8 +133,13 @@ fn way_in(root: &Path, name: &str, declared: &[String]) -> String {
     way
 }
 
+/// The table `[tool.maturin]` of a pyproject.toml.
+pub fn maturin_of(pyproject: &Table) -> Table {
+    pyproject.get("tool").and_then(|tool| tool.get("maturin")?.as_table()).cloned().unwrap_or_default()
+}
+
 /// What a project's pyproject.toml says; empty where it cannot be read.
-pub fn pyproject_of(project: &Path) -> Table {
+fn pyproject_of(project: &Path) -> Table {
     std::fs::read_to_string(project.join(PYPROJECT)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
@@ -148,7 +154,7 @@ pub fn manifest_of(project: &Path, maturin: &Table) -> PathBuf {
 /// all, and of those that stand above `entries` of `sys.path`. It holds for nobody else.
 pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
     let mut found = scan(folders, true);
-    let is_own = |folder: &&PathBuf| Installation::missing(folder, folder).environment().is_some();
+    let is_own = |folder: &&PathBuf| Environment::around(folder).is_some();
     let site = folders.iter().find(is_own).or(folders.first()).map_or(Path::new("/"), PathBuf::as_path);
     for folder in entries.iter().flat_map(|entry| entry.ancestors()) {
         let uses_maturin = |pyproject: &Table| {
@@ -176,11 +182,10 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
             None => writeln!(text, "M\t{}", escape(folder)),
         };
     }
-    for Entry { installation, .. } in &entries {
-        let pyproject = pyproject_of(&installation.project);
-        let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin")).and_then(Value::as_table);
-        let manifest = manifest_of(&installation.project, &maturin.cloned().unwrap_or_default());
-        for path in [installation.project.join(PYPROJECT), manifest, installation.dist_info.join("direct_url.json")] {
+    for Entry { installation, manifest, .. } in &entries {
+        let files =
+            [installation.project.join(PYPROJECT), manifest.clone(), installation.dist_info.join("direct_url.json")];
+        for path in files {
             // What is not there is missed when the project is imported.
             let _ = match fs::watch(&path) {
                 (path, Some(stat)) => {
@@ -203,7 +208,7 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
 
 fn lines_of(entries: &[Entry]) -> String {
     let mut text = String::new();
-    for Entry { installation, module, names } in entries.iter().filter(|entry| !entry.names.is_empty()) {
+    for Entry { installation, module, names, .. } in entries.iter().filter(|entry| !entry.names.is_empty()) {
         let (project, dist_info) = (escape(&installation.project), escape(&installation.dist_info));
         let _ = writeln!(text, "P\t{project}\t{dist_info}\t{module}\t{}", names.join("\t"));
     }

@@ -102,16 +102,7 @@ impl Installation {
 
     /// The root of the environment that it is installed in, if it is one of its own.
     pub fn environment(&self) -> Option<Environment> {
-        self.dist_info.ancestors().find_map(|folder| {
-            let prefix = || folder.to_owned();
-            if folder.join("pyvenv.cfg").is_file() {
-                Some(Environment::Virtual(prefix()))
-            } else if folder.join("conda-meta").is_dir() {
-                Some(Environment::Conda(prefix()))
-            } else {
-                None
-            }
-        })
+        Environment::around(&self.dist_info)
     }
 
     /// Where a file of the wheel stands: in the project, if Python looks for it there.
@@ -141,6 +132,19 @@ pub enum Environment {
 }
 
 impl Environment {
+    /// That which a path stands in.
+    pub fn around(path: &Path) -> Option<Self> {
+        path.ancestors().find_map(|folder| {
+            if folder.join("pyvenv.cfg").is_file() {
+                Some(Self::Virtual(folder.to_owned()))
+            } else if folder.join("conda-meta").is_dir() {
+                Some(Self::Conda(folder.to_owned()))
+            } else {
+                None
+            }
+        })
+    }
+
     pub fn prefix(&self) -> &Path {
         match self {
             Self::Virtual(prefix) | Self::Conda(prefix) => prefix,

@@ -4,7 +4,6 @@
 //! What was measured about it stands in `docs/decisions.md`. With `--target`, `-i pythonX.Y` and pyo3's
 //! configuration file it starts no python; with the real toolchain first on `PATH` no rustup proxy.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,9 +18,10 @@ use crate::lane::Lane;
 use crate::manifest;
 use crate::process::{self, Finished};
 use crate::request::Request;
-use crate::runner::{Runner, text};
+use crate::runner::{self, Runner, text};
 use crate::settings::BuildSettings;
 use crate::toolchain::{Toolchain, program};
+use crate::wheel::Wheel;
 
 pub const INSTALL: &str = "install it into this environment with `python -m pip install \"maturin>=1.9.6,<2\"`, or set \
                        RUSTIMPORT_MATURIN_EXECUTABLE to the path of a maturin";
@@ -82,7 +82,7 @@ impl Compiler for Job<'_> {
         let messages = |finished: &Finished| maturin.is_none().then(|| self.read_messages(finished));
         let read = |finished: &Finished| match messages(finished) {
             Some(messages) => self.compiled_library(&messages),
-            None => self.read_library(wheels.path()),
+            None => Wheel::open(wheels.path())?.library(),
         };
         let runner = Runner {
             request: self.request,
@@ -97,11 +97,7 @@ impl Compiler for Job<'_> {
     }
 
     fn replay(&self, host: &mut dyn Host) -> Result<Messages> {
-        let running = process::spawn_bound(self.cargo_command(), self.lane.priority).map_err(|error| {
-            Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
-        })?;
-        let finished = running.finish(host, |_, _| {})?;
-        Ok(self.read_messages(&finished))
+        Ok(self.read_messages(&runner::repeat(self.cargo_command(), self.lane.priority, host)?))
     }
 
     /// Where cargo puts this profile's output for the script and its dependencies, and for the build
@@ -218,22 +214,6 @@ impl Job<'_> {
             let oldest = if cfg!(target_arch = "aarch64") { "11.0" } else { "10.12" };
             command.env(env_vars::MACOSX_DEPLOYMENT_TARGET, oldest);
         }
-    }
-
-    /// The library in the wheel.
-    fn read_library(&self, wheels: &Path) -> Option<Vec<u8>> {
-        let wheels = std::fs::read_dir(wheels).ok()?.filter_map(|item| Some(item.ok()?.path()));
-        let wheel = wheels.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).last()?;
-        let mut archive = zip::ZipArchive::new(std::fs::File::open(wheel).ok()?).ok()?;
-        let suffix = Path::new(&self.request.interpreter.extension_suffix).extension()?.to_owned();
-        let name = archive
-            .file_names()
-            .flatten()
-            .find(|name| Path::new(name.as_ref()).extension() == Some(&suffix) && !name.contains(".libs/"))?
-            .into_owned();
-        let mut library = Vec::new();
-        archive.by_name(&name).ok()?.read_to_end(&mut library).ok()?;
-        Some(library)
     }
 }
 

@@ -169,6 +169,11 @@ impl Metadata {
         })
     }
 
+    /// A file that the compiler read, if it was not generated.
+    pub fn users_file(&self, path: &Path) -> Option<PathBuf> {
+        (!path.starts_with(&self.target)).then(|| path.to_owned())
+    }
+
     /// The names of the packages on this machine.
     pub fn local_names(&self) -> Vec<String> {
         self.local.iter().map(|local| local.name.clone()).collect()

@@ -1,12 +1,11 @@
 //! What is to be built: the package is written, and what decides how cargo compiles it has names.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::Table;
 
 use crate::cargo_lock::{self, Closure};
-use crate::env_vars;
+use crate::compile;
 use crate::error::{Error, Result};
 use crate::event::Host;
 use crate::fs;
@@ -108,12 +107,7 @@ impl Source<'_> {
 
     /// A name for a plan, with all around it that cargo looks at.
     fn key(&self, toolchain: &Toolchain, plan: &impl std::fmt::Debug) -> String {
-        let configuration: Vec<_> = self.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
-        let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
-        let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
-        let (profile, arguments) = (&self.settings.profile, &self.settings.arguments);
-        let all = (plan, configuration, variables, &toolchain.version, profile, arguments);
-        fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
+        compile::key(&self.surroundings, toolchain, &self.settings, plan)
     }
 
     /// The library's root, if it is generated; `package` is where.

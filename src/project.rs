@@ -11,7 +11,7 @@ use std::time::Instant;
 use toml::{Table, Value};
 
 use crate::cache::{Cache, Entry};
-use crate::compile::Compilation;
+use crate::compile::{self, Compilation, collect_unit};
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
@@ -24,7 +24,7 @@ use crate::project_job::ProjectJob;
 use crate::record::{GENERATOR, OfProject, Record};
 use crate::request::Request;
 use crate::settings::{self, BuildSettings, PYPROJECT};
-use crate::source::Stale;
+use crate::source::{KEPT_ARTIFACTS, Stale};
 use crate::staleness::Staleness;
 use crate::stamp;
 use crate::store::Keys;
@@ -93,8 +93,7 @@ impl<'a> Project<'a> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
             Err(error) => return Err(broken(&path, &error)),
         };
-        let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin")?.as_table()).cloned();
-        let maturin = maturin.unwrap_or_default();
+        let maturin = index::maturin_of(&pyproject);
         let manifest = index::manifest_of(root, &maturin);
         let text = std::fs::read_to_string(&manifest).map_err(|error| broken(&manifest, &error))?;
         let cargo: Table = text.parse().map_err(|error: toml::de::Error| broken(&manifest, &error))?;
@@ -112,10 +111,7 @@ impl<'a> Project<'a> {
             settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
         }
         let patterns = own.inputs.iter().filter_map(|pattern| absolute_pattern(root, pattern)).collect();
-        let toolchain = match Toolchain::find(request, cache, host) {
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            found => found,
-        };
+        let toolchain = Toolchain::look_for(request, cache, host)?;
         Ok(Self {
             request,
             cache,
@@ -164,10 +160,9 @@ impl<'a> Project<'a> {
     }
 
     fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
-        let toolchain = self.toolchain.as_ref().map_or(&[] as &[_], |toolchain| &toolchain.watched);
-        let text = stamp::stamp(self.request, artifact, inputs, look, &self.surroundings, toolchain);
-        // A stamp only saves the next look.
-        let _ = fs::write(&self.entry.stamp(), text.as_bytes());
+        let toolchain = self.toolchain.as_ref();
+        let file = self.entry.stamp();
+        stamp::write(&file, self.request, artifact, inputs, look, &self.surroundings, toolchain);
     }
 
     pub fn metadata(&self, host: &mut dyn Host) -> Result<Metadata> {
@@ -226,23 +221,8 @@ impl<'a> Project<'a> {
                     .into_iter()
                     .filter(|(name, _)| unit.kind == UnitKind::Compiled || !env_vars::is_set_for_build_scripts(name)),
             );
-            for file in info.files.iter().filter(|file| !file.starts_with(&metadata.target)) {
-                if file.is_dir() {
-                    collector.add_folder(file, began(unit));
-                } else if file.exists() {
-                    collector.add_file(file, began(unit));
-                } else if unit.kind == UnitKind::Compiled {
-                    collector.add_missing(file);
-                } else {
-                    collector.add_absent(file);
-                }
-            }
-            for name in &info.variables {
-                collector.add_variable(name, unit.kind);
-            }
-            if unit.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty() {
-                collector.add_package(unit.folder(), &self.installation.roots, began(unit));
-            }
+            let (began, roots) = (began(unit), &self.installation.roots);
+            collect_unit(&mut collector, unit, &|path| metadata.users_file(path), roots, began, began);
             collector.add_file(&unit.manifest, told);
             if !unit.folder().join("build.rs").exists() {
                 collector.add_absent(&unit.folder().join("build.rs"));
@@ -345,9 +325,6 @@ impl<'a> Project<'a> {
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.project = Some(OfProject { profile, ..own });
         record.inputs = found.inputs;
-        for (file, (_, stat)) in record.inputs.files.iter_mut().zip(&found.look.files) {
-            file.stat = stat.unwrap_or_default();
-        }
         record.artifact_hash = found.hash;
         self.take_down(record, &old.artifact, &found.look).map(Some)
     }
@@ -406,12 +383,12 @@ impl<'a> Project<'a> {
         let mut collector = Collector::before(paths.iter().map(PathBuf::as_path));
         let clock = fs::tick(&self.entry.clock())?;
 
-        let users_file = |path: &Path| (!path.starts_with(&metadata.target)).then(|| path.to_owned());
+        let users_file = |path: &Path| metadata.users_file(path);
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
             memory: self.entry.compiled(&metadata.target.join(&profile)),
-            units: &self.units(toolchain, metadata, &profile),
+            units: &compile::key(&self.surroundings, toolchain, &self.settings, &(metadata, &profile, &self.pyproject)),
             always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
             // What is installed was made of what stands in the target folder; otherwise that may be anybody's.
             unknown: &|| if installed.is_some() { Vec::new() } else { metadata.local_names() },
@@ -459,15 +436,6 @@ impl<'a> Project<'a> {
         let artifact = self.publish(record, &artifact, &library, is_simple.then_some(toolchain))?;
         host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)
-    }
-
-    /// A name for everything that decides which units cargo compiles.
-    fn units(&self, toolchain: &Toolchain, metadata: &Metadata, profile: &str) -> String {
-        let configuration: Vec<_> = self.surroundings.files.iter().map(|path| fs::hash_file(path)).collect();
-        let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
-        let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
-        let chosen = (profile, &self.settings.arguments, &self.pyproject, &toolchain.version);
-        fs::hash_bytes(format!("{:?}", (metadata, chosen, configuration, variables)).as_bytes())[..32].to_owned()
     }
 
     /// Puts what is in a wheel where Python finds it. Where more changed than modules, maturin installs; returns whether
@@ -581,7 +549,7 @@ impl<'a> Project<'a> {
         let library = std::fs::read(artifact).map_err(|error| lost(artifact, &error))?;
         let name = artifact.file_name().unwrap_or_default().to_string_lossy();
         let copy = fs::publish(self.entry.home(), &name, &library)?;
-        fs::remove_old_artifacts(self.entry.home(), 2);
+        fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
         Ok(copy)
     }
 }

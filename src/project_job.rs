@@ -21,7 +21,7 @@ use crate::maturin::find_maturin;
 use crate::metadata::Metadata;
 use crate::process::{self, Finished, Priority};
 use crate::project::Project;
-use crate::runner::{Runner, text};
+use crate::runner::{self, Runner, text};
 use crate::settings::BuildSettings;
 use crate::toolchain::{Toolchain, cargo_home, home, program};
 use crate::wheel::Wheel;
@@ -204,14 +204,18 @@ impl<'a> ProjectJob<'a> {
     }
 
     fn built(&self, wheel: Option<Wheel>, output: &str) -> Built<Option<Wheel>> {
-        *self.calls.borrow_mut() = output.lines().filter_map(Call::parse).collect();
+        self.note_calls(output);
         let warned = output.lines().any(|line| line.starts_with("warning"));
         Built { output: wheel, messages: None, warned }
     }
 
+    fn note_calls(&self, output: &str) {
+        *self.calls.borrow_mut() = output.lines().filter_map(Call::parse).collect();
+    }
+
     /// The messages of the `cargo rustc` that maturin ran.
     fn replay_of(&self, finished: &Finished, host: &mut dyn Host) -> Result<Messages> {
-        *self.calls.borrow_mut() = text(&finished.stderr).lines().filter_map(Call::parse).collect();
+        self.note_calls(&text(&finished.stderr));
         self.replay(host)
     }
 }
@@ -231,17 +235,12 @@ impl Compiler for ProjectJob<'_> {
             })?;
             return Ok(self.built(None, &output));
         }
-        let built = RefCell::new(None);
-        let command = || {
-            let wheels = fs::temporary_folder(self.project.entry.home(), "wheel")?;
-            let command = self.build_command(wheels.path());
-            *built.borrow_mut() = Some(wheels);
-            Ok(command)
-        };
-        let read = |_: &Finished| Wheel::open(built.borrow_mut().take()?);
+        let wheels = fs::temporary_folder(self.project.entry.home(), "wheel")?;
+        let command = || Ok(self.build_command(wheels.path()));
+        let read = |_: &Finished| Wheel::open(wheels.path());
         let replay = |finished: &Finished, host: &mut dyn Host| self.replay_of(finished, host);
         let (wheel, finished) = self.runner().build(reason, host, &command, &read, &replay)?;
-        Ok(self.built(Some(wheel), &text(&finished.stderr)))
+        Ok(self.built(Some(wheel.in_folder(wheels)), &text(&finished.stderr)))
     }
 
     fn replay(&self, host: &mut dyn Host) -> Result<Messages> {
@@ -256,10 +255,7 @@ impl Compiler for ProjectJob<'_> {
                 command.env_remove(name);
             }
             command.envs(call.set.iter().map(|(name, value)| (name, value)));
-            let running = process::spawn_bound(command, Priority::Normal).map_err(|error| {
-                Error::toolchain(format!("cannot start {}: {error}", self.toolchain.cargo.display()), "try again")
-            })?;
-            let finished = running.finish(host, |_, _| {})?;
+            let finished = runner::repeat(command, Priority::Normal, host)?;
             let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
             let Messages { diagnostics, units, foreign_outputs } =
                 diagnostic::read_messages(&finished.stdout, &self.metadata.workspace, folder);

@@ -1,7 +1,7 @@
 //! What is asked for, and what comes back: the shapes that every kind of source shares.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::interpreter::Interpreter;
 use crate::settings::Settings;
@@ -84,4 +84,11 @@ pub struct Outcome {
     pub built: bool,
     /// Wall time of the whole call.
     pub seconds: f64,
+}
+
+impl Outcome {
+    /// Of a call that began at `start`.
+    pub fn since(start: Instant, artifact: PathBuf, reason: Option<String>, built: bool) -> Self {
+        Self { artifact, reason, built, seconds: start.elapsed().as_secs_f64() }
+    }
 }

@@ -195,6 +195,14 @@ impl Runner<'_> {
     }
 }
 
+/// Has a command say again what it said in the last build.
+pub fn repeat(command: Command, priority: Priority, host: &mut dyn Host) -> Result<Finished> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let running = process::spawn_bound(command, priority)
+        .map_err(|error| Error::toolchain(format!("cannot start {program}: {error}"), "try again"))?;
+    running.finish(host, |_, _| {})
+}
+
 /// Bytes as text, without colours: users may ask for some.
 pub fn text(bytes: &[u8]) -> String {
     diagnostic::without_ansi(&String::from_utf8_lossy(bytes))

@@ -20,7 +20,7 @@ use crate::toolchain::Toolchain;
 
 /// How many artifacts of one source stay: the one in use, and the one before, which another process may
 /// be about to load.
-const KEPT_ARTIFACTS: usize = 2;
+pub const KEPT_ARTIFACTS: usize = 2;
 
 /// Why a source is stale, and what was known before it became so.
 pub struct Stale {
@@ -91,10 +91,7 @@ impl<'a> Source<'a> {
         // Without its marker it is nobody's module; what is built of it stays the same.
         let marker = krate.as_ref().map(Crate::marker).filter(|marker| marker.exists());
         surroundings.watched.extend(marker.map(|marker| fs::watch(&marker)));
-        let toolchain = match Toolchain::find(request, cache, host) {
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            found => found,
-        };
+        let toolchain = Toolchain::look_for(request, cache, host)?;
         Ok(Self {
             request,
             cache,
@@ -142,10 +139,9 @@ impl<'a> Source<'a> {
     }
 
     fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
-        let toolchain = self.toolchain.as_ref().map_or(&[] as &[_], |toolchain| &toolchain.watched);
-        let text = stamp::stamp(self.request, artifact, inputs, look, &self.surroundings, toolchain);
-        // A stamp only saves the next look: a read-only cache must not stop anybody.
-        let _ = fs::write(&self.entry.stamp(), text.as_bytes());
+        let toolchain = self.toolchain.as_ref();
+        let file = self.entry.stamp();
+        stamp::write(&file, self.request, artifact, inputs, look, &self.surroundings, toolchain);
     }
 
     /// The artifact beside the source, if it is what a build would give now; then with a stamp. Or why it is not.
@@ -177,9 +173,6 @@ impl<'a> Source<'a> {
         host.event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = found.inputs;
-        for (file, (_, stat)) in record.inputs.files.iter_mut().zip(&found.look.files) {
-            file.stat = stat.unwrap_or_default();
-        }
         self.publish(&mut record, &found.library, &found.look).map(Some)
     }
 

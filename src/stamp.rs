@@ -16,13 +16,15 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::fs::{Stat, Watched};
+use crate::error::Error;
+use crate::fs::{self, Stat, Watched};
 use crate::inputs::{Inputs, Look, Surroundings};
 use crate::interpreter::Interpreter;
 use crate::request::Request;
+use crate::toolchain::Toolchain;
 
 /// The stamp for an artifact that was just found, or made, fresh.
-pub fn stamp(
+fn stamp(
     request: &Request,
     artifact: &Path,
     inputs: &Inputs,
@@ -69,6 +71,21 @@ pub fn stamp(
         let _ = writeln!(text, "U\t{}", unset.join("\t"));
     }
     sealed(text, &request.interpreter)
+}
+
+/// Writes the stamp of a source. It only saves the next look: a read-only cache must not stop anybody.
+pub fn write(
+    file: &Path,
+    request: &Request,
+    artifact: &Path,
+    inputs: &Inputs,
+    look: &Look,
+    surroundings: &Surroundings,
+    toolchain: Result<&Toolchain, &Error>,
+) {
+    let toolchain = toolchain.map_or(&[] as &[_], |toolchain| &toolchain.watched);
+    let text = stamp(request, artifact, inputs, look, surroundings, toolchain);
+    let _ = fs::write(file, text.as_bytes());
 }
 
 /// Whether all files of a stamp have the stats that stand there: for those with many, of which Python would take

@@ -258,6 +258,9 @@ impl Store {
             let artifact = self.artifact(&set.artifact);
             match std::fs::read(&artifact).ok().filter(|library| fs::hash_bytes(library) == set.artifact) {
                 Some(library) => {
+                    for (file, (_, stat)) in inputs.files.iter_mut().zip(&look.files) {
+                        file.stat = stat.unwrap_or_default();
+                    }
                     fs::touch(&artifact);
                     fs::touch(&file);
                     return Some(Found { library, hash: set.artifact, inputs, look });

@@ -99,6 +99,14 @@ impl Toolchain {
         Ok(Self { watched: found.all_watched(watched), ..found })
     }
 
+    /// The same, or why there is none: that is missed only when there is something to build. An interrupt is none of it.
+    pub fn look_for(request: &Request, cache: &Cache, host: &mut dyn Host) -> Result<Result<Self>> {
+        match Self::find(request, cache, host) {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            found => Ok(found),
+        }
+    }
+
     fn all_watched(&self, mut watched: Vec<Watched>) -> Vec<Watched> {
         watched.push((self.rustc.clone(), Some(self.rustc_stat)));
         watched

@@ -13,21 +13,33 @@ pub struct Wheel {
     archive: ZipArchive<File>,
     /// The names of all files in it.
     names: Vec<String>,
-    /// Removed with the wheel.
-    _folder: tempfile::TempDir,
+    /// The folder that goes with the wheel, if any.
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Wheel {
     /// The wheel in a folder; `None` if there is none that can be read.
-    pub fn open(folder: tempfile::TempDir) -> Option<Self> {
-        let files = std::fs::read_dir(folder.path()).ok()?.filter_map(|item| Some(item.ok()?.path()));
+    pub fn open(folder: &Path) -> Option<Self> {
+        let files = std::fs::read_dir(folder).ok()?.filter_map(|item| Some(item.ok()?.path()));
         let wheel = files.filter(|path| path.extension().is_some_and(|kind| kind == "whl")).last()?;
         let archive = ZipArchive::new(File::open(wheel).ok()?).ok()?;
         let names = archive.file_names().flatten().map(Cow::into_owned).filter(|name| !name.ends_with('/'));
-        Some(Self { names: names.collect(), archive, _folder: folder })
+        Some(Self { names: names.collect(), archive, _folder: None })
     }
 
-    pub fn read(&mut self, name: &str) -> Option<Vec<u8>> {
+    /// Has the wheel's folder removed when the wheel is dropped, and not before.
+    #[must_use]
+    pub fn in_folder(self, folder: tempfile::TempDir) -> Self {
+        Self { _folder: Some(folder), ..self }
+    }
+
+    /// The library of a wheel that has one.
+    pub fn library(&mut self) -> Option<Vec<u8>> {
+        let native = self.natives().into_iter().next()?;
+        self.read(&native)
+    }
+
+    fn read(&mut self, name: &str) -> Option<Vec<u8>> {
         let mut file = self.archive.by_name(name).ok()?;
         let mut content = Vec::with_capacity(usize::try_from(file.size()).ok()?);
         file.read_to_end(&mut content).ok()?;

@@ -109,15 +109,16 @@ def build_settings() -> "dict[str, str | None]":
     return {name: None if value is None else str(value) for name, value in values.items()}
 
 
-def context(chosen: "Any" = None) -> str:
+def context(chosen: "Any" = None, files: "list[str] | None" = None) -> str:
     """A hash of everything outside the inputs that a stamp depends on: settings, with those `chosen` for this source,
-    and environment. Where it differs from the stamp's, the core looks closer."""
+    the names of the `files` that somebody says it is made of, and environment. Where it differs from the stamp's, the
+    core looks closer."""
     found = sorted([item for item in _raw.items() if item[0].startswith(_RAW_PREFIXES)])
     # That the module of settings is loaded is no difference, as long as nothing is assigned.
     settings = getattr(sys.modules.get("rustimport.settings"), "__dict__", {})
     assigned = [(name, settings[name]) for name in VARIABLES if name in settings]
     around = (found, _raw.get(_PATH), _raw.get(_HOME), assigned)
-    return _hash(repr(around if chosen is None else (around, chosen)))
+    return _hash(repr((around, chosen, files) if chosen or files else around))
 
 
 def _hash(text: str) -> str:
@@ -416,13 +417,17 @@ class ScriptLoader(ExtensionFileLoader):
             if self.path in _loaded:
                 # The library beside the source has become right again; to be loaded anew it needs a new path.
                 self.path = self._finder.artifact(self.name, self._source, again=True, in_place=False)
-            spec = ModuleSpec(self.name, self, origin=self.path)
-            fresh = self.create_module(spec)
+            fresh = self.create_module(ModuleSpec(self.name, self, origin=self.path))
             super().exec_module(fresh)
-            kept = ("__name__", "__loader__", "__package__", "__spec__", "__file__")
-            module.__dict__.update({name: value for name, value in fresh.__dict__.items() if name not in kept})
+            take_over(module, fresh)
             return
         super().exec_module(module)
+
+
+def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
+    """Puts what is in a module that was loaded anew into the one that everybody holds."""
+    kept = ("__name__", "__loader__", "__package__", "__spec__", "__file__")
+    module.__dict__.update({name: value for name, value in fresh.__dict__.items() if name not in kept})
 
 
 class _Finder:
@@ -476,6 +481,19 @@ class _Finder:
         """The maturin to use, if somebody says which."""
         find = getattr(self, "find_maturin", None)
         return None if find is None else str(find())
+
+    def request(self, source: str, fullname: str, **details: "Any") -> "dict[str, Any]":
+        """What the core is asked about a source (see `_load.request`), with what this finder says."""
+        from . import _load
+
+        return _load.request(
+            source,
+            fullname,
+            cache_dir=self.cache_dir,
+            lock_timeout=self.lock_timeout,
+            maturin=self.maturin(),
+            **details,
+        )
 
     def is_forced(self, source: str) -> bool:
         """Whether a source is to be built past every check: once a process."""
@@ -694,7 +712,7 @@ class ScriptFinder(_Finder):
             return released_artifact(fullname, source, opt_in, self.cache_dir)
         chosen = self.chosen(fullname, source)
         files = self.files(source)
-        state = context((chosen, files) if chosen or files else None)
+        state = context(chosen, files)
         root = cache_root(self.cache_dir)
         entry = entry_name(source, fullname.rpartition(".")[2])
         force = force or self.is_forced(source)
@@ -714,17 +732,8 @@ class ScriptFinder(_Finder):
             return None
         from . import _load
 
-        request = _load.request(
-            source,
-            fullname,
-            cache_dir=self.cache_dir,
-            marked=marked,
-            in_place=in_place,
-            force=force,
-            lock_timeout=self.lock_timeout,
-            chosen=chosen,
-            maturin=self.maturin(),
-            files=files,
+        request = self.request(
+            source, fullname, marked=marked, in_place=in_place, force=force, chosen=chosen, files=files
         )
         outcome = _load.ensure(request, show_warnings=self.show_warnings)
         if force:

@@ -84,7 +84,7 @@ def request(
         "automatic": automatic,
         "cache": _hook.cache_root(cache_dir),
         "entry": _hook.entry_name(source, project.site if project else module.rpartition(".")[2]),
-        "context": _hook.context((chosen, files) if chosen or files else None),
+        "context": _hook.context(chosen, files),
         "settings": {**settings, **arguments, **({"profile": profile} if profile else {})},
         "interpreter": describe_interpreter(),
         "marked": marked,

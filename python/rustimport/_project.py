@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-#: The stat of an artifact, as far as it tells one build from another.
-State = "tuple[int, int, int] | None"
-
-#: Project -> its artifact, and what that was when the project was looked at last.
-_seen: dict[str, tuple[str, Any]] = {}
+#: Projects that were looked at.
+_seen: set[str] = set()
 
 #: Extension module -> the state of the artifact that it was loaded from.
 _loaded: dict[str, Any] = {}
@@ -95,7 +92,7 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
     """Returns the project's fresh artifact, built if need be."""
     chosen = finder.chosen(name, project.root)
     files = _listed(finder, name, project)
-    state = _hook.context((chosen, files) if chosen or files else None)
+    state = _hook.context(chosen, files)
     root = _hook.cache_root(finder.cache_dir)
     entry = _hook.entry_name(project.root, project.site)
     force = finder.is_forced(project.root)
@@ -126,25 +123,20 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
         finder.modules[module] = project
         if module not in sys.modules:
             _loaded[module] = _state(artifact)
-    _seen[project.root] = artifact, _state(artifact)
+    _seen.add(project.root)
     return artifact
 
 
 def _request(
     finder: _hook.ProjectFinder, name: str, project: _hook.Project, chosen: Any, files: list[str] | None, force: bool
 ) -> dict[str, Any]:
-    from . import _load
-
-    return _load.request(
+    return finder.request(
         project.root,
         name,
-        cache_dir=finder.cache_dir,
         marked=True,
         in_place=False,
         force=force,
-        lock_timeout=finder.lock_timeout,
         chosen=chosen,
-        maturin=finder.maturin(),
         files=files,
         project=project,
         automatic=finder.automatic,
@@ -182,7 +174,8 @@ def _module_of(artifact: str) -> str | None:
     return artifact[len(inside) : -len(suffix)].replace(os.sep, ".")
 
 
-def _state(artifact: str) -> Any:
+def _state(artifact: str) -> tuple[int, int, int] | None:
+    """The stat of an artifact, as far as it tells one build from another."""
     try:
         found = os.stat(artifact)
     except OSError:
@@ -243,6 +236,5 @@ def _load_anew(finder: _hook.ProjectFinder, module: ModuleType, project: _hook.P
     loader = ExtensionFileLoader(name, copy)
     fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
     loader.exec_module(fresh)
-    kept = ("__name__", "__loader__", "__package__", "__spec__", "__file__")
-    module.__dict__.update({key: value for key, value in fresh.__dict__.items() if key not in kept})
+    _hook.take_over(module, fresh)
     _loaded[name] = state

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import _hook, _load
+from . import _hook, _importer
 from ._maturin_settings import MaturinSettings
 
 __all__ = [
@@ -113,7 +112,7 @@ class DefaultProjectFileSearcher(ProjectFileSearcher):
                         yield path
 
 
-class MaturinProjectImporter(_hook.ProjectFinder):
+class MaturinProjectImporter(_importer.Importer, _hook.ProjectFinder):
     """The finder that has editable projects rebuilt. An instance, of this class or of one derived from it, works as
     soon as it stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
 
@@ -132,28 +131,13 @@ class MaturinProjectImporter(_hook.ProjectFinder):
         super().__init__(
             settings=settings,
             file_searcher=file_searcher,
-            cache_dir=None if build_dir is None else os.fspath(build_dir),
-            lock_timeout=lock_timeout_seconds,
+            build_dir=build_dir,
+            lock_timeout_seconds=lock_timeout_seconds,
             enable_reloading=enable_reloading,
             automatic=enable_automatic_installation,
-            force_rebuild=force_rebuild or None,
+            force_rebuild=force_rebuild,
             show_warnings=show_warnings,
         )
-
-    def get_settings(self, module_path: str, source_path: Path) -> MaturinSettings | None:
-        """The settings for a project. To be overridden.
-
-        Args:
-            module_path: The full name of the module that is imported.
-            source_path: The project's folder.
-        """
-        found: MaturinSettings | None = self.settings
-        return found
-
-    def find_maturin(self) -> Path:
-        """The maturin to use. To be overridden."""
-        found: Path = _load.find_maturin()
-        return found
 
 
 def install(
@@ -187,10 +171,9 @@ def install(
 
 def uninstall() -> None:
     """Switches the hook for projects off."""
-    for kind in (MaturinProjectImporter, _hook.ProjectFinder):
-        _hook.uninstall(kind)
+    _importer.uninstall(MaturinProjectImporter, _hook.ProjectFinder)
 
 
 def is_installed() -> bool:
     """Whether the hook for projects is on."""
-    return any(isinstance(finder, _hook.ProjectFinder) for finder in sys.meta_path)
+    return _importer.is_installed(_hook.ProjectFinder)

@@ -6,18 +6,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import _hook, _load
+from . import _hook, _importer
 from ._maturin_settings import MaturinSettings
 
 __all__ = ["MaturinRustFileImporter", "install", "is_installed", "uninstall"]
 
 
-class MaturinRustFileImporter(_hook.ScriptFinder):
+class MaturinRustFileImporter(_importer.Importer, _hook.ScriptFinder):
     """The finder of scripts and crates. An instance, of this class or of one derived from it, works as soon as it
     stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
 
@@ -33,27 +32,12 @@ class MaturinRustFileImporter(_hook.ScriptFinder):
     ) -> None:
         super().__init__(
             settings=settings,
-            cache_dir=None if build_dir is None else os.fspath(build_dir),
-            lock_timeout=lock_timeout_seconds,
+            build_dir=build_dir,
+            lock_timeout_seconds=lock_timeout_seconds,
             enable_reloading=enable_reloading,
-            force_rebuild=force_rebuild or None,
+            force_rebuild=force_rebuild,
             show_warnings=show_warnings,
         )
-
-    def get_settings(self, module_path: str, source_path: Path) -> MaturinSettings | None:
-        """The settings for a script. To be overridden.
-
-        Args:
-            module_path: The full name of the module that is imported.
-            source_path: The script, or the crate's folder.
-        """
-        found: MaturinSettings | None = self.settings
-        return found
-
-    def find_maturin(self) -> Path:
-        """The maturin to use. To be overridden."""
-        found: Path = _load.find_maturin()
-        return found
 
     def get_source_files(self, source_path: Path) -> Iterator[Path]:
         """More files that count as inputs of a script. To be overridden: what the compiler reads counts anyway."""
@@ -131,10 +115,9 @@ def install(
 
 def uninstall() -> None:
     """Switches the hook for scripts and crates off."""
-    for kind in (MaturinRustFileImporter, _hook.ScriptFinder):
-        _hook.uninstall(kind)
+    _importer.uninstall(MaturinRustFileImporter, _hook.ScriptFinder)
 
 
 def is_installed() -> bool:
     """Whether the hook for scripts and crates is on."""
-    return any(isinstance(finder, _hook.ScriptFinder) for finder in sys.meta_path)
+    return _importer.is_installed(_hook.ScriptFinder)

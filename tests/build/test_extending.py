@@ -16,12 +16,6 @@ from tests import projects
 from tests.build.test_projects import Environment, developed, edit
 from tests.conftest import Place
 
-
-@pytest.fixture
-def environment(place: Place) -> Environment:
-    return Environment(place)
-
-
 #: Every field, with a value of its own, and what that is on the command lines of `build` and `develop`.
 FIELDS: list[tuple[str, Any, list[str], list[str]]] = [
     ("release", True, ["--release"], ["--release"]),

@@ -10,14 +10,8 @@ import pytest
 
 from tests import projects
 from tests.build.test_projects import HOME, Environment, developed, edit
-from tests.conftest import Place
 
 OTHERS = "import json, wave; from xml.dom import minidom"
-
-
-@pytest.fixture
-def environment(place: Place) -> Environment:
-    return Environment(place)
 
 
 def check(environment: Environment, code: str, *expected: str) -> None:

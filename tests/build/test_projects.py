@@ -68,11 +68,6 @@ class Environment:
         return self.place.python(code, executable=str(self.bin / "python"), **env)
 
 
-@pytest.fixture
-def environment(place: Place) -> Environment:
-    return Environment(place)
-
-
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text

@@ -1,0 +1,57 @@
+"""What `project_importer` and `rust_file_importer` have in common: the predecessor's arguments, and its methods to
+override."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import _hook, _load
+from ._maturin_settings import MaturinSettings
+
+
+class Importer(_hook._Finder):
+    """A finder that is made as the predecessor's are."""
+
+    def __init__(
+        self,
+        *,
+        build_dir: str | os.PathLike[str] | None,
+        lock_timeout_seconds: float | None,
+        force_rebuild: bool | None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            cache_dir=None if build_dir is None else os.fspath(build_dir),
+            lock_timeout=lock_timeout_seconds,
+            force_rebuild=force_rebuild or None,
+            **arguments,
+        )
+
+    def get_settings(self, module_path: str, source_path: Path) -> MaturinSettings | None:
+        """The settings for a source. To be overridden.
+
+        Args:
+            module_path: The full name of the module that is imported.
+            source_path: The script, or the folder of the crate or the project.
+        """
+        found: MaturinSettings | None = self.settings
+        return found
+
+    def find_maturin(self) -> Path:
+        """The maturin to use. To be overridden."""
+        found: Path = _load.find_maturin()
+        return found
+
+
+def uninstall(*kinds: type) -> None:
+    """Takes the finders of exactly these classes off ``sys.meta_path``."""
+    for kind in kinds:
+        _hook.uninstall(kind)
+
+
+def is_installed(kind: type) -> bool:
+    """Whether a finder of this class, or of one derived from it, is on ``sys.meta_path``."""
+    return any(isinstance(finder, kind) for finder in sys.meta_path)

@@ -1,0 +1,13 @@
+"""An environment to develop projects in."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.build.test_projects import Environment
+from tests.conftest import Place
+
+
+@pytest.fixture
+def environment(place: Place) -> Environment:
+    return Environment(place)
