@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ def install_into(python: Path) -> None:
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(subprocess.check_output([str(python), "-c", code], text=True).strip())
     shutil.copytree(ROOT / "python" / "rustimport", site / "rustimport")
+    # A site folder that changed this very moment would be looked through at the next import again.
+    time.sleep(0.1)
 
 
 def test_a_venv_that_is_not_activated(place: Place) -> None:
