@@ -14,7 +14,10 @@ use crate::error::{Error, Result};
 /// What a template fills in. `// rustimport` alone asks for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
+    /// The module of every `#[pyfunction]` and `#[pyclass]`.
     Pyo3,
+    /// The module of every `extern "C"` function, which cffi calls.
+    Cffi,
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -99,11 +102,12 @@ impl Header {
         self.template = match name.as_str() {
             "" => None,
             "pyo3" => Some(Template::Pyo3),
+            "cffi" => Some(Template::Cffi),
             _ => {
                 return Err(Error::project(
                     path,
                     format!("{}:{}: there is no template named `{name}`", path.display(), index + 1),
-                    "the one template is `// rustimport:pyo3`; without a template write `// rustimport`",
+                    "there are `// rustimport:pyo3` and `// rustimport:cffi`; without a template write `// rustimport`",
                 ));
             }
         };
@@ -151,6 +155,7 @@ mod tests {
         check("/* rustimport:pyo3 */\nfn f() {}", true, Some(Template::Pyo3));
         check("// a comment\n// rustimport", false, None);
         check("#!/usr/bin/env x\n// rustimport", true, None);
+        check("// rustimport:cffi", true, Some(Template::Cffi));
         check("//! docs for rustimport:pyo3.", true, Some(Template::Pyo3));
     }
 

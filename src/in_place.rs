@@ -15,7 +15,7 @@ use crate::inputs::{Inputs, Look, Surroundings, Variable};
 use crate::record::{GENERATOR, Record};
 use crate::request::Request;
 use crate::sealed;
-use crate::settings::BuildSettings;
+use crate::settings::{Arguments, BuildSettings};
 use crate::staleness::Staleness;
 use crate::store::Set;
 use crate::toolchain::Toolchain;
@@ -25,6 +25,8 @@ struct Description {
     generator: u32,
     rustc: String,
     profile: String,
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    arguments: Arguments,
     /// With hashes in place of the variables' values, which are nobody else's business.
     inputs: Set,
 }
@@ -63,6 +65,10 @@ pub fn look(
         if settings.profile != known.profile && settings.profile != BuildSettings::DEFAULT_PROFILE {
             let (from, to) = (known.profile, settings.profile.clone());
             return Err(Staleness::SettingChanged { name: "profile", from, to });
+        }
+        if settings.arguments != known.arguments && !settings.arguments.is_empty() {
+            let (from, to) = (known.arguments.to_string(), settings.arguments.to_string());
+            return Err(Staleness::SettingChanged { name: "arguments", from, to });
         }
     }
     let nothing = Surroundings::default();
@@ -112,6 +118,7 @@ pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, 
         generator: GENERATOR,
         rustc: record.rustc.clone(),
         profile: record.settings.profile.clone(),
+        arguments: record.settings.arguments.clone(),
         inputs: set,
     };
     let failed = |error: std::io::Error| {

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | one import, from request to outcome | [`ensure`]; [`source`], [`plan`], [`build`]; [`project`] |
 //! | which projects are installed, and how | [`index`], [`installation`], [`metadata`] |
-//! | what a script says and how a package is made of it | [`header`], [`script`], [`krate`], [`manifest`], [`cargo_lock`] |
+//! | what a script says and how a package is made of it | [`header`], [`script`], [`krate`], [`manifest`], [`cargo_lock`]; [`c_header`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before, or elsewhere | [`store`], [`in_place`] |
@@ -20,6 +20,7 @@
 //! writes, only [`ensure`] both locks and builds, only [`env_vars`] names environment variables.
 
 pub mod build;
+pub mod c_header;
 pub mod cache;
 pub mod cargo_lock;
 pub mod compile;

@@ -239,6 +239,7 @@ mod tests {
             interpreter: interpreter(),
             marked: true,
             in_place: true,
+            wheels: None,
             force: false,
             lock_timeout: None,
         }

@@ -68,21 +68,22 @@ impl Compiler for Job<'_> {
     type Output = Vec<u8>;
 
     fn build(&self, reason: &str, host: &mut dyn Host) -> Result<Built<Vec<u8>>> {
-        let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
+        let temporary = fs::temporary_folder(self.entry.home(), "wheel")?;
+        let wheels = self.request.wheels.as_deref().unwrap_or(temporary.path());
         let maturin = match self.builder {
             Builder::Maturin => Some(find_maturin(self.request)?),
             Builder::Cargo => None,
         };
         let command = || {
             Ok(match &maturin {
-                Some(maturin) => self.maturin_command(maturin, wheels.path()),
+                Some(maturin) => self.maturin_command(maturin, wheels),
                 None => self.cargo_command(),
             })
         };
         let messages = |finished: &Finished| maturin.is_none().then(|| self.read_messages(finished));
         let read = |finished: &Finished| match messages(finished) {
             Some(messages) => self.compiled_library(&messages),
-            None => Wheel::open(wheels.path())?.library(),
+            None => Wheel::open(wheels)?.library(),
         };
         let runner = Runner {
             request: self.request,

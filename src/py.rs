@@ -114,6 +114,12 @@ mod _core {
         super::run(py, || crate::discover::sources(&paths, opt_in, are_named))
     }
 
+    /// Writes the C header of a source; returns whether it was not there already.
+    #[pyfunction]
+    fn write_header(py: Python<'_>, source: PathBuf, header: PathBuf) -> PyResult<bool> {
+        super::run(py, || crate::c_header::write(&source, &header))
+    }
+
     /// Writes a new source, and returns what was written.
     #[pyfunction]
     fn scaffold(py: Python<'_>, path: PathBuf) -> PyResult<Vec<PathBuf>> {
@@ -189,6 +195,12 @@ mod _core {
     #[pyfunction]
     fn project_settings(py: Python<'_>, folder: PathBuf) -> PyResult<Option<crate::settings::ProjectSettings>> {
         super::run(py, || crate::settings::of_project(&folder))
+    }
+
+    /// The table `[project]` of a `pyproject.toml`, as JSON.
+    #[pyfunction]
+    fn project_table(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+        super::run(py, || Ok(serde_json::to_string(&crate::settings::project_table(&path)?).unwrap_or_default()))
     }
 
     /// Whether a script without a marker is a module named like its file, and no part of a crate.
@@ -382,6 +394,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
         interpreter: self::interpreter(&interpreter)?,
         marked: item(dict, "marked")?,
         in_place: item(dict, "in_place")?,
+        wheels: item(dict, "wheels")?,
         force: item(dict, "force")?,
         // Beyond what a Duration can hold is for ever.
         lock_timeout: lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),

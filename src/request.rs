@@ -40,6 +40,8 @@ pub struct Request {
     pub marked: bool,
     /// Whether the artifact beside the source may be taken.
     pub in_place: bool,
+    /// Of a script or crate: the folder in which the wheel is left that maturin makes; forced builds only.
+    pub wheels: Option<PathBuf>,
     /// Build past every check.
     pub force: bool,
     /// How long to wait for another process's build; for ever when `None`.

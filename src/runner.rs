@@ -350,6 +350,14 @@ fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
         "a dependency has to be downloaded, and the registry could not be reached: check the network, then \
          import again"
             .into()
+    } else if says(&["too-recent versioned symbols"]) {
+        "link with zig, which knows older systems (--zig, after `python -m pip install ziglang`), or build in a manylinux \
+         container"
+            .into()
+    } else if says(&["Failed to find zig"]) {
+        "--zig needs zig: `python -m pip install ziglang`".into()
+    } else if says(&["target may not be installed"]) {
+        "the target's standard library is not here: `rustup target add` installs it".into()
     } else if says(&["profile `"]) && says(&["is not defined"]) {
         let own = if is_script { "//: " } else { "" };
         format!(

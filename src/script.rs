@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
 
+use crate::c_header;
 use crate::error::{Error, Result};
 use crate::header::{Header, Template};
 
@@ -56,7 +57,7 @@ impl Script {
 
     /// Whether the code names pyo3, and so needs it as a dependency.
     pub fn uses_pyo3(&self) -> bool {
-        self.header.template == Some(Template::Pyo3)
+        self.header.template.is_some()
             || (self.text.contains("pyo3") && (self.file.is_none() || contains_ident(self.tokens(), "pyo3")))
     }
 
@@ -132,9 +133,12 @@ impl Script {
 
     /// What cargo is to compile for the script at `path`, imported as `stem`.
     pub fn root(&self, path: &Path, stem: &str) -> Result<Root> {
-        let (Some(Template::Pyo3), Some(file)) = (self.header.template, &self.file) else {
+        let (Some(template), Some(file)) = (self.header.template, &self.file) else {
             return Ok(Root::Direct);
         };
+        if template == Template::Cffi {
+            return Ok(self.extended(path, file, &c_module(path, stem)?));
+        }
         let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
         let needs_prelude = !file.items.iter().any(is_prelude);
         if !needs_module && !needs_prelude {
@@ -154,11 +158,16 @@ impl Script {
             })?;
             added.push_str(&module);
         }
+        Ok(self.extended(path, file, &added))
+    }
+
+    /// The script with something added.
+    fn extended(&self, path: &Path, file: &syn::File, added: &str) -> Root {
         if file.attrs.is_empty() && file.shebang.is_none() {
-            Ok(Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path))))
+            Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path)))
         } else {
             let folder = path.parent().unwrap_or(Path::new("."));
-            Ok(Root::Copied(self.anchored(file, folder) + &added))
+            Root::Copied(self.anchored(file, folder) + added)
         }
     }
 
@@ -247,6 +256,14 @@ fn module(file: &syn::File, text: &str, stem: &str) -> Result<String, [String; 3
         lines += &format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path);
     }
     Ok(format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{lines}}}\n"))
+}
+
+/// The module of the `extern "C"` functions in the script at `path`.
+fn c_module(path: &Path, stem: &str) -> Result<String> {
+    let declarations = c_header::declarations(path)?;
+    let hashes = "#".repeat(8);
+    let text = format!("r{hashes}\"{declarations}\"{hashes}");
+    Ok(include_str!("templates/cffi.txt").replace("{name}", stem).replace("{declarations}", &text))
 }
 
 struct Export {

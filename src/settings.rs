@@ -45,7 +45,7 @@ impl Arguments {
     pub fn for_wheel(&self) -> Vec<&str> {
         let is_asked = |option: &str| self.build.iter().any(|argument| argument == option);
         let mut arguments = vec!["--compression-method", "stored"];
-        if !is_asked("--auditwheel") {
+        if !["--auditwheel", "--compatibility"].into_iter().any(is_asked) {
             arguments.extend(["--auditwheel", "skip", "--compatibility", "linux"]);
         }
         arguments.extend(self.build.iter().map(String::as_str));
@@ -114,6 +114,16 @@ pub fn of_own_project(project: &Path) -> Result<OfProject> {
 /// Whether `[tool.rustimport]` around a project chooses its profile.
 pub fn sets_profile(project: &Path) -> Result<bool> {
     Ok(of_project(project)?.is_some_and(|(_, values)| values.iter().any(|(name, _)| *name == "profile")))
+}
+
+/// The table `[project]` of a pyproject.toml.
+pub fn project_table(path: &Path) -> Result<toml::Table> {
+    let broken = |what: String| {
+        Error::project(path, format!("{}: {what}", path.display()), "correct it, or give --name and --version yourself")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+    let mut document: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
+    Ok(document.remove("project").and_then(|table| table.as_table().cloned()).unwrap_or_default())
 }
 
 /// Whether a project does not want to be rebuilt.

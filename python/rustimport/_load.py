@@ -51,6 +51,7 @@ def request(
     cache_dir: str | None = None,
     marked: bool = False,
     in_place: bool = True,
+    wheels: str | None = None,
     force: bool = False,
     lock_timeout: float | None = None,
     profile: str | None = None,
@@ -62,8 +63,9 @@ def request(
 ) -> dict[str, Any]:
     """What the core is asked about a source (see `src/request.rs`).
 
-    `chosen`: its ``MaturinSettings``. `maturin`: the program to use. `files`: its inputs, or more of them. `project`:
-    the installation, if it is one. `automatic`: install it if need be.
+    `wheels`: where a forced build leaves the wheel that maturin makes. `chosen`: its ``MaturinSettings``.
+    `maturin`: the program to use. `files`: its inputs, or more of them. `project`: the installation, if it is one.
+    `automatic`: install it if need be.
     """
     module = fullname or os.path.basename(source).partition(".")[0]
     settings = _hook.build_settings()
@@ -89,6 +91,7 @@ def request(
         "interpreter": describe_interpreter(),
         "marked": marked,
         "in_place": in_place,
+        "wheels": wheels,
         "force": force,
         "lock_timeout": lock_timeout,
     }

@@ -35,6 +35,7 @@ class MaturinSettings:
         rustc_flags: Arguments for rustc, of the package alone.
         auditwheel: ``repair``, ``check``, ``warn`` or ``skip`` (``build`` only).
         zig: Link with zig (``build`` only).
+        compatibility: The platform to promise: ``manylinux2014``, … (``build`` only).
         extras: Extra dependencies to install (``develop`` only).
         group: Dependency groups to install (``develop`` only).
         uv: Install with uv (``develop`` only).
@@ -67,6 +68,7 @@ class MaturinSettings:
     uv: bool = False
     skip_install: bool = False
     generate_stubs: bool = False
+    compatibility: str | None = None
 
     @staticmethod
     def default() -> MaturinSettings:
@@ -141,7 +143,8 @@ class MaturinSettings:
 
     def _for_build(self) -> list[str]:
         audit = ["--auditwheel", self.auditwheel] if self.auditwheel is not None else []
-        return audit + ["--zig"] * self.zig
+        compatibility = ["--compatibility", self.compatibility] if self.compatibility is not None else []
+        return audit + ["--zig"] * self.zig + compatibility
 
     def _for_develop(self) -> list[str]:
         arguments = ["--extras", ",".join(self.extras)] if self.extras else []
@@ -196,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-Z", dest="unstable_flags", action="append")
     parser.add_argument("-v", "--verbose", action="count", default=0)
     parser.add_argument("--auditwheel", choices=["repair", "check", "warn", "skip"])
+    parser.add_argument("--compatibility", "--manylinux")
     parser.add_argument("-E", "--extras", action="append")
     parser.add_argument("-G", "--group", action="append")
     return parser

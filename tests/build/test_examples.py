@@ -24,6 +24,7 @@ EXAMPLES = {
     "legacy": "legacy.square(9) == 81",
     "orders": """orders.totals('[{"customer": "a", "cents": 3}, {"customer": "a", "cents": 4}]') == {'a': 7}""",
     "mandelbrot": "[row[5] for row in mandelbrot.escapes(8, 8, 50)] == [3, 5, 50, 50, 50, 50, 50, 5]",
+    "sums": ("[n := sums.ffi.new('double[]', [1.5, 2.5]), sums.total(n, 2), sums.range(n, 2).high][1:] == [4.0, 2.5]"),
     "arrays": (
         "[numpy := __import__('numpy'), a := numpy.arange(4.0), arrays.scale(a, 2.0), list(a), list(arrays.smooth(a))]"
         "[3:] == [[0.0, 2.0, 4.0, 6.0], [1.0, 2.0, 4.0, 5.0]]"

@@ -48,6 +48,7 @@ FIELDS: list[tuple[str, Any, list[str], list[str]]] = [
     ("uv", True, [], ["--uv"]),
     ("skip_install", True, [], ["--skip-install"]),
     ("generate_stubs", True, ["--generate-stubs"], ["--generate-stubs"]),
+    ("compatibility", "manylinux2014", ["--compatibility", "manylinux2014"], []),
 ]
 
 

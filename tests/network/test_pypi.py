@@ -6,6 +6,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tarfile
 import urllib.request
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from urllib.parse import urljoin
 import pytest
 
 from tests.build.test_projects import Environment, edit
+from tests.build.test_wheels import Elsewhere
 from tests.conftest import Place
 
 pytestmark = pytest.mark.network
@@ -99,3 +101,36 @@ def test_an_edit_is_imported(place: Place, case: Case) -> None:
     assert second.out != first.out
     third = environment.run(case.code)
     assert (third.out, third.builds, third.stderr) == (second.out, 0, "")
+
+
+def test_zig_links_for_older_systems(place: Place, tmp_path: Path) -> None:
+    """What this machine's own linker would tie to its C library."""
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tmp_path / "zig"), "ziglang"], check=True
+    )
+    place.write("m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 7 }\n")
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "rustimport",
+            "build",
+            "--zig",
+            "--compatibility",
+            "manylinux2014",
+            "--wheel",
+            "dist",
+            "m.rs",
+        ],
+        cwd=place.folder,
+        env={**place.env, "PYTHONPATH": str(tmp_path / "zig")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    (wheel,) = (place.folder / "dist").iterdir()
+    assert "manylinux_2_17" in wheel.name
+    elsewhere = Elsewhere(tmp_path / "elsewhere")
+    elsewhere.install(wheel)
+    assert elsewhere.run("import m; print(m.value())") == "7"

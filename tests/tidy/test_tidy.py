@@ -93,7 +93,7 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_core_is_small() -> None:
     core = subprocess.check_output([sys.executable, "-c", "import rustimport._core as c; print(c.__file__)"], text=True)
-    assert Path(core.strip()).stat().st_size < 3_000_000
+    assert Path(core.strip()).stat().st_size < 5_000_000
 
 
 def test_the_readmes_example_is_the_example() -> None:

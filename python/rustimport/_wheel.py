@@ -1,0 +1,242 @@
+"""A folder of sources as one wheel, which pip installs where there is neither Rust nor this package."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import sysconfig
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import _load
+from .errors import ProjectError
+
+#: PEP 508
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
+#: PEP 440
+_VERSION = re.compile(
+    r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?", re.IGNORECASE
+)
+_TAG = re.compile(r"[\w.]+-[\w.]+-[\w.]+")
+_PYTHON_FILES = (".py", ".pyi", "py.typed")
+
+
+@dataclass
+class Wheel:
+    """What the wheel is called, and what it says of itself.
+
+    Attributes:
+        folder: Where it is put.
+        name: The distribution's.
+        version: Its version (PEP 440).
+        tag: ``PYTHON-ABI-PLATFORM``, in place of what maturin found out.
+        metadata: More fields of METADATA.
+    """
+
+    folder: str
+    name: str
+    version: str
+    tag: str | None = None
+    metadata: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for what, value, pattern in [
+            ("name for a distribution", self.name, _NAME),
+            ("version", self.version, _VERSION),
+            ("tag", self.tag or "py3-none-any", _TAG),
+        ]:
+            if not pattern.fullmatch(value):
+                hint = "give --name, --version and --tag as in NAME-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+                raise ProjectError(f"`{value}` is no {what}", hint=hint, path=self.folder)
+
+    @classmethod
+    def of(
+        cls,
+        folder: str,
+        paths: list[str],
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        tag: str | None = None,
+    ) -> Wheel:
+        """Takes what is not given from the ``[project]`` of the first path, or from its name.
+
+        Raises:
+            ProjectError: a name, version or tag is none.
+        """
+        root = os.path.abspath(paths[0])
+        file = os.path.join(root if os.path.isdir(root) else os.path.dirname(root), "pyproject.toml")
+        project = json.loads(_load.core().project_table(file)) if os.path.isfile(file) else {}
+        usual = os.path.splitext(os.path.basename(root))[0]
+        metadata = [("Summary", project["description"])] if "description" in project else []
+        metadata += [("Requires-Python", project["requires-python"])] if "requires-python" in project else []
+        metadata += [("Requires-Dist", requirement) for requirement in project.get("dependencies", [])]
+        return cls(
+            os.path.abspath(folder),
+            name or project.get("name") or usual,
+            version or project.get("version") or "0.1.0",
+            tag,
+            metadata,
+        )
+
+    def write(self, sources: dict[str, str], paths: list[str]) -> str:
+        """Writes the wheel, and returns its path.
+
+        Args:
+            sources: What was built: the path of a source -> maturin's wheel of it, or its library.
+            paths: Where they were looked for: folders are where their modules are imported from.
+        """
+        files: dict[str, bytes] = {}
+        tags = []
+        metadata = list(self.metadata)
+        roots = [_root(os.path.abspath(path)) for path in paths]
+        for source, built in sources.items():
+            root = next(root for root in roots if os.path.commonpath([root, source]) == root)
+            package = os.path.relpath(os.path.dirname(source), root).replace(os.sep, "/")
+            package = "" if package == "." else package + "/"
+            tags.append(_tag(built))
+            for name, content in _modules(built):
+                files[package + name] = content
+            top = package.partition("/")[0]
+            beside = os.path.splitext(source)[0] + ".pyi"
+            python = _python_files(os.path.join(root, top)) if top else [beside] * os.path.isfile(beside)
+            for path in python:
+                with open(path, "rb") as file:
+                    files[os.path.relpath(path, root).replace(os.sep, "/")] = file.read()
+            if _needs_cffi(source) and ("Requires-Dist", "cffi") not in metadata:
+                metadata.append(("Requires-Dist", "cffi"))
+        tag = self.tag or _common(tags)
+        name = re.sub(r"[-_.]+", "_", self.name).lower()
+        info = f"{name}-{self.version}.dist-info"
+        files[f"{info}/METADATA"] = _fields(
+            ("Metadata-Version", "2.1"), ("Name", self.name), ("Version", self.version), *metadata
+        )
+        files[f"{info}/WHEEL"] = _fields(
+            ("Wheel-Version", "1.0"),
+            ("Generator", f"rustimport ({_load.core().__version__})"),
+            ("Root-Is-Purelib", "false"),
+            *[("Tag", single) for single in _single_tags(tag)],
+        )
+        files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
+        os.makedirs(self.folder, exist_ok=True)
+        path = os.path.join(self.folder, f"{name}-{self.version}-{tag}.whl")
+        _write_zip(path, files)
+        return path
+
+
+def _root(path: str) -> str:
+    """The folder from which modules below `path` are imported: the first that is no package."""
+    is_source = os.path.isfile(path) or os.path.isfile(os.path.join(path, "Cargo.toml"))
+    folder = os.path.dirname(path) if is_source else path
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _python_files(package: str) -> Iterator[str]:
+    """The Python side of a package, with its subpackages."""
+    for folder, folders, names in os.walk(package):
+        if not os.path.isfile(os.path.join(folder, "__init__.py")) and folder != package:
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        yield from (os.path.join(folder, name) for name in sorted(names) if name.endswith(_PYTHON_FILES))
+
+
+def _modules(built: str) -> Iterator[tuple[str, bytes]]:
+    """What is installed of one source, with its names below the source's package."""
+    if not built.endswith(".whl"):
+        with open(built, "rb") as file:
+            yield os.path.basename(built), file.read()
+        return
+    with zipfile.ZipFile(built) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")]
+        # What is bundled is found relative to the library, which then stays where maturin put it.
+        is_bundled = any(".libs/" in name for name in names)
+        for name in names:
+            if is_bundled:
+                yield name, archive.read(name)
+            elif not name.endswith("/__init__.py"):
+                yield name.rpartition("/")[2], archive.read(name)
+
+
+def _tag(built: str) -> tuple[str, str, str]:
+    """(python, abi, platform): as maturin found out; of a bare library, this interpreter and this kind of machine."""
+    if built.endswith(".whl"):
+        python, abi, platform = os.path.basename(built)[: -len(".whl")].split("-")[-3:]
+        return python, abi, platform
+    python = "cp{}{}".format(*_load.describe_interpreter()["version"])
+    return python, python, re.sub(r"[-.]", "_", sysconfig.get_platform())
+
+
+def _common(tags: list[tuple[str, str, str]]) -> str:
+    """The tag of a wheel that needs what all of its parts need: the narrowest."""
+    bound = [tag for tag in tags if tag[1] != "abi3"]
+    python, abi, _ = bound[0] if bound else max(tags, key=lambda tag: _numbers(tag[0]))
+    platforms = {tag[2] for tag in tags}
+    # `linux_x86_64` promises nothing; of manylinux and macosx the later number is the narrower.
+    platform = max(platforms, key=lambda platform: (platform.startswith("linux_"), _oldest(platform)))
+    return f"{python}-{abi}-{platform}"
+
+
+def _oldest(platform: str) -> list[int]:
+    """The oldest system that a platform tag admits, for comparison."""
+    legacy = {"manylinux2014": "manylinux_2_17"}
+    return min(_numbers(legacy.get(single.partition("_")[0], single)) for single in platform.split("."))
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def _single_tags(tag: str) -> Iterator[str]:
+    pythons, abis, platforms = (part.split(".") for part in tag.split("-"))
+    yield from (f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms)
+
+
+def _needs_cffi(source: str) -> bool:
+    if not os.path.isfile(source):
+        return False
+    with open(source, encoding="utf-8", errors="replace") as file:
+        first = next((line for line in file if line.strip()), "")
+    return "rustimport:cffi" in first
+
+
+def _fields(*fields: tuple[str, str]) -> bytes:
+    return "".join(f"{name}: {' '.join(value.split())}\n" for name, value in fields).encode()
+
+
+def _record(files: dict[str, bytes], own: str) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for name, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        writer.writerow([name, f"sha256={digest}", len(content)])
+    writer.writerow([own, "", ""])
+    return text.getvalue().encode()
+
+
+def _write_zip(path: str, files: dict[str, Any]) -> None:
+    """The same content gives the same bytes, whenever it is written."""
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            # The metadata last, as PEP 427 recommends.
+            for name in sorted(files, key=lambda name: (".dist-info/" in name, name)):
+                member = zipfile.ZipInfo(name)
+                member.compress_type = zipfile.ZIP_DEFLATED
+                member.external_attr = (0o100755 if name.endswith((".so", ".pyd", ".dylib")) else 0o100644) << 16
+                archive.writestr(member, files[name])
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
