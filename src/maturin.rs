@@ -72,7 +72,7 @@ impl Compiler for Job<'_> {
         let wheels = self.request.wheels.as_deref().unwrap_or(temporary.path());
         let maturin = match self.builder {
             Builder::Maturin => Some(find_maturin(self.request)?),
-            Builder::Cargo => None,
+            Builder::Cargo => self.check_cargo_suffices().map(|()| None)?,
         };
         let command = || {
             Ok(match &maturin {
@@ -114,6 +114,21 @@ impl Job<'_> {
     /// What is compiled for.
     fn triple(&self) -> &str {
         self.settings.arguments.target.as_deref().unwrap_or_else(|| self.toolchain.host())
+    }
+
+    /// Refuses what maturin alone can do.
+    fn check_cargo_suffices(&self) -> Result<()> {
+        let maturins = |argument: &&String| ["--compatibility", "--zig"].contains(&argument.as_str());
+        let Some(argument) = self.settings.arguments.build.iter().find(maturins) else { return Ok(()) };
+        let root = &self.request.root;
+        Err(Error::project(
+            root,
+            format!(
+                "{} uses neither pyo3 nor pyo3-ffi, so maturin does not build it: {argument} cannot be kept",
+                root.display()
+            ),
+            "leave the option out, or port the source to pyo3",
+        ))
     }
 
     fn read_messages(&self, finished: &Finished) -> Messages {

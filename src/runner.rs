@@ -118,12 +118,9 @@ impl Runner<'_> {
         host.event(Event::Log { message: format!("runs {}", words.join(" ")) });
         let mut logged = 0;
         let mut has_waited = false;
-        let is_script = self.request.kind == SourceKind::Script;
         running.finish(host, |line, host| {
             let line = &diagnostic::without_ansi(line);
-            // Users know the script by its own name.
-            let renamed = if is_script { &line.replace(self.package, self.request.stem()) } else { line };
-            if let Some(progress) = progress(renamed) {
+            if let Some(progress) = progress(&self.renamed(line)) {
                 if matches!(progress, Event::Waiting { .. }) && std::mem::replace(&mut has_waited, true) {
                     return;
                 }
@@ -133,6 +130,14 @@ impl Runner<'_> {
                 host.event(Event::Log { message: format!("{}: {}", self.tool, line.trim_end()) });
             }
         })
+    }
+
+    /// Users know a script by its own name.
+    fn renamed(&self, output: &str) -> String {
+        match self.request.kind {
+            SourceKind::Script => output.replace(self.package, self.request.stem()),
+            _ => output.to_owned(),
+        }
     }
 
     fn name(&self) -> String {
@@ -147,7 +152,7 @@ impl Runner<'_> {
         replay: &dyn Fn(&Finished, &mut dyn Host) -> Result<Messages>,
         host: &mut dyn Host,
     ) -> Result<Error> {
-        let output = text(&finished.stderr);
+        let output = self.renamed(&text(&finished.stderr));
         let says = |what: &str| output.contains(what);
         if says("No space left on device") || says("os error 28") {
             return Ok(Error::cache_io("build in", self.target, &std::io::ErrorKind::StorageFull.into()));
@@ -354,6 +359,8 @@ fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
         "link with zig, which knows older systems (--zig, after `python -m pip install ziglang`), or build in a manylinux \
          container"
             .into()
+    } else if says(&["does not contain this feature: pyo3/abi3"]) {
+        "--abi3 is for sources that use pyo3".into()
     } else if says(&["Failed to find zig"]) {
         "--zig needs zig: `python -m pip install ziglang`".into()
     } else if says(&["target may not be installed"]) {

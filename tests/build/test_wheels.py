@@ -194,6 +194,18 @@ def test_a_platform_is_promised_only_if_it_is_kept(place: Place) -> None:
     assert "1 fresh" in command(place, "build", "m.rs").stdout
 
 
+def test_what_maturin_does_not_build_is_promised_nowhere(place: Place) -> None:
+    shutil.copy(ROOT / "examples" / "bare.rs", place.folder)
+    place.write("plain.rs", '// rustimport\n#[unsafe(no_mangle)] pub extern "C" fn PyInit_plain() -> usize { 0 }\n')
+    run = command(place, "build", "--compatibility", "manylinux2014", "plain.rs")
+    assert run.returncode == 1
+    assert "--compatibility cannot be kept" in run.stderr
+    run = command(place, "build", "--wheel", "dist", "--profile", "dev", "--abi3", "3.10", "bare.rs")
+    assert run.returncode == 1
+    assert "--abi3 is for sources that use pyo3" in run.stderr
+    assert "package 'bare'" in run.stderr
+
+
 def test_a_target_that_is_not_installed(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     run = command(
