@@ -20,6 +20,8 @@ const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 pub struct Cache {
     root: PathBuf,
     home: PathBuf,
+    /// The root of the one that was prepared for all users.
+    shared: Option<PathBuf>,
 }
 
 /// What belongs to one source.
@@ -30,14 +32,36 @@ pub struct Entry {
 impl Cache {
     /// The cache as the request names it, without touching the disk.
     pub fn of(request: &Request) -> Self {
-        let home = request.cache.join(FORMAT).join(&request.interpreter.key);
-        Self { root: request.cache.clone(), home }
+        let shared = request.shared_cache.clone().filter(|shared| *shared != request.cache);
+        Self { shared, ..Self::at(&request.cache, &request.interpreter.key) }
+    }
+
+    /// One interpreter's part of the cache below a root.
+    pub fn at(root: &Path, key: &str) -> Self {
+        Self { root: root.to_owned(), home: root.join(FORMAT).join(key), shared: None }
     }
 
     /// All interpreters' parts below a root.
     pub fn all(root: &Path) -> Vec<Self> {
         let homes = folders(&root.join(FORMAT)).into_iter();
-        homes.map(|home| Self { root: root.to_owned(), home }).collect()
+        homes.map(|home| Self { root: root.to_owned(), home, shared: None }).collect()
+    }
+
+    /// The part for this interpreter of the cache that was prepared for all users: to be read only, and only if nobody
+    /// but its owner, who is root or this user, can have written to it.
+    pub fn shared(&self) -> Option<Self> {
+        let cache = self.shared_unchecked()?;
+        cache.check_private().is_ok().then_some(cache)
+    }
+
+    /// Why the shared cache is not used, if there is one.
+    pub fn why_not_shared(&self) -> Option<String> {
+        self.shared_unchecked()?.check_private().err().map(|error| error.to_string())
+    }
+
+    fn shared_unchecked(&self) -> Option<Self> {
+        let root = self.shared.as_ref()?;
+        Some(Self::at(root, &self.key())).filter(|cache| cache.home.is_dir())
     }
 
     /// This part's interpreter.
@@ -79,11 +103,46 @@ impl Cache {
         let description = toml::to_string(interpreter).expect("an interpreter is a table of plain values");
         fs::write(&self.home.join("interpreter.toml"), description.as_bytes())?;
         // Cargo compares this file's time: it is written once.
-        fs::write(&self.pyo3_config(), interpreter.pyo3_config().as_bytes()).map(drop)
+        fs::write(&self.own_pyo3_config(), interpreter.pyo3_config().as_bytes())?;
+        self.note_environment(&interpreter.prefix)?;
+        let common = self.shared().map(|shared| shared.common_lock()).filter(|_| !self.common_lock().exists());
+        // What is compiled in the shared cache is so in these versions.
+        match common.and_then(|lock| std::fs::read(lock).ok()) {
+            Some(lock) => fs::write(&self.common_lock(), &lock).map(drop),
+            None => Ok(()),
+        }
     }
 
-    pub fn pyo3_config(&self) -> PathBuf {
+    fn note_environment(&self, prefix: &Path) -> Result<()> {
+        let Some(text) = prefix.to_str() else { return Ok(()) };
+        let folder = self.environments_home();
+        fs::create_private_folder(&folder)?;
+        fs::write(&folder.join(&fs::hash_bytes(text.as_bytes())[..16]), text.as_bytes()).map(drop)
+    }
+
+    /// The environments that have built here and still exist.
+    pub fn environments(&self) -> Vec<PathBuf> {
+        let notes = std::fs::read_dir(self.environments_home()).into_iter().flatten().flatten();
+        let prefixes = notes.filter_map(|note| Some(PathBuf::from(std::fs::read_to_string(note.path()).ok()?)));
+        let mut prefixes: Vec<_> = prefixes.filter(|prefix| prefix.is_dir()).collect();
+        prefixes.sort();
+        prefixes
+    }
+
+    fn environments_home(&self) -> PathBuf {
+        self.home.join("environments")
+    }
+
+    fn own_pyo3_config(&self) -> PathBuf {
         self.home.join("pyo3-config.txt")
+    }
+
+    /// The shared cache's, where it says the same: cargo compares the path, and what was compiled there is of use here.
+    pub fn pyo3_config(&self) -> PathBuf {
+        let own = self.own_pyo3_config();
+        let shared = self.shared().map(|shared| shared.own_pyo3_config());
+        let content = |path: &Path| std::fs::read(path).ok();
+        shared.filter(|shared| content(shared).is_some_and(|text| Some(text) == content(&own))).unwrap_or(own)
     }
 
     pub fn common_lock(&self) -> PathBuf {
@@ -107,7 +166,7 @@ impl Cache {
 
     /// Whether a file is one that this interpreter's builds made.
     pub fn has_made(&self, file: &Path) -> bool {
-        file.starts_with(&self.home)
+        file.starts_with(&self.home) || self.shared.as_ref().is_some_and(|shared| file.starts_with(shared))
     }
 
     pub fn toolchain(&self, key: &str) -> PathBuf {

@@ -116,6 +116,11 @@ fn anchor_paths(manifest: &mut Table, folder: &Path) {
     }
 }
 
+/// The names of all packages in a lock file.
+pub fn packages(lock: &Path) -> BTreeSet<String> {
+    read(lock).unwrap_or_default().into_keys().map(|(name, ..)| name).collect()
+}
+
 /// The names of all packages that came from elsewhere: nobody edits them.
 pub fn foreign_packages(lock: &Path) -> BTreeSet<String> {
     let packages = read(lock).unwrap_or_default().into_keys();

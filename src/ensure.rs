@@ -49,8 +49,14 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
             }
             _ => {}
         }
+        if let Some(artifact) = source.look_shared() {
+            return Ok(outcome(artifact, None, false));
+        }
     }
     let reason = changes.reason(request.folder());
+    if let Some(why) = cache.why_not_shared() {
+        host.event(Event::Notice { message: format!("the shared cache is not used: {why}") });
+    }
     host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
 
     cache.create(&request.interpreter)?;

@@ -102,6 +102,11 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Writes a file of the user's: beside its place and renamed, through a link, with the rights that it had.
 pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_users_file_with(path, |file| file.write_all(content))
+}
+
+/// The same for what is too long to be held.
+pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut builder = tempfile::Builder::new();
@@ -109,7 +114,7 @@ pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
-    file.write_all(content)?;
+    write(file.as_file_mut())?;
     if let Ok(metadata) = fs::metadata(&target) {
         file.as_file().set_permissions(metadata.permissions())?;
     }
@@ -130,10 +135,14 @@ pub fn remove_users_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Creates a folder of the user's, whose own folder must be new.
+/// Creates a folder of the user's where there is nothing.
 pub fn create_new_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
     fs::create_dir(path)
+}
+
+/// Creates a folder of the user's, and what is missing above it.
+pub fn create_users_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
 }
 
 /// Writes a file where there is none.
@@ -182,6 +191,30 @@ pub fn create_private_folder(path: &Path) -> Result<()> {
 pub fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Lets everybody read a folder with all that is in it, and nobody but its owner write. What is so already is left
+/// alone.
+#[cfg(unix)]
+pub fn make_readable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    let everybody = if metadata.is_dir() || mode & 0o100 != 0 { 0o055 } else { 0o044 };
+    if mode != (mode & 0o700) | everybody {
+        fs::set_permissions(path, fs::Permissions::from_mode((mode & 0o700) | everybody))?;
+    }
+    let inside = if metadata.is_dir() { Some(fs::read_dir(path)?) } else { None };
+    inside.into_iter().flatten().try_for_each(|item| make_readable(&item?.path()))
+}
+
+/// Elsewhere folders have the rights of those above them.
+#[cfg(not(unix))]
+pub fn make_readable(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Writes a file beside its place and renames it there, unless it has that content already. Returns

@@ -129,6 +129,28 @@ fn comment_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
     )
 }
 
+/// A source without the lines of its header that mean something to us, and the blank lines that they leave at the top.
+pub fn without(source: &str) -> String {
+    let is_ours = |index: usize, line: &str| {
+        let is_marker = line.trim_start_matches(['/', '*', ' ']).starts_with("rustimport") && !line.starts_with("//!");
+        is_shebang(index, line) || line.starts_with("//:") || line.starts_with("//d:") || is_marker
+    };
+    let ours: Vec<usize> =
+        comment_lines(source).filter(|(index, line)| is_ours(*index, line)).map(|(index, _)| index).collect();
+    let lines = source.split_inclusive('\n').enumerate().filter(|(index, _)| !ours.contains(index));
+    let rest: String = lines.map(|(_, line)| line).collect();
+    rest.trim_start_matches(['\r', '\n']).to_owned()
+}
+
+/// Where the header ends: before the first item, and the comments that belong to that.
+pub fn end(source: &str) -> usize {
+    let lines: Vec<(usize, &str)> = comment_lines(source).collect();
+    let is_inner = |line: &str| line.starts_with("#!") || line.starts_with("//!");
+    let last = lines.iter().rev().find(|(_, line)| is_inner(line) || line.is_empty());
+    let count = last.map_or(0, |(index, _)| index + 1);
+    source.split_inclusive('\n').take(count).map(str::len).sum()
+}
+
 fn is_shebang(index: usize, line: &str) -> bool {
     index == 0 && line.starts_with("#!") && !line.starts_with("#![")
 }

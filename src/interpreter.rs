@@ -25,6 +25,9 @@ pub struct Interpreter {
     /// Folders that may hold this environment's executables, first choice first. Not part of the record.
     #[serde(skip)]
     pub script_folders: Vec<PathBuf>,
+    /// This environment's folder. Not part of the record, since environments share an interpreter's.
+    #[serde(skip)]
+    pub prefix: PathBuf,
     /// Whether the interpreter hashes with SipHash-1-3 (since 3.11) or with SipHash-2-4.
     #[serde(skip)]
     pub siphash13: bool,
@@ -108,6 +111,7 @@ pub mod tests {
             pointer_width: 64,
             build_flags: vec![],
             script_folders: vec![],
+            prefix: "/usr".into(),
             siphash13: true,
         }
     }

@@ -1,12 +1,15 @@
 //! What is in the cache: how much, for which sources, and taking it out again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
-use crate::error::Result;
+use crate::cargo_lock;
+use crate::error::{Error, Result};
 use crate::event::Host;
 use crate::fs;
+use crate::lane;
 use crate::lock;
 use crate::manifest;
 use crate::record::Record;
@@ -20,6 +23,8 @@ pub struct Interpreter {
     pub lanes: u64,
     /// Artifacts kept by their content.
     pub store: u64,
+    /// The folders of the environments that have built here.
+    pub environments: Vec<PathBuf>,
     pub entries: Vec<Entry>,
 }
 
@@ -48,6 +53,7 @@ fn interpreter(cache: &Cache) -> Interpreter {
         bytes: fs::size(cache.home()),
         lanes,
         store: fs::size(cache.store().home()),
+        environments: cache.environments(),
         entries,
     }
 }
@@ -74,6 +80,11 @@ fn entries(cache: &Cache) -> Vec<Entry> {
     entries
 }
 
+/// Lets every user read the cache, and build on what is in it.
+pub fn share(root: &Path) -> Result<()> {
+    fs::make_readable(root).map_err(|error| Error::cache_io("open to all users", root, &error))
+}
+
 /// Removes everything, or one interpreter's part. Waits until nobody builds. Returns how many bytes are free now.
 pub fn clear(root: &Path, key: Option<&str>, host: &mut dyn Host) -> Result<u64> {
     let _lock = lock::clear_cache(&Cache::lock_of(root), host)?;
@@ -85,36 +96,87 @@ pub fn clear(root: &Path, key: Option<&str>, host: &mut dyn Host) -> Result<u64>
     Ok(freed)
 }
 
-/// Removes what is left of sources that are gone; of what was not used for so long; and from the store what was not
-/// asked for in that time. Returns how many bytes are free now.
-pub fn prune(root: &Path, unused_for: Option<Duration>, host: &mut dyn Host) -> Result<u64> {
+/// What [`prune`] leaves, besides what is of use.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// What was not used for so long goes too.
+    pub unused_for: Option<Duration>,
+    /// As many bytes may stay, of all interpreters together.
+    pub size: Option<u64>,
+}
+
+/// Removes what is left of sources that are gone, with the dependencies that no other source has; what was not used for
+/// too long; and then, down to the size that is left, what is had again most cheaply, the least recently used first.
+/// Returns how many bytes are free now.
+pub fn prune(root: &Path, limits: Limits, host: &mut dyn Host) -> Result<u64> {
     const DAY: Duration = Duration::from_secs(86_400);
     let _lock = lock::clear_cache(&Cache::lock_of(root), host)?;
     let now = SystemTime::now();
     let age = |time: SystemTime| now.duration_since(time).unwrap_or_default();
-    let mut freed = 0;
-    for cache in Cache::all(root) {
-        let before = fs::size(cache.home());
-        for entry in entries(&cache) {
+    let caches = Cache::all(root);
+    let size = || caches.iter().map(|cache| fs::size(cache.home())).sum::<u64>();
+    let before = size();
+    for cache in &caches {
+        let is_useless = |entry: &Entry| {
             let is_gone = match &entry.source {
                 Some(_) => !entry.exists,
                 // A build that failed may be tried again tomorrow.
                 None => age(entry.used) > DAY,
             };
-            if is_gone || unused_for.is_some_and(|limit| age(entry.used) > limit) {
-                fs::remove_tree(cache.entry(&entry.name).home())?;
-                let package = manifest::package_name(&entry.name);
-                for lane in cache.existing_lanes() {
-                    remove_package(&lane, &package)?;
-                }
-            }
+            is_gone || limits.unused_for.is_some_and(|limit| age(entry.used) > limit)
+        };
+        for entry in entries(cache).iter().filter(|entry| is_useless(entry)) {
+            remove_entry(cache, entry)?;
         }
-        if let Some(limit) = unused_for {
+        remove_unused_dependencies(cache)?;
+        if let Some(limit) = limits.unused_for {
             cache.store().forget(now - limit);
         }
-        freed += before.saturating_sub(fs::size(cache.home()));
     }
-    Ok(freed)
+    if let Some(limit) = limits.size {
+        shrink(&caches, &|| size() <= limit)?;
+    }
+    Ok(before.saturating_sub(size()))
+}
+
+/// Removes, until it `is_enough`: the lanes that hold copies, the store, entries, and what cargo compiled.
+fn shrink(caches: &[Cache], is_enough: &dyn Fn() -> bool) -> Result<()> {
+    for lane in caches.iter().flat_map(|cache| cache.existing_lanes().into_iter().skip(1).rev()) {
+        if is_enough() {
+            return Ok(());
+        }
+        fs::remove_tree(&lane)?;
+    }
+    for part in (0..4).rev() {
+        for store in caches.iter().map(Cache::store).filter(|_| !is_enough()) {
+            store.make_room(fs::size(store.home()) * part / 4);
+        }
+    }
+    let mut all: Vec<_> = caches.iter().flat_map(|cache| entries(cache).into_iter().map(move |e| (cache, e))).collect();
+    all.sort_by_key(|(_, entry)| entry.used);
+    for (cache, entry) in all {
+        if is_enough() {
+            return Ok(());
+        }
+        remove_entry(cache, &entry)?;
+        remove_unused_dependencies(cache)?;
+    }
+    for cache in caches.iter().filter(|_| !is_enough()) {
+        fs::remove_tree(&cache.lane(0))?;
+    }
+    Ok(())
+}
+
+fn remove_entry(cache: &Cache, entry: &Entry) -> Result<()> {
+    fs::remove_tree(cache.entry(&entry.name).home())?;
+    let package = manifest::package_name(&entry.name);
+    cache.existing_lanes().iter().try_for_each(|lane| remove_package(lane, &package))
+}
+
+fn remove_unused_dependencies(cache: &Cache) -> Result<()> {
+    let locks = cache.entry_names().into_iter().map(|name| cache.entry(&name).package().join("Cargo.lock"));
+    let used: BTreeSet<String> = locks.flat_map(|lock| cargo_lock::packages(&lock)).collect();
+    cache.existing_lanes().iter().try_for_each(|lane| lane::keep_packages(lane, &used))
 }
 
 /// Removes from a target folder what cargo compiled of a package.

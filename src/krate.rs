@@ -137,14 +137,22 @@ fn complete_profiles(manifest: &mut Table) {
     }
 }
 
-/// Makes the paths of dependencies absolute that lead out of what is mirrored.
+/// Makes the paths absolute that lead out of what is mirrored: of dependencies, the build script, the library.
 fn anchor_beyond(table: &mut Table, folder: &Path, workspace: &Path) {
-    manifest::for_each_path(table, &mut |path| {
+    let mut anchor = |path: &mut String| {
         let place = normal(&folder.join(&*path));
         if !place.starts_with(workspace) {
             *path = place.display().to_string();
         }
-    });
+    };
+    manifest::for_each_path(table, &mut anchor);
+    for (part, key) in [("package", "build"), ("lib", "path")] {
+        if let Some(Value::String(path)) = table.get_mut(part).and_then(|part| part.get_mut(key))
+            && path.starts_with("..")
+        {
+            anchor(path);
+        }
+    }
 }
 
 /// The manifest in a folder; empty where there is none that can be read.

@@ -7,7 +7,8 @@
 //! | the others | who needs nothing new, while the first is busy; what is compiled there is taken over first |
 //!
 //! What is taken over are finished parts of packages that nobody edits. It is a matter of files: cargo judges
-//! them by their fingerprints as if they had been compiled here, and compiles what it does not accept.
+//! them by their fingerprints as if they had been compiled here, and compiles what it does not accept. So it is with the
+//! first lane of a shared cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -78,9 +79,10 @@ impl Lane {
         if let Some(entry) = own {
             foreign.extend(cargo_lock::foreign_packages(&entry.package().join("Cargo.lock")));
         }
-        if home != first {
+        let shared = cache.shared().map(|shared| shared.lane(0));
+        for compiled in [Some(first), shared].into_iter().flatten().filter(|lane| *lane != home) {
             // What cannot be taken over is compiled again.
-            let _ = take_over(&first, &home, &foreign);
+            let _ = take_over(&compiled, &home, &foreign);
         }
         Ok(Self { home, was_waited_for, priority, is_own: own.is_some(), foreign, lock })
     }
@@ -135,7 +137,7 @@ fn occupant(cache: &Cache, number: usize) -> PathBuf {
 
 /// Lies in the target folder, so that it goes with it.
 fn ready(home: &Path, dependencies: &str) -> PathBuf {
-    home.join("ready").join(dependencies)
+    home.join(READY).join(dependencies)
 }
 
 /// Takes over every finished part of the named packages that is not there yet. What cargo knows of a part, its
@@ -176,6 +178,38 @@ fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io::Re
     }
     Ok(())
 }
+
+/// Removes from a target folder what cargo compiled of other packages than these.
+pub fn keep_packages(target: &Path, packages: &BTreeSet<String>) -> Result<()> {
+    let mut is_whole = true;
+    for profile in profile_folders(target).into_iter().map(|profile| target.join(profile)) {
+        let unused: BTreeMap<String, PathBuf> = subfolders(&profile.join(FINGERPRINTS))
+            .filter_map(|folder| {
+                let name = folder.file_name()?.to_str()?;
+                let (package, hash) = name.rsplit_once('-')?;
+                (!packages.contains(package)).then(|| (hash.to_owned(), PathBuf::from(name)))
+            })
+            .collect();
+        is_whole &= unused.is_empty();
+        // What cargo knows of a part goes first: what is cut short is no part.
+        for name in unused.values() {
+            fs::remove_tree(&profile.join(FINGERPRINTS).join(name))?;
+            fs::remove_tree(&profile.join("build").join(name))?;
+        }
+        for file in std::fs::read_dir(profile.join("deps")).into_iter().flatten().flatten() {
+            let name = file.file_name();
+            let stem = name.to_str().unwrap_or_default().split('.').next().unwrap_or_default();
+            if stem.rsplit_once('-').is_some_and(|(_, hash)| unused.contains_key(hash)) {
+                fs::remove_tree(&file.path())?;
+            }
+        }
+    }
+    // Which dependencies are compiled has to be found out anew.
+    if is_whole { Ok(()) } else { fs::remove_tree(&target.join(READY)) }
+}
+
+/// Holds a mark for each set of dependencies that is compiled.
+const READY: &str = "ready";
 
 const FINGERPRINTS: &str = ".fingerprint";
 

@@ -13,18 +13,20 @@
 //! | where cargo builds | [`lane`] |
 //! | who builds | [`compile`] (both ways: [`maturin`], [`project_job`] with [`wheel`]), [`runner`], [`toolchain`], [`interpreter`], [`process`] |
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
-//! | what the command line does | [`discover`], [`inventory`], [`scaffold`], [`site`] |
+//! | what the command line does | [`discover`], [`inventory`], [`bundle`], [`scaffold`] with [`conversion`], [`site`] |
 //! | what is configured | [`settings`], [`env_vars`] |
 //!
 //! Boundaries, held by `tests/tidy`: only `py.rs` names pyo3, only [`process`] spawns, only [`fs`]
 //! writes, only [`ensure`] both locks and builds, only [`env_vars`] names environment variables.
 
 pub mod build;
+pub mod bundle;
 pub mod c_header;
 pub mod cache;
 pub mod cargo_lock;
 pub mod compile;
 pub mod compiled;
+pub mod conversion;
 pub mod dep_info;
 pub mod diagnostic;
 pub mod discover;

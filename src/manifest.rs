@@ -102,7 +102,8 @@ pub fn pyproject(request: &Request) -> String {
     toml::to_string(&pyproject).expect("strings in tables are TOML")
 }
 
-fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
+/// The table of a name, made if it is not there.
+pub fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
     let value = parent.entry(key).or_insert_with(|| Table::new().into());
     if !value.is_table() {
         *value = Table::new().into();
@@ -110,7 +111,8 @@ fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
     value.as_table_mut().expect("made a table above")
 }
 
-fn default(table: &mut Table, key: &str, value: impl Into<Value>) {
+/// Gives a key its value, unless it has one.
+pub fn default(table: &mut Table, key: &str, value: impl Into<Value>) {
     table.entry(key).or_insert_with(|| value.into());
 }
 
@@ -171,7 +173,7 @@ pub fn crate_manifest(manifest: &Table, script: &Script, settings: &BuildSetting
 }
 
 /// Adds pyo3, or its version where the script names pyo3 without saying which.
-fn complete_pyo3(dependencies: &mut Table, version: &str) {
+pub fn complete_pyo3(dependencies: &mut Table, version: &str) {
     match dependencies.get_mut("pyo3") {
         None => default(dependencies, "pyo3", version),
         Some(Value::Table(pyo3)) => {
@@ -233,6 +235,7 @@ mod tests {
             files: None,
             module: "pkg.m".into(),
             cache: "/c".into(),
+            shared_cache: None,
             entry: "m-0123".into(),
             context: String::new(),
             settings: Settings::default(),

@@ -48,6 +48,7 @@ impl Source<'_> {
                 (self.write_package(&mirror)?, mirror.clone(), name, None)
             }
             Some(krate) => {
+                self.script.check_may_be_a_crate(&self.library)?;
                 let workspace = toolchain.workspace_of(&krate.folder, host)?;
                 let (table, package) = self.write_mirror(krate, &mirror, &workspace)?;
                 (table, package, krate.name.clone(), Some(workspace))

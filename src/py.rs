@@ -120,10 +120,12 @@ mod _core {
         super::run(py, || crate::c_header::write(&source, &header))
     }
 
-    /// Writes a new source, and returns what was written.
+    /// Writes a new source of a kind, made of a script if there is one, and returns what was written.
     #[pyfunction]
-    fn scaffold(py: Python<'_>, path: PathBuf) -> PyResult<Vec<PathBuf>> {
-        super::run(py, || crate::scaffold::source(&path))
+    #[pyo3(signature = (path, kind, script))]
+    fn scaffold(py: Python<'_>, path: PathBuf, kind: &str, script: Option<PathBuf>) -> PyResult<Vec<PathBuf>> {
+        let kind = super::kind(kind)?;
+        super::run(py, || crate::scaffold::source(&path, kind, script.as_deref()))
     }
 
     /// What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there.
@@ -172,12 +174,53 @@ mod _core {
         super::run_with(py, on_event, |host| crate::inventory::clear(&root, key.as_deref(), host))
     }
 
-    /// Removes what is of no use any more, or was not used for so many seconds; returns the bytes that are free now.
+    /// Removes what is of no use any more, was not used for so many seconds, or is more than so many bytes; returns the
+    /// bytes that are free now.
     #[pyfunction]
-    #[pyo3(signature = (root, unused_for, on_event))]
-    fn cache_prune(py: Python<'_>, root: PathBuf, unused_for: Option<f64>, on_event: Py<PyAny>) -> PyResult<u64> {
-        let limit = unused_for.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
-        super::run_with(py, on_event, |host| crate::inventory::prune(&root, limit, host))
+    #[pyo3(signature = (root, unused_for, size, on_event))]
+    fn cache_prune(
+        py: Python<'_>,
+        root: PathBuf,
+        unused_for: Option<f64>,
+        size: Option<u64>,
+        on_event: Py<PyAny>,
+    ) -> PyResult<u64> {
+        let unused_for = unused_for.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+        let limits = crate::inventory::Limits { unused_for, size };
+        super::run_with(py, on_event, |host| crate::inventory::prune(&root, limits, host))
+    }
+
+    /// Lets every user read the cache.
+    #[pyfunction]
+    fn cache_share(py: Python<'_>, root: PathBuf) -> PyResult<()> {
+        super::run(py, || crate::inventory::share(&root))
+    }
+
+    /// Writes what one interpreter's store holds into a file; returns how many artifacts and bytes.
+    #[pyfunction]
+    fn cache_export(
+        py: Python<'_>,
+        root: PathBuf,
+        key: &str,
+        file: PathBuf,
+        on_event: Py<PyAny>,
+    ) -> PyResult<(usize, u64)> {
+        let load = super::run_with(py, on_event, |host| crate::bundle::export(&root, key, &file, host))?;
+        Ok((load.artifacts, load.bytes))
+    }
+
+    /// Takes over what such a file holds, all of it verified; returns how many artifacts and bytes.
+    #[pyfunction]
+    fn cache_import(
+        py: Python<'_>,
+        root: PathBuf,
+        interpreter: &Bound<'_, PyDict>,
+        file: PathBuf,
+        on_event: Py<PyAny>,
+    ) -> PyResult<(usize, u64)> {
+        let interpreter = super::interpreter(interpreter)?;
+        let load = super::run_with(py, on_event, |host| crate::bundle::import(&root, &interpreter, &file, host))?;
+        Ok((load.artifacts, load.bytes))
     }
 
     /// Where the tools are, and their versions.
@@ -254,6 +297,8 @@ fn inventory<'py>(
         dict.set_item("bytes", interpreter.bytes)?;
         dict.set_item("lanes", interpreter.lanes)?;
         dict.set_item("store", interpreter.store)?;
+        let environments = interpreter.environments.iter().map(|prefix| prefix.as_os_str());
+        dict.set_item("environments", environments.collect::<Vec<_>>())?;
         let mut entries = Vec::new();
         for entry in interpreter.entries {
             let used = entry.used.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
@@ -356,6 +401,15 @@ fn fill(details: &Bound<'_, PyDict>, event: Event) -> PyResult<&'static str> {
     })
 }
 
+fn kind(name: &str) -> PyResult<SourceKind> {
+    match name {
+        "script" => Ok(SourceKind::Script),
+        "crate" => Ok(SourceKind::Crate),
+        "project" => Ok(SourceKind::Project),
+        other => Err(PyValueError::new_err(format!("no kind of source: {other:?}"))),
+    }
+}
+
 fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
     let kind: String = item(dict, "kind")?;
     let settings: Bound<'_, PyDict> = item(dict, "settings")?;
@@ -363,12 +417,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
     let installed: Option<PathBuf> = item(dict, "installed")?;
     let lock_timeout: Option<f64> = item(dict, "lock_timeout")?;
     Ok(Request {
-        kind: match kind.as_str() {
-            "script" => SourceKind::Script,
-            "crate" => SourceKind::Crate,
-            "project" => SourceKind::Project,
-            other => return Err(PyValueError::new_err(format!("no kind of source: {other:?}"))),
-        },
+        kind: self::kind(&kind)?,
         root: item(dict, "root")?,
         module: item(dict, "module")?,
         installed: installed
@@ -376,6 +425,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
             .transpose()?,
         files: item(dict, "files")?,
         cache: item(dict, "cache")?,
+        shared_cache: item(dict, "shared_cache")?,
         entry: item(dict, "entry")?,
         context: item(dict, "context")?,
         settings: Settings {
@@ -411,6 +461,7 @@ fn interpreter(dict: &Bound<'_, PyDict>) -> PyResult<Interpreter> {
         pointer_width: item(dict, "pointer_width")?,
         build_flags: item(dict, "build_flags")?,
         script_folders: item(dict, "script_folders")?,
+        prefix: item(dict, "prefix")?,
         siphash13: item(dict, "siphash13")?,
     })
 }

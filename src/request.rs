@@ -30,6 +30,8 @@ pub struct Request {
     pub files: Option<Vec<PathBuf>>,
     /// The cache folder's root.
     pub cache: PathBuf,
+    /// The root of a cache that was prepared for all users, to be read only.
+    pub shared_cache: Option<PathBuf>,
     /// Name of this source's entry below the interpreter's cache.
     pub entry: String,
     /// What the caller knows of settings and environment, hashed; a stamp holds for one context.
@@ -38,7 +40,7 @@ pub struct Request {
     pub interpreter: Interpreter,
     /// Whether the source opted in, as the import hook requires. Explicit calls need no marker.
     pub marked: bool,
-    /// Whether the artifact beside the source may be taken.
+    /// Whether an artifact may be taken that is not the entry's own: beside the source, or in the shared cache.
     pub in_place: bool,
     /// Of a script or crate: the folder in which the wheel is left that maturin makes; forced builds only.
     pub wheels: Option<PathBuf>,

@@ -2,20 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::conversion::{self, Conversion};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::request::SourceKind;
 use crate::script;
 
 const SCRIPT: &str = include_str!("templates/script.txt");
 const LIBRARY: &str = include_str!("templates/library.txt");
 const MANIFEST: &str = include_str!("templates/manifest.txt");
+const PYPROJECT: &str = include_str!("templates/pyproject.txt");
+const PACKAGE: &str = include_str!("templates/package.txt");
+const GITIGNORE: &str = include_str!("templates/gitignore.txt");
 
-/// Writes a script if the path ends in `.rs`, else a crate. Returns the files that were written.
+const ABOUT_CRATE: &str = "# `import {name}` in Python builds this crate whenever it changed:\n\
+    # the file `.rustimport` beside this one says that it is to be imported.\n\n";
+const ABOUT_PROJECT: &str = "# The Rust of the project that pyproject.toml describes.\n\n";
+
+/// The extension module of a project that has a name of its own.
+const MODULE: &str = "_core";
+
+/// Writes a source of a kind, made `from` a script if there is one. Returns the files that were written.
 ///
-/// Fails if the name cannot be a module's, or if there is something already.
-pub fn source(path: &Path) -> Result<Vec<PathBuf>> {
-    let is_script = path.extension().is_some_and(|extension| extension == "rs");
-    let name = if is_script { path.file_stem() } else { path.file_name() };
+/// Fails if the name cannot be a module's, if there is something already, or if the script cannot become that.
+pub fn source(path: &Path, kind: SourceKind, from: Option<&Path>) -> Result<Vec<PathBuf>> {
+    let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let name = if kind == SourceKind::Script { path.file_stem() } else { path.file_name() };
     let name = name.unwrap_or_default().to_string_lossy().into_owned();
     // Neither can a keyword.
     if !script::is_module_name(&name) || syn::parse_str::<syn::Ident>(&name).is_err() {
@@ -25,17 +37,71 @@ pub fn source(path: &Path) -> Result<Vec<PathBuf>> {
             "a name has ASCII letters, digits and `_`, does not begin with a digit, and is no keyword",
         ));
     }
-    let mut files = vec![(path.to_owned(), SCRIPT)];
-    if !is_script {
+    let own_module = if kind == SourceKind::Project { MODULE } else { &name };
+    let from = from.map(|from| std::path::absolute(from).unwrap_or_else(|_| from.to_owned()));
+    let made = from.as_ref().map(|from| conversion::convert(from, path, &name, own_module)).transpose()?;
+    let module = made.as_ref().map_or(own_module, |made| &made.module);
+    if let (SourceKind::Crate, Some(from)) = (kind, &from)
+        && module != name
+    {
+        return Err(Error::project(
+            from,
+            format!("{} declares the module `{module}`, and a crate is imported by its folder's name", from.display()),
+            format!("call the folder `{module}`, or the module `{name}`"),
+        ));
+    }
+    let fill = |text: &str| text.replace("{name}", &name).replace("{module}", module);
+    let files: Vec<(PathBuf, String)> = match kind {
+        SourceKind::Script => vec![(path.clone(), fill(SCRIPT))],
         // The last to be written is what makes it a crate that is imported.
-        let inside = [("src/lib.rs", LIBRARY), ("Cargo.toml", MANIFEST), (".rustimport", "")];
-        files = inside.map(|(name, text)| (path.join(name), text)).to_vec();
-        fs::create_new_folder(&path.join("src")).map_err(|error| failed(path, &error))?;
+        SourceKind::Crate => vec![
+            (path.join("src/lib.rs"), library(made.as_ref(), kind).unwrap_or_else(|| fill(LIBRARY))),
+            (path.join("Cargo.toml"), fill(ABOUT_CRATE) + &manifest(made.as_ref(), &fill(MANIFEST))),
+            (path.join(".rustimport"), String::new()),
+        ],
+        SourceKind::Project => vec![
+            (path.join("src/lib.rs"), library(made.as_ref(), kind).unwrap_or_else(|| fill(LIBRARY))),
+            (path.join("Cargo.toml"), ABOUT_PROJECT.to_owned() + &manifest(made.as_ref(), &fill(MANIFEST))),
+            (path.join("python").join(&name).join("__init__.py"), fill(PACKAGE)),
+            (path.join(".gitignore"), GITIGNORE.to_owned()),
+            (path.join("pyproject.toml"), fill(PYPROJECT) + &made.as_ref().map(inputs).unwrap_or_default()),
+        ],
+    };
+    if kind != SourceKind::Script {
+        fs::create_new_folder(path).map_err(|error| failed(path, &error))?;
+        for folder in files.iter().filter_map(|(file, _)| file.parent()) {
+            fs::create_users_folder(folder).map_err(|error| failed(folder, &error))?;
+        }
     }
     for (file, text) in &files {
-        fs::write_new(file, text.replace("{name}", &name).as_bytes()).map_err(|error| failed(file, &error))?;
+        fs::write_new(file, text.as_bytes()).map_err(|error| failed(file, &error))?;
     }
     Ok(files.into_iter().map(|(file, _)| file).collect())
+}
+
+/// The code of what was a script. A crate's has its patterns in the header, as the script had.
+fn library(made: Option<&Conversion>, kind: SourceKind) -> Option<String> {
+    let made = made?;
+    let patterns = made.patterns.iter().filter(|_| kind == SourceKind::Crate);
+    let mut lines: Vec<String> = patterns.map(|pattern| format!("//d: {pattern}")).collect();
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(made.code.clone());
+    Some(lines.join("\n"))
+}
+
+fn manifest(made: Option<&Conversion>, template: &str) -> String {
+    made.map_or_else(|| template.to_owned(), |made| conversion::render(&made.manifest))
+}
+
+/// The patterns of what was a script, as a project has them.
+fn inputs(made: &Conversion) -> String {
+    if made.patterns.is_empty() {
+        return String::new();
+    }
+    let inputs = toml::Value::from(made.patterns.clone());
+    format!("\n[tool.rustimport]\n# More files that count when something may have changed.\ninputs = {inputs}\n")
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {

@@ -9,17 +9,21 @@
 //! | [`Root::Copied`] | and inner attributes or `//!` forbid `include!` | a copy with the module appended |
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
 
 use crate::c_header;
+use crate::conversion::relative;
 use crate::error::{Error, Result};
-use crate::header::{Header, Template};
+use crate::header::{self, Header, Template};
 
 /// The name of the generated module in Rust; its name in Python is the script's.
 const MODULE: &str = "__rustimport_module";
+
+/// What the template brings into scope.
+const PRELUDE: &str = "pyo3::prelude::*";
 
 /// Deeper than this is left to the compiler: parsing is recursive, and the stack may be small.
 const MAX_NESTING: usize = 200;
@@ -146,16 +150,11 @@ impl Script {
         }
         let mut added = String::new();
         if needs_prelude {
-            added.push_str("\n#[allow(unused_imports)]\nuse ::pyo3::prelude::*;\n");
+            added = format!("\n#[allow(unused_imports)]\nuse ::{PRELUDE};\n");
         }
         if needs_module {
-            let module = module(file, &self.text, stem).map_err(|[name, first, second]| {
-                Error::project(
-                    path,
-                    format!("{} exports `{name}` twice: {first} and {second}", path.display()),
-                    "give one of them another name in Python with `#[pyo3(name = \"…\")]`, or make it private",
-                )
-            })?;
+            let exports = exports(file, &self.text).map_err(|names| exported_twice(path, &names))?;
+            let module = format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{exports}}}\n");
             added.push_str(&module);
         }
         Ok(self.extended(path, file, &added))
@@ -167,14 +166,65 @@ impl Script {
             Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path)))
         } else {
             let folder = path.parent().unwrap_or(Path::new("."));
-            Root::Copied(self.anchored(file, folder) + added)
+            Root::Copied(self.anchored(file, folder, None) + added)
         }
     }
 
+    /// The Python name of the module that the file declares, `stem` if there are several.
+    pub fn declared_module(&self, stem: &str) -> Option<String> {
+        let modules = self.modules(stem);
+        let has_stem = self.has_entry_point(stem) || modules.iter().any(|name| name == stem);
+        if has_stem { Some(stem.to_owned()) } else { modules.into_iter().next() }
+    }
+
+    /// Refuses for crates what is for scripts alone.
+    pub fn check_may_be_a_crate(&self, path: &Path) -> Result<()> {
+        if self.header.template != Some(Template::Cffi) {
+            return Ok(());
+        }
+        Err(Error::project(
+            path,
+            format!("{}: the template `rustimport:cffi` is for scripts", path.display()),
+            "keep the functions for C in a script, which may depend on the crate by `path`",
+        ))
+    }
+
+    /// The root of a library in `folder` that is this script without its header, with all that the template fills in.
+    pub fn as_library(&self, path: &Path, folder: &Path, module: &str) -> Result<String> {
+        let Some(file) = &self.file else {
+            return Err(Error::project(
+                path,
+                format!("{} cannot be read as Rust", path.display()),
+                "build it first: the compiler says what is wrong",
+            ));
+        };
+        self.check_may_be_a_crate(path)?;
+        let anchored = self.anchored(file, path.parent().unwrap_or(Path::new(".")), Some(folder));
+        let code = header::without(&anchored);
+        let is_template = self.header.template == Some(Template::Pyo3);
+        let mut added = String::new();
+        if is_template && self.declared_module(module).is_none() {
+            let exports = exports(file, &self.text).map_err(|names| exported_twice(path, &names))?;
+            // Two items of one name, in Rust, would be one too many.
+            let is_taken = contains_ident(self.tokens(), module);
+            let (attribute, name) =
+                if is_taken { (format!("#[pyo3(name = \"{module}\")]\n"), "python") } else { (String::new(), module) };
+            added = format!("\n#[pymodule]\n{attribute}mod {name} {{\n{exports}}}\n");
+        }
+        let prelude = format!("use {PRELUDE};\n");
+        if !is_template || file.items.iter().any(is_prelude) {
+            return Ok(code + &added);
+        }
+        let start = header::end(&code);
+        let above = format!("{}{prelude}\n{}{added}", &code[..start], code[start..].trim_start_matches('\n'));
+        // An inner attribute of several lines, say, has to stay above.
+        Ok(if syn::parse_file(&above).is_ok() { above } else { format!("{code}\n{prelude}{added}") })
+    }
+
     /// The source with every path that rustc would look up beside it made absolute, so that a copy of it
-    /// compiles elsewhere. Lines stay where they are.
-    fn anchored(&self, file: &syn::File, folder: &Path) -> String {
-        let mut anchors = Anchors { home: folder.to_owned(), edits: Vec::new() };
+    /// compiles elsewhere; or relative to where the copy will stand. Lines stay where they are.
+    fn anchored(&self, file: &syn::File, folder: &Path, copy: Option<&Path>) -> String {
+        let mut anchors = Anchors { home: folder, copy, edits: Vec::new() };
         anchors.anchor_modules(&file.items, folder);
         anchors.anchor_includes(self.tokens());
         let skipped = file.shebang.as_ref().map_or(0, String::len);
@@ -235,8 +285,16 @@ fn nesting(text: &str) -> usize {
     depths.max().unwrap_or_default()
 }
 
-/// The declarative module that exports every function and class; or a name that two items claim, and those.
-fn module(file: &syn::File, text: &str, stem: &str) -> Result<String, [String; 3]> {
+fn exported_twice(path: &Path, [name, first, second]: &[String; 3]) -> Error {
+    Error::project(
+        path,
+        format!("{} exports `{name}` twice: {first} and {second}", path.display()),
+        "give one of them another name in Python with `#[pyo3(name = \"…\")]`, or make it private",
+    )
+}
+
+/// What a declarative module says to export every function and class; or a name that two items claim, and those.
+fn exports(file: &syn::File, text: &str) -> Result<String, [String; 3]> {
     let mut exports = Vec::new();
     let text = &text[file.shebang.as_ref().map_or(0, String::len)..];
     collect_exports(&file.items, text, "super", "", &mut exports);
@@ -255,7 +313,7 @@ fn module(file: &syn::File, text: &str, stem: &str) -> Result<String, [String; 3
         }
         lines += &format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path);
     }
-    Ok(format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{lines}}}\n"))
+    Ok(lines)
 }
 
 /// The module of the `extern "C"` functions in the script at `path`.
@@ -382,13 +440,24 @@ fn is_prelude(item: &Item) -> bool {
     matches!(item, Item::Use(item) if search(&item.tree, &["pyo3", "prelude"]))
 }
 
-struct Anchors {
+struct Anchors<'a> {
     /// Where the file stands, and where `include_str!` looks.
-    home: PathBuf,
+    home: &'a Path,
+    /// Where a copy of it will stand, if paths are to be relative to that.
+    copy: Option<&'a Path>,
     edits: Vec<(Range<usize>, String)>,
 }
 
-impl Anchors {
+impl Anchors<'_> {
+    /// A path as it is written where paths are relative to `folder`.
+    fn anchor(&self, path: &Path, folder: &Path) -> String {
+        match self.copy {
+            // Inside of an inline module, relative paths lead through its folder, which may not exist.
+            Some(copy) if folder == self.home && path.starts_with(folder) => quoted(Path::new(&relative(path, copy))),
+            _ => quoted(path),
+        }
+    }
+
     /// `mod x;` is looked up in `folder`, which is deeper inside of inline modules.
     fn anchor_modules(&mut self, items: &[Item], folder: &Path) {
         for item in items {
@@ -401,7 +470,8 @@ impl Anchors {
             if let Some((_, items)) = &item.content {
                 self.anchor_modules(items, &folder.join(path.map_or(name, LitStr::value)));
             } else if let Some(path) = path {
-                self.edits.push((path.span().byte_range(), quoted(&folder.join(path.value()))));
+                let anchor = self.anchor(&folder.join(path.value()), folder);
+                self.edits.push((path.span().byte_range(), anchor));
             } else {
                 let flat = folder.join(format!("{name}.rs"));
                 let nested = folder.join(&name).join("mod.rs");
@@ -412,7 +482,7 @@ impl Anchors {
                     Visibility::Inherited => item.mod_token.span,
                 };
                 let start = start.byte_range().start;
-                self.edits.push((start..start, format!("#[path = {}] ", quoted(&found))));
+                self.edits.push((start..start, format!("#[path = {}] ", self.anchor(&found, folder))));
             }
         }
     }
@@ -428,7 +498,8 @@ impl Anchors {
                 && let Some(TokenTree::Literal(path)) = arguments.stream().into_iter().next()
                 && let Ok(path) = syn::parse2::<LitStr>(TokenTree::Literal(path).into())
             {
-                self.edits.push((path.span().byte_range(), quoted(&self.home.join(path.value()))));
+                let anchor = self.anchor(&self.home.join(path.value()), self.home);
+                self.edits.push((path.span().byte_range(), anchor));
             }
         }
         for token in tokens {

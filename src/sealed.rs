@@ -12,7 +12,11 @@ const SEAL: &str = "\n# sha256 ";
 
 /// `None` for what is missing, cut, damaged, or of another shape.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let text = std::fs::read_to_string(path).ok()?;
+    parse(&std::fs::read_to_string(path).ok()?)
+}
+
+/// The same of a text.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
     let (body, seal) = text.rsplit_once(SEAL)?;
     if fs::hash_bytes(body.as_bytes()) != seal.trim_end() {
         return None;

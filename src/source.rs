@@ -108,11 +108,23 @@ impl<'a> Source<'a> {
 
     /// The artifact, if nothing that it is made of changed; then with a new stamp.
     pub fn look(&self) -> Result<PathBuf, Box<Stale>> {
-        let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
+        self.look_at(&self.entry)
+    }
+
+    /// The artifact of the shared cache, if nothing that it is made of changed; then with a stamp in one's own.
+    pub fn look_shared(&self) -> Option<PathBuf> {
+        let entry = self.cache.shared()?.entry(&self.request.entry);
+        // Where nothing can be written, there is no stamp, and every import looks.
+        let _ = entry.record().exists().then(|| self.entry.create());
+        self.look_at(&entry).ok()
+    }
+
+    fn look_at(&self, entry: &Entry) -> Result<PathBuf, Box<Stale>> {
+        let record = Record::read(&entry.record()).filter(|record| record.source == self.request.root);
         let Some(record) = record else {
             return Err(Box::new(Stale { changes: vec![Staleness::NeverBuilt], record: None }));
         };
-        let artifact = self.entry.home().join(&record.artifact);
+        let artifact = entry.home().join(&record.artifact);
         // pyo3's version concerns only those who left it open.
         let matters = |name: &str| name != "pyo3" || self.leaves_pyo3_open();
         let changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
@@ -167,7 +179,10 @@ impl<'a> Source<'a> {
     pub fn restore(&self, host: &mut dyn Host) -> Result<Option<PathBuf>> {
         let Ok(toolchain) = &self.toolchain else { return Ok(None) };
         let (folder, cache) = (self.request.folder(), &self.request.cache);
-        let Some(found) = self.cache.store().find(&self.keys(toolchain), folder, &self.surroundings, cache) else {
+        let mut stores =
+            [Some(self.cache.store()), self.cache.shared().map(|shared| shared.store())].into_iter().flatten();
+        let keys = self.keys(toolchain);
+        let Some(found) = stores.find_map(|store| store.find(&keys, folder, &self.surroundings, cache)) else {
             return Ok(None);
         };
         host.event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });

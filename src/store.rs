@@ -20,17 +20,18 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
 use crate::fs::{self, Stat};
 use crate::inputs::{FileInput, Inputs, Look, Surroundings, Variable};
 use crate::sealed;
 use crate::toolchain;
 
 /// Bytes of libraries that are kept. Beyond it, the least recently used go.
-const ROOM: u64 = 1 << 30;
+pub const ROOM: u64 = 1 << 30;
 /// How many sets of inputs are kept for one key.
 const KEPT_SETS: usize = 64;
 /// Of the files below. A change makes everything unknown once.
-const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 2;
 /// Sources with more than this are not searched for the tree's name, and so belong to their place.
 const SEARCHED: u64 = 64 << 20;
 
@@ -53,6 +54,44 @@ impl Keys {
             here: fs::hash_bytes(format!("{FORMAT} {known:?} {place:?}").as_bytes()),
         }
     }
+}
+
+/// A file of the store. Libraries come before the sets that name them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Member {
+    Artifact(String),
+    Set { key: String, file: String },
+}
+
+impl Member {
+    /// Relative to the store.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Artifact(hash) => format!("artifacts/{hash}"),
+            Self::Set { key, file } => format!("inputs/{key}/{file}.toml"),
+        }
+    }
+
+    /// `None` for what is none of the store's files, such as a name that leads out of it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let is_hash = |text: &str, digits: usize| {
+            text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        match name.split('/').collect::<Vec<_>>()[..] {
+            ["artifacts", hash] if is_hash(hash, 64) => Some(Self::Artifact(hash.to_owned())),
+            ["inputs", key, file] if is_hash(key, 32) => {
+                let file = file.strip_suffix(".toml").filter(|file| is_hash(file, 16))?;
+                Some(Self::Set { key: key.to_owned(), file: file.to_owned() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The hash of the artifact that a set of inputs leads to; `None` if it is damaged.
+pub fn artifact_of(set: &[u8]) -> Option<String> {
+    let set: Set = sealed::parse(std::str::from_utf8(set).ok()?)?;
+    Some(set.artifact)
 }
 
 /// What the store has for a source.
@@ -316,7 +355,7 @@ impl Store {
     }
 
     /// Removes what was not used for longest, until no more than `room` bytes of libraries are left.
-    fn make_room(&self, room: u64) {
+    pub fn make_room(&self, room: u64) {
         let artifacts = fs::by_use(&self.home.join("artifacts"));
         let mut size: u64 = artifacts.iter().map(|(_, size)| size).sum();
         if size <= room {
@@ -348,6 +387,33 @@ impl Store {
 
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// Everything in it, the libraries first.
+    pub fn members(&self) -> Vec<Member> {
+        let names = |folder: &Path| {
+            let listing = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            listing.map(|item| item.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let artifacts = names(&self.home.join("artifacts")).into_iter().map(|hash| format!("artifacts/{hash}"));
+        let inputs = self.home.join("inputs");
+        let sets = names(&inputs).into_iter().flat_map(|key| {
+            let files = names(&inputs.join(&key)).into_iter();
+            files.map(move |file| format!("inputs/{key}/{file}")).collect::<Vec<_>>()
+        });
+        // What is only half written has another name.
+        let mut members: Vec<_> = artifacts.chain(sets).filter_map(|name| Member::from_name(&name)).collect();
+        members.sort();
+        members
+    }
+
+    /// Writes a member that is known to be what its name says.
+    pub fn write_member(&self, member: &Member, content: &[u8]) -> Result<()> {
+        let path = self.home.join(member.name());
+        fs::create_private_folder(path.parent().unwrap_or(&self.home))?;
+        fs::write(&path, content)?;
+        fs::touch(&path);
+        Ok(())
     }
 
     /// Removes what was not used since then.
@@ -446,8 +512,19 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// Puts one library, made of one file in `folder`.
+    pub fn put(store: &Store, folder: &Path, library: &[u8]) {
+        let (told, surroundings) = (Told::default(), Surroundings::default());
+        let root = folder.join("m.rs");
+        std::fs::write(&root, "").unwrap();
+        let file = FileInput { path: root, hash: Some(fs::hash_bytes(b"")), stat: Stat::default() };
+        let place = Place { folder, surroundings: &surroundings, told: &told };
+        let inputs = Inputs { files: vec![file], ..Inputs::default() };
+        store.put(&Keys::of(&"known", &"here"), &place, &inputs, library);
+    }
 
     #[test]
     fn locations_move_with_the_source() {

@@ -10,7 +10,7 @@ from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
-from . import _load
+from . import _load, _report
 from ._maturin_settings import MaturinSettings
 from .errors import RustImportError
 
@@ -59,7 +59,10 @@ def build(
     wheels, which are then the artifacts where maturin makes some."""
     count = jobs or min(len(sources), os.cpu_count() or 1) or 1
     stop = Event()
-    one = partial(build_one, force=force, profile=profile, chosen=chosen, in_place=in_place, wheels=wheels, stop=stop)
+    bar = _report.Bar.of(len(sources))
+    one = partial(
+        build_one, force=force, profile=profile, chosen=chosen, in_place=in_place, wheels=wheels, stop=stop, bar=bar
+    )
     with ThreadPoolExecutor(count) as pool:
         try:
             futures = [pool.submit(one, source) for source in sources]
@@ -71,6 +74,9 @@ def build(
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+        finally:
+            if bar:
+                bar.close()
 
 
 def build_one(
@@ -83,6 +89,7 @@ def build_one(
     in_place: bool = True,
     wheels: str | None = None,
     stop: Event | None = None,
+    bar: _report.Bar | None = None,
 ) -> Result:
     """Builds one source. Errors are in the result, not raised."""
     own = None if wheels is None else tempfile.mkdtemp(dir=wheels)
@@ -90,9 +97,12 @@ def build_one(
         asked = _load.request(
             source, fullname, force=force or own is not None, profile=profile, chosen=chosen, wheels=own
         )
-        outcome = _load.ensure(asked, in_place=in_place and own is None, stop=stop)
+        outcome = _load.ensure(asked, in_place=in_place and own is None, stop=stop, bar=bar)
     except RustImportError as error:
         return Result(source, None, error=error)
+    finally:
+        if bar:
+            bar.advance()
     artifact = os.fspath(outcome["artifact"])
     if own is not None:
         artifact = next((entry.path for entry in os.scandir(own) if entry.name.endswith(".whl")), artifact)

@@ -24,7 +24,7 @@ from typing import Any
 
 from . import _hook, _load, settings
 from ._maturin_settings import MaturinSettings
-from .errors import BuildError, ProjectError, RustImportError
+from .errors import BuildError, CacheError, ProjectError, RustImportError, ToolchainError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,14 +74,24 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(cache, "clear", _cache_clear, "remove it; what is needed is built again")
     _clear_arguments(command)
     command = _command(cache, "prune", _cache_prune, "remove what is of no use any more, or was not used for long")
-    command.add_argument("--days", type=float, metavar="N", help="also what was not used for N days")
+    command.add_argument("--days", type=_number, metavar="N", help="also what was not used for N days")
+    command.add_argument(
+        "--size", type=_bytes, metavar="SIZE", help="also what is more than SIZE, such as 500MB or 2GB"
+    )
     command = _command(cache, "warm", _cache_warm, "compile what scripts need, and sources, before they are imported")
     command.add_argument("paths", nargs="*", metavar="PATH", help="sources, and folders to search")
+    command.add_argument("--shared", action="store_true", help="in the cache of all users (as root, in an image)")
     _profile_arguments(command)
+    command = _command(cache, "export", _cache_export, "write what was built into a file, for another machine")
+    command.add_argument("file", metavar="FILE", help="to be written")
+    command = _command(cache, "import", _cache_import, "take over what such a file holds, once it is verified")
+    command.add_argument("file", metavar="FILE", help="written by `cache export` with the same interpreter")
     _clear_arguments(_command(commands, "clear-cache", _cache_clear, "the same as `cache clear`"))
 
-    command = _command(commands, "new", _new, "write a script or a crate that imports at once")
-    command.add_argument("path", help="NAME.rs for a script, NAME for a crate")
+    command = _command(commands, "new", _new, "write a script, a crate or a project that imports at once")
+    command.add_argument("path", metavar="PATH", help="NAME.rs for a script, NAME for a crate or a project")
+    command.add_argument("--project", action="store_true", help="a maturin project with Python and Rust in it")
+    command.add_argument("--from", dest="script", metavar="SCRIPT.rs", help="made of a script that outgrew one file")
 
     command = _command(commands, "build", _build, "build sources beside themselves, for machines without Rust")
     command.add_argument("paths", nargs="*", metavar="PATH", help="files, and folders to search")
@@ -123,6 +133,20 @@ def _count(text: str) -> int:
     if count < 1:
         raise argparse.ArgumentTypeError("at least 1")
     return count
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError("not below 0")
+    return number
+
+
+def _bytes(text: str) -> int:
+    for unit, size in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
+        if text.lower().endswith(unit.lower()):
+            return int(_number(text[: -len(unit)]) * size)
+    raise argparse.ArgumentTypeError(f"{text!r} is no size: give a number with kB, MB or GB")
 
 
 def _format(parser: argparse.ArgumentParser) -> None:
@@ -237,6 +261,8 @@ def _cache_info(options: argparse.Namespace) -> None:
         own = "  (this one)" if interpreter["key"] == _hook.INTERPRETER_KEY else ""
         print(f"\n{interpreter['key']}: {_size(interpreter['bytes'])}{own}")
         print(f"    compiled by cargo: {_size(interpreter['lanes'])}, in the store: {_size(interpreter['store'])}")
+        for prefix in interpreter["environments"]:
+            print(f"    used by the environment {prefix}")
         for entry in interpreter["sources"]:
             gone = "" if entry["exists"] else "  (gone)" if entry["source"] else "  (never built)"
             source = entry["source"] or entry["name"]
@@ -246,10 +272,14 @@ def _cache_info(options: argparse.Namespace) -> None:
 def _cache_clear(options: argparse.Namespace) -> int | None:
     root = _hook.cache_root()
     key = None if options.all else _hook.INTERPRETER_KEY
-    what = f"{root}" if options.all else f"what was built for {_hook.INTERPRETER_KEY}, in all its environments"
     if not os.path.isdir(root):
         _tell(options, f"there is no cache at {root}")
         return None
+    what = f"{root}" if options.all else f"what was built for {_hook.INTERPRETER_KEY}"
+    parts = _load.core().cache_info(root)["interpreters"]
+    users = [prefix for part in parts if key in (None, part["key"]) for prefix in part["environments"]]
+    if users:
+        _tell(options, f"{what} is used by the environment{'s' if len(users) > 1 else ''} {', '.join(users)}")
     if not options.yes and not _confirmed(f"Remove {what}?"):
         return 1
     freed = _load.core().cache_clear(root, key, _reporter(options))
@@ -259,8 +289,26 @@ def _cache_clear(options: argparse.Namespace) -> int | None:
 
 def _cache_prune(options: argparse.Namespace) -> None:
     seconds = None if options.days is None else options.days * 86400
-    freed = _load.core().cache_prune(_hook.cache_root(), seconds, _reporter(options))
+    freed = _load.core().cache_prune(_hook.cache_root(), seconds, options.size, _reporter(options))
     _tell(options, f"removed {_size(freed)}")
+
+
+def _cache_export(options: argparse.Namespace) -> None:
+    file = os.path.abspath(options.file)
+    key = _hook.INTERPRETER_KEY
+    count, size = _load.core().cache_export(_hook.cache_root(), key, file, _reporter(options))
+    _tell(options, f"exported {_libraries(count)} ({_size(size)}) for {key} to {options.file}")
+
+
+def _cache_import(options: argparse.Namespace) -> None:
+    file = os.path.abspath(options.file)
+    described = _load.describe_interpreter()
+    count, size = _load.core().cache_import(_hook.cache_root(), described, file, _reporter(options))
+    _tell(options, f"imported {_libraries(count)} ({_size(size)}) from {options.file}")
+
+
+def _libraries(count: int) -> str:
+    return f"{count} librar{'y' if count == 1 else 'ies'}"
 
 
 #: Needs what the template's scripts need, and nothing else.
@@ -271,14 +319,28 @@ def _cache_warm(options: argparse.Namespace) -> int:
     from . import _build
 
     _choose_profile(options)
+    if options.shared:
+        settings.cache_dir = _hook.shared_cache_root()
+        if settings.cache_dir is None:
+            options.parser.error("--shared: this system has no place for it: set RUSTIMPORT_SHARED_CACHE_DIR")
+    root = _hook.cache_root()
     # In the cache, where it stays: to warm what is warm takes a look.
-    home = os.path.join(_hook.cache_root(), "v1", _hook.INTERPRETER_KEY)
-    os.makedirs(home, mode=0o700, exist_ok=True)
+    home = os.path.join(root, "v1", _hook.INTERPRETER_KEY)
     source = os.path.join(home, "warm.rs")
-    with open(source, "w", encoding="utf-8") as file:
-        file.write(_WARMING)
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(_WARMING)
+    except OSError as error:
+        variable = "RUSTIMPORT_SHARED_CACHE_DIR" if options.shared else "RUSTIMPORT_CACHE_DIR"
+        hint = f"make {root} a folder that you can write to, or set {variable} to one that is"
+        if options.shared:
+            hint = f"run this as root, or set {variable} to a folder that you can write to"
+        raise CacheError(f"cannot write {source}: {error.strerror}", hint=hint, path=root) from error
     sources = [source, *_build.discover(options.paths, opt_in=True)]
     results = _build.build(sources, in_place=False)
+    if options.shared:
+        _load.core().cache_share(root)
     failed = _say_failures(results)
     _tell(options, f"{len(results) - len(failed)} ready, {len(failed)} failed")
     return 1 if failed else 0
@@ -326,9 +388,59 @@ def _new(options: argparse.Namespace) -> None:
         is_word = keyword.iskeyword(name)
         what = "a word of Python's" if is_word else "a module of the standard library, which comes first"
         raise ProjectError(f"`{name}` is {what}", hint="choose another name", path=path)
-    for written in _load.core().scaffold(path):
+    is_script = path.endswith(".rs")
+    if is_script and (options.project or options.script):
+        what = "a project" if options.project else "what is made of a script"
+        options.parser.error(f"{what} is a folder: leave `.rs` out of {options.path}")
+    script = os.path.abspath(options.script) if options.script else None
+    kind = "script" if is_script else "project" if options.project else "crate"
+    for written in _load.core().scaffold(path, kind, script):
         _tell(options, f"wrote {os.path.relpath(written)}")
-    _tell(options, f"try it:  python -c 'import rustimport.import_hook, {name}; print({name}.say_hello())'")
+    if script == f"{path}.rs":
+        _tell(options, f"remove {os.path.relpath(script)}: as long as it is there, it is what `import {name}` imports")
+    if options.project:
+        _tell(options, f"install it:  maturin develop -m {os.path.join(os.path.relpath(path), 'Cargo.toml')}")
+    code = f"print(dir({name}))" if script else f"print({name}.say_hello())"
+    where = "" if os.path.dirname(path) == os.getcwd() or options.project else f"cd {os.path.dirname(path)} && "
+    _tell(options, f"try it:  {where}python -c 'import rustimport.import_hook, {name}; {code}'")
+
+
+#: Runs the command line in another interpreter: with its own `rustimport`, else with this one.
+_ELSEWHERE = """
+import sys
+if sys.version_info < (3, 10):
+    sys.exit(3)
+sys.path.append(sys.argv.pop(1))
+from rustimport._cli import main
+sys.exit(main())
+"""
+
+
+def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
+    """Has other interpreters do what this one was asked for: each builds for itself."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    environ = {name: value for name, value in os.environ.items() if name != _hook.VARIABLES["python"]}
+    environ["RUSTIMPORT_MATURIN_EXECUTABLE"] = os.fspath(_load.find_maturin())
+    # What is given last holds: no interpreter is asked to ask others.
+    arguments = [*options.arguments, "--python="]
+    chosen_by = "--python" if options.python else "RUSTIMPORT_PYTHON"
+    output = subprocess.PIPE if options.json else None
+    status, results = 0, []
+    for python in pythons:
+        try:
+            command = [python, "-c", _ELSEWHERE, package, *arguments]
+            done = subprocess.run(command, env=environ, stdout=output, text=True, check=False)
+        except OSError as error:
+            hint = f"correct {chosen_by}, or leave it out to build for this one"
+            raise ToolchainError(f"cannot start the Python {python}: {error.strerror}", hint=hint) from error
+        if done.returncode == 3:
+            raise ToolchainError(f"{python} is older than Python 3.10", hint=f"choose a newer one for {chosen_by}")
+        status = max(status, done.returncode)
+        if options.json:
+            results += json.loads(done.stdout or "[]")
+    if options.json:
+        print(json.dumps(results, indent=2))
+    return status
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -336,8 +448,11 @@ def _build(options: argparse.Namespace) -> int:
 
     _choose_profile(options)
     chosen = _portable_settings(options)
-    if options.python:
-        return _build_for(options.python, options)
+    if options.python and not options.python[-1]:
+        options.python.clear()
+    pythons = options.python or [os.fspath(python) for python in [_hook.setting("python")] if python]
+    if pythons:
+        return _build_for(pythons, options)
     named = bool(options.paths)
     sources = _build.discover(options.paths or [os.curdir], opt_in=not options.all, are_named=named)
     if options.header:
@@ -438,36 +553,6 @@ def _write_header(options: argparse.Namespace, sources: list[str]) -> None:
         options.parser.error("--header needs the path of one script")
     if _load.core().write_header(sources[0], os.path.abspath(options.header)):
         _tell(options, f"wrote {os.path.relpath(options.header)}")
-
-
-def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
-    """The same command in other interpreters, each of which builds for itself."""
-    arguments = ["-q"] * options.quiet + ["-v"] * options.verbose + ["build"]
-    skipped = False
-    for argument in options.arguments[options.arguments.index("build") + 1 :]:
-        if not skipped and not argument.startswith("--python"):
-            arguments.append(argument)
-        skipped = argument == "--python"
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    code = f"import sys; sys.path.append({home!r}); from rustimport._cli import main; sys.exit(main())"
-    environ = {**os.environ, "RUSTIMPORT_MATURIN_EXECUTABLE": os.fspath(_load.find_maturin())}
-    status, results = 0, []
-    for python in pythons:
-        question = "import sys; print(sys.version_info >= (3, 10))"
-        try:
-            asked = subprocess.run([python, "-c", question], capture_output=True, text=True, check=False)
-        except OSError as error:
-            options.parser.error(f"--python: cannot start {python}: {error.strerror}")
-        if asked.stdout.strip() != "True":
-            options.parser.error(f"--python: {python} is no Python 3.10 or later")
-        output = subprocess.PIPE if options.json else None
-        done = subprocess.run([python, "-c", code, *arguments], env=environ, stdout=output, text=True, check=False)
-        status = max(status, done.returncode)
-        if options.json:
-            results += json.loads(done.stdout or "[]")
-    if options.json:
-        print(json.dumps(results, indent=2))
-    return status
 
 
 # ---------------------------------------------------------------------------------------------------

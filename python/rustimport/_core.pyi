@@ -7,8 +7,11 @@ from typing import Any, Final
 __all__ = [
     "__version__",
     "cache_clear",
+    "cache_export",
+    "cache_import",
     "cache_info",
     "cache_prune",
+    "cache_share",
     "check_in_place",
     "copy_installed",
     "discover",
@@ -77,8 +80,8 @@ def discover(paths: Sequence[str | PathLike[str]], opt_in: bool, are_named: bool
 def write_header(source: str | PathLike[str], header: str | PathLike[str]) -> bool:
     """Writes the C header of a source; returns whether it was not there already."""
 
-def scaffold(path: str | PathLike[str]) -> list[PathLike[str]]:
-    """Writes a new source, and returns what was written."""
+def scaffold(path: str | PathLike[str], kind: str, script: str | PathLike[str] | None) -> list[PathLike[str]]:
+    """Writes a new source of a kind, made of a script if there is one, and returns what was written."""
 
 def tools(request: dict[str, Any], on_event: Callable[..., None]) -> list[tuple[str, str | None]]:
     """Where the tools are, and their versions."""
@@ -110,5 +113,24 @@ def cache_info(root: str | PathLike[str]) -> dict[str, Any]:
 def cache_clear(root: str | PathLike[str], key: str | None, on_event: Callable[..., None]) -> int:
     """Removes what is in the cache, of one interpreter or of all; returns the bytes that are free now."""
 
-def cache_prune(root: str | PathLike[str], unused_for: float | None, on_event: Callable[..., None]) -> int:
-    """Removes what is of no use any more, or was not used for so many seconds; returns the bytes that are free now."""
+def cache_prune(
+    root: str | PathLike[str], unused_for: float | None, size: int | None, on_event: Callable[..., None]
+) -> int:
+    """Removes what is of no use any more, was not used for so many seconds, or is more than so many bytes; returns the
+    bytes that are free now."""
+
+def cache_share(root: str | PathLike[str]) -> None:
+    """Lets every user read the cache."""
+
+def cache_export(
+    root: str | PathLike[str], key: str, file: str | PathLike[str], on_event: Callable[..., None]
+) -> tuple[int, int]:
+    """Writes what one interpreter's store holds into a file; returns how many artifacts and bytes."""
+
+def cache_import(
+    root: str | PathLike[str],
+    interpreter: dict[str, Any],
+    file: str | PathLike[str],
+    on_event: Callable[..., None],
+) -> tuple[int, int]:
+    """Takes over what such a file holds, all of it verified; returns how many artifacts and bytes."""

@@ -33,7 +33,9 @@ VARIABLES = {
     "maturin_executable": "RUSTIMPORT_MATURIN_EXECUTABLE",
     "profile": "RUSTIMPORT_PROFILE",
     "pyo3": "RUSTIMPORT_PYO3",
+    "python": "RUSTIMPORT_PYTHON",
     "release_mode": "RUSTIMPORT_RELEASE_MODE",
+    "shared_cache_dir": "RUSTIMPORT_SHARED_CACHE_DIR",
     "verbose": "RUSTIMPORT_VERBOSE",
 }
 
@@ -150,6 +152,15 @@ def cache_root(chosen: "str | None" = None) -> str:
     if root[:1] != "/" or "/." in root or "//" in root or sys.platform == "win32":
         root = os.path.abspath(os.path.expanduser(root))
     return str(root)
+
+
+def shared_cache_root() -> "str | None":
+    """The folder of a cache that was prepared for all users: as set, else the system's; ``None`` where the system has
+    none that only an administrator can write to."""
+    root = setting("shared_cache_dir")
+    if root is None and sys.platform != "win32":
+        root = "/Library/Caches/rustimport" if sys.platform == "darwin" else "/var/cache/rustimport"
+    return None if root is None else os.path.abspath(os.path.expanduser(os.fspath(root)))
 
 
 def _interpreter_key() -> str:

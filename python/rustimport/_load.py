@@ -85,6 +85,7 @@ def request(
         "files": files,
         "automatic": automatic,
         "cache": _hook.cache_root(cache_dir),
+        "shared_cache": _hook.shared_cache_root(),
         "entry": _hook.entry_name(source, project.site if project else module.rpartition(".")[2]),
         "context": _hook.context(chosen, files),
         "settings": {**settings, **arguments, **({"profile": profile} if profile else {})},
@@ -121,15 +122,20 @@ def index_all_projects(folders: list[str]) -> bytes:
 
 
 def ensure(
-    asked: dict[str, Any], *, in_place: bool = False, show_warnings: bool = True, stop: Any = None
+    asked: dict[str, Any],
+    *,
+    in_place: bool = False,
+    show_warnings: bool = True,
+    stop: Any = None,
+    bar: _report.Bar | None = None,
 ) -> dict[str, Any]:
     """Returns the outcome for a request: its ``artifact`` is fresh, built if need be. `in_place`: beside the source.
-    `stop`: an event that ends the build.
+    `stop`: an event that ends the build. `bar`: shows how far it is, among others.
 
     Raises:
         rustimport.errors.RustImportError: naming the module and what to do.
     """
-    reporter = _report.Reporter(asked["module"], asked["root"], show_warnings, stop)
+    reporter = _report.Reporter(asked["module"], asked["root"], show_warnings, stop, bar)
     run = core().ensure_in_place if in_place else core().ensure
     try:
         outcome: dict[str, Any] = run(asked, reporter)
@@ -170,6 +176,7 @@ def describe_interpreter() -> dict[str, Any]:
         "pointer_width": 64 if sys.maxsize > 2**32 else 32,
         "build_flags": [name for name, is_set in flags.items() if is_set],
         "script_folders": _script_folders(),
+        "prefix": sys.prefix,
         "siphash13": sys.version_info >= (3, 11),
     }
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from _thread import allocate_lock
 
 from . import _hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .errors import Diagnostic
@@ -65,11 +67,58 @@ def _is_shown(level: int) -> bool:
     return loaded and bool(logger().isEnabledFor(level))
 
 
-class Reporter:
-    """The callback that the core gives its events to, for one source."""
+class Bar:
+    """How far many builds are, in the last line of a terminal. They run in threads of their own."""
 
-    def __init__(self, module: str, source: str, show_warnings: bool, stop: Any = None) -> None:
+    _WIDTH = 24
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._text = ""
+        self._lock = allocate_lock()
+
+    @classmethod
+    def of(cls, total: int) -> Bar | None:
+        """One for so many builds, where somebody sees it."""
+        return cls(total) if total > 1 and _is_terminal() and _is_shown(INFO) else None
+
+    def advance(self) -> None:
+        """One more is done."""
+        with self._lock:
+            self._done += 1
+            self._draw("")
+
+    def show(self, text: str) -> None:
+        """Says what one of them is doing."""
+        with self._lock:
+            self._draw(text)
+
+    def aside(self, write: Callable[[], None]) -> None:
+        """Lets something be written above."""
+        with self._lock:
+            _write("\r\x1b[K")
+            write()
+            self._draw(self._text)
+
+    def close(self) -> None:
+        with self._lock:
+            _write("\r\x1b[K")
+
+    def _draw(self, text: str) -> None:
+        self._text = text
+        filled = self._WIDTH * self._done // self._total
+        bar = "#" * filled + "-" * (self._WIDTH - filled)
+        line = f"rustimport: [{bar}] {self._done}/{self._total} {text}"
+        _write(f"\r\x1b[K{line[: max(20, _columns() - 1)]}")
+
+
+class Reporter:
+    """The callback that the core gives its events to, for one source. `bar`: what shows how far it is, among others."""
+
+    def __init__(self, module: str, source: str, show_warnings: bool, stop: Any = None, bar: Bar | None = None) -> None:
         self._stop = stop
+        self._bar = bar
         self._module = module
         self._file = os.path.basename(source)
         self._show_warnings = show_warnings
@@ -106,14 +155,18 @@ class Reporter:
             return
         self._shown_at = now
         count = f"{done}/{total}: " if total else ""
-        line = f"rustimport: {self._module} {now - self._started:.0f} s, {count}{what}"
+        line = f"{self._module} {now - self._started:.0f} s, {count}{what}"
+        if self._bar:
+            self._bar.show(line)
+            return
+        line = f"rustimport: {line}"
         self._line = line[: max(20, _columns() - 1)]
         _write(f"\r\x1b[K{self._line}")
 
     def _on_warning(self, diagnostic: Diagnostic) -> None:
         if self._show_warnings:
-            self._clear()
-            _print((diagnostic.rendered_ansi if _is_terminal() else diagnostic.rendered).rstrip("\n"))
+            text = (diagnostic.rendered_ansi if _is_terminal() else diagnostic.rendered).rstrip("\n")
+            self._aside(lambda: _print(text))
 
     def _on_finished(self, seconds: float) -> None:
         self._log(INFO, f"built {self._module} in {seconds:.1f} s")
@@ -123,8 +176,14 @@ class Reporter:
 
     def _log(self, level: int, message: str) -> None:
         if _is_shown(level):
+            self._aside(lambda: logger().log(level, "%s", message))
+
+    def _aside(self, write: Callable[[], None]) -> None:
+        if self._bar:
+            self._bar.aside(write)
+        else:
             self._clear()
-            logger().log(level, "%s", message)
+            write()
 
     def _clear(self) -> None:
         if self._line:

@@ -13,8 +13,10 @@ include_paths          RUSTIMPORT_INCLUDE_PATHS     folders to search for script
 maturin_executable     RUSTIMPORT_MATURIN_EXECUTABLE  the maturin to use
 profile                RUSTIMPORT_PROFILE           dev, release, fast, small, or any Cargo profile
 pyo3                   RUSTIMPORT_PYO3              version of pyo3 for sources that name none
+python                 RUSTIMPORT_PYTHON            the interpreter that the command ``build`` builds for
 release_mode           RUSTIMPORT_RELEASE_MODE      no checks, no compiler: what was built is imported
 rtld_flags                                          flags for ``dlopen`` (``sys.setdlopenflags``)
+shared_cache_dir       RUSTIMPORT_SHARED_CACHE_DIR  a cache that was prepared for all users, only read
 verbose                RUSTIMPORT_VERBOSE           show what is run and why
 ====================== ============================ =================================================
 """
@@ -38,8 +40,10 @@ include_paths: str | list[str] | None
 maturin_executable: str | None
 profile: str | None
 pyo3: str | None
+python: str | None
 release_mode: bool
 rtld_flags: int | None = None
+shared_cache_dir: str | None
 verbose: bool
 
 #: Has no effect any more: inputs are hashed with SHA-256.
@@ -58,6 +62,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "cache_dir":
         return _hook.cache_root()
+    if name == "shared_cache_dir":
+        return _hook.shared_cache_root()
     if name == "enabled":
         return _hook.is_enabled()
     value = _hook.setting(name)

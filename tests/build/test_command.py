@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -9,10 +10,12 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rustimport import _cli
 
 from tests.conftest import Place
 
@@ -49,12 +52,22 @@ def without_rust(place: Place) -> dict[str, Any]:
 def test_help_at_every_level(place: Place) -> None:
     for arguments in ([], ["site"], ["cache"]):
         run = command(place, *arguments)
-        assert run.returncode == 0
+        assert (run.returncode, run.stdout) == (0, command(place, *arguments, "--help").stdout)
         assert "usage: rustimport" in run.stdout
-    for arguments in (["build"], ["new"], ["site", "install"], ["cache", "clear"], ["version"], ["info"]):
-        run = command(place, *arguments, "--help")
-        assert run.returncode == 0
-        assert "usage: rustimport" in run.stdout
+
+    def helps(parser: argparse.ArgumentParser) -> Iterator[str]:
+        assert parser.description
+        yield parser.format_help()
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                listed = {choice.dest for choice in action._choices_actions}
+                assert listed == set(action.choices)
+                for inner in action.choices.values():
+                    yield from helps(inner)
+            elif action.help != argparse.SUPPRESS:
+                assert action.help, f"{parser.prog}: {action.dest}"
+
+    assert all(text.startswith("usage: rustimport") for text in helps(_cli._parser()))
 
 
 def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
@@ -250,7 +263,17 @@ def test_version_and_info(place: Place) -> None:
     assert "rustc: rustc " in command(place, "version").stdout
 
 
-BAD = [["--nonsense"], ["nonsense"], ["cache", "info", "-f", "xml"], ["new"], ["build", "-j", "0"]]
+BAD = [
+    ["--nonsense"],
+    ["nonsense"],
+    ["site", "install", "--nonsense"],
+    ["cache", "info", "-f", "xml"],
+    ["cache", "prune", "--days", "-1"],
+    ["cache", "export"],
+    ["new"],
+    ["build", "-j", "0"],
+    ["build", "-j", "many"],
+]
 
 
 @pytest.mark.parametrize("arguments", BAD)
@@ -405,3 +428,60 @@ def test_building_from_python(place: Place) -> None:
         "ProjectError",
         "1 True",
     ]
+
+
+def other_python() -> tuple[str, str] | None:
+    """Another Python on this machine, and the suffix of its extension modules."""
+    code = "import sys, sysconfig; print(sys.version_info >= (3, 10), sysconfig.get_config_var('EXT_SUFFIX'))"
+    for python in (Path("/usr/bin/python3"), *Path.home().glob(".pyenv/versions/3.1[0-3]*/bin/python")):
+        if python.exists():
+            run = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
+            supported, _, suffix = run.stdout.strip().partition(" ")
+            if supported == "True" and suffix != SUFFIX:
+                return str(python), suffix
+    return None
+
+
+def test_another_python_is_built_for(place: Place) -> None:
+    """RUSTIMPORT_PYTHON, whether or not this package is installed there."""
+    place.write("m.rs", '// rustimport\n#[no_mangle] pub extern "C" fn PyInit_m() -> *mut u8 { 0 as *mut u8 }\n')
+    run = command(place, "build", RUSTIMPORT_PYTHON="/no/such/python")
+    assert run.returncode == 2
+    assert "/no/such/python is set as the Python to build for, but does not start" in run.stderr
+    assert "hint: correct RUSTIMPORT_PYTHON" in run.stderr
+    assert command(place, "build", RUSTIMPORT_PYTHON=sys.executable).stdout == "1 built, 0 fresh, 0 failed\n"
+    found = other_python()
+    if found is None:
+        pytest.skip("there is no other Python")
+    python, suffix = found
+    run = command(place, "build", RUSTIMPORT_PYTHON=python)
+    assert run.stdout == "1 built, 0 fresh, 0 failed\n", run.stderr
+    assert (place.folder / f"m{suffix}").exists()
+    assert command(place, "build", "--check", "nowhere", RUSTIMPORT_PYTHON=python).returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_bar_on_a_terminal(place: Place) -> None:
+    import pty
+
+    for name in ("a", "b", "c"):
+        place.write(f"{name}.rs", SCRIPT.format(1))
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-m", "rustimport", "build"]
+    process = subprocess.Popen(arguments, cwd=place.folder, env={**place.env, "TERM": "xterm"}, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while process.poll() is None or seen == b"":
+        try:
+            seen += os.read(ours, 65536)
+        except OSError:
+            break
+    os.close(ours)
+    assert process.wait() == 0
+    for number in (1, 2, 3):
+        assert f"] {number}/3 ".encode() in seen
+    # It leaves the terminal as it was, and does not run into what is logged.
+    assert seen.endswith(b"\r\x1b[K")
+    lines = [line.rpartition(b"\x1b[K")[2] for line in seen.split(b"\r\n")]
+    assert sum(line.startswith(b"rustimport: built ") for line in lines) == 3
+    assert not any(b"[" in line for line in lines if line)

@@ -58,15 +58,40 @@ def test_versions_agree() -> None:
     assert f'name = "rustimport-core"\nversion = "{version[1]}"' in lock
 
 
-def test_every_variable_is_documented() -> None:
-    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
-    docstring = __import__("rustimport.settings").settings.__doc__
-    for attribute, variable in _hook.VARIABLES.items():
-        assert f"`{variable}`" in page, variable
-        assert f"`{attribute}`" in page, attribute
-        assert variable in docstring
-    for variable in _hook.OLDER_VARIABLES.values():
-        assert f"`{variable}`" in page
+SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
+
+
+def test_the_table_of_settings_is_the_code() -> None:
+    """Attribute by attribute, with its variables: what is there is documented, and what is documented is there."""
+    from rustimport import settings
+
+    table = re.findall(r"^\| `(\w+)` \| (.*?) \|", SETTINGS.split("## Variables of other tools")[0], re.M)
+    documented = {attribute: set(re.findall(r"`(\w+)`", variables)) for attribute, variables in table}
+    older = _hook.OLDER_VARIABLES
+    found = {name: {variable, older.get(name, variable)} for name, variable in _hook.VARIABLES.items()}
+    assert documented == {**found, "rtld_flags": set()}
+    assert settings.__doc__ is not None
+    for attribute, variables in found.items():
+        assert hasattr(settings, attribute)
+        assert f"{_hook.VARIABLES[attribute]} " in settings.__doc__, variables
+
+
+def test_the_table_of_other_variables_is_the_code() -> None:
+    table = SETTINGS.split("## Variables of other tools")[1].split("## Profiles")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", table, re.M)
+    documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    declared = set(re.findall(r'^pub const \w+: &str = "(\w+)";', (ROOT / "src" / "env_vars.rs").read_text(), re.M))
+    ours = {*_hook.VARIABLES.values(), *_hook.OLDER_VARIABLES.values()}
+    assert documented == declared - ours
+
+
+def test_no_other_variable_of_ours_is_named() -> None:
+    """Neither in the code, nor in a document, nor in a message."""
+    known = {*_hook.VARIABLES.values(), *_hook.OLDER_VARIABLES.values()}
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "python").rglob("*.py"), *RUST]
+    for page in pages:
+        text = page.read_text().split("#[cfg(test)]")[0]
+        assert set(re.findall(r"\bRUSTIMPORT_[A-Z0-9_]*[A-Z0-9]", text)) <= known, page.name
 
 
 def test_every_error_is_documented() -> None:
@@ -75,6 +100,17 @@ def test_every_error_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text()
     for name in errors.__all__:
         assert f"`{name}`" in page, name
+
+
+def test_troubleshooting_knows_what_is_said() -> None:
+    """The messages that it explains are those of the code."""
+    page = (ROOT / "docs" / "guides" / "troubleshooting.md").read_text()
+    said = "".join(re.sub(r"\\\\\n\\s+", "", path.read_text()) for path in [*RUST, *(ROOT / "python").rglob("*.py")])
+    messages = re.findall(r"^\| `(.+?)` \|", page, re.M)
+    assert messages
+    for message in messages:
+        for part in re.split(r" ?…(?:; but)? ?", message):
+            assert part in said, part
 
 
 def test_the_readmes_commands_exist() -> None:

@@ -1,0 +1,294 @@
+//! What the store holds, in one file, to be carried to another machine with the same interpreter.
+//!
+//! | member | what |
+//! | --- | --- |
+//! | `bundle.toml` | the format, the key of the interpreter, and a hash of all other names; sealed |
+//! | `artifacts/<hash>` | libraries, by the hash of their content |
+//! | `inputs/<key>/<name>.toml` | the sets of inputs that they were made of, sealed |
+//!
+//! It is a zip archive. Nothing of it is written before all of it was verified.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::event::Host;
+use crate::fs;
+use crate::interpreter::Interpreter;
+use crate::lock;
+use crate::sealed;
+use crate::store::{self, Member};
+
+const ABOUT: &str = "bundle.toml";
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct About {
+    /// Of the store.
+    format: u32,
+    interpreter: String,
+    /// Of the other members' names: a set under another key would speak of something else.
+    names: String,
+}
+
+impl About {
+    fn new<'m>(interpreter: &str, members: impl Iterator<Item = &'m Member>) -> Self {
+        let names: BTreeSet<String> = members.map(Member::name).collect();
+        let names = fs::hash_bytes(format!("{names:?}").as_bytes());
+        Self { format: store::FORMAT, interpreter: interpreter.to_owned(), names }
+    }
+}
+
+/// How much was carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    pub artifacts: usize,
+    pub bytes: u64,
+}
+
+impl Load {
+    fn add(&mut self, member: &Member, content: &[u8]) {
+        if matches!(member, Member::Artifact(_)) {
+            self.artifacts += 1;
+            self.bytes += content.len() as u64;
+        }
+    }
+}
+
+/// Writes a bundle of one interpreter's store, in place of an earlier one only.
+pub fn export(root: &Path, key: &str, file: &Path, host: &mut dyn Host) -> Result<Load> {
+    let cache = Cache::at(root, key);
+    let store = cache.store();
+    let members = store.members();
+    if members.is_empty() {
+        return Err(Error::cache(
+            root,
+            format!("nothing was built for {key} yet in {}", root.display()),
+            "import or build something first, or run `cache warm PATH`",
+        ));
+    }
+    if file.exists() && Bundle::open(file).is_err() {
+        return Err(Error::cache(
+            file,
+            format!("{} is there already, and is no export of a cache", file.display()),
+            "choose another name: only an earlier export is replaced",
+        ));
+    }
+    let _shared = lock::share_cache(&cache.lock(), None, host)?;
+    let mut load = Load::default();
+    let write = |out: &mut File| -> std::io::Result<()> {
+        let mut archive = ZipWriter::new(out);
+        // Libraries hardly shrink in a format that is quick to read.
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        let (mut whole, mut written) = (Whole::default(), Vec::new());
+        for member in &members {
+            // Another process may be making room: what is gone, or damaged, stays here.
+            let content = std::fs::read(store.home().join(member.name())).unwrap_or_default();
+            if whole.has(member, &content) {
+                written.push(member);
+                archive.start_file(member.name(), options)?;
+                archive.write_all(&content)?;
+                load.add(member, &content);
+            }
+        }
+        archive.start_file(ABOUT, options)?;
+        archive.write_all(sealed::text(&About::new(key, written.into_iter())).as_bytes())?;
+        archive.finish()?;
+        Ok(())
+    };
+    fs::write_users_file_with(file, write).map_err(|error| {
+        let message = format!("cannot write {}: {error}", file.display());
+        Error::cache(file, message, "choose a folder that you can write to, on a disk with room for it")
+    })?;
+    Ok(load)
+}
+
+/// Takes over what is in a bundle: what it holds is found like anything that was built here.
+pub fn import(root: &Path, interpreter: &Interpreter, file: &Path, host: &mut dyn Host) -> Result<Load> {
+    let mut bundle = Bundle::open(file)?;
+    let about = bundle.about()?;
+    if about.interpreter != interpreter.key {
+        return Err(Error::cache(
+            file,
+            format!("{} was exported for {}, and this is {}", file.display(), about.interpreter, interpreter.key),
+            "a library serves the interpreter that it was built for: the same version, in the same place (the key ends \
+             in a hash of `sys.base_prefix`); export and import with such a one",
+        ));
+    }
+    if about.format != store::FORMAT {
+        return Err(Error::cache(
+            file,
+            format!("{} was exported by another version of rustimport", file.display()),
+            "export and import with the same version",
+        ));
+    }
+    let members = bundle.verified_members(&about)?;
+    let cache = Cache::at(root, &interpreter.key);
+    cache.check_private()?;
+    cache.create(interpreter)?;
+    let _shared = lock::share_cache(&cache.lock(), None, host)?;
+    let store = cache.store();
+    let mut load = Load::default();
+    for member in &members {
+        host.check()?;
+        let content = bundle.read(&member.name())?;
+        store.write_member(member, &content)?;
+        load.add(member, &content);
+    }
+    store.make_room(store::ROOM);
+    Ok(load)
+}
+
+/// The libraries that were found to be what their names say.
+#[derive(Default)]
+struct Whole(BTreeSet<String>);
+
+impl Whole {
+    /// Whether a member is what its name says; of a set, whether its library is there. Libraries come first.
+    fn has(&mut self, member: &Member, content: &[u8]) -> bool {
+        match member {
+            Member::Artifact(hash) => fs::hash_bytes(content) == *hash && self.0.insert(hash.clone()),
+            Member::Set { .. } => store::artifact_of(content).is_some_and(|hash| self.0.contains(&hash)),
+        }
+    }
+}
+
+struct Bundle<R> {
+    path: PathBuf,
+    archive: ZipArchive<R>,
+}
+
+impl Bundle<File> {
+    fn open(path: &Path) -> Result<Self> {
+        let failed = |why: String| {
+            let message = format!("{} is no export of a cache: {why}", path.display());
+            Error::cache(path, message, "give a file that `python -m rustimport cache export` wrote")
+        };
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let archive = ZipArchive::new(file).map_err(|error| failed(error.to_string()))?;
+        if archive.index_for_name(ABOUT).is_none() {
+            return Err(failed(format!("there is no {ABOUT} in it")));
+        }
+        Ok(Self { path: path.to_owned(), archive })
+    }
+}
+
+impl<R: Read + Seek> Bundle<R> {
+    fn about(&mut self) -> Result<About> {
+        let text = String::from_utf8_lossy(&self.read(ABOUT)?).into_owned();
+        sealed::parse(&text).ok_or_else(|| self.damaged(ABOUT))
+    }
+
+    fn read(&mut self, name: &str) -> Result<Vec<u8>> {
+        let mut content = Vec::new();
+        let read = self.archive.by_name(name).map_err(std::io::Error::from);
+        match read.and_then(|mut member| member.read_to_end(&mut content)) {
+            Ok(_) => Ok(content),
+            Err(_) => Err(self.damaged(name)),
+        }
+    }
+
+    /// What is in it, the libraries first: each is what its name says, and no set is without its library.
+    fn verified_members(&mut self, about: &About) -> Result<Vec<Member>> {
+        let names: Vec<String> = self.archive.file_names().flatten().map(Cow::into_owned).collect();
+        let mut members = Vec::new();
+        for name in names.into_iter().filter(|name| name != ABOUT) {
+            members.push(Member::from_name(&name).ok_or_else(|| self.damaged(&name))?);
+        }
+        members.sort();
+        if *about != About::new(&about.interpreter, members.iter()) {
+            return Err(self.damaged(ABOUT));
+        }
+        let mut whole = Whole::default();
+        for member in &members {
+            if !whole.has(member, &self.read(&member.name())?) {
+                return Err(self.damaged(&member.name()));
+            }
+        }
+        Ok(members)
+    }
+
+    fn damaged(&self, member: &str) -> Error {
+        Error::cache(
+            &self.path,
+            format!("{} is damaged: `{member}` is not what was exported", self.path.display()),
+            "nothing was imported: copy the file again, or export anew",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::interpreter::tests::interpreter;
+
+    struct Silent;
+
+    impl Host for Silent {
+        fn event(&mut self, _: Event) {}
+
+        fn check(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A root with a store of one artifact and its set.
+    fn filled(root: &Path) -> Cache {
+        let cache = Cache::at(root, &interpreter().key);
+        cache.create(&interpreter()).unwrap();
+        store::tests::put(&cache.store(), root, b"library");
+        cache
+    }
+
+    #[test]
+    fn what_is_carried_arrives_or_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, here, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("x.zip"));
+        let cache = filled(&there);
+        let load = export(&there, &cache.key(), &file, &mut Silent).unwrap();
+        assert_eq!(load, Load { artifacts: 1, bytes: 7 });
+        assert_eq!(import(&here, &interpreter(), &file, &mut Silent).unwrap(), load);
+        assert_eq!(Cache::at(&here, &cache.key()).store().members(), cache.store().members());
+        // An earlier export is replaced.
+        export(&there, &cache.key(), &file, &mut Silent).unwrap();
+
+        let foreign = Interpreter { key: "cpython-312-0".into(), ..interpreter() };
+        let refused = import(&here, &foreign, &file, &mut Silent).unwrap_err().to_string();
+        assert!(refused.contains("was exported for cpython-311-x86_64-linux-gnu-0, and this is cpython-312-0"));
+
+        let whole = std::fs::read(&file).unwrap();
+        let elsewhere = folder.path().join("c");
+        for place in (0..whole.len()).step_by(11) {
+            let mut flipped = whole.clone();
+            flipped[place] ^= 4;
+            std::fs::write(&file, &flipped).unwrap();
+            let imported = import(&elsewhere, &interpreter(), &file, &mut Silent);
+            // Not every byte of an archive means something: but nothing wrong is ever taken over.
+            if imported.is_ok() {
+                assert_eq!(Cache::at(&elsewhere, &cache.key()).store().members(), cache.store().members(), "{place}");
+                std::fs::remove_dir_all(&elsewhere).unwrap();
+            }
+            assert!(!elsewhere.exists(), "flipped at {place}");
+        }
+        std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        assert!(import(&elsewhere, &interpreter(), &file, &mut Silent).is_err());
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, file) = (folder.path().join("a"), folder.path().join("thesis.zip"));
+        let cache = filled(&root);
+        std::fs::write(&file, "precious").unwrap();
+        assert!(export(&root, &cache.key(), &file, &mut Silent).is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    }
+}
