@@ -84,10 +84,10 @@ class Bench:
             return {**self.env, "VIRTUAL_ENV": str(scripts.parent), "PATH": path}
         if who == "ri":
             return {**self.env, "RUSTIMPORT_CACHE_DIR": str(self.folder / "ri-cache")}
-        return self.env
+        return {**self.env, "RUSTIMPORT_RELEASE_MODE": "1"} if who == "release" else self.env
 
     def python(self, who: str, code: str, cwd: Path | None = None) -> str:
-        command = [self.pythons[who], "-c", code]
+        command = [self.pythons.get(who, sys.executable), "-c", code]
         run = subprocess.run(
             command, cwd=cwd or self.folder, env=self.environment(who), capture_output=True, text=True, check=False
         )
@@ -257,6 +257,40 @@ class Bench:
             folder = self.new_folder()
             self.script(folder, "another", 5)
             print(f"    {who}: {self.import_of(who, folder, 'another', 5):.2f} s", flush=True)
+
+    def build(self) -> None:
+        """Twelve new scripts in one `build`, once dependencies are compiled."""
+        self.new_script()
+
+        def twelve() -> float:
+            folder = self.new_folder()
+            for number in range(12):
+                self.script(folder, f"twelve{self.count}_{number}", self.count)
+            start = perf_counter()
+            command = [sys.executable, "-m", "rustimport", "build"]
+            subprocess.run(command, cwd=folder, env=self.env, capture_output=True, check=True)
+            seconds = perf_counter() - start
+            assert len(list(folder.glob("*.so"))) == 12
+            return seconds
+
+        twelve()
+        self.report("12 new scripts in one build", in_turn({"ours": twelve}, 5), "ours", "4 s")
+
+    def release(self) -> None:
+        """Release mode, against CPython importing the same library."""
+        folder, bare = self.new_folder(), self.new_folder()
+        self.script(folder, "released", 7)
+        command = [sys.executable, "-m", "rustimport", "build", "--release"]
+        subprocess.run(command, cwd=folder, env=self.env, capture_output=True, check=True)
+        (library,) = folder.glob("*.so")
+        shutil.copy(library, bare)
+
+        def released() -> float:
+            code = TIMED_IMPORT.format(switch_on=SWITCH_ON["ours"], name="released", value=7)
+            return self.seconds("release", code, folder)
+
+        takes = {"bare": lambda: self.import_of("bare", bare, "released", 7), "ours": released}
+        self.report("release mode", in_turn(takes, 25), "bare", "1.0x")
 
     def edit(self) -> None:
         """An edit, against `cargo rustc` alone: with cargo's own dev profile, and with ours ("lean")."""
@@ -481,8 +515,8 @@ def predecessor(short: str, requirement: str) -> Path:
 
 def main() -> None:
     all_rows = (
-        *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.edit, Bench.warm),
-        *(Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
+        *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
+        *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
         *(Bench.project, Bench.project_edit, Bench.developed),
     )
     rows = {row.__name__: row for row in all_rows}
