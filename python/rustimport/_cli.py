@@ -408,8 +408,6 @@ def _new(options: argparse.Namespace) -> None:
 #: Runs the command line in another interpreter: with its own `rustimport`, else with this one.
 _ELSEWHERE = """
 import sys
-if sys.version_info < (3, 10):
-    sys.exit(3)
 sys.path.append(sys.argv.pop(1))
 from rustimport._cli import main
 sys.exit(main())
@@ -427,20 +425,27 @@ def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
     output = subprocess.PIPE if options.json else None
     status, results = 0, []
     for python in pythons:
-        try:
-            command = [python, "-c", _ELSEWHERE, package, *arguments]
-            done = subprocess.run(command, env=environ, stdout=output, text=True, check=False)
-        except OSError as error:
-            hint = f"correct {chosen_by}, or leave it out to build for this one"
-            raise ToolchainError(f"cannot start the Python {python}: {error.strerror}", hint=hint) from error
-        if done.returncode == 3:
-            raise ToolchainError(f"{python} is older than Python 3.10", hint=f"choose a newer one for {chosen_by}")
+        _check_python(python, chosen_by)
+        command = [python, "-c", _ELSEWHERE, package, *arguments]
+        done = subprocess.run(command, env=environ, stdout=output, text=True, check=False)
         status = max(status, done.returncode)
         if options.json:
             results += json.loads(done.stdout or "[]")
     if options.json:
         print(json.dumps(results, indent=2))
     return status
+
+
+def _check_python(python: str, chosen_by: str) -> None:
+    question = [python, "-c", "import sys; print(sys.version_info >= (3, 10))"]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, check=False).stdout.strip()
+        reason = None if answer == "True" else "is no Python 3.10 or later"
+    except OSError as error:
+        reason = f"does not start: {error.strerror}"
+    if reason:
+        hint = f"correct {chosen_by}, or leave it out to build for this one"
+        raise ToolchainError(f"{python}, the Python to build for, {reason}", hint=hint)
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -447,7 +447,7 @@ def test_another_python_is_built_for(place: Place) -> None:
     place.write("m.rs", '// rustimport\n#[no_mangle] pub extern "C" fn PyInit_m() -> *mut u8 { 0 as *mut u8 }\n')
     run = command(place, "build", RUSTIMPORT_PYTHON="/no/such/python")
     assert run.returncode == 2
-    assert "/no/such/python is set as the Python to build for, but does not start" in run.stderr
+    assert "/no/such/python, the Python to build for, does not start" in run.stderr
     assert "hint: correct RUSTIMPORT_PYTHON" in run.stderr
     assert command(place, "build", RUSTIMPORT_PYTHON=sys.executable).stdout == "1 built, 0 fresh, 0 failed\n"
     found = other_python()

@@ -231,7 +231,7 @@ def test_a_target_that_is_not_installed(place: Place) -> None:
         (["--wheel", "dist", "--check"], "makes no wheel"),
         (["--wheel", "dist", "empty"], "nothing to put into a wheel"),
         (["--header", "m.h"], "the path of one script"),
-        (["--python", "/nowhere/python"], "cannot start /nowhere/python"),
+        (["--python", "/nowhere/python"], "/nowhere/python, the Python to build for, does not start"),
         (["--python", "/bin/true"], "is no Python 3.10 or later"),
     ],
 )
