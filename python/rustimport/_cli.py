@@ -49,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        _say(f"error: {error.strerror or error}: {error.filename or os.curdir}")
+        _say("hint: check that it is there, and that you may write to it")
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -951,13 +951,16 @@ def released_artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str 
             return None
     except OSError:
         return None
-    try:
-        stamp = _read(entry_folder(cache_root(cache_dir), entry_name(source, name)) + os.sep + "stamp")
-        artifact = os.fsdecode(_unescape(stamp.split(b"\n")[3].partition(b"\t")[2]))
-    except (OSError, IndexError):
-        artifact = ""
-    if artifact and _exists(artifact):
-        return artifact
+    for root in (cache_root(cache_dir), shared_cache_root()):
+        if root is None or not _is_private(root):
+            continue
+        try:
+            stamp = _read(entry_folder(root, entry_name(source, name)) + os.sep + "stamp")
+            artifact = os.fsdecode(_unescape(stamp.split(b"\n")[3].partition(b"\t")[2]))
+        except (OSError, IndexError):
+            continue
+        if artifact and _exists(artifact):
+            return artifact
     from .errors import RustImportError
 
     error = RustImportError(

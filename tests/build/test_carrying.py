@@ -76,6 +76,10 @@ def test_a_cache_for_all_users(place: Place, tmp_path: Path) -> None:
     assert Path(second.out.split()[2]).is_relative_to(shared)
     assert (first.builds, second.builds, first.stderr, second.stderr) == (0, 0, "", "")
 
+    nothing = {**env, "RUSTIMPORT_CACHE_DIR": str(tmp_path / "nothing"), "RUSTIMPORT_RELEASE_MODE": "1"}
+    released = place.python(code, **nothing)
+    assert released.out.split()[2] == second.out.split()[2]
+
     # A new script compiles nothing of what is compiled there.
     place.write("n.rs", SCRIPT.format(8))
     new = place.python("import n; print(n.value())", **env)

@@ -53,6 +53,11 @@ class Environment:
         return run.stdout.strip() == "True"
 
 
+def is_usable(python: str) -> bool:
+    code = "import sys; print(sys.version_info >= (3, 10))"
+    return os.path.exists(python) and subprocess.check_output([python, "-c", code]).strip() == b"True"
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     """One whose own `sitecustomize.py` is run."""
@@ -69,12 +74,8 @@ def any_environment(request: pytest.FixtureRequest, tmp_path: Path) -> Environme
         "uv": (str(UV), "venv", "--quiet", "--python", sys.executable),
         "distribution": (DISTRIBUTION, "-m", "venv", "--without-pip"),
     }
-    if request.param == "distribution":
-        if not os.path.exists(DISTRIBUTION):
-            pytest.skip("there is none")
-        version = subprocess.check_output([DISTRIBUTION, "-c", "import sys; print(sys.version_info >= (3, 10))"])
-        if version.strip() != b"True":
-            pytest.skip("it is too old")
+    if request.param == "distribution" and not is_usable(DISTRIBUTION):
+        pytest.skip("there is none, or it is too old")
     return Environment(tmp_path / "venv", *commands[request.param])
 
 
@@ -228,3 +229,22 @@ def test_bad_input_writes_nothing(environment: Environment, arguments: tuple[str
     assert run.returncode == 2
     assert run.stderr
     assert not environment.sitecustomize.exists()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/sys"), reason="there is nothing that even root cannot write to")
+def test_what_cannot_be_written(environment: Environment) -> None:
+    """Neither a file in its place, nor a folder that would have to be made; also as root, whom rights do not stop."""
+    # A number is Python, and nobody can put another file beside this one.
+    environment.sitecustomize.symlink_to("/proc/sys/kernel/ngroups_max")
+    run = environment.site_command("install")
+    assert run.returncode == 2
+    assert "error: cannot write " in run.stderr
+    assert "hint: " in run.stderr
+    assert not environment.is_active()
+    if not is_usable(DISTRIBUTION):
+        pytest.skip("there is no Python with a user's site-packages")
+    command = [DISTRIBUTION, "-m", "rustimport", "site", "install", "--user"]
+    env = {"HOME": "/proc/nowhere", "PYTHONPATH": str(ROOT / "python"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "hint: " in done.stderr
