@@ -28,7 +28,7 @@ pub struct Conversion {
 /// Converts the script at `path` for the package `name` in `folder`; `module` is the name of its module, if the script
 /// declares none. Both paths are absolute.
 ///
-/// Fails where the script cannot be parsed.
+/// Fails where the script cannot be parsed, or would be no module.
 pub fn convert(path: &Path, folder: &Path, name: &str, module: &str) -> Result<Conversion> {
     let source = std::fs::read(path).map_err(|error| {
         let message = format!("cannot read {}: {error}", path.display());
@@ -38,6 +38,7 @@ pub fn convert(path: &Path, folder: &Path, name: &str, module: &str) -> Result<C
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let from = path.parent().unwrap_or(Path::new("/"));
     let module = script.declared_module(&stem).unwrap_or_else(|| module.to_owned());
+    script.check_module(path, &module)?;
     let code = script.as_library(path, &folder.join("src"), &module)?;
     let moved =
         |text: &str| if Path::new(text).is_absolute() { text.to_owned() } else { relative(&from.join(text), folder) };
@@ -119,6 +120,12 @@ mod tests {
         assert_eq!(get(&["dependencies", "pyo3"]).unwrap(), PYO3_RANGE);
         assert_eq!(get(&["package", "build"]).unwrap(), "../../build.rs");
         assert_eq!(done.patterns, ["../../data/*.json"]);
+        // An inner attribute stays above, and a name that is taken is not taken again.
+        let done = convert("// rustimport:pyo3\n#![allow(\n    dead_code\n)]\n\n#[pyclass]\nstruct m;\n");
+        assert!(syn::parse_file(&done.code).is_ok(), "{}", done.code);
+        let module = "#[pymodule]\n#[pyo3(name = \"m\")]\nmod python {\n    #[pymodule_export]\n    use super::m;\n}\n";
+        let end = format!("struct m;\n\nuse pyo3::prelude::*;\n\n{module}");
+        assert_eq!(&done.code[done.code.find("struct").unwrap_or_default()..], end);
         // What declares its module, and brings its prelude, stays as it is.
         let own = "//! Docs.\n#![allow(unused)]\nuse pyo3::prelude::*;\n\n#[pymodule]\nmod other {}\n";
         let done = convert(&format!("// rustimport\n{own}"));

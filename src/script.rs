@@ -217,8 +217,9 @@ impl Script {
         }
         let start = header::end(&code);
         let above = format!("{}{prelude}\n{}{added}", &code[..start], code[start..].trim_start_matches('\n'));
-        // An inner attribute of several lines, say, has to stay above.
-        Ok(if syn::parse_file(&above).is_ok() { above } else { format!("{code}\n{prelude}{added}") })
+        // An inner attribute of several lines has no line inside to put it on.
+        let is_right = syn::parse_file(&above).is_ok_and(|file| file.items.iter().any(is_prelude));
+        Ok(if is_right { above } else { format!("{code}\n{prelude}{added}") })
     }
 
     /// The source with every path that rustc would look up beside it made absolute, so that a copy of it

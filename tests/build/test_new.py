@@ -76,9 +76,12 @@ def test_a_crate_has_the_name_of_its_module(place: Place) -> None:
     place.write("broken.rs", "// rustimport:pyo3\nfn (\n")
     run = command(place, "new", "broken", "--from", "broken.rs")
     assert (run.returncode, "cannot be read as Rust" in run.stderr) == (2, True)
+    place.write("plain.rs", "fn main() {}\n")
+    run = command(place, "new", "plain", "--from", "plain.rs")
+    assert (run.returncode, "declares no Python module" in run.stderr) == (2, True)
     for arguments in (("x.rs", "--project"), ("x.rs", "--from", "own.rs"), ("x", "--from", "none.rs")):
         assert command(place, "new", *arguments).returncode == 2
-    assert sorted(path.name for path in place.folder.iterdir()) == ["broken.rs", "own.rs"]
+    assert sorted(path.name for path in place.folder.iterdir()) == ["broken.rs", "own.rs", "plain.rs"]
 
 
 def developed(environment: Environment, folder: str, stdout: str) -> None:
