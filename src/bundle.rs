@@ -99,7 +99,7 @@ pub fn export(root: &Path, key: &str, file: &Path, host: &mut dyn Host) -> Resul
             }
         }
         archive.start_file(ABOUT, options)?;
-        archive.write_all(sealed::text(&About::new(key, written.into_iter())).as_bytes())?;
+        archive.write_all(sealed::portable(&About::new(key, written.into_iter())).as_bytes())?;
         archive.finish()?;
         Ok(())
     };
@@ -155,7 +155,7 @@ impl Whole {
     fn has(&mut self, member: &Member, content: &[u8]) -> bool {
         match member {
             Member::Artifact(hash) => fs::hash_bytes(content) == *hash && self.0.insert(hash.clone()),
-            Member::Set { .. } => store::artifact_of(content).is_some_and(|hash| self.0.contains(&hash)),
+            Member::Set { .. } => store::artifact_of(member, content).is_some_and(|hash| self.0.contains(&hash)),
         }
     }
 }
@@ -182,8 +182,8 @@ impl Bundle<File> {
 
 impl<R: Read + Seek> Bundle<R> {
     fn about(&mut self) -> Result<About> {
-        let text = String::from_utf8_lossy(&self.read(ABOUT)?).into_owned();
-        sealed::parse(&text).ok_or_else(|| self.damaged(ABOUT))
+        let content = self.read(ABOUT)?;
+        sealed::parse_portable(&content).ok_or_else(|| self.damaged(ABOUT))
     }
 
     fn read(&mut self, name: &str) -> Result<Vec<u8>> {

@@ -75,7 +75,7 @@ impl Cache {
 
     /// The lanes that there are.
     pub fn existing_lanes(&self) -> Vec<PathBuf> {
-        (0..100).map(|number| self.lane(number)).take_while(|lane| lane.exists()).collect()
+        (0..100).map(|number| self.lane(number)).take_while(|lane| fs::is_folder(lane)).collect()
     }
 
     /// The names of all entries.
@@ -86,7 +86,8 @@ impl Cache {
 
     /// Refuses a cache that other users could have written to: what stands in it is going to be loaded.
     pub fn check_private(&self) -> Result<()> {
-        for folder in [&self.root, &self.home] {
+        let below = [self.root.join(FORMAT), self.home.clone(), self.home.join("entries"), self.home.join("store")];
+        for folder in [&self.root].into_iter().chain(&below) {
             if let Ok(metadata) = std::fs::metadata(folder) {
                 check_owner(folder, &metadata)?;
             }
@@ -96,6 +97,13 @@ impl Cache {
 
     /// Creates what is missing.
     pub fn create(&self, interpreter: &Interpreter) -> Result<()> {
+        if self.root.to_str().is_none() {
+            return Err(Error::cache(
+                &self.root,
+                format!("the path of the cache folder {} is no valid Unicode", self.root.display()),
+                "cargo cannot build there: set RUSTIMPORT_CACHE_DIR to another folder",
+            ));
+        }
         // The root first: if that is at fault, it is what the error names.
         fs::create_private_folder(&self.root)?;
         fs::create_private_folder(&self.home.join("entries"))?;
@@ -248,8 +256,8 @@ impl Entry {
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
-    let listing = std::fs::read_dir(parent).into_iter().flatten().flatten();
-    let mut folders: Vec<_> = listing.map(|item| item.path()).filter(|path| path.is_dir()).collect();
+    let folders = fs::items(parent).filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut folders: Vec<_> = folders.map(|item| item.path()).collect();
     folders.sort();
     folders
 }

@@ -15,7 +15,13 @@ type Id = (String, String, String);
 /// Gives the package at `lock` every locked version that it lacks and the common lock has. Where a
 /// dependency of its manifest leaves several versions open, the newest of them: cargo would take any.
 pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
-    let Some(common) = read(common) else { return Ok(()) };
+    let Some(common) = read(common) else {
+        // Cargo makes none anew in the place of one that it cannot read.
+        if lock.exists() && read(lock).is_none() {
+            fs::remove_tree(lock)?;
+        }
+        return Ok(());
+    };
     let mut seeded = merge(read(lock).unwrap_or_default(), common);
     for (name, requirement, _) in dependencies(manifest) {
         let Some(requirement) = requirement else { continue };
@@ -171,7 +177,7 @@ fn compatible(version: &str) -> &str {
 /// A lock file's packages, their dependencies written out in full: a bare name is short for the only
 /// package of that name, and a merged lock may hold two.
 fn read(path: &Path) -> Option<BTreeMap<Id, Table>> {
-    let mut lock: Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    let mut lock: Table = std::str::from_utf8(&fs::read(path).ok()?).ok()?.parse().ok()?;
     let Some(Value::Array(packages)) = lock.remove("package") else { return Some(BTreeMap::new()) };
     let mut by_id = BTreeMap::new();
     for package in packages {

@@ -70,7 +70,7 @@ fn is_script(path: &Path, opt_in: bool) -> bool {
     if path.extension().is_none_or(|extension| extension != "rs") || !path.is_file() {
         return false;
     }
-    let text = std::fs::read(path).unwrap_or_default();
+    let text = crate::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     Header::is_marked(&text) || (!opt_in && ensure::is_module(path))
 }

@@ -139,6 +139,26 @@ pub fn all() -> HashMap<String, String> {
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
+/// What the name of a variable contains whose value is somebody's secret.
+const SECRETS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL"];
+
+/// A text for others to read: values of variables that are secrets are replaced by the variables' names.
+pub fn without_secrets(text: &str) -> String {
+    hide(text, &all())
+}
+
+fn hide(text: &str, variables: &HashMap<String, String>) -> String {
+    // Shorter ones are no secrets, and stand everywhere.
+    const SHORTEST: usize = 6;
+    let is_secret = |name: &str| SECRETS.iter().any(|word| name.to_uppercase().contains(word));
+    let secrets = variables.iter().filter(|(name, _)| is_secret(name));
+    let lines = secrets.flat_map(|(name, value)| value.lines().map(move |line| (line.trim(), name)));
+    let mut lines: Vec<(&str, &String)> = lines.filter(|(line, _)| line.len() >= SHORTEST).collect();
+    // One may be part of another.
+    lines.sort_by_key(|(line, name)| (std::cmp::Reverse(line.len()), *name));
+    lines.iter().fold(text.to_owned(), |text, (line, name)| text.replace(line, &format!("${name}")))
+}
+
 /// Names of all variables that are set and that [`is_build_variable`] picks.
 pub fn set_build_variables() -> Vec<String> {
     all().into_keys().filter(|name| is_build_variable(name)).collect()
@@ -147,6 +167,22 @@ pub fn set_build_variables() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let variables = [
+            ("REGISTRY_TOKEN", "s3cret-word"),
+            ("db_password", "first line\nsecond line"),
+            ("API_KEY", "1"),
+            ("LONGER_KEY", "s3cret-word-and-more"),
+            ("HARMLESS", "harmless"),
+        ];
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let check = |text: &str, expected: &str| assert_eq!(hide(text, &variables), expected);
+        check("a s3cret-word is harmless: 1", "a $REGISTRY_TOKEN is harmless: 1");
+        check("s3cret-word-and-more", "$LONGER_KEY");
+        check("> second line", "> $db_password");
+    }
 
     #[test]
     fn what_counts_as_an_input() {

@@ -67,6 +67,7 @@ impl Error {
             Kind::NotADirectory | Kind::AlreadyExists => {
                 "a file stands where a folder is needed: move it away, or set RUSTIMPORT_CACHE_DIR to another folder"
             }
+            Kind::InvalidFilename => "the source's name is too long for this file system: give it a shorter one",
             _ => "set RUSTIMPORT_CACHE_DIR to a folder on a local disk that you can write to",
         };
         Self::cache(path, format!("cannot {what} {}: {error}", path.display()), hint)

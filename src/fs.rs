@@ -71,10 +71,7 @@ pub fn nanoseconds(time: SystemTime) -> i64 {
 
 /// SHA-256 of a file's content in hexadecimal, `None` where it cannot be read.
 pub fn hash_file(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+    let mut file = open(path).ok()?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -85,6 +82,21 @@ pub fn hash_file(path: &Path) -> Option<String> {
             Err(_) => break None,
         }
     }
+}
+
+/// Opens a file for reading; a pipe would have us wait for whoever writes into it.
+fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    File::open(path)
+}
+
+/// The content of a file that anybody may have put there.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(path)?.read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// SHA-256 in hexadecimal.
@@ -115,6 +127,7 @@ pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::R
     builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
     write(file.as_file_mut())?;
+    file.as_file().sync_data()?;
     if let Ok(metadata) = fs::metadata(&target) {
         file.as_file().set_permissions(metadata.permissions())?;
     }
@@ -152,8 +165,7 @@ pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Removes a file, or a folder with all that is in it; links are removed, not followed.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
-    let done = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let done = if is_folder(path) { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match done {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::cache_io("remove", path, &error)),
         _ => Ok(()),
@@ -179,11 +191,52 @@ pub fn size(path: &Path) -> u64 {
 
 /// Creates a folder, and what is missing above it, for the user alone.
 pub fn create_private_folder(path: &Path) -> Result<()> {
+    check_maker(path)?;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| Error::cache_io("create the folder", path, &error))
+}
+
+/// Whether nobody but this user and root can have written a file.
+#[cfg(unix)]
+pub fn is_private(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    [me, 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0
+}
+
+#[cfg(not(unix))]
+pub fn is_private(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Keeps root from making folders in somebody's home, who could neither use nor remove them.
+#[cfg(unix)]
+fn check_maker(path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if path.exists() || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let above = path.ancestors().skip(1).find_map(|folder| Some((folder, fs::metadata(folder).ok()?.uid())));
+    match above {
+        Some((folder, owner @ 1..)) => Err(Error::cache(
+            path,
+            format!(
+                "{} would be root's, in {}, which is another user's (uid {owner})",
+                path.display(),
+                folder.display()
+            ),
+            "build as that user; or set RUSTIMPORT_CACHE_DIR, or HOME (`sudo -H`), to a folder of root's",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_maker(_: &Path) -> Result<()> {
+    Ok(())
 }
 
 /// Takes everybody else's rights away.
@@ -220,7 +273,7 @@ pub fn make_readable(_: &Path) -> io::Result<()> {
 /// Writes a file beside its place and renames it there, unless it has that content already. Returns
 /// whether it had to.
 pub fn write(path: &Path, content: &[u8]) -> Result<bool> {
-    if fs::read(path).is_ok_and(|current| current == content) {
+    if read(path).is_ok_and(|current| current == content) {
         return Ok(false);
     }
     put(path, content).map_err(|error| Error::cache_io("write", path, &error))?;
@@ -231,7 +284,26 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(content)?;
-    file.persist(path)?;
+    replace(file, path)
+}
+
+/// The same for what is loaded without being looked into again: it must not be found empty after a power failure.
+fn put_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_data()?;
+    replace(file, path)
+}
+
+/// Renames a file to its place in the cache. A folder that stands there is nobody's.
+fn replace(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    let Err(failed) = file.persist(path) else { return Ok(()) };
+    if !is_folder(path) {
+        return Err(failed.error);
+    }
+    fs::remove_dir_all(path)?;
+    failed.file.persist(path)?;
     Ok(())
 }
 
@@ -251,7 +323,7 @@ pub fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
         }
     };
     let path = home.join(name);
-    put(&path, content).map_err(|error| {
+    put_durably(&path, content).map_err(|error| {
         let _ = fs::remove_dir_all(&home);
         Error::cache_io("write", &path, &error)
     })?;
@@ -268,11 +340,9 @@ pub fn remove_old_artifacts(folder: &Path, keep: usize) {
 
 /// The published folders, the oldest first.
 fn numbered_folders(folder: &Path) -> Vec<(u64, PathBuf)> {
-    let listing = fs::read_dir(folder).into_iter().flatten().flatten();
-    let numbered = listing.filter_map(|item| {
-        let path = item.path();
-        let number = u64::from_str_radix(path.file_name()?.to_str()?, 16).ok()?;
-        path.is_dir().then_some((number, path))
+    let numbered = items(folder).filter_map(|item| {
+        let number = u64::from_str_radix(item.file_name().to_str()?, 16).ok()?;
+        item.file_type().ok()?.is_dir().then(|| (number, item.path()))
     });
     let mut numbered: Vec<_> = numbered.collect();
     numbered.sort_unstable();
@@ -282,7 +352,7 @@ fn numbered_folders(folder: &Path) -> Vec<(u64, PathBuf)> {
 /// A folder of its own for one build's output, removed when dropped. What earlier builds that were killed
 /// left under the same prefix goes now.
 pub fn temporary_folder(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
-    for item in fs::read_dir(parent).into_iter().flatten().flatten() {
+    for item in items(parent) {
         if item.file_name().to_string_lossy().starts_with(prefix) {
             let _ = fs::remove_dir_all(item.path());
         }
@@ -314,10 +384,20 @@ pub fn remove_empty(path: &Path) {
     let _ = fs::remove_dir(path);
 }
 
+/// Whether there is a folder, and no link to one.
+pub fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// What is in a folder of the cache. A link to a folder has nothing: it may lead to anybody's files.
+pub fn items(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    let listing = is_folder(folder).then(|| fs::read_dir(folder).ok()).flatten();
+    listing.into_iter().flatten().flatten()
+}
+
 /// The files in a folder with their sizes, the least recently used first.
 pub fn by_use(folder: &Path) -> Vec<(PathBuf, u64)> {
-    let listing = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<_> = listing
+    let mut files: Vec<_> = items(folder)
         .filter_map(|item| {
             let metadata = item.metadata().ok().filter(fs::Metadata::is_file)?;
             Some((metadata.modified().ok()?, item.path(), metadata.len()))

@@ -50,7 +50,7 @@ pub fn look(
     toolchain: Option<&Toolchain>,
 ) -> std::result::Result<(Inputs, Look), Staleness> {
     let artifact = artifact(request);
-    let known: Description = sealed::read(&description(&artifact)).ok_or(Staleness::NeverBuilt)?;
+    let known: Description = sealed::read_portable(&description(&artifact)).ok_or(Staleness::NeverBuilt)?;
     if fs::hash_file(&artifact).as_deref() != Some(known.inputs.artifact()) {
         return Err(Staleness::ArtifactLost);
     }
@@ -128,7 +128,7 @@ pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, 
             "artifacts are written beside their sources: build where you may write",
         )
     };
-    let text = sealed::text(&known);
+    let text = sealed::portable(&known);
     let is_there = |path: &Path, content: &[u8]| std::fs::read(path).is_ok_and(|found| found == content);
     if is_there(&artifact, library) && is_there(&description(&artifact), text.as_bytes()) {
         return Ok(false);
@@ -142,7 +142,7 @@ pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, 
 /// Whether what stands at the artifact's place, if anything, may be replaced: a file that has a description of ours.
 fn is_ours(artifact: &Path) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(artifact) else { return true };
-    let known: Option<Description> = sealed::read(&description(artifact));
+    let known: Option<Description> = sealed::read_portable(&description(artifact));
     metadata.is_file() && known.is_some()
 }
 

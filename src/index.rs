@@ -4,7 +4,7 @@
 //! The index is a text that Python reads by itself (`_hook.ProjectFinder`); any difference means: ask here again.
 //!
 //! ```text
-//! rustimport-projects 1
+//! rustimport-projects 2 <name of this file, which stands for the folders>
 //! L <mtime> <ctime>\t<site folder>
 //! M\t<site folder that is not there>
 //! F <size> <mtime> <ctime>\t<file that names or settings came from>
@@ -174,7 +174,8 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
     // Before anything is read: what changes from here on is noticed.
     let watched: Vec<Watched> = folders.iter().map(|folder| fs::watch(folder)).collect();
     let entries = scan(folders, false);
-    let mut text = String::from("rustimport-projects 1\n");
+    let name = file.file_name().unwrap_or_default().display();
+    let mut text = format!("rustimport-projects 2 {name}\n");
     for (folder, stat) in &watched {
         let _ = match stat {
             Some(stat) => writeln!(text, "L {} {}\t{}", stat.mtime, stat.ctime, escape(folder)),

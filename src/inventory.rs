@@ -9,6 +9,7 @@ use crate::cargo_lock;
 use crate::error::{Error, Result};
 use crate::event::Host;
 use crate::fs;
+use crate::interpreter;
 use crate::lane;
 use crate::lock;
 use crate::manifest;
@@ -40,12 +41,20 @@ pub struct Entry {
     pub used: SystemTime,
 }
 
-/// Everything in the cache, by interpreter.
-pub fn take(root: &Path) -> Vec<Interpreter> {
-    Cache::all(root).into_iter().map(|cache| interpreter(&cache)).collect()
+/// Creates what is missing of an interpreter's part. Returns where it is.
+pub fn create(root: &Path, interpreter: &interpreter::Interpreter) -> Result<PathBuf> {
+    let cache = Cache::at(root, &interpreter.key);
+    cache.check_private()?;
+    cache.create(interpreter)?;
+    Ok(cache.home().to_owned())
 }
 
-fn interpreter(cache: &Cache) -> Interpreter {
+/// Everything in the cache, by interpreter.
+pub fn take(root: &Path) -> Vec<Interpreter> {
+    Cache::all(root).into_iter().map(|cache| part(&cache)).collect()
+}
+
+fn part(cache: &Cache) -> Interpreter {
     let lanes: u64 = cache.existing_lanes().iter().map(|lane| fs::size(lane)).sum();
     let entries: Vec<Entry> = entries(cache);
     Interpreter {
@@ -130,7 +139,7 @@ pub fn prune(root: &Path, limits: Limits, host: &mut dyn Host) -> Result<u64> {
         }
         remove_unused_dependencies(cache)?;
         if let Some(limit) = limits.unused_for {
-            cache.store().forget(now - limit);
+            cache.store().forget(now.checked_sub(limit).unwrap_or(SystemTime::UNIX_EPOCH));
         }
     }
     if let Some(limit) = limits.size {
@@ -181,7 +190,7 @@ fn remove_unused_dependencies(cache: &Cache) -> Result<()> {
 
 /// Removes from a target folder what cargo compiled of a package.
 fn remove_package(folder: &Path, package: &str) -> Result<()> {
-    for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    for item in fs::items(folder) {
         let name = item.file_name().to_string_lossy().into_owned();
         let name = name.strip_prefix(std::env::consts::DLL_PREFIX).unwrap_or(&name);
         let is_its = name.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']));

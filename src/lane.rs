@@ -196,7 +196,7 @@ pub fn keep_packages(target: &Path, packages: &BTreeSet<String>) -> Result<()> {
             fs::remove_tree(&profile.join(FINGERPRINTS).join(name))?;
             fs::remove_tree(&profile.join("build").join(name))?;
         }
-        for file in std::fs::read_dir(profile.join("deps")).into_iter().flatten().flatten() {
+        for file in fs::items(&profile.join("deps")) {
             let name = file.file_name();
             let stem = name.to_str().unwrap_or_default().split('.').next().unwrap_or_default();
             if stem.rsplit_once('-').is_some_and(|(_, hash)| unused.contains_key(hash)) {

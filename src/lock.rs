@@ -23,6 +23,16 @@ impl Drop for FileLock {
     }
 }
 
+/// The lock of the whole cache, held until dropped.
+pub struct CacheLock(File);
+
+impl Drop for CacheLock {
+    fn drop(&mut self) {
+        // A forked child may have the file open as well, for as long as it lives.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Locks an entry. Whoever has to wait says for what, and since every poll asks the host, Ctrl-C ends it.
 pub fn lock_entry(path: &Path, what: &str, timeout: Option<Duration>, host: &mut dyn Host) -> Result<FileLock> {
     let paths = [path.to_owned()];
@@ -62,7 +72,7 @@ pub fn holder(path: &Path) -> String {
 }
 
 /// Keeps `cache clear` away from whatever is being used.
-pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) -> Result<File> {
+pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) -> Result<CacheLock> {
     let file = fs::open_lock(path)?;
     let holder = || "another process to be done with the cache, which is being cleared".into();
     wait(&holder, timeout, host, || match file.try_lock_shared() {
@@ -70,18 +80,18 @@ pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) 
         Err(std::fs::TryLockError::WouldBlock) => Ok(false),
         Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
-    Ok(file)
+    Ok(CacheLock(file))
 }
 
 /// Waits until nobody uses the cache, and keeps everybody away.
-pub fn clear_cache(path: &Path, host: &mut dyn Host) -> Result<File> {
+pub fn clear_cache(path: &Path, host: &mut dyn Host) -> Result<CacheLock> {
     let file = fs::open_lock(path)?;
     wait(&|| "the builds that run".into(), None, host, || match file.try_lock() {
         Ok(()) => Ok(true),
         Err(std::fs::TryLockError::WouldBlock) => Ok(false),
         Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
-    Ok(file)
+    Ok(CacheLock(file))
 }
 
 /// Returns whether the first attempt failed.

@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 
 use crate::diagnostic::Diagnostic;
 use crate::ensure;
+use crate::env_vars::without_secrets;
 use crate::error::Error;
 use crate::event::{Event, Host};
 use crate::interpreter::Interpreter;
@@ -61,7 +62,7 @@ mod _core {
     /// Whether all files of a stamp have the stats that stand there.
     #[pyfunction]
     fn files_are_unchanged(stamp: &[u8]) -> bool {
-        crate::stamp::files_are_unchanged(stamp)
+        catch(|| crate::stamp::files_are_unchanged(stamp)).unwrap_or(false)
     }
 
     /// The maturin that a build would use.
@@ -165,6 +166,13 @@ mod _core {
     fn cache_info(py: Python<'_>, root: PathBuf) -> PyResult<Bound<'_, PyDict>> {
         let found = super::run(py, || Ok(crate::inventory::take(&root)))?;
         super::inventory(py, &root, found)
+    }
+
+    /// Creates what is missing of an interpreter's part of the cache, and returns where it is.
+    #[pyfunction]
+    fn cache_create(py: Python<'_>, root: PathBuf, interpreter: &Bound<'_, PyDict>) -> PyResult<PathBuf> {
+        let interpreter = super::interpreter(interpreter)?;
+        super::run(py, || crate::inventory::create(&root, &interpreter))
     }
 
     /// Removes what is in the cache, of one interpreter or of all; returns the bytes that are free now.
@@ -365,11 +373,11 @@ impl Host for PythonHost {
 fn fill(details: &Bound<'_, PyDict>, event: Event) -> PyResult<&'static str> {
     Ok(match event {
         Event::Log { message } => {
-            details.set_item("message", message)?;
+            details.set_item("message", without_secrets(&message))?;
             "log"
         }
         Event::Notice { message } => {
-            details.set_item("message", message)?;
+            details.set_item("message", without_secrets(&message))?;
             "notice"
         }
         Event::Waiting { what } => {
@@ -489,12 +497,12 @@ fn diagnostic<'py>(py: Python<'py>, diagnostic: &Diagnostic) -> PyResult<Bound<'
     let fields = PyDict::new(py);
     fields.set_item("level", &diagnostic.level)?;
     fields.set_item("code", diagnostic.code.as_deref())?;
-    fields.set_item("message", &diagnostic.message)?;
+    fields.set_item("message", without_secrets(&diagnostic.message))?;
     fields.set_item("file", diagnostic.file.as_ref().map(|file| file.as_os_str()))?;
     fields.set_item("line", diagnostic.line)?;
     fields.set_item("column", diagnostic.column)?;
-    fields.set_item("rendered", &diagnostic.rendered)?;
-    fields.set_item("rendered_ansi", &diagnostic.rendered_ansi)?;
+    fields.set_item("rendered", without_secrets(&diagnostic.rendered))?;
+    fields.set_item("rendered_ansi", without_secrets(&diagnostic.rendered_ansi))?;
     py.import("rustimport.errors")?.getattr("Diagnostic")?.call((), Some(&fields))
 }
 
@@ -504,14 +512,15 @@ fn to_exception(py: Python<'_>, error: Error) -> PyErr {
 }
 
 fn exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
-    let message = error.to_string();
+    let message = without_secrets(&error.to_string());
     let fields = PyDict::new(py);
     let (class, hint) = match error {
         Error::Build(failure) => {
             let diagnostics: PyResult<Vec<_>> = failure.diagnostics.iter().map(|found| diagnostic(py, found)).collect();
             fields.set_item("diagnostics", diagnostics?)?;
-            fields.set_item("rendered", failure.rendered)?;
-            fields.set_item("command", failure.command)?;
+            fields.set_item("rendered", without_secrets(&failure.rendered))?;
+            let command: Vec<String> = failure.command.iter().map(|word| without_secrets(word)).collect();
+            fields.set_item("command", command)?;
             fields.set_item("returncode", failure.returncode)?;
             ("BuildError", failure.hint)
         }
@@ -527,7 +536,7 @@ fn exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         }
         Error::Interrupted => ("RustImportError", "import again".into()),
     };
-    fields.set_item("hint", hint)?;
+    fields.set_item("hint", without_secrets(&hint))?;
     let class = py.import("rustimport.errors")?.getattr(class)?;
     Ok(PyErr::from_value(class.call((message,), Some(&fields))?))
 }
@@ -535,9 +544,14 @@ fn exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
 fn to_bug_report(py: Python<'_>, panic: &str) -> PyErr {
     let report = || {
         let fields = PyDict::new(py);
-        fields.set_item("hint", "this is a bug in rustimport: please report it, with what is printed above")?;
+        fields.set_item(
+            "hint",
+            "this is a bug in rustimport: please report it, with what is printed above and `python -m rustimport info`",
+        )?;
         let class = py.import("rustimport.errors")?.getattr("RustImportError")?;
-        Ok(PyErr::from_value(class.call((format!("rustimport failed within itself: {panic}"),), Some(&fields))?))
+        Ok(PyErr::from_value(
+            class.call((format!("rustimport failed within itself: {}", without_secrets(panic)),), Some(&fields))?,
+        ))
     };
     report().unwrap_or_else(|failure: PyErr| failure)
 }

@@ -91,6 +91,11 @@ impl Record {
         if changes.is_empty() && !is_known && fs::hash_file(artifact).as_ref() != Some(&self.artifact_hash) {
             changes.push(Staleness::ArtifactLost);
         }
+        // What stands elsewhere is the environment's, whoever that belongs to.
+        if artifact.starts_with(&request.cache) && std::fs::metadata(artifact).is_ok_and(|file| !fs::is_private(&file))
+        {
+            changes.insert(0, Staleness::ArtifactExposed);
+        }
         if request.force {
             changes.insert(0, Staleness::Forced);
         }

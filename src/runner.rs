@@ -315,6 +315,19 @@ fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
         ("prepare_freethreaded_python", "Python::initialize"),
         ("GILOnceCell", "PyOnceLock"),
     ];
+    /// Of what cargo compiled before, or wrote down.
+    const DAMAGED: [&str; 4] = [
+        "found invalid metadata files",
+        "the compiler unexpectedly panicked",
+        "failed to parse lock file",
+        " changed between lock files",
+    ];
+    let is_damaged = |text: &str| DAMAGED.iter().any(|sign| text.contains(sign));
+    if is_damaged(output) || diagnostics.iter().any(|diagnostic| is_damaged(&diagnostic.rendered)) {
+        return "what was compiled before is damaged, as after a power failure: run `python -m rustimport cache clear` and \
+                import again; in a project, `cargo clean`"
+            .into();
+    }
     let place = if is_script { "the `//:` lines of the script" } else { "Cargo.toml" };
     let errors = || diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
     for (old, new) in RENAMED {
@@ -412,6 +425,7 @@ mod tests {
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")], true).contains("Python::attach"));
         assert!(hint(output, &[], true).contains("names and versions"));
+        assert!(hint("error[E0786]: found invalid metadata files for crate `pyo3`", &[], true).contains("cache clear"));
         assert_eq!(missing_package(output).as_deref(), Some("nope"));
         assert!(!is_about_network(output));
         assert!(is_about_network("error: failed to download `x v1`"));

@@ -13,6 +13,8 @@ pub enum Staleness {
     Forced,
     /// The artifact is gone, or is not what was built.
     ArtifactLost,
+    /// Other users could have put another in its place.
+    ArtifactExposed,
     /// Another version of this package made the record, in another way.
     GeneratorChanged,
     SettingChanged {
@@ -76,6 +78,7 @@ impl fmt::Display for Staleness {
             Self::NeverBuilt => f.write_str("never built"),
             Self::Forced => f.write_str("rebuild forced"),
             Self::ArtifactLost => f.write_str("the built library is missing or damaged"),
+            Self::ArtifactExposed => f.write_str("other users could have written the built library"),
             Self::GeneratorChanged => f.write_str("built by another version of rustimport"),
             Self::SettingChanged { name, from, to } => write!(f, "{name} changed from `{from}` to `{to}`"),
             Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),

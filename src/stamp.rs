@@ -2,7 +2,7 @@
 //! microseconds. `_hook.py` holds the reader. Any difference means: ask the core.
 //!
 //! ```text
-//! rustimport-stamp 1
+//! rustimport-stamp 2 <entry>
 //! <context> <1 if the source opted in>
 //! <source>
 //! F <size> <mtime> <ctime>\t<path>         the artifact first, then every file; `F -` is never equal
@@ -33,7 +33,8 @@ fn stamp(
     toolchain: &[Watched],
 ) -> String {
     let marked = u8::from(request.marked);
-    let mut text = format!("rustimport-stamp 1\n{} {marked}\n{}\n", request.context, escape(&request.root));
+    let mut text =
+        format!("rustimport-stamp 2 {}\n{} {marked}\n{}\n", request.entry, request.context, escape(&request.root));
     // Nobody edits an artifact: its stat proves enough at once.
     let artifact = (artifact.to_owned(), Stat::of(artifact));
     for (path, stat) in [&artifact].into_iter().chain(&look.files).chain(&surroundings.watched).chain(toolchain) {
@@ -102,14 +103,17 @@ pub fn files_are_unchanged(stamp: &[u8]) -> bool {
         found == Some(Stat { size, mtime, ctime })
     };
     let share = lines.len().div_ceil(std::thread::available_parallelism().map_or(1, |count| count.get().min(4))).max(1);
+    let look = &|lines: &[&str]| lines.iter().all(is_unchanged);
     std::thread::scope(|scope| {
-        let shares: Vec<_> = lines.chunks(share).map(|lines| scope.spawn(|| lines.iter().all(is_unchanged))).collect();
-        shares.into_iter().all(|share| share.join().unwrap_or(false))
+        let start = |lines| std::thread::Builder::new().spawn_scoped(scope, move || look(lines));
+        let shares: Vec<_> = lines.chunks(share).map(start).collect();
+        // Where there are no more threads, nobody knows.
+        shares.into_iter().all(|share| share.is_ok_and(|share| share.join().unwrap_or(false)))
     })
 }
 
 /// Undoes [`escape`].
-fn unescape(text: &str) -> PathBuf {
+pub(crate) fn unescape(text: &str) -> PathBuf {
     let bytes = crate::diagnostic::percent_decoded(text);
     #[cfg(unix)]
     return PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));

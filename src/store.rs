@@ -31,7 +31,7 @@ pub const ROOM: u64 = 1 << 30;
 /// How many sets of inputs are kept for one key.
 const KEPT_SETS: usize = 64;
 /// Of the files below. A change makes everything unknown once.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Sources with more than this are not searched for the tree's name, and so belong to their place.
 const SEARCHED: u64 = 64 << 20;
 
@@ -88,9 +88,9 @@ impl Member {
     }
 }
 
-/// The hash of the artifact that a set of inputs leads to; `None` if it is damaged.
-pub fn artifact_of(set: &[u8]) -> Option<String> {
-    let set: Set = sealed::parse(std::str::from_utf8(set).ok()?)?;
+/// The hash of the artifact that a set of inputs leads to; `None` if it is damaged, or another member's.
+pub fn artifact_of(member: &Member, content: &[u8]) -> Option<String> {
+    let set: Set = sealed::parse(content, Path::new(&member.name()))?;
     Some(set.artifact)
 }
 
@@ -295,7 +295,7 @@ impl Store {
                 continue;
             }
             let artifact = self.artifact(&set.artifact);
-            match std::fs::read(&artifact).ok().filter(|library| fs::hash_bytes(library) == set.artifact) {
+            match fs::read(&artifact).ok().filter(|library| fs::hash_bytes(library) == set.artifact) {
                 Some(library) => {
                     for (file, (_, stat)) in inputs.files.iter_mut().zip(&look.files) {
                         file.stat = stat.unwrap_or_default();
@@ -336,13 +336,12 @@ impl Store {
 
     fn keep(&self, key: &str, set: &Set, library: &[u8]) {
         let artifact = self.artifact(&set.artifact);
-        let text = sealed::text(set);
         let folder = self.sets_of(key);
-        let file = folder.join(format!("{}.toml", &fs::hash_bytes(text.as_bytes())[..16]));
+        let file = folder.join(format!("{}.toml", &fs::hash_bytes(sealed::portable(set).as_bytes())[..16]));
         let written = fs::create_private_folder(&self.home.join("artifacts"))
             .and_then(|()| fs::write(&artifact, library))
             .and_then(|_| fs::create_private_folder(&folder))
-            .and_then(|()| fs::write(&file, text.as_bytes()));
+            .and_then(|()| sealed::write(&file, set));
         if written.is_err() {
             return;
         }
@@ -356,7 +355,7 @@ impl Store {
 
     /// Removes what was not used for longest, until no more than `room` bytes of libraries are left.
     pub fn make_room(&self, room: u64) {
-        let artifacts = fs::by_use(&self.home.join("artifacts"));
+        let artifacts = self.artifacts();
         let mut size: u64 = artifacts.iter().map(|(_, size)| size).sum();
         if size <= room {
             return;
@@ -372,9 +371,17 @@ impl Store {
         self.drop_orphans();
     }
 
+    /// The libraries with their sizes, the least recently used first.
+    fn artifacts(&self) -> Vec<(PathBuf, u64)> {
+        if fs::is_folder(&self.home) { fs::by_use(&self.home.join("artifacts")) } else { Vec::new() }
+    }
+
     /// Removes the sets whose artifact is gone.
     fn drop_orphans(&self) {
-        for key in std::fs::read_dir(self.home.join("inputs")).into_iter().flatten().flatten() {
+        if !fs::is_folder(&self.home) {
+            return;
+        }
+        for key in fs::items(&self.home.join("inputs")) {
             for (file, _) in fs::by_use(&key.path()) {
                 let set: Option<Set> = sealed::read(&file);
                 if set.is_none_or(|set| !self.artifact(&set.artifact).exists()) {
@@ -392,8 +399,7 @@ impl Store {
     /// Everything in it, the libraries first.
     pub fn members(&self) -> Vec<Member> {
         let names = |folder: &Path| {
-            let listing = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            listing.map(|item| item.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+            fs::items(folder).map(|item| item.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
         };
         let artifacts = names(&self.home.join("artifacts")).into_iter().map(|hash| format!("artifacts/{hash}"));
         let inputs = self.home.join("inputs");
@@ -418,7 +424,7 @@ impl Store {
 
     /// Removes what was not used since then.
     pub fn forget(&self, since: SystemTime) {
-        for (artifact, _) in fs::by_use(&self.home.join("artifacts")) {
+        for (artifact, _) in self.artifacts() {
             if std::fs::metadata(&artifact).and_then(|metadata| metadata.modified()).is_ok_and(|time| time < since) {
                 fs::remove(&artifact);
             }

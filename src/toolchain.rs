@@ -12,13 +12,16 @@ use crate::event::Host;
 use crate::fs::{self, Stat, Watched};
 use crate::process;
 use crate::request::Request;
+use crate::sealed;
 
 const INSTALL: &str = "install Rust from https://rustup.rs and start a new terminal; if it is installed, set \
                        RUSTIMPORT_CARGO_EXECUTABLE to the path of `cargo`";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toolchain {
+    #[serde(with = "crate::stamp::path_text")]
     pub cargo: PathBuf,
+    #[serde(with = "crate::stamp::path_text")]
     pub rustc: PathBuf,
     /// What `rustc -vV` prints.
     pub version: String,
@@ -70,7 +73,7 @@ impl Toolchain {
         let decided_by = proxy.as_ref().map(|proxy| &proxy.decided_by);
         let key = format!("{}\n{:?}\n{decided_by:?}\n{rustc_variable:?}", cargo.display(), Stat::of(&cargo));
         let file = cache.toolchain(&fs::hash_bytes(key.as_bytes())[..16]);
-        let known: Option<Self> = std::fs::read_to_string(&file).ok().and_then(|text| toml::from_str(&text).ok());
+        let known: Option<Self> = sealed::read(&file);
         if let Some(known) = known
             && Stat::of(&known.rustc) == Some(known.rustc_stat)
             && known.cargo.is_file()
@@ -91,10 +94,9 @@ impl Toolchain {
                 INSTALL,
             ));
         }
-        let text = toml::to_string(&found).expect("a toolchain is a table of plain values");
         // Only saves time: a read-only cache must not stop anybody. Nobody else makes this folder.
         if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
-            let _ = fs::write(&file, text.as_bytes());
+            let _ = sealed::write(&file, &found);
         }
         Ok(Self { watched: found.all_watched(watched), ..found })
     }

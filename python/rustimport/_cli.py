@@ -329,18 +329,15 @@ def _cache_warm(options: argparse.Namespace) -> int:
             options.parser.error("--shared: this system has no place for it: set RUSTIMPORT_SHARED_CACHE_DIR")
     root = _hook.cache_root()
     # In the cache, where it stays: to warm what is warm takes a look.
-    home = os.path.join(root, "v1", _hook.INTERPRETER_KEY)
-    source = os.path.join(home, "warm.rs")
     try:
-        os.makedirs(home, mode=0o700, exist_ok=True)
-        with open(source, "w", encoding="utf-8") as file:
-            file.write(_WARMING)
-    except OSError as error:
-        variable = "RUSTIMPORT_SHARED_CACHE_DIR" if options.shared else "RUSTIMPORT_CACHE_DIR"
-        hint = f"make {root} a folder that you can write to, or set {variable} to one that is"
+        home = _load.core().cache_create(root, _load.describe_interpreter())
+    except CacheError as error:
         if options.shared:
-            hint = f"run this as root, or set {variable} to a folder that you can write to"
-        raise CacheError(f"cannot write {source}: {error.strerror}", hint=hint, path=root) from error
+            error.hint = "run this as root, or set RUSTIMPORT_SHARED_CACHE_DIR to a folder that you can write to"
+        raise
+    source = os.path.join(home, "warm.rs")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(_WARMING)
     sources = [source, *_build.discover(options.paths, opt_in=True)]
     results = _build.build(sources, in_place=False)
     if options.shared:

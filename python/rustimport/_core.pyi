@@ -110,6 +110,9 @@ def site_install_pth(path: str | PathLike[str], arguments: str) -> None:
 def cache_info(root: str | PathLike[str]) -> dict[str, Any]:
     """What is in the cache."""
 
+def cache_create(root: str | PathLike[str], interpreter: dict[str, Any]) -> PathLike[str]:
+    """Creates what is missing of an interpreter's part of the cache, and returns where it is."""
+
 def cache_clear(root: str | PathLike[str], key: str | None, on_event: Callable[..., None]) -> int:
     """Removes what is in the cache, of one interpreter or of all; returns the bytes that are free now."""
 

@@ -136,7 +136,11 @@ log_propagates = False
 
 
 def cache_root(chosen: "str | None" = None) -> str:
-    """The cache folder: as chosen, as set, else ``rustimport`` in the user's cache folder."""
+    """The cache folder: as chosen, as set, else ``rustimport`` in the user's cache folder.
+
+    Raises:
+        rustimport.errors.CacheError: nobody says where, and the user has no home.
+    """
     root = chosen or setting("cache_dir")
     if root is None:
         if sys.platform == "win32":
@@ -147,6 +151,11 @@ def cache_root(chosen: "str | None" = None) -> str:
             home = getenv("HOME")
             base = getenv("XDG_CACHE_HOME") or (f"{home}/.cache" if home else os.path.expanduser("~/.cache"))
         root = base + os.sep + "rustimport"
+        if root[:1] == "~":
+            from .errors import CacheError
+
+            hint = "set HOME, or RUSTIMPORT_CACHE_DIR to a folder that only you can write"
+            raise CacheError("there is no place for the cache: HOME is not set, and this user has no home", hint=hint)
     root = os.fspath(root)
     # Mostly there is nothing to do.
     if root[:1] != "/" or "/." in root or "//" in root or sys.platform == "win32":
@@ -182,15 +191,18 @@ def _is_private(root: str) -> bool:
     """Whether nobody else can have put anything into the cache. The core says what is wrong if not."""
     if root in _private_roots:
         return True
-    if sys.platform != "win32":
-        try:
-            found = os.stat(root)
-        except OSError:
+    try:
+        if _is_exposed(os.stat(root)):
             return False
-        if found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
-            return False
+    except OSError:
+        return False
     _private_roots.add(root)
     return True
+
+
+def _is_exposed(found: "os.stat_result") -> bool:
+    """Whether other users can have written what has this stat; Windows keeps that elsewhere."""
+    return sys.platform != "win32" and (found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022 != 0)
 
 
 def entry_name(source: str, stem: "str | None" = None) -> str:
@@ -223,7 +235,10 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
     except OSError:
         return None
     lines = _sealed_lines(data)
-    if len(lines) < 6 or lines[0] != b"rustimport-stamp 1" or _unescape(lines[2]) != os.fsencode(source):
+    if len(lines) < 6 or _unescape(lines[2]) != os.fsencode(source):
+        return None
+    home = os.fsencode(stamp).rpartition(_SEPARATOR)[0]
+    if lines[0] != b"rustimport-stamp 2 " + home.rpartition(_SEPARATOR)[2]:
         return None
     known_context, _, was_marked = lines[1].partition(b" ")
     if known_context != context.encode() or (marked and was_marked != b"1"):
@@ -245,6 +260,9 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
                     return None
                 if artifact is None:
                     artifact = rest
+                    # Nobody else may have put it there.
+                    if rest.startswith(home) and _is_exposed(now):
+                        return None
             elif tag == b"U":
                 for name in rest.split(b"\t"):
                     if _key(_unescape(name)) in _raw:
@@ -303,7 +321,8 @@ def _read(path: str) -> bytes:
     return data
 
 
-_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+# Of a pipe that somebody put there, nothing is expected.
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _SEPARATOR = os.sep.encode()
 # A variable's name and value, as they stand in `_raw`.
 _text: "Any" = (lambda text: text) if _is_raw else os.fsdecode
@@ -338,6 +357,9 @@ def has_opted_in(source: str, stat: "os.stat_result") -> bool:
     marker."""
     if stat.st_mode & 0o170000 == 0o040000:
         return is_marked_crate(source)
+    if stat.st_mode & 0o170000 != 0o100000:
+        # To open a pipe would be to wait for its writer.
+        return False
     known = _opted_in.get(source)
     if known is not None and known[:3] == (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns):
         return known[3]
@@ -860,7 +882,7 @@ class ProjectFinder(_Finder):
         file = index_file(root, folders)
         if _is_private(root):
             try:
-                projects = _fresh_index(_read(file))
+                projects = _fresh_index(_read(file), file)
             except (OSError, ValueError):
                 projects = None
             if projects is not None:
@@ -882,10 +904,10 @@ def site_folders() -> "list[str]":
     return [entry for entry in texts if entry.rstrip(os.sep).rpartition(os.sep)[2] in names or entry in added]
 
 
-def _fresh_index(data: bytes) -> "dict[str, list[Project]] | None":
-    """The projects of an index, or ``None`` if anything that it was made of is not as it was."""
+def _fresh_index(data: bytes, file: str) -> "dict[str, list[Project]] | None":
+    """The projects of the index in `file`, or ``None`` if anything that it was made of is not as it was."""
     lines = _sealed_lines(data)
-    if not lines or lines[0] != b"rustimport-projects 1":
+    if not lines or lines[0] != b"rustimport-projects 2 " + os.fsencode(file.rpartition(os.sep)[2]):
         return None
     for line in lines:
         tag = line[:1]

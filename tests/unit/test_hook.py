@@ -316,7 +316,7 @@ class TestStamp:
             return f"{tag} {size}{times}\t" + str(path).replace("%", "%25").replace("\n", "%0A")
 
         lines = [
-            "rustimport-stamp 1",
+            f"rustimport-stamp 2 {folder.name}",
             f"{self.CONTEXT} 1",
             str(folder / "m.rs"),
             line("F", folder / "m.so"),
