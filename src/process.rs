@@ -107,15 +107,18 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
     #[cfg(windows)]
     wrap.wrap(process_wrap::std::JobObject);
     let mut child = wrap.spawn()?;
-    let (sender, chunks) = mpsc::channel();
-    if let Some(stdout) = child.stdout().take() {
-        drain(Pipe::Stdout, stdout, sender.clone());
-    }
-    if let Some(stderr) = child.stderr().take() {
-        drain(Pipe::Stderr, stderr, sender);
-    }
+    // Whoever prints faster than it is read has to wait: what is between must not fill the memory.
+    let (sender, chunks) = mpsc::sync_channel(16);
+    let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
     let lifeline = child.stdin().take();
-    Ok(Running { child, chunks, done: false, _lifeline: lifeline })
+    let running = Running { child, chunks, done: false, _lifeline: lifeline };
+    if let Some(stdout) = stdout {
+        drain(Pipe::Stdout, stdout, sender.clone())?;
+    }
+    if let Some(stderr) = stderr {
+        drain(Pipe::Stderr, stderr, sender)?;
+    }
+    Ok(running)
 }
 
 #[derive(Clone, Copy)]
@@ -124,15 +127,20 @@ enum Pipe {
     Stderr,
 }
 
-fn drain(pipe: Pipe, mut from: impl Read + Send + 'static, to: mpsc::Sender<(Pipe, Vec<u8>)>) {
-    thread::spawn(move || {
+fn drain(
+    pipe: Pipe,
+    mut from: impl Read + Send + 'static,
+    to: mpsc::SyncSender<(Pipe, Vec<u8>)>,
+) -> std::io::Result<()> {
+    let work = move || {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             if to.send((pipe, buffer[..read].to_vec())).is_err() {
                 break;
             }
         }
-    });
+    };
+    thread::Builder::new().spawn(work).map(drop)
 }
 
 /// A child that runs. Dropping it kills it, with its children.
