@@ -196,7 +196,7 @@ fn lines_of_pth(path: &Path) -> Vec<PathBuf> {
 }
 
 /// The paths in a RECORD, a table of comma-separated values.
-fn recorded(text: &str) -> Vec<String> {
+pub(crate) fn recorded(text: &str) -> Vec<String> {
     let path = |line: &str| match line.strip_prefix('"') {
         Some(quoted) => {
             let mut path = String::new();
@@ -220,7 +220,7 @@ fn recorded(text: &str) -> Vec<String> {
 }
 
 /// The folder that a `file:` URL leads to.
-fn folder_of_url(url: &str) -> Option<PathBuf> {
+pub(crate) fn folder_of_url(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("file://")?;
     let path = path.strip_prefix("localhost").unwrap_or(path);
     let path = diagnostic::percent_decoded(path.split(['#', '?']).next().unwrap_or_default());

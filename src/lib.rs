@@ -15,6 +15,7 @@
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
 //! | what the command line does | [`discover`], [`inventory`], [`bundle`], [`scaffold`] with [`conversion`], [`site`] |
 //! | what is configured | [`settings`], [`env_vars`] |
+//! | what arbitrary input does to all that reads it (tests and `fuzz/`) | `hostile` |
 //!
 //! Boundaries, held by `tests/tidy`: only `py.rs` names pyo3, only [`process`] spawns, only [`fs`]
 //! writes, only [`ensure`] both locks and builds, only [`env_vars`] names environment variables.
@@ -36,6 +37,8 @@ pub mod error;
 pub mod event;
 pub mod fs;
 pub mod header;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod in_place;
 pub mod index;
 pub mod inputs;

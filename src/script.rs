@@ -8,10 +8,11 @@
 //! | [`Root::Wrapped`] | prelude or module are | a generated file that `include!`s the user's |
 //! | [`Root::Copied`] | and inner attributes or `//!` forbid `include!` | a copy with the module appended |
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::Path;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
 
 use crate::c_header;
@@ -27,6 +28,13 @@ const PRELUDE: &str = "pyo3::prelude::*";
 
 /// Deeper than this is left to the compiler: parsing is recursive, and the stack may be small.
 const MAX_NESTING: usize = 200;
+/// The same for expressions and types that go on and on.
+const MAX_DEPTH: usize = 1000;
+
+thread_local! {
+    /// How many scripts this thread has.
+    static LIVING: Cell<usize> = const { Cell::new(0) };
+}
 
 pub struct Script {
     pub header: Header,
@@ -49,9 +57,13 @@ impl Script {
         let text = String::from_utf8_lossy(source);
         let text = text.trim_start_matches('\u{feff}').to_owned();
         let header = Header::parse(path, &text)?;
-        let is_sane = std::str::from_utf8(source).is_ok() && nesting(&text) <= MAX_NESTING;
-        let file = is_sane.then(|| syn::parse_file(&text).ok()).flatten();
-        Ok(Self { header, text, file })
+        LIVING.set(LIVING.get() + 1);
+        let mut script = Self { header, text, file: None };
+        let is_sane = std::str::from_utf8(source).is_ok() && nesting(&script.text) <= MAX_NESTING;
+        if is_sane && depth(script.tokens()) <= MAX_DEPTH {
+            script.file = syn::parse_file(&script.text).ok();
+        }
+        Ok(script)
     }
 
     /// Whether compiling it incrementally pays: from about a hundred lines.
@@ -76,7 +88,12 @@ impl Script {
     }
 
     fn tokens(&self) -> TokenStream {
-        let shebang = self.file.as_ref().and_then(|file| file.shebang.as_ref()).map_or(0, String::len);
+        let first = self.text.find('\n').unwrap_or(self.text.len());
+        let shebang = match &self.file {
+            Some(file) => file.shebang.as_ref().map_or(0, String::len),
+            None if self.text.starts_with("#!") && !self.text[2..].trim_start().starts_with('[') => first,
+            None => 0,
+        };
         self.text[shebang..].parse().unwrap_or_default()
     }
 
@@ -241,6 +258,16 @@ impl Script {
     }
 }
 
+impl Drop for Script {
+    fn drop(&mut self) {
+        LIVING.set(LIVING.get() - 1);
+        if LIVING.get() == 0 {
+            // Every text that was parsed is kept for the places in it; nobody has any now.
+            proc_macro2::extra::invalidate_current_thread_spans();
+        }
+    }
+}
+
 /// Whether a module that is written in Rust can have this name.
 pub fn is_module_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -284,6 +311,48 @@ fn nesting(text: &str) -> usize {
         depth
     });
     depths.max().unwrap_or_default()
+}
+
+/// How deep a parser could have to go: the most tokens that belong together, with those around them. What macros get
+/// is not parsed.
+fn depth(tokens: TokenStream) -> usize {
+    const KEYWORDS: [&str; 8] = ["if", "while", "return", "match", "in", "break", "else", "move"];
+    let (mut deepest, mut stretch) = (0, 0);
+    // The name that could be a macro's, and whether its `!` has come.
+    let (mut name, mut is_macro) = (None, false);
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        stretch += 1;
+        match &token {
+            TokenTree::Group(group) => {
+                let inner = if is_macro { 0 } else { depth(group.stream()) };
+                deepest = deepest.max(stretch + inner);
+                let ends = match tokens.peek() {
+                    Some(TokenTree::Ident(next)) => next != "else",
+                    Some(TokenTree::Punct(next)) => next.as_char() == '#',
+                    _ => false,
+                };
+                if ends && group.delimiter() == Delimiter::Brace {
+                    stretch = 0;
+                }
+                (name, is_macro) = (None, false);
+            }
+            TokenTree::Ident(ident) => {
+                is_macro &= name.as_deref() == Some("macro_rules");
+                name = Some(ident.to_string()).filter(|name| !is_macro && !KEYWORDS.contains(&name.as_str()));
+            }
+            TokenTree::Punct(punct) => {
+                is_macro = punct.as_char() == '!' && name.is_some();
+                if [';', ','].contains(&punct.as_char()) {
+                    stretch = 0;
+                }
+                name = name.filter(|_| is_macro);
+            }
+            TokenTree::Literal(_) => (name, is_macro) = (None, false),
+        }
+        deepest = deepest.max(stretch);
+    }
+    deepest
 }
 
 fn exported_twice(path: &Path, [name, first, second]: &[String; 3]) -> Error {
