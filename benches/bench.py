@@ -8,6 +8,7 @@ environments of their own, below `benches/.venvs`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import statistics
@@ -436,6 +437,68 @@ class Bench:
         takes = {"alone": self.new_script, "beside": beside}
         self.report("a new script while another compiles dependencies", in_turn(takes, 3), "alone", "2x")
 
+    def crowd(self) -> None:
+        """Eight processes that import one stale source at once, against one alone: from their start to their end."""
+        folder = self.new_folder()
+        values = iter(range(1_000_000))
+
+        def take(count: int) -> float:
+            value = next(values)
+            self.script(folder, "crowd", value)
+            code = TIMED_IMPORT.format(switch_on=SWITCH_ON["ours"], name="crowd", value=value)
+            command = [sys.executable, "-c", code]
+            start = perf_counter()
+            processes = [
+                subprocess.Popen(
+                    command, cwd=folder, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                )
+                for _ in range(count)
+            ]
+            assert [process.wait() for process in processes] == [0] * count
+            return perf_counter() - start
+
+        take(1)
+        takes = {"one": lambda: take(1), "eight": lambda: take(8)}
+        self.report("eight processes on one stale script", in_turn(takes, 9), "one", "1.5x")
+
+    def many(self) -> None:
+        """Each of 500 scripts in one folder, against each of 50, when all are fresh."""
+        folders = {"50": self.new_folder(), "500": self.new_folder()}
+
+        def take(count: str) -> float:
+            folder = folders[count]
+            lines = [SWITCH_ON["ours"], "from time import perf_counter", "start = perf_counter()"]
+            lines += [f"import many{number}" for number in range(int(count))]
+            lines += [f"print('seconds', (perf_counter() - start) / {count})"]
+            return self.seconds("ours", "\n".join(lines), folder)
+
+        for count, folder in folders.items():
+            for number in range(int(count)):
+                self.script(folder, f"many{number}", number)
+            command = [sys.executable, "-m", "rustimport", "-q", "cache", "warm", str(folder)]
+            subprocess.run(command, env=self.env, check=True, capture_output=True)
+            take(count)
+        self.report("each of many scripts", in_turn(each(folders, take), 7), "50", "1.1x")
+
+    def full_store(self) -> None:
+        """A new script with a small store, against one with a thousand artifacts."""
+        self.new_script()
+        (store,) = (self.folder / "cache").glob("v1/*/store/artifacts")
+        others = [os.urandom(100_000) for _ in range(1000)]
+
+        def full() -> float:
+            for content in others:
+                (store / hashlib.sha256(content).hexdigest()).write_bytes(content)
+            return self.new_script()
+
+        def small() -> float:
+            for content in others:
+                (store / hashlib.sha256(content).hexdigest()).unlink(missing_ok=True)
+            return self.new_script()
+
+        takes = {"small": small, "full": full}
+        self.report("a new script with a store of 1,000 artifacts", in_turn(takes, 7), "small", "1.1x")
+
     def project(self) -> None:
         """Editable projects that are fresh: a small one, and one of 2,000 files."""
         for files in (1, 2000):
@@ -517,6 +580,7 @@ def main() -> None:
     all_rows = (
         *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
+        *(Bench.crowd, Bench.many, Bench.full_store),
         *(Bench.project, Bench.project_edit, Bench.developed),
     )
     rows = {row.__name__: row for row in all_rows}
