@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test test-all test-network lint format bench clean
+.PHONY: help demo test test-all test-faults test-network lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
 	@echo 'make test      install into $(VENV) and run every test'
 	@echo 'make test-all  the same with every Python that is found (3.10 to 3.13), one after the other'
+	@echo 'make test-faults  many more kills, damaged files, full disks and arbitrary input; half an hour'
 	@echo 'make test-network  projects from PyPI: installed, edited, imported'
 	@echo 'make lint      formatting, lints and types'
 	@echo 'make format    format everything'
@@ -35,6 +36,11 @@ test-all:
 		if [ -z "$$found" ]; then echo "Python $$version was not found"; continue; fi; \
 		echo "Python $$version: $$found"; $(MAKE) VENV=.venv-$$version PYTHON=$$found test; \
 	done
+
+# What `make test` has samples of.
+test-faults: $(VENV)/.dev
+	PROPTEST_CASES=20000 cargo test --no-default-features hostile
+	FAULTS=all $(BIN)/python -m pytest tests/faults tests/unit/test_properties.py
 
 # Projects that others wrote, from PyPI.
 test-network: $(VENV)/.dev

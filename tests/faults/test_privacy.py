@@ -1,0 +1,149 @@
+"""What is in the cache is the user's own: nobody else has written it, nobody else reads it, nothing else is touched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from rustimport import _hook, _load
+
+from tests.conftest import Place
+
+SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
+IMPORT = "import m; print(m.value())"
+SECRET = "hunter2-and-more"
+
+
+def silent(*_: object, **__: object) -> None:
+    pass
+
+
+def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
+    """Neither by clearing nor by pruning, wherever they stand."""
+    core = _load.core()
+    precious = tmp_path / "precious"
+    for folder in ("store/artifacts", "store/inputs/0", "entries/a", "0", "target/debug"):
+        (precious / folder).mkdir(parents=True)
+        (precious / folder / "file").write_text("precious")
+        os.utime(precious / folder / "file", (0, 0))
+    whole = sorted(str(path) for path in precious.rglob("*"))
+    key = _hook.INTERPRETER_KEY
+    home = Path("v1") / key
+    links = [
+        Path("v1"),
+        home,
+        home / "entries",
+        home / "store",
+        home / "store/inputs",
+        home / "store/artifacts",
+        home / "entries/a",
+        home / "target",
+    ]
+    for number, link in enumerate(links):
+        for led_to in (precious, *precious.iterdir(), precious / "store/artifacts", precious / "store/inputs"):
+            for remove in ("clear", "prune"):
+                root = tmp_path / f"{number}-{led_to.name}-{remove}"
+                (root / link).parent.mkdir(parents=True)
+                (root / link).symlink_to(led_to)
+                if remove == "clear":
+                    core.cache_clear(root, None, silent)
+                else:
+                    core.cache_prune(root, 1.0, silent)
+                assert sorted(str(path) for path in precious.rglob("*")) == whole, (link, led_to, remove)
+
+
+def test_pruning_knows_any_age(tmp_path: Path) -> None:
+    for seconds in (0.0, 1e18, 1e300, float("inf"), float("nan"), -1.0):
+        _load.core().cache_prune(tmp_path, seconds, silent)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_nothing_in_a_users_cache(place: Place, tmp_path: Path) -> None:
+    """Not where there is one, and not where there is none yet."""
+    place.write("m.rs", SCRIPT.format(1))
+    home = tmp_path / "home"
+    (home / ".cache").mkdir(parents=True)
+    cargo = place.env.get("CARGO_HOME", str(Path.home() / ".cargo"))
+    env = {"HOME": str(home), "CARGO_HOME": cargo, "RUSTIMPORT_CACHE_DIR": None, "XDG_CACHE_HOME": None}
+    for cache, words in (
+        (None, "which is another user's (uid 12345)"),
+        (home / ".cache" / "rustimport", "belongs to another user (uid 12345)"),
+    ):
+        if cache is not None:
+            cache.mkdir(mode=0o700)
+        for path in [home, *home.rglob("*")]:
+            os.chown(path, 12345, 12345)
+        run = place.python("import m", **env)  # type: ignore[arg-type]
+        assert "CacheError" in run.stderr
+        assert words in run.stderr, run.stderr
+        assert "hint: " in run.stderr
+        assert [path for path in home.rglob("*") if path.stat().st_uid == 0] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("how", ["given away", "writable"])
+def test_a_library_that_others_could_have_written_is_not_loaded(place: Place, how: str) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    path = Path(place.python("import m; print(m.__file__)").out)
+    if how == "writable":
+        path.chmod(0o666)
+    else:
+        os.chown(path, 12345, -1)
+    run = place.python("import m; print(m.__file__)", RUSTIMPORT_VERBOSE="1")
+    assert Path(run.out) != path
+    assert "other users could have written the built library" in run.stderr
+    assert run.builds == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_folder_in_the_cache_that_others_can_write(place: Place) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    assert place.python(IMPORT).out == "1"
+    place.write("m.rs", SCRIPT.format(2))
+    entries = place.entry("m").parent
+    try:
+        entries.chmod(0o777)
+        run = place.python("import m")
+        assert f"CacheError: the cache folder {entries} is writable by other users" in run.stderr
+    finally:
+        entries.chmod(0o700)
+    assert place.python(IMPORT).out == "2"
+
+
+def test_values_of_variables_stay_private(place: Place) -> None:
+    """Only in the cache, only for the user; in nothing that is said."""
+    place.write("m.rs", SCRIPT.format('env!("MY_TOKEN").len() as i32'))
+    before = {path: path.stat().st_mtime_ns for path in place.cache.rglob("*") if path.is_file()}
+    run = place.python(IMPORT, MY_TOKEN=SECRET, RUSTIMPORT_VERBOSE="1")
+    assert run.out == str(len(SECRET))
+    said = run.stdout + run.stderr
+    new = [path for path in place.cache.rglob("*") if path.is_file() and before.get(path) != path.stat().st_mtime_ns]
+    holding = [path for path in new if SECRET.encode() in path.read_bytes()]
+    assert holding, "the test finds nothing"
+    assert stat.S_IMODE(place.cache.stat().st_mode) == 0o700
+    for path in holding:
+        is_cargos = "target" in str(path.relative_to(place.cache))
+        assert is_cargos or stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        above = [folder for folder in path.parents if place.cache in folder.parents]
+        assert any(stat.S_IMODE(folder.stat().st_mode) == 0o700 for folder in above)
+
+    place.write("m.rs", 'compile_error!(concat!("no ", env!("MY_TOKEN")));\n' + SCRIPT.format(1))
+    place.write("m.rs", "// rustimport:pyo3\n" + (place.folder / "m.rs").read_text())
+    code = """
+        try:
+            import m
+        except ImportError as error:
+            print(error, error.diagnostics, error.command, error.rendered)
+        import runpy, sys
+        sys.argv = ["rustimport", "info"]
+        try:
+            runpy.run_module("rustimport", run_name="__main__")
+        except SystemExit:
+            pass
+    """
+    run = place.python(code, MY_TOKEN=SECRET, RUSTIMPORT_VERBOSE="1")
+    assert "$MY_TOKEN" in run.stdout
+    said += run.stdout + run.stderr
+    assert SECRET not in said

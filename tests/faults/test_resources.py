@@ -1,0 +1,93 @@
+"""Nothing piles up: not with many imports, not with many files, not with much that is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Place
+
+SCRIPT = "// rustimport:pyo3\n{}#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
+
+#: What a process holds: files, threads, children, memory in MB.
+HELD = """
+import os, threading
+def held():
+    with open("/proc/self/status") as file:
+        memory = [line for line in file if line.startswith("VmRSS")]
+    threads = os.listdir("/proc/self/task")
+    with open("/proc/self/task/%d/children" % os.getpid()) as file:
+        children = file.read().split()
+    return len(os.listdir("/proc/self/fd")), len(threads), len(children), int(memory[0].split()[1]) / 1000
+"""
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
+
+
+@needs_proc
+def test_a_thousand_imports_leak_nothing(place: Place) -> None:
+    """Of what is fresh, and of what the core has to look at."""
+    place.write("m.rs", SCRIPT.format("", 1))
+    assert place.python("import m").returncode == 0
+    run = place.python(
+        HELD
+        + """
+import sys
+def load(times, touch):
+    for number in range(times):
+        sys.modules.pop("m", None)
+        if touch:
+            os.utime("m.rs", (number, number))
+        import m
+        assert m.value() == 1
+load(100, True)
+before = held()
+load(1000, False)
+load(300, True)
+after = held()
+print(before[:3] == after[:3], after[3] - before[3] < 8)
+"""
+    )
+    assert run.out == "True True"
+    assert run.builds == 0
+
+
+def test_many_files(place: Place) -> None:
+    """Twenty thousand inputs: one that changes is found, none that changes is nothing."""
+    place.write("m.rs", SCRIPT.format("//d: data\n", 1))
+    for number in range(20):
+        folder = place.folder / "data" / str(number)
+        folder.mkdir(parents=True)
+        for name in range(1000):
+            (folder / f"{name}.txt").write_bytes(b"x")
+    code = "import m; print(m.value())"
+    assert place.python(code).builds == 1
+    assert place.python(code).builds == 0
+    (place.folder / "data/7/700.txt").write_bytes(b"y")
+    run = place.python(code)
+    assert run.builds == 1
+    assert "`data/7/700.txt` changed" in run.stderr
+
+
+def test_a_build_that_says_very_much(place: Place, tmp_path: Path) -> None:
+    place.write("m.rs", SCRIPT.format("", 1))
+    maturin = tmp_path / "maturin"
+    maturin.write_text(
+        "#!/bin/sh\nyes 'a line of output that is long enough to count' | head -c 100000000 >&2\nexit 1\n"
+    )
+    maturin.chmod(0o755)
+    run = place.python(
+        """
+        import resource
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            import m
+        except ImportError as error:
+            size = len(str(error))
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(size < 30_000_000, (after - before) / 1000 < 150, after - before)
+        """,
+        RUSTIMPORT_MATURIN_EXECUTABLE=str(maturin),
+    )
+    assert run.out.startswith("True True"), run.out

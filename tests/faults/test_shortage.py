@@ -1,0 +1,160 @@
+"""No space, no rights, no locks, no threads: a clear message, nothing half done, and all is right once it is there
+again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Place
+from tests.faults.conftest import Faults
+
+SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
+IMPORT = "import m; print(m.value())"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(28, "the disk is full"), (122, "the disk is full"), (30, "make the folder writable")]
+)
+def test_the_disk_fails_in_every_phase(place: Place, failing: str, faults: Faults, error: int, words: str) -> None:
+    """From one change of the disk on all fail: full, over quota, read-only."""
+    place.write("m.rs", SCRIPT.format(0))
+    assert place.python(IMPORT).out == "0"
+    count = place.folder / "count"
+    preloaded = {"LD_PRELOAD": failing, "FAULT_FOLDER": str(place.cache), "FAULT_COUNT": str(count)}
+    place.write("m.rs", SCRIPT.format(1))
+    assert place.python(IMPORT, **preloaded).out == "1"  # type: ignore[arg-type]
+    changes = count.stat().st_size
+    assert changes > 50
+    steps = min(changes, 150) if faults.all else 8
+    told = 0
+    for step in range(steps):
+        value = 100 + step
+        count.unlink()
+        place.write("m.rs", SCRIPT.format(value))
+        first = 1 + changes * step // steps
+        full = place.python(
+            IMPORT,
+            FAULT_FROM=str(first),
+            FAULT_ERRNO=str(error),
+            **preloaded,  # type: ignore[arg-type]
+        )
+        assert "panicked" not in full.stderr
+        if full.returncode == 0:
+            assert full.out == str(value)
+        else:
+            assert "Error: " in full.stderr, full.stderr
+            assert "hint: " in full.stderr, full.stderr
+            told += words in full.stderr
+        run = place.python(IMPORT)
+        assert run.out == str(value), run.stderr
+        faults.count("disks that failed")
+    assert told > steps / 2
+
+
+def test_a_read_only_cache_serves_what_is_fresh(place: Place, failing: str) -> None:
+    """Such as a container's layer; also what has been touched."""
+    source = place.write("m.rs", SCRIPT.format(1))
+    assert place.python(IMPORT).out == "1"
+    read_only = {"LD_PRELOAD": failing, "FAULT_FOLDER": str(place.cache), "FAULT_COUNT": str(place.folder / "count")}
+    read_only |= {"FAULT_FROM": "1", "FAULT_ERRNO": "30"}
+    assert place.python(IMPORT, **read_only).out == "1"  # type: ignore[arg-type]
+    os.utime(source)
+    assert place.python(IMPORT, **read_only).out == "1"  # type: ignore[arg-type]
+    place.write("m.rs", SCRIPT.format(2))
+    assert "CacheError: cannot " in place.python(IMPORT, **read_only).stderr  # type: ignore[arg-type]
+
+
+def test_without_locks(place: Place, failing: str) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    run = place.python("import m", LD_PRELOAD=failing, FAULT_FLOCK="37")
+    assert "CacheError: cannot lock " in run.stderr
+    assert "hint: set RUSTIMPORT_CACHE_DIR to a folder on a local disk" in run.stderr
+    assert place.python(IMPORT).out == "1"
+
+
+def test_without_threads(place: Place, failing: str) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    run = place.python("import m", LD_PRELOAD=failing, FAULT_THREADS="11")
+    assert "Error: " in run.stderr, run.stderr
+    assert "panicked" not in run.stderr
+    assert place.python(IMPORT).out == "1"
+
+
+def test_a_panic_is_an_exception(place: Place, failing: str) -> None:
+    """Without a clock, Rust's standard library panics."""
+    place.write("m.rs", SCRIPT.format(1))
+    run = place.python(
+        """
+        import os
+        from rustimport import _load, errors
+        asked, core = _load.request(os.path.abspath("m.rs")), _load.core()
+        os.environ["FAULT_CLOCK"] = ""
+        try:
+            core.ensure(asked, lambda *_, **__: None)
+        except errors.RustImportError as error:
+            caught = error
+        del os.environ["FAULT_CLOCK"]
+        print(caught)
+        import m
+        print(m.value())
+        """,
+        LD_PRELOAD=failing,
+    )
+    assert run.out.startswith("rustimport failed within itself: "), run.stderr
+    assert "hint: this is a bug in rustimport: please report it" in run.out
+    assert run.out.endswith("\n1")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o700)
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("cannot mount here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_a_full_disk_loses_nothing(place: Place, disk: Path) -> None:
+    source = place.write("m.rs", SCRIPT.format(1))
+    run = place.python("import m", RUSTIMPORT_CACHE_DIR=str(disk))
+    assert "CacheError" in run.stderr, run.stderr
+    assert "hint: the disk is full: free some space" in run.stderr
+    assert source.read_text() == SCRIPT.format(1)
+
+
+def home(place: Place, folder: Path | None) -> dict[str, str | None]:
+    """The environment of somebody with this home, whose cache is where it is by default."""
+    cargo = place.env.get("CARGO_HOME", str(Path.home() / ".cargo"))
+    value = None if folder is None else str(folder)
+    return {"HOME": value, "CARGO_HOME": cargo, "RUSTIMPORT_CACHE_DIR": None, "XDG_CACHE_HOME": None}
+
+
+def test_a_home_that_cannot_be_made(place: Place, tmp_path: Path) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    (tmp_path / "file").write_text("")
+    run = place.python("import m", **home(place, tmp_path / "file" / "home"))  # type: ignore[arg-type]
+    assert "CacheError: cannot create the folder " in run.stderr, run.stderr
+    assert "hint: a file stands where a folder is needed" in run.stderr
+
+
+def test_nobody_without_a_home(place: Place) -> None:
+    """A container's arbitrary user has no home and no name: nothing is written into the working folder."""
+    place.write("m.rs", SCRIPT.format(1))
+    code = """
+        import pwd
+        def nobody(_):
+            raise KeyError
+        pwd.getpwuid = nobody
+        import m
+    """
+    run = place.python(code, **home(place, None))  # type: ignore[arg-type]
+    assert "CacheError: there is no place for the cache: HOME is not set, and this user has no home" in run.stderr
+    assert "hint: set HOME, or RUSTIMPORT_CACHE_DIR" in run.stderr
+    assert sorted(path.name for path in place.folder.iterdir()) == ["m.rs"]
