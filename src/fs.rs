@@ -479,8 +479,8 @@ pub fn share(from: &Path, to: &Path) -> io::Result<()> {
 /// The file system's own idea of now, in nanoseconds: the time of a file that is written for this.
 pub fn tick(path: &Path) -> Result<i64> {
     let failed = |error: io::Error| Error::cache_io("write", path, &error);
-    fs::write(path, b"").map_err(failed)?;
-    let file = File::options().write(true).open(path).map_err(failed)?;
+    remove_tree(path)?;
+    let file = File::create_new(path).map_err(failed)?;
     file.set_len(1).map_err(failed)?;
     Ok(Stat::from_metadata(&file.metadata().map_err(failed)?).mtime)
 }

@@ -90,7 +90,7 @@ pub fn lock_file(data: &[u8]) {
 
 /// A record that this program did not write.
 pub fn record(data: &[u8]) {
-    in_a_file("record.toml", data, |file| assert_eq!(Record::read(file), None));
+    in_a_file("record", data, |file| assert_eq!(Record::read(file), None));
 }
 
 fn in_a_file(name: &str, data: &[u8], read: impl Fn(&Path)) {
@@ -108,6 +108,8 @@ fn request() -> Request {
         installed: None,
         files: None,
         cache: "/c".into(),
+        shared_cache: None,
+        wheels: None,
         entry: "m-0".into(),
         context: String::new(),
         settings: Settings::default(),
@@ -117,6 +119,7 @@ fn request() -> Request {
             version: (3, 11),
             extension_suffix: ".so".into(),
             base_prefix: "/usr".into(),
+            prefix: "/usr".into(),
             pointer_width: 64,
             build_flags: Vec::new(),
             script_folders: Vec::new(),

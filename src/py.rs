@@ -427,14 +427,15 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
     Ok(Request {
         kind: self::kind(&kind)?,
         root: item(dict, "root")?,
-        module: item(dict, "module")?,
+        // Names that are no text are refused together with their paths.
+        module: lossy(dict, "module")?,
         installed: installed
             .map(|dist_info| Ok::<_, PyErr>(Installed { dist_info, automatic: item(dict, "automatic")? }))
             .transpose()?,
         files: item(dict, "files")?,
         cache: item(dict, "cache")?,
         shared_cache: item(dict, "shared_cache")?,
-        entry: item(dict, "entry")?,
+        entry: lossy(dict, "entry")?,
         context: item(dict, "context")?,
         settings: Settings {
             profile: item(&settings, "profile")?,
@@ -472,6 +473,10 @@ fn interpreter(dict: &Bound<'_, PyDict>) -> PyResult<Interpreter> {
         prefix: item(dict, "prefix")?,
         siphash13: item(dict, "siphash13")?,
     })
+}
+
+fn lossy(dict: &Bound<'_, PyDict>, key: &str) -> PyResult<String> {
+    item(dict, key).map(|text: std::ffi::OsString| text.to_string_lossy().into_owned())
 }
 
 fn item<'py, T>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<T>

@@ -1,5 +1,6 @@
 //! Running a build tool: with the network or without, telling how far it is, and making errors of its words.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -154,8 +155,14 @@ impl Runner<'_> {
     ) -> Result<Error> {
         let output = self.renamed(&text(&finished.stderr));
         let says = |what: &str| output.contains(what);
-        if says("No space left on device") || says("os error 28") {
-            return Ok(Error::cache_io("build in", self.target, &std::io::ErrorKind::StorageFull.into()));
+        let refusals = [
+            ("No space left on device", ErrorKind::StorageFull),
+            ("os error 28", ErrorKind::StorageFull),
+            ("Disk quota exceeded", ErrorKind::QuotaExceeded),
+            ("Read-only file system", ErrorKind::ReadOnlyFilesystem),
+        ];
+        if let Some((_, refusal)) = refusals.iter().find(|(words, _)| says(words)) {
+            return Ok(Error::cache_io("build in", self.target, &(*refusal).into()));
         }
         if says("error: unexpected argument") || says("error: unrecognized subcommand") {
             return Ok(maturin::too_old(Path::new(&words[0]), host));

@@ -29,7 +29,7 @@ def cut(length: int) -> Damage:
 def flip(place: int) -> Damage:
     def damage(path: Path) -> None:
         content = bytearray(path.read_bytes())
-        content[place] ^= 1 << (place % 8)
+        content[place % len(content)] ^= 1 << (place % 8)
         path.write_bytes(content)
 
     return damage
@@ -137,8 +137,8 @@ def test_the_store(watched: Watched, faults: Faults, level: str) -> None:
         else [file for file in home.glob("store/inputs/*/*.toml") if right in file.read_text()]
     )
     tried = list(damages(path.stat().st_size, faults))
-    if not faults.all:
-        tried = faults.random.sample(tried[: -len(REPLACEMENTS)], 4) + REPLACEMENTS[:3]
+    # Each takes a build.
+    tried = faults.random.sample(tried[: -len(REPLACEMENTS)], 150 if faults.all else 4) + REPLACEMENTS[:3]
     for damage in tried:
         damage(path)
         shutil.rmtree(watched.entry)

@@ -50,13 +50,13 @@ def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
                 if remove == "clear":
                     core.cache_clear(root, None, silent)
                 else:
-                    core.cache_prune(root, 1.0, silent)
+                    core.cache_prune(root, 1.0, 0, silent)
                 assert sorted(str(path) for path in precious.rglob("*")) == whole, (link, led_to, remove)
 
 
 def test_pruning_knows_any_age(tmp_path: Path) -> None:
     for seconds in (0.0, 1e18, 1e300, float("inf"), float("nan"), -1.0):
-        _load.core().cache_prune(tmp_path, seconds, silent)
+        _load.core().cache_prune(tmp_path, seconds, None, silent)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -14,10 +14,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rustimport import _hook
 
+from tests.faults.conftest import Faults
+
 CONTEXT = "0123456789abcdef"
 
 #: Each example starts anew; a slow machine is no failure.
-many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+many = settings(
+    deadline=None,
+    derandomize="FAULTS" not in os.environ,
+    max_examples=3000 if "FAULTS" in os.environ else 100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 lines = st.lists(
     st.one_of(
@@ -39,7 +46,8 @@ def sealed(body: bytes) -> bytes:
 
 @many
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200))
-def test_a_damaged_stamp_is_none(tmp_path: Path, data: bytes, cut: int) -> None:
+def test_a_damaged_stamp_is_none(faults: Faults, tmp_path: Path, data: bytes, cut: int) -> None:
+    faults.count("inputs")
     stamp = tmp_path / "stamp"
     body = f"rustimport-stamp 2 {tmp_path.name}\n{CONTEXT} 1\n/m.rs\nF 1 1 1\t/etc/passwd\n".encode()
     for content in (data, sealed(body)[:cut], sealed(body)[cut:] + data):
@@ -49,8 +57,9 @@ def test_a_damaged_stamp_is_none(tmp_path: Path, data: bytes, cut: int) -> None:
 
 @many
 @given(body=lines)
-def test_a_sealed_stamp_names_its_artifact_or_nothing(tmp_path: Path, body: list[bytes]) -> None:
+def test_a_sealed_stamp_names_its_artifact_or_nothing(faults: Faults, tmp_path: Path, body: list[bytes]) -> None:
     """Even of one that somebody forged nothing becomes of which the stat does not fit."""
+    faults.count("inputs")
     artifact = tmp_path / "m.so"
     artifact.write_bytes(b"")
     stat = artifact.stat()
@@ -65,7 +74,8 @@ def test_a_sealed_stamp_names_its_artifact_or_nothing(tmp_path: Path, body: list
 
 @many
 @given(data=st.binary(max_size=300), body=lines)
-def test_an_index_is_projects_or_nothing(data: bytes, body: list[bytes]) -> None:
+def test_an_index_is_projects_or_nothing(faults: Faults, data: bytes, body: list[bytes]) -> None:
+    faults.count("inputs")
     assert _hook._fresh_index(data, "/index") is None
     try:
         found = _hook._fresh_index(sealed(b"rustimport-projects 2 index\n" + b"\n".join(body) + b"\n"), "/index")
@@ -79,7 +89,8 @@ def test_an_index_is_projects_or_nothing(data: bytes, body: list[bytes]) -> None
 @example(b"\xef\xbb\xbf// rustimport")
 @example(b"#!/bin/sh\n// rustimport")
 @example(b"\n" * 70_000 + b"// rustimport")
-def test_a_marker_is_in_the_first_lines(data: bytes) -> None:
+def test_a_marker_is_in_the_first_lines(faults: Faults, data: bytes) -> None:
+    faults.count("inputs")
     assert _hook.has_marker(data) in (True, False)
     if b"rustimport" not in data:
         assert not _hook.has_marker(data)
@@ -87,7 +98,8 @@ def test_a_marker_is_in_the_first_lines(data: bytes) -> None:
 
 @many
 @given(source=st.text(min_size=1, max_size=300), stem=st.one_of(st.none(), st.text(max_size=10)))
-def test_an_entry_is_one_folder(source: str, stem: str | None) -> None:
+def test_an_entry_is_one_folder(faults: Faults, source: str, stem: str | None) -> None:
+    faults.count("inputs")
     name = _hook.entry_name("/" + source.encode("utf-8", "replace").decode(), stem)
     assert os.sep not in name
     assert name not in (".", "..")
@@ -111,7 +123,8 @@ names = st.one_of(
 
 @many
 @given(name=names)
-def test_a_name_is_found_as_its_file_or_not_at_all(tmp_path: Path, name: str) -> None:
+def test_a_name_is_found_as_its_file_or_not_at_all(faults: Faults, tmp_path: Path, name: str) -> None:
+    faults.count("inputs")
     finder = Recorder()
     folder = tmp_path / "folder"
     folder.mkdir(exist_ok=True)
