@@ -86,13 +86,14 @@ impl Cache {
 
     /// Refuses a cache that other users could have written to: what stands in it is going to be loaded.
     pub fn check_private(&self) -> Result<()> {
+        Self::check_private_root(&self.root)?;
         let below = [self.root.join(FORMAT), self.home.clone(), self.home.join("entries"), self.home.join("store")];
-        for folder in [&self.root].into_iter().chain(&below) {
-            if let Ok(metadata) = std::fs::metadata(folder) {
-                check_owner(folder, &metadata)?;
-            }
-        }
-        Ok(())
+        below.iter().try_for_each(|folder| Self::check_private_root(folder))
+    }
+
+    /// The same of one folder: of the root, before it is known for which interpreter.
+    pub fn check_private_root(root: &Path) -> Result<()> {
+        std::fs::metadata(root).map_or(Ok(()), |metadata| check_owner(root, &metadata))
     }
 
     /// Creates what is missing.
@@ -194,6 +195,11 @@ impl Cache {
     /// The lock of the cache below a root.
     pub fn lock_of(root: &Path) -> PathBuf {
         root.join("lock")
+    }
+
+    /// Holds the texts of cells, for all interpreters.
+    pub fn cells_of(root: &Path) -> PathBuf {
+        root.join("cells")
     }
 
     /// Held by whoever builds a project: its target folder is one for all interpreters and environments.

@@ -36,9 +36,9 @@ pub struct Messages {
     pub foreign_outputs: Vec<PathBuf>,
 }
 
-/// Reads cargo's messages. Relative file names are seen from the source's `folder`; `package` is where
+/// Reads cargo's messages. Relative file names are seen from the first of `folders` that has them; `package` is where
 /// generated code stands.
-pub fn read_messages(stdout: &[u8], folder: &Path, package: &Path) -> Messages {
+pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path) -> Messages {
     let mut messages = Messages::default();
     for message in Message::parse_stream(stdout).flatten() {
         match message {
@@ -47,7 +47,7 @@ pub fn read_messages(stdout: &[u8], folder: &Path, package: &Path) -> Messages {
                 let is_summary = message.spans.is_empty() && message.code.is_none() && message.children.is_empty();
                 let aborting = message.message.starts_with("aborting due to") || message.message.ends_with(" emitted");
                 if !(is_summary && aborting) {
-                    messages.diagnostics.push(diagnostic(message, folder, package));
+                    messages.diagnostics.push(diagnostic(message, folders, package));
                 }
             }
             Message::CompilerArtifact(artifact) => {
@@ -106,7 +106,7 @@ pub fn percent_decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn diagnostic(message: RustcDiagnostic, folder: &Path, package: &Path) -> Diagnostic {
+fn diagnostic(message: RustcDiagnostic, folders: &[&Path], package: &Path) -> Diagnostic {
     let span = message.spans.iter().find(|span| span.is_primary).or(message.spans.first());
     let ansi = message.rendered.unwrap_or_default();
     Diagnostic {
@@ -122,7 +122,7 @@ fn diagnostic(message: RustcDiagnostic, folder: &Path, package: &Path) -> Diagno
         .into(),
         code: message.code.map(|code| code.code),
         message: message.message,
-        file: span.map(|span| users_path(&span.file_name, folder, package)),
+        file: span.map(|span| users_path(&span.file_name, folders, package)),
         line: span.map(|span| span.line_start),
         column: span.map(|span| span.column_start),
         rendered: without_ansi(&ansi),
@@ -130,15 +130,15 @@ fn diagnostic(message: RustcDiagnostic, folder: &Path, package: &Path) -> Diagno
     }
 }
 
-fn users_path(name: &str, folder: &Path, package: &Path) -> PathBuf {
+fn users_path(name: &str, folders: &[&Path], package: &Path) -> PathBuf {
     if name == manifest::GENERATED {
         return package.join(name);
     }
     // A crate is compiled as its mirror in the cache, whose links lead to the user's files.
     let mirrored = package.ancestors().take_while(|parent| parent.join("Cargo.toml").exists());
     let mut mirrored = mirrored.map(|parent| parent.join(name)).filter_map(|path| std::fs::canonicalize(path).ok());
-    let beside = folder.join(name);
-    if beside.exists() { beside } else { mirrored.next().unwrap_or(beside) }
+    let beside = folders.iter().map(|folder| folder.join(name)).find(|path| path.exists());
+    beside.or_else(|| mirrored.next()).unwrap_or_else(|| folders[0].join(name))
 }
 
 /// Drops ANSI escape sequences: `ESC [ … letter`, the only ones that rustc writes, and OSC links.
@@ -185,7 +185,7 @@ mod tests {
 not json
 {"reason":"compiler-message","package_id":"path+file:///e#m@0.1.0","manifest_path":"/e/Cargo.toml","target":{"kind":["cdylib"],"crate_types":["cdylib"],"name":"m","src_path":"/s/m.rs","edition":"2021","doc":true,"doctest":false,"test":true},"message":{"rendered":"error: aborting due to 1 previous error","$message_type":"diagnostic","children":[],"level":"error","message":"aborting due to 1 previous error","spans":[],"code":null}}
 "#;
-        let messages = read_messages(json, Path::new("/s"), Path::new("/e"));
+        let messages = read_messages(json, &[Path::new("/s")], Path::new("/e"));
         let [diagnostic] = messages.diagnostics.as_slice() else { panic!("{messages:?}") };
         assert_eq!(diagnostic.file.as_deref(), Some(Path::new("/s/m.rs")));
         assert_eq!((diagnostic.line, diagnostic.column), (Some(3), Some(5)));

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
 use crate::cargo_lock;
+use crate::cell;
 use crate::error::{Error, Result};
 use crate::event::Host;
 use crate::fs;
@@ -102,6 +103,7 @@ pub fn clear(root: &Path, key: Option<&str>, host: &mut dyn Host) -> Result<u64>
         freed += fs::size(cache.home());
         fs::remove_tree(cache.home())?;
     }
+    remove_unused_cells(root)?;
     Ok(freed)
 }
 
@@ -145,6 +147,7 @@ pub fn prune(root: &Path, limits: Limits, host: &mut dyn Host) -> Result<u64> {
     if let Some(limit) = limits.size {
         shrink(&caches, &|| size() <= limit)?;
     }
+    remove_unused_cells(root)?;
     Ok(before.saturating_sub(size()))
 }
 
@@ -186,6 +189,13 @@ fn remove_unused_dependencies(cache: &Cache) -> Result<()> {
     let locks = cache.entry_names().into_iter().map(|name| cache.entry(&name).package().join("Cargo.lock"));
     let used: BTreeSet<String> = locks.flat_map(|lock| cargo_lock::packages(&lock)).collect();
     cache.existing_lanes().iter().try_for_each(|lane| lane::keep_packages(lane, &used))
+}
+
+/// Removes the texts that cells have left, and no interpreter knows.
+fn remove_unused_cells(root: &Path) -> Result<()> {
+    let entries: Vec<Entry> = Cache::all(root).iter().flat_map(entries).collect();
+    let sources: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.source.as_deref()).collect();
+    cell::remove_unused(root, &|path| sources.contains(path))
 }
 
 /// Removes from a target folder what cargo compiled of a package.

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | one import, from request to outcome | [`ensure`]; [`source`], [`plan`], [`build`]; [`project`] |
 //! | which projects are installed, and how | [`index`], [`installation`], [`metadata`] |
-//! | what a script says and how a package is made of it | [`header`], [`script`], [`krate`], [`manifest`], [`cargo_lock`]; [`c_header`] |
+//! | what a script says and how a package is made of it | [`header`], [`script`], [`cell`], [`krate`], [`manifest`], [`cargo_lock`]; [`c_header`] |
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before, or elsewhere | [`store`], [`in_place`] |
@@ -25,6 +25,7 @@ pub mod bundle;
 pub mod c_header;
 pub mod cache;
 pub mod cargo_lock;
+pub mod cell;
 pub mod compile;
 pub mod compiled;
 pub mod conversion;

@@ -231,6 +231,7 @@ mod tests {
         Request {
             kind: SourceKind::Script,
             root: "/s/m.rs".into(),
+            cell: None,
             installed: None,
             files: None,
             module: "pkg.m".into(),

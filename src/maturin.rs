@@ -132,7 +132,7 @@ impl Job<'_> {
     }
 
     fn read_messages(&self, finished: &Finished) -> Messages {
-        diagnostic::read_messages(&finished.stdout, self.request.folder(), self.package)
+        diagnostic::read_messages(&finished.stdout, &self.request.unnamed_folders(), self.package)
     }
 
     /// The library that cargo says it made.
@@ -183,10 +183,13 @@ impl Job<'_> {
 
     /// For the script's own crate alone: flags for all would compile the dependencies once per folder.
     fn rustc_arguments(&self) -> Vec<String> {
-        let folder = self.request.folder().display().to_string();
-        let folder = folder.trim_end_matches(std::path::MAIN_SEPARATOR);
-        let remap = |from: &str| format!("--remap-path-prefix={from}{}=", std::path::MAIN_SEPARATOR);
-        let mut arguments = vec![remap(folder), remap(manifest::COPY_FOLDER)];
+        let folders = self.request.unnamed_folders().into_iter().chain([Path::new(manifest::COPY_FOLDER)]);
+        let remap = |from: &Path| {
+            let from = from.display().to_string();
+            let from = from.trim_end_matches(std::path::MAIN_SEPARATOR);
+            format!("--remap-path-prefix={from}{}=", std::path::MAIN_SEPARATOR)
+        };
+        let mut arguments: Vec<String> = folders.map(remap).collect();
         arguments.extend(self.settings.arguments.rustc.iter().cloned());
         arguments
     }

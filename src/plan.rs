@@ -113,7 +113,8 @@ impl Source<'_> {
 
     /// The library's root, if it is generated; `package` is where.
     fn write_root(&self, package: &Path) -> Result<Option<PathBuf>> {
-        let (path, code) = match self.script.root(&self.library, self.request.stem())? {
+        let cell = self.request.cell.as_ref().map(|cell| cell.folder.as_path());
+        let (path, code) = match self.script.root(&self.library, self.request.stem(), cell)? {
             Root::Direct => return Ok(None),
             Root::Wrapped(code) => (package.join(manifest::GENERATED), code),
             Root::Copied(code) => {

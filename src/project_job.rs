@@ -258,7 +258,7 @@ impl Compiler for ProjectJob<'_> {
             let finished = runner::repeat(command, Priority::Normal, host)?;
             let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
             let Messages { diagnostics, units, foreign_outputs } =
-                diagnostic::read_messages(&finished.stdout, &self.metadata.workspace, folder);
+                diagnostic::read_messages(&finished.stdout, &[&self.metadata.workspace], folder);
             all.diagnostics.extend(diagnostics);
             all.units.extend(units);
             all.foreign_outputs.extend(foreign_outputs);

@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::cell::Cell;
 use crate::diagnostic::Diagnostic;
 use crate::ensure;
 use crate::env_vars::without_secrets;
@@ -38,6 +39,12 @@ mod _core {
         let request = super::request(request)?;
         let done = super::run_with(py, on_event, |host| ensure::ensure(&request, host))?;
         outcome(py, &done)
+    }
+
+    /// Writes a cell's text into the cache. Returns its file, and the module that it declares itself.
+    #[pyfunction]
+    fn write_cell(py: Python<'_>, root: PathBuf, text: &str, manifest: &str) -> PyResult<crate::cell::Written> {
+        super::run(py, || crate::cell::write(&root, text, manifest))
     }
 
     /// A copy of what is installed of a project, at a path that was never loaded.
@@ -422,6 +429,7 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
     let kind: String = item(dict, "kind")?;
     let settings: Bound<'_, PyDict> = item(dict, "settings")?;
     let interpreter: Bound<'_, PyDict> = item(dict, "interpreter")?;
+    let cell: Option<Bound<'_, PyDict>> = item(dict, "cell")?;
     let installed: Option<PathBuf> = item(dict, "installed")?;
     let lock_timeout: Option<f64> = item(dict, "lock_timeout")?;
     Ok(Request {
@@ -433,6 +441,9 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
             .map(|dist_info| Ok::<_, PyErr>(Installed { dist_info, automatic: item(dict, "automatic")? }))
             .transpose()?,
         files: item(dict, "files")?,
+        cell: cell
+            .map(|cell| Ok::<_, PyErr>(Cell { folder: item(&cell, "folder")?, manifest: item(&cell, "manifest")? }))
+            .transpose()?,
         cache: item(dict, "cache")?,
         shared_cache: item(dict, "shared_cache")?,
         entry: lossy(dict, "entry")?,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::cell::Cell;
 use crate::interpreter::Interpreter;
 use crate::settings::Settings;
 
@@ -24,6 +25,8 @@ pub struct Request {
     pub root: PathBuf,
     /// The module's full name; its last part is what `PyInit_` must carry.
     pub module: String,
+    /// Of a script that is a string.
+    pub cell: Option<Cell>,
     /// Of a project: how it is installed.
     pub installed: Option<Installed>,
     /// Of a project: its inputs, if not those that the compiler read. Of others: more inputs.
@@ -59,12 +62,19 @@ pub struct Installed {
 }
 
 impl Request {
-    /// The folder in which a script stands, or which is the crate.
+    /// Where relative paths lead: the folder in which a script stands, or which is the crate; that of a cell's author.
     pub fn folder(&self) -> &Path {
-        match self.kind {
-            SourceKind::Script => self.place(),
-            SourceKind::Crate | SourceKind::Project => &self.root,
+        match (self.kind, &self.cell) {
+            (_, Some(cell)) => &cell.folder,
+            (SourceKind::Script, None) => self.place(),
+            (SourceKind::Crate | SourceKind::Project, None) => &self.root,
         }
+    }
+
+    /// The folders that the compiler's messages do not name.
+    pub fn unnamed_folders(&self) -> Vec<&Path> {
+        let cells = self.cell.as_ref().map(|_| self.place());
+        std::iter::once(self.folder()).chain(cells).collect()
     }
 
     /// The folder in which the source is found as a module.

@@ -203,6 +203,9 @@ impl Runner<'_> {
             failure.message = format!("{} could not be built: {reason}", self.name());
         }
         failure.hint = hint(&output, &failure.diagnostics, self.request.kind == SourceKind::Script);
+        if failure.hint == MEND && self.request.cell.is_some() {
+            failure.hint = "mend it and run it again".into();
+        }
         Ok(Error::Build(Box::new(failure)))
     }
 }
@@ -312,6 +315,9 @@ fn missing_package(output: &str) -> Option<String> {
     SIGNS.iter().find_map(|sign| Some(output.split_once(sign)?.1.split_once('`')?.0.to_owned()))
 }
 
+/// Where the compiler has said all that there is to say.
+const MEND: &str = "mend the source and import again; what was built last stays in place";
+
 /// What to do about a failed build, as far as its words tell.
 fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
     /// Gone from pyo3, with what to write instead.
@@ -397,7 +403,7 @@ fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
     } else if says(&["failed to parse manifest", "invalid type", "unknown variant"]) {
         format!("check {place}{}", if is_script { ": together they form its Cargo.toml" } else { "" })
     } else if errors().next().is_some() {
-        "mend the source and import again; what was built last stays in place".into()
+        MEND.into()
     } else {
         "RUSTIMPORT_VERBOSE=1 shows all that maturin and cargo say".into()
     }

@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | [`Root::Direct`] | nothing is left to us | the user's file |
 //! | [`Root::Wrapped`] | prelude or module are | a generated file that `include!`s the user's |
-//! | [`Root::Copied`] | and inner attributes or `//!` forbid `include!` | a copy with the module appended |
+//! | [`Root::Copied`] | and inner attributes or `//!` forbid `include!`, or it is a cell | a copy with the module appended |
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -152,17 +152,17 @@ impl Script {
         Ok(())
     }
 
-    /// What cargo is to compile for the script at `path`, imported as `stem`.
-    pub fn root(&self, path: &Path, stem: &str) -> Result<Root> {
+    /// What cargo is to compile for the script at `path`, imported as `stem`. A `cell` has relative paths lead elsewhere.
+    pub fn root(&self, path: &Path, stem: &str, cell: Option<&Path>) -> Result<Root> {
         let (Some(template), Some(file)) = (self.header.template, &self.file) else {
             return Ok(Root::Direct);
         };
         if template == Template::Cffi {
-            return Ok(self.extended(path, file, &c_module(path, stem)?));
+            return Ok(self.extended(path, file, &c_module(path, stem)?, cell));
         }
         let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
         let needs_prelude = !file.items.iter().any(is_prelude);
-        if !needs_module && !needs_prelude {
+        if !needs_module && !needs_prelude && cell.is_none() {
             return Ok(Root::Direct);
         }
         let mut added = String::new();
@@ -174,15 +174,15 @@ impl Script {
             let module = format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{exports}}}\n");
             added.push_str(&module);
         }
-        Ok(self.extended(path, file, &added))
+        Ok(self.extended(path, file, &added, cell))
     }
 
     /// The script with something added.
-    fn extended(&self, path: &Path, file: &syn::File, added: &str) -> Root {
-        if file.attrs.is_empty() && file.shebang.is_none() {
+    fn extended(&self, path: &Path, file: &syn::File, added: &str, cell: Option<&Path>) -> Root {
+        if file.attrs.is_empty() && file.shebang.is_none() && cell.is_none() {
             Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path)))
         } else {
-            let folder = path.parent().unwrap_or(Path::new("."));
+            let folder = cell.or(path.parent()).unwrap_or(Path::new("."));
             Root::Copied(self.anchored(file, folder, None) + added)
         }
     }
@@ -600,7 +600,7 @@ mod tests {
     }
 
     fn root(source: &str) -> Root {
-        script(source).root(Path::new("/s/m.rs"), "m").unwrap()
+        script(source).root(Path::new("/s/m.rs"), "m", None).unwrap()
     }
 
     /// The generated module's exports, without white space.
@@ -689,7 +689,7 @@ mod tests {
         check("// rustimport\nfn f() {}", "declares no Python module");
         check("// rustimport:pyo3\n#[pymodule] fn other() {}", "declares the module `other`, but is imported as `m`");
         let twice = "// rustimport:pyo3\nmod a { #[pyfunction] pub fn g() {} } mod b { #[pyfunction] pub fn g() {} }";
-        let error = script(twice).root(Path::new("/s/m.rs"), "m").unwrap_err();
+        let error = script(twice).root(Path::new("/s/m.rs"), "m", None).unwrap_err();
         assert!(error.to_string().ends_with("exports `g` twice: a::g and b::g"), "{error}");
         let deep = "(".repeat(5000) + &")".repeat(5000);
         assert!(!script(&format!("#[pymodule] fn m() {{ {deep} }}")).declares_module("m"));

@@ -86,7 +86,10 @@ impl<'a> Source<'a> {
             })?;
             read.push((path.clone(), bytes));
         }
-        let script = Script::parse(&library, &read.last().expect("the library was read").1)?;
+        let mut script = Script::parse(&library, &read.last().expect("the library was read").1)?;
+        if let Some(cell) = &request.cell {
+            cell.complete(&mut script.header, path)?;
+        }
         let mut surroundings = Surroundings::of(request.folder())?;
         // Without its marker it is nobody's module; what is built of it stays the same.
         let marker = krate.as_ref().map(Crate::marker).filter(|marker| marker.exists());

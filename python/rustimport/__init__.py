@@ -7,6 +7,7 @@ Importing this package installs nothing; everything is loaded when it is first u
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from types import ModuleType
     from typing import Any
 
@@ -23,8 +24,10 @@ __all__ = [
     "errors",
     "imp",
     "imp_from_path",
+    "inline",
     "install",
     "project_importer",
+    "reload_changed",
     "reset_logger",
     "rust_file_importer",
     "settings",
@@ -136,6 +139,60 @@ def imp_from_path(
     from . import _explicit
 
     return _explicit.imp_from_path(path, fullname, opt_in, force_rebuild)
+
+
+def inline(
+    source: str,
+    name: "str | None" = None,
+    *,
+    dependencies: "Mapping[str, str | Mapping[str, Any]] | None" = None,
+    release: bool = False,
+) -> "ModuleType":
+    """Makes a module of Rust in a string. It has the pyo3 template, and may begin with ``//:`` lines, as a script does;
+    relative paths in it are relative to the working folder. The same string is built once.
+
+    Args:
+        source: Rust, with ``#[pyfunction]`` and ``#[pyclass]`` on what Python shall see.
+        name: The module's, under which it can be imported from then on; made of the content if not given.
+        dependencies: As in Cargo.toml: ``{"rand": "0.8", "serde": {"version": "1", "features": ["derive"]}}``.
+        release: With the profile ``release``.
+
+    Raises:
+        rustimport.errors.RustImportError: it cannot be built, or holds nothing for Python.
+    """
+    from . import _cell
+
+    profile = "release" if release else None
+    return _cell.load(source, "<inline>", name=name, dependencies=dependencies, profile=profile)
+
+
+def reload_changed() -> "list[ModuleType]":
+    """Reloads every script, crate and project that was imported and is stale, as `importlib.reload` would; of a project
+    also the package that was imported. Where nothing changed, it costs a few stats for each.
+
+    Returns:
+        The modules that were reloaded.
+
+    Raises:
+        rustimport.errors.RustImportError: the first that cannot be built. It stays as it was; the others are reloaded.
+    """
+    from . import _reload
+
+    return _reload.reload_changed()
+
+
+def load_ipython_extension(shell: "Any") -> None:
+    """``%load_ext rustimport``: the magics ``%%rustimport`` and ``%rustimport``."""
+    from . import _ipython
+
+    _ipython.load(shell)
+
+
+def unload_ipython_extension(shell: "Any") -> None:
+    """``%unload_ext rustimport``."""
+    from . import _ipython
+
+    _ipython.unload(shell)
 
 
 def build(

@@ -32,6 +32,7 @@ __all__ = [
     "site_restore",
     "site_uninstall",
     "tools",
+    "write_cell",
     "write_header",
 ]
 
@@ -45,6 +46,9 @@ def ensure(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, 
 
 def ensure_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:
     """The same, and puts it beside the source."""
+
+def write_cell(root: str | PathLike[str], text: str, manifest: str) -> tuple[PathLike[str], str | None]:
+    """Writes a cell's text into the cache. Returns its file, and the module that it declares itself."""
 
 def check_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> str | None:
     """Why the artifact beside a source is stale, or `None`."""

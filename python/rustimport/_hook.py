@@ -430,6 +430,10 @@ class ScriptLoader(ExtensionFileLoader):
                 sys.setdlopenflags(before)
         _loaded.add(self.path)
         _current[self.name] = self.path
+        if "IPython.core.interactiveshell" in sys.modules:
+            from . import _ipython
+
+            _ipython.follow_autoreload()
         return self._module
 
     def _create(self, spec: "ModuleSpec") -> "ModuleType":

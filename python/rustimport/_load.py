@@ -60,12 +60,13 @@ def request(
     files: list[str] | None = None,
     project: _hook.Project | None = None,
     automatic: bool = False,
+    cell: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """What the core is asked about a source (see `src/request.rs`).
 
     `wheels`: where a forced build leaves the wheel that maturin makes. `chosen`: its ``MaturinSettings``.
     `maturin`: the program to use. `files`: its inputs, or more of them. `project`: the installation, if it is one.
-    `automatic`: install it if need be.
+    `automatic`: install it if need be. `cell`: what is known of a script that is a string, besides its text.
     """
     module = fullname or os.path.basename(source).partition(".")[0]
     settings = _hook.build_settings()
@@ -77,16 +78,19 @@ def request(
     if maturin is not None:
         settings["maturin"] = maturin
     kind = "crate" if os.path.isdir(source) else "script"
+    # One text in two folders can mean two things.
+    stem = f"{module}:{cell['folder']}" if cell else module.rpartition(".")[2]
     return {
         "kind": "project" if project else kind,
         "root": source,
         "module": module,
         "installed": project and project.dist_info,
         "files": files,
+        "cell": cell,
         "automatic": automatic,
         "cache": _hook.cache_root(cache_dir),
         "shared_cache": _hook.shared_cache_root(),
-        "entry": _hook.entry_name(source, project.site if project else module.rpartition(".")[2]),
+        "entry": _hook.entry_name(source, project.site if project else stem),
         "context": _hook.context(chosen, files),
         "settings": {**settings, **arguments, **({"profile": profile} if profile else {})},
         "interpreter": describe_interpreter(),
@@ -128,14 +132,15 @@ def ensure(
     show_warnings: bool = True,
     stop: Any = None,
     bar: _report.Bar | None = None,
+    reporter: _report.Reporter | None = None,
 ) -> dict[str, Any]:
     """Returns the outcome for a request: its ``artifact`` is fresh, built if need be. `in_place`: beside the source.
-    `stop`: an event that ends the build. `bar`: shows how far it is, among others.
+    `stop`: an event that ends the build. `bar`: shows how far it is, among others. `reporter`: shows it all.
 
     Raises:
         rustimport.errors.RustImportError: naming the module and what to do.
     """
-    reporter = _report.Reporter(asked["module"], asked["root"], show_warnings, stop, bar)
+    reporter = reporter or _report.Reporter(asked["module"], asked["root"], show_warnings, stop, bar)
     run = core().ensure_in_place if in_place else core().ensure
     try:
         outcome: dict[str, Any] = run(asked, reporter)

@@ -124,6 +124,10 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
         if module not in sys.modules:
             _loaded[module] = _state(artifact)
     _seen.add(project.root)
+    if "IPython.core.interactiveshell" in sys.modules:
+        from . import _ipython
+
+        _ipython.follow_autoreload()
     return artifact
 
 

@@ -1,5 +1,6 @@
 """What is said while something is built: one line when it starts and one when it is done, through the
-logger ``rustimport``; on a terminal a line in between that tells how far it is. Nothing when all is fresh.
+logger ``rustimport``; on a terminal and in a notebook a line in between that tells how far it is. Nothing when all is
+fresh.
 """
 
 from __future__ import annotations
@@ -116,6 +117,9 @@ class Bar:
 class Reporter:
     """The callback that the core gives its events to, for one source. `bar`: what shows how far it is, among others."""
 
+    #: The level of what is said of builds that begin and end.
+    _lifecycle = INFO
+
     def __init__(self, module: str, source: str, show_warnings: bool, stop: Any = None, bar: Bar | None = None) -> None:
         self._stop = stop
         self._bar = bar
@@ -123,7 +127,7 @@ class Reporter:
         self._file = os.path.basename(source)
         self._show_warnings = show_warnings
         self._started = time.monotonic()
-        self._line = ""
+        self._line: Any = None
         self._shown_at = 0.0
 
     def __call__(self, event: str, **details: Any) -> None:
@@ -147,11 +151,11 @@ class Reporter:
         self._log(INFO, f"{self._file} waits for {what}")
 
     def _on_started(self, reason: str) -> None:
-        self._log(INFO, f"building {self._module}: {reason}")
+        self._log(self._lifecycle, f"building {self._module}: {reason}")
 
     def _on_progress(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
-        if now - self._shown_at < 0.1 or not _is_terminal():
+        if now - self._shown_at < 0.1:
             return
         self._shown_at = now
         count = f"{done}/{total}: " if total else ""
@@ -159,20 +163,22 @@ class Reporter:
         if self._bar:
             self._bar.show(line)
             return
-        line = f"rustimport: {line}"
-        self._line = line[: max(20, _columns() - 1)]
-        _write(f"\r\x1b[K{self._line}")
+        self._line = self._line or _live_line()
+        if self._line is not None:
+            self._line.show(f"rustimport: {line}", done, total)
 
     def _on_warning(self, diagnostic: Diagnostic) -> None:
         if self._show_warnings:
-            text = (diagnostic.rendered_ansi if _is_terminal() else diagnostic.rendered).rstrip("\n")
+            has_colours = _is_terminal() or _notebook() is not None
+            text = (diagnostic.rendered_ansi if has_colours else diagnostic.rendered).rstrip("\n")
             self._aside(lambda: _print(text))
 
     def _on_finished(self, seconds: float) -> None:
-        self._log(INFO, f"built {self._module} in {seconds:.1f} s")
+        self._log(self._lifecycle, f"built {self._module} in {seconds:.1f} s")
 
     def _on_failed(self, seconds: float) -> None:
-        self._log(ERROR, f"building {self._module} failed after {seconds:.1f} s")
+        level = ERROR if self._lifecycle == INFO else DEBUG
+        self._log(level, f"building {self._module} failed after {seconds:.1f} s")
 
     def _log(self, level: int, message: str) -> None:
         if _is_shown(level):
@@ -186,9 +192,36 @@ class Reporter:
             write()
 
     def _clear(self) -> None:
-        if self._line:
-            self._line = ""
-            _write("\r\x1b[K")
+        if self._line is not None:
+            self._line.clear()
+            self._line = None
+
+
+class _TerminalLine:
+    """A line on the terminal that is written over, and leaves nothing."""
+
+    def show(self, text: str, _done: int, _total: int) -> None:
+        _write(f"\r\x1b[K{text[: max(20, _columns() - 1)]}")
+
+    def clear(self) -> None:
+        _write("\r\x1b[K")
+
+
+def _live_line() -> Any:
+    """Where progress is shown, if it can be."""
+    notebook = _notebook()
+    if notebook is not None:
+        return notebook.Progress()
+    return _TerminalLine() if _is_terminal() else None
+
+
+def _notebook() -> Any:
+    """The module for notebooks, if this process is one's kernel."""
+    if "ipykernel" not in sys.modules:
+        return None
+    from . import _ipython
+
+    return _ipython if _ipython.is_notebook() else None
 
 
 def _is_terminal() -> bool:

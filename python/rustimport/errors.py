@@ -68,6 +68,12 @@ class RustImportError(ImportError):
             parts.append(f"hint: {self.hint}")
         return "\n".join(parts)
 
+    def _render_traceback_(self) -> list[str]:
+        """How IPython shows it."""
+        from . import _ipython
+
+        return _ipython.render(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, {**self.__dict__, "name": self.name, "path": self.path})
 
@@ -104,6 +110,12 @@ class BuildError(RustImportError):
         self.rendered = rendered
         self.command = command or []
         self.returncode = returncode
+
+    @property
+    def rendered_ansi(self) -> str:
+        """The compiler's words, as on a terminal."""
+        errors = [found.rendered_ansi.rstrip() for found in self.diagnostics if "error" in found.level]
+        return "\n\n".join(errors) or self.rendered
 
     def _details(self) -> str:
         return self.rendered

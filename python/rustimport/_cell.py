@@ -1,0 +1,197 @@
+"""Rust in a string: the cells of notebooks, and `rustimport.inline`.
+
+A string becomes a script in the cache, named by its content (`src/cell.rs`), and is built like every other. What is
+said of it calls it what its author does: `In[3]`, with the author's line numbers.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from importlib.machinery import ExtensionFileLoader
+from types import ModuleType
+
+from . import _hook, _load, _report
+from .errors import BuildError, Diagnostic, ProjectError, RustImportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+#: Artifact -> the module that was loaded from it: Rust initialises each library once.
+_modules: dict[str, ModuleType] = {}
+
+
+def load(
+    text: str,
+    label: str,
+    *,
+    name: str | None = None,
+    dependencies: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    force: bool = False,
+) -> ModuleType:
+    """Returns the module that a string of Rust makes, built if need be.
+
+    `label`: what messages call it. `name`: the module's, under which others can import it; if it is not given, and the
+    string does not declare one, made of the content. `dependencies`: as in Cargo.toml. `profile`: the settings' if not
+    given.
+
+    Raises:
+        rustimport.errors.RustImportError: it cannot be built, or holds nothing for Python.
+    """
+    if not text.strip():
+        raise ProjectError(f"{label} is empty", hint="write a function with #[pyfunction] above it", path=label)
+    if name is not None:
+        _check_name(name)
+    finder = _hook.installed(_hook.ScriptFinder) or _hook.ScriptFinder()
+    manifest = _toml(dependencies or {})
+    source, declared = _load.core().write_cell(_hook.cache_root(finder.cache_dir), text, manifest)
+    source = os.fspath(source)
+    stem = os.path.basename(source)[: -len(".rs")]
+    force = force or finder.is_forced(source)
+    asked = finder.request(
+        source,
+        name or declared or stem,
+        marked=True,
+        in_place=False,
+        force=force,
+        profile=profile,
+        chosen=finder.chosen(name or declared or stem, source),
+        cell={"folder": _working_folder(source), "manifest": manifest},
+    )
+    try:
+        reporter = _Reporter(source, label, finder.show_warnings)
+        artifact = _load.ensure(asked, reporter=reporter)["artifact"]
+        if force:
+            _hook._forced.add(source)
+        module = _modules.get(artifact) or _import(asked["module"], artifact)
+    except RustImportError as error:
+        _call(error, source, label)
+        raise error.with_traceback(None) from error.__cause__
+    if not public_names(module):
+        main = "`fn main` is not run: " if "fn main" in text else ""
+        raise ProjectError(
+            f"{label} compiles, but has nothing for Python",
+            hint=f"{main}write #[pyfunction] above a function, or #[pyclass] above a struct",
+            name=module.__name__,
+            path=label,
+        )
+    _modules[artifact] = module
+    if name or not declared:
+        # For others to import it, and for pickles.
+        sys.modules[module.__name__] = module
+    return module
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """What ``from module import *`` imports."""
+    names = module.__dict__.get("__all__")
+    return [name for name in module.__dict__ if name[0] != "_"] if names is None else list(names)
+
+
+def _working_folder(source: str) -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        # It was removed: nothing in it can be meant.
+        return os.path.dirname(source)
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name under which somebody could expect another module."""
+    if not (name.isascii() and name.isidentifier()):
+        raise ProjectError(
+            f"`{name}` cannot be the name of a module that is written in Rust",
+            hint="a name has ASCII letters, digits and `_`, and does not begin with a digit",
+            name=name,
+        )
+    known = sys.modules.get(name)
+    if name in sys.stdlib_module_names or (known is not None and known not in _modules.values()):
+        raise ProjectError(f"there is a module `{name}` already", hint="choose another name", name=name)
+
+
+def _import(name: str, artifact: str) -> ModuleType:
+    loader = ExtensionFileLoader(name, artifact)
+    spec = importlib.util.spec_from_file_location(name, artifact, loader=loader)
+    assert spec is not None
+    try:
+        module = importlib.util.module_from_spec(spec)
+        loader.exec_module(module)
+    except BaseException as error:
+        # pyo3's exception is none that `except Exception` would catch.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RustImportError(
+            f"`{name}` panicked when it was imported: {error}",
+            hint="look at what its #[pymodule_init] or #[pymodule] function does; RUST_BACKTRACE=1 shows where",
+            name=name,
+        ) from None
+    return module
+
+
+def _toml(dependencies: Mapping[str, Any]) -> str:
+    """The table of dependencies as lines of Cargo.toml."""
+
+    def value(given: Any) -> str:
+        if isinstance(given, dict):
+            return "{" + ", ".join(f"{key(name)} = {value(inner)}" for name, inner in given.items()) + "}"
+        if isinstance(given, (list, tuple)):
+            return "[" + ", ".join(map(value, given)) + "]"
+        if isinstance(given, (str, bool)):
+            return json.dumps(given, ensure_ascii=False)
+        raise TypeError(f"a dependency is a version, or a table as in Cargo.toml, not {given!r}")
+
+    def key(name: str) -> str:
+        return json.dumps(name, ensure_ascii=False)
+
+    if not dependencies:
+        return ""
+    return "[dependencies]\n" + "".join(f"{key(name)} = {value(given)}\n" for name, given in dependencies.items())
+
+
+# ---------------------------------------------------------------------------------------------------
+# What is said: under the author's name for it.
+
+
+class _Reporter(_report.Reporter):
+    """Who runs a cell knows that it is built, and waits for it: only warnings and progress are shown."""
+
+    _lifecycle = _report.DEBUG
+
+    def __init__(self, source: str, label: str, show_warnings: bool) -> None:
+        super().__init__(label, label, show_warnings)
+        self._source = source
+
+    def _on_progress(self, done: int, total: int, what: str) -> None:
+        is_own = what.startswith(os.path.basename(self._source)[: -len(".rs")])
+        super()._on_progress(done, total, self._file if is_own else what)
+
+    def _on_warning(self, diagnostic: Diagnostic) -> None:
+        super()._on_warning(_called(diagnostic, self._source, self._file))
+
+
+def _named(text: str, source: str, label: str) -> str:
+    return text.replace(source, label).replace(os.path.basename(source), label)
+
+
+def _called(diagnostic: Diagnostic, source: str, label: str) -> Diagnostic:
+    return diagnostic._replace(
+        message=_named(diagnostic.message, source, label),
+        file=label if diagnostic.file == source else diagnostic.file,
+        rendered=_named(diagnostic.rendered, source, label),
+        rendered_ansi=_named(diagnostic.rendered_ansi, source, label),
+    )
+
+
+def _call(error: RustImportError, source: str, label: str) -> None:
+    error.args = (_named(error.message, source, label),)
+    error.msg = error.message
+    error.hint = _named(error.hint, source, label)
+    error.path = label if error.path in (source, None) else error.path
+    if isinstance(error, BuildError):
+        error.rendered = _named(error.rendered, source, label)
+        error.diagnostics = [_called(diagnostic, source, label) for diagnostic in error.diagnostics]

@@ -1,0 +1,223 @@
+"""IPython and Jupyter: the magics, errors as IPython shows them, progress in a notebook, and `%autoreload`.
+
+Loaded by IPython, or where it runs.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import sys
+import traceback
+
+from IPython.core.error import UsageError
+from IPython.core.getipython import get_ipython
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from .errors import RustImportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+# ---------------------------------------------------------------------------------------------------
+# The magics.
+
+
+@magics_class
+class RustMagics(Magics):
+    """``%%rustimport`` and ``%rustimport``."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell=shell)
+        self._cell_id: str | None = None
+        #: What a cell, known by its module's name or by the notebook, has put into the namespace.
+        self._bound: dict[str, dict[str, Any]] = {}
+
+    def note_cell(self, info: Any) -> None:
+        """Before a cell runs: which one it is."""
+        self._cell_id = getattr(info, "cell_id", None)
+
+    @magic_arguments("%%rustimport")
+    @argument("-r", "--release", action="store_true", help="compile with optimisation (the profile `release`)")
+    @argument("-f", "--force", action="store_true", help="compile also what was compiled before")
+    @argument("--name", metavar="MODULE", help="let other cells import it under this name")
+    @argument("--module-path-variable", metavar="NAME", help="put the path of the library into this variable")
+    @cell_magic("rustimport")
+    def run_cell(self, line: str, cell: str) -> None:
+        """Compiles the cell as Rust. What has #[pyfunction] or #[pyclass] lands in the notebook."""
+        from . import _cell
+
+        chosen = parse_argstring(self.run_cell, line)
+        # The first line is the magic: so errors have the cell's line numbers.
+        module = _cell.load(
+            f"\n{cell}" if cell.strip() else "",
+            f"In[{self.shell.execution_count}]",
+            name=chosen.name,
+            profile="release" if chosen.release else None,
+            force=chosen.force,
+        )
+        names = {name: getattr(module, name) for name in _cell.public_names(module)}
+        known_as = chosen.name or self._cell_id
+        if known_as is not None:
+            # What the cell does not define any more goes, unless somebody has put something else there.
+            self.shell.drop_by_id(self._bound.get(known_as, {}))
+            self._bound[known_as] = names
+        if chosen.module_path_variable:
+            names = {**names, chosen.module_path_variable: module.__file__}
+        self.shell.push(names)
+
+    @magic_arguments("%rustimport")
+    @argument("-f", "--force", action="store_true", help="compile also what was compiled before")
+    @argument("--name", metavar="MODULE", help="import it under this name")
+    @argument("path", help="a .rs file, or the folder of a crate")
+    @line_magic("rustimport")
+    def import_path(self, line: str) -> None:
+        """Imports a Rust source by its path, as it is now; it needs no marker."""
+        from . import _explicit, _reload
+
+        chosen = parse_argstring(self.import_path, line)
+        path = os.path.expanduser(chosen.path.strip("'\""))
+        try:
+            module = _explicit.imp_from_path(path, chosen.name, False, chosen.force)
+        except FileNotFoundError as error:
+            raise UsageError(str(error)) from None
+        _reload.refresh(module)
+        self.shell.push({module.__name__.rpartition(".")[2]: module})
+
+
+_magics: RustMagics | None = None
+
+
+def load(shell: Any) -> None:
+    """Makes the magics known to a shell."""
+    global _magics
+    unload(shell)
+    _magics = RustMagics(shell)
+    shell.register_magics(_magics)
+    shell.events.register("pre_run_cell", _magics.note_cell)
+    follow_autoreload()
+
+
+def unload(shell: Any) -> None:
+    """Takes them away again."""
+    global _magics
+    if _magics is not None:
+        shell.events.unregister("pre_run_cell", _magics.note_cell)
+        for kind in ("line", "cell"):
+            shell.magics_manager.magics[kind].pop("rustimport", None)
+        _magics = None
+
+
+# ---------------------------------------------------------------------------------------------------
+# Errors.
+
+_BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
+_HIDDEN = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib", "<decorator")
+
+
+def render(error: RustImportError) -> list[str]:
+    """An error as IPython shows it: the lines of the user's that led to it, and the compiler's words in their colours.
+    A notebook makes HTML of that, in the colours of its theme."""
+    shell = get_ipython()
+    has_colours = str(getattr(shell, "colors", "nocolor")).lower() != "nocolor"
+    lines = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        if not _is_hidden(frame):
+            lines += [f"{_place(shell, frame)}", f"    {frame.line}"]
+    title, details = type(error).__name__, error._details()
+    if has_colours:
+        title, details = f"{_BOLD}{_RED}{title}{_PLAIN}", getattr(error, "rendered_ansi", details)
+    lines.append(f"{title}: {error.message}")
+    if details:
+        lines += ["", *details.splitlines(), ""]
+    if error.hint:
+        lines.append(f"{_BOLD}hint{_PLAIN}: {error.hint}" if has_colours else f"hint: {error.hint}")
+    return lines
+
+
+def _is_hidden(frame: traceback.FrameSummary) -> bool:
+    ipython = os.path.dirname(sys.modules["IPython"].__file__ or "")
+    # What a cell with the magic was made to: its lines are in the compiler's words.
+    is_magic = (frame.line or "").startswith(("get_ipython().run_cell_magic(", "get_ipython().run_line_magic("))
+    return is_magic or frame.filename.startswith((*_HIDDEN, ipython + os.sep))
+
+
+def _place(shell: Any, frame: traceback.FrameSummary) -> str:
+    named = shell.compile.format_code_name(frame.filename) if shell is not None else None
+    label, name = named or ("File", frame.filename)
+    inside = "" if frame.name == "<module>" or named else f", in {frame.name}"
+    return f"{label} {name}, line {frame.lineno}{inside}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# Progress.
+
+
+def is_notebook() -> bool:
+    """Whether this process is a kernel, whose output a front end shows."""
+    return hasattr(get_ipython(), "kernel")
+
+
+class Progress:
+    """A bar below the cell that is gone when the build is done. Short builds show none."""
+
+    #: Seconds from which on it shows.
+    _PATIENCE = 0.5
+
+    def __init__(self) -> None:
+        from time import monotonic
+
+        self._now = monotonic
+        self._since = monotonic()
+        self._handle: Any = None
+
+    def show(self, text: str, done: int, total: int) -> None:
+        if self._now() - self._since < self._PATIENCE:
+            return
+        bar = f'<progress value="{done}" max="{total}"></progress> ' if total else ""
+        self._display({"text/plain": text, "text/html": f"{bar}<code>{html.escape(text)}</code>"})
+
+    def clear(self) -> None:
+        if self._handle is not None:
+            self._display({"text/plain": "", "text/html": ""})
+
+    def _display(self, content: dict[str, str]) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)
+
+
+# ---------------------------------------------------------------------------------------------------
+# `%autoreload`.
+
+_followed: Any = None
+
+
+def follow_autoreload() -> None:
+    """From now on, what is stale is reloaded before each cell, as long as `%autoreload` reloads everything."""
+    global _followed
+    shell = get_ipython()
+    if shell is not None and shell is not _followed:
+        _followed = shell
+        shell.events.register("pre_run_cell", _before_cell)
+
+
+def _before_cell(_: Any) -> None:
+    autoreload = _followed.magics_manager.registry.get("AutoreloadMagics")
+    reloader = getattr(autoreload, "_reloader", None)
+    if not (getattr(reloader, "enabled", False) and getattr(reloader, "check_all", False)):
+        return
+    from . import _reload
+
+    try:
+        _reload.reload_changed(_followed.user_ns)
+    except ImportError as error:
+        # The cell runs all the same, with what there was before.
+        lines = render(error) if isinstance(error, RustImportError) else [str(error)]
+        sys.stderr.write("\n".join(lines) + "\n")

@@ -1,0 +1,104 @@
+"""Reloads what was imported and has changed since, without being told what that is."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import partial
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from . import _hook, _project
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+
+def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
+    """Reloads every script, crate and project that was imported and is stale. Returns the modules.
+
+    `namespace`: functions and classes in it that came from these modules become the new ones.
+
+    Raises:
+        ImportError: the first that cannot be built. It stays as it was; the others are reloaded.
+    """
+    reloaded: list[ModuleType] = []
+    failure: ImportError | None = None
+    for modules, refresh in [*_sources(), *_projects()]:
+        before = [dict(module.__dict__) for module in modules]
+        try:
+            if not refresh():
+                continue
+        except ImportError as error:
+            failure = failure or error
+            continue
+        reloaded += modules
+        for module, old in zip(modules, before, strict=True):
+            _replace(namespace or {}, old, module.__dict__)
+    if failure is not None:
+        raise failure
+    return reloaded
+
+
+def refresh(module: ModuleType) -> bool:
+    """Reloads the module of a script or crate if that is stale. Returns whether it was."""
+    name, spec = module.__name__, module.__spec__
+    assert spec is not None
+    known = spec.loader
+    assert isinstance(known, _hook.ScriptLoader)
+    try:
+        # What was imported once needs no marker any more.
+        artifact = known._finder.artifact(name, known._source, opt_in=False)
+    except FileNotFoundError:
+        return False
+    if artifact == _hook._current[name]:
+        return False
+    loader = _hook.ScriptLoader(name, artifact, known._finder, known._source)
+    loader.exec_module(module)
+    # As `importlib.reload` leaves it.
+    module.__spec__ = ModuleSpec(name, loader, origin=loader.path, loader_state=spec.loader_state)
+    module.__spec__.has_location = True
+    module.__loader__, module.__file__ = loader, loader.path
+    return True
+
+
+def _sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
+    """The scripts and crates that are loaded, each with what reloads it if it is stale."""
+    for name in list(_hook._current):
+        module = sys.modules.get(name)
+        loader = getattr(getattr(module, "__spec__", None), "loader", None)
+        if module is not None and isinstance(loader, _hook.ScriptLoader) and loader._finder.enable_reloading:
+            yield [module], partial(refresh, module)
+
+
+def _projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
+    """The same for projects: the extension module, and the modules by whose import the project is entered."""
+    for finder in sys.meta_path:
+        if not (isinstance(finder, _hook.ProjectFinder) and finder.enable_reloading):
+            continue
+        for extension, project in list(finder.modules.items()):
+            named = [name for name, projects in finder.projects.items() if project in projects]
+            names = [name for name in dict.fromkeys([extension, *named]) if name in sys.modules]
+            if extension in names:
+                yield [sys.modules[name] for name in names], partial(_refresh_project, finder, names, project)
+
+
+def _refresh_project(finder: _hook.ProjectFinder, names: list[str], project: _hook.Project) -> bool:
+    extension, *packages = names
+    before = _project._loaded.get(extension)
+    if _project._state(_project._ensure(finder, extension, project)) == before:
+        return False
+    for name in packages or [extension]:
+        importlib.reload(sys.modules[name])
+    return True
+
+
+def _replace(namespace: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Puts what is new in place of what is old, wherever a namespace has it under whatever name."""
+    # Only what cannot be anybody else's: equal numbers and strings are often one object.
+    changed = {id(value): new[name] for name, value in old.items() if callable(value) and new.get(name) is not value}
+    for name, value in list(namespace.items()):
+        if id(value) in changed:
+            namespace[name] = changed[id(value)]
