@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test test-all test-faults test-network lint format bench clean
+.PHONY: help demo test test-all test-faults test-network test-browser lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-all  the same with every Python that is found (3.10 to 3.13), one after the other'
 	@echo 'make test-faults  many more kills, damaged files, full disks and arbitrary input; a quarter of an hour'
 	@echo 'make test-network  projects from PyPI: installed, edited, imported'
+	@echo 'make test-browser  a notebook in JupyterLab, in a browser'
 	@echo 'make lint      formatting, lints and types'
 	@echo 'make format    format everything'
 	@echo 'make bench     measure against CPython, cargo and the predecessors'
@@ -45,6 +46,11 @@ test-faults: $(VENV)/.dev
 # Projects that others wrote, from PyPI.
 test-network: $(VENV)/.dev
 	$(BIN)/python -m pytest -m network tests/network
+
+# JupyterLab, in the browser that is there (Debian: apt-get install chromium). Once installed, `make test` runs it too.
+test-browser: $(VENV)/.dev
+	PIP_QUIET=1 VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet --extras dev,browser
+	$(BIN)/python -m pytest tests/clients/test_browser.py
 
 lint: $(VENV)/.dev
 	cargo fmt --check

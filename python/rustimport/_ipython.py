@@ -114,7 +114,7 @@ def unload(shell: Any) -> None:
 # ---------------------------------------------------------------------------------------------------
 # Errors.
 
-_BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
+_BOLD, _RED, _RESET = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 _HIDDEN = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib", "<decorator")
 
 
@@ -129,13 +129,24 @@ def render(error: RustImportError) -> list[str]:
             lines += [f"{_place(shell, frame)}", f"    {frame.line}"]
     title, details = type(error).__name__, error._details()
     if has_colours:
-        title, details = f"{_BOLD}{_RED}{title}{_PLAIN}", getattr(error, "rendered_ansi", details)
+        title, details = f"{_RED}{title}{_RESET}", coloured(getattr(error, "rendered_ansi", details))
     lines.append(f"{title}: {error.message}")
     if details:
         lines += ["", *details.splitlines(), ""]
     if error.hint:
-        lines.append(f"{_BOLD}hint{_PLAIN}: {error.hint}" if has_colours else f"hint: {error.hint}")
+        lines.append(f"{_BOLD}hint{_RESET}: {error.hint}" if has_colours else f"hint: {error.hint}")
     return lines
+
+
+def coloured(text: str) -> str:
+    """The compiler's words in colours that can be read where they are shown."""
+    if is_notebook():
+        # Bright and bold, red and blue are as dark as the background that JupyterLab's dark theme gives to errors.
+        for colour in "14":
+            text = text.replace(f"\x1b[1m\x1b[9{colour}m", f"\x1b[3{colour}m").replace(
+                f"\x1b[9{colour}m", f"\x1b[3{colour}m"
+            )
+    return text
 
 
 def _is_hidden(frame: traceback.FrameSummary) -> bool:

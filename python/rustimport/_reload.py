@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
     """Reloads every script, crate and project that was imported and is stale. Returns the modules.
 
-    `namespace`: functions and classes in it that came from these modules become the new ones.
+    Functions and classes that other modules of the same package took out of them become the new ones; so do those in a
+    `namespace`.
 
     Raises:
         ImportError: the first that cannot be built. It stays as it was; the others are reloaded.
@@ -36,7 +37,8 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
             continue
         reloaded += modules
         for module, old in zip(modules, before, strict=True):
-            _replace(namespace or {}, old, module.__dict__)
+            for holder in [namespace or {}, *_namespaces_around(module)]:
+                _replace(holder, old, module.__dict__)
     if failure is not None:
         raise failure
     return reloaded
@@ -93,6 +95,13 @@ def _refresh_project(finder: _hook.ProjectFinder, names: list[str], project: _ho
     for name in packages or [extension]:
         importlib.reload(sys.modules[name])
     return True
+
+
+def _namespaces_around(module: ModuleType) -> list[dict[str, Any]]:
+    """Those of the modules in the same package."""
+    package = module.__name__.partition(".")[0]
+    found = [other for name, other in list(sys.modules.items()) if name.partition(".")[0] == package]
+    return [other.__dict__ for other in found if isinstance(other, ModuleType)]
 
 
 def _replace(namespace: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:

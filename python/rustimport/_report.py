@@ -169,9 +169,12 @@ class Reporter:
 
     def _on_warning(self, diagnostic: Diagnostic) -> None:
         if self._show_warnings:
-            has_colours = _is_terminal() or _notebook() is not None
-            text = (diagnostic.rendered_ansi if has_colours else diagnostic.rendered).rstrip("\n")
-            self._aside(lambda: _print(text))
+            notebook = _notebook()
+            if notebook is not None:
+                text = notebook.coloured(diagnostic.rendered_ansi)
+            else:
+                text = diagnostic.rendered_ansi if _is_terminal() else diagnostic.rendered
+            self._aside(lambda: _print(text.rstrip("\n")))
 
     def _on_finished(self, seconds: float) -> None:
         self._log(self._lifecycle, f"built {self._module} in {seconds:.1f} s")

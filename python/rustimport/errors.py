@@ -25,7 +25,7 @@ class Diagnostic(NamedTuple):
     code: str | None = None
     """``E0308``, or a lint's name."""
     file: str | None = None
-    """Absolute path of the file concerned."""
+    """Absolute path of the file concerned; what stands for it if the source is a string."""
     line: int | None = None
     """Counted from 1."""
     column: int | None = None

@@ -161,3 +161,45 @@ def test_switched_off(place: Place) -> None:
     assert run.out == "1 1", run.stderr
     edit(script, "{ 2 }", "{ 3 }")
     assert environment.run("import m, t_flat; print(m.value(), t_flat.value())").out == "3 2"
+
+
+def test_whatever_changed(place: Place) -> None:
+    environment = Environment(place)
+    layout = projects.LAYOUTS["submodule"]
+    root = environment.project(layout)
+    environment.develop(root)
+    script = place.write("elsewhere/script.rs", "// rustimport:pyo3\n#[pyfunction]\nfn f() -> i64 { 1 }\n")
+    by_path = place.write("by-path.rs", "use pyo3::prelude::*;\n#[pymodule]\nmod by_path {}\n")
+    code = f"""
+        import os, script, t_sub.inner
+        by_path = rustimport.imp_from_path({str(by_path)!r}, "by_path")
+        assert rustimport.reload_changed() == []
+
+        def edit(path, old, new):
+            text = open(path).read()
+            assert old in text
+            open(path, "w").write(text.replace(old, new))
+
+        edit({str(script)!r}, "1", "2")
+        edit({str(by_path)!r}, "{{}}", "{{ #[pymodule_export] const N: u8 = 5; }}")
+        edit({str(root / "src/lib.rs")!r}, {projects.EDITED!r}, "2")
+        print(*[module.__name__ for module in rustimport.reload_changed()])
+        print(script.f(), by_path.N, t_sub.inner.value())
+        assert rustimport.reload_changed() == []
+        # What does not compile keeps nothing else from being reloaded.
+        edit({str(script)!r}, "2", "missing()")
+        edit({str(root / "src/lib.rs")!r}, "2", "3")
+        try:
+            rustimport.reload_changed()
+        except ImportError as error:
+            print(error.name, script.f(), t_sub.inner.value())
+        os.remove({str(script)!r})
+        print(rustimport.reload_changed(), script.f())
+    """
+    run = environment.run(code)
+    assert run.out.splitlines() == [
+        "script by_path t_sub.inner._native t_sub",
+        "2 5 2",
+        "script 2 3",
+        "[] 2",
+    ], run.stderr

@@ -1,0 +1,99 @@
+"""Rust in a string, outside of notebooks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import Place
+
+DOUBLE = "#[pyfunction]\nfn double(x: i64) -> i64 { 2 * x }"
+
+
+def test_inline(place: Place) -> None:
+    code = f"""
+    import pickle, sys, rustimport
+    m = rustimport.inline({DOUBLE!r})
+    assert m is rustimport.inline({DOUBLE!r})
+    assert pickle.loads(pickle.dumps(m.double)) is m.double
+    named = rustimport.inline({DOUBLE!r}, "doubling")
+    import doubling
+    assert doubling is named is not m and named.double(4) == 8
+    own = rustimport.inline("#[pymodule] mod own {{ #[pyo3::pyfunction] fn f() -> u8 {{ 1 }} }}")
+    assert own.f() == 1 and own.__name__ == "own" and "own" not in sys.modules
+    """
+    assert place.python(code, hook=False).builds == 3
+    run = place.python(code, hook=False)
+    assert (run.stdout, run.stderr, run.builds) == ("", "", 0)
+    assert list(place.folder.iterdir()) == []
+
+
+def test_dependencies(place: Place) -> None:
+    for name, value in (("first", 1), ("second", 2)):
+        place.write(f"{name}/Cargo.toml", f'[package]\nname = "{name}"\nversion = "0.1.0"\n[features]\nmore = []\n')
+        place.write(f"{name}/src/lib.rs", f'pub fn f() -> u8 {{ {value} + 10 * cfg!(feature = "more") as u8 }}\n')
+    run = place.python(
+        """
+        import rustimport
+        source = '//: [dependencies]\\n//: first = { path = "first" }\\n'
+        source += '#[pyfunction]\\nfn sum() -> u8 { first::f() + second::f() }'
+        second = {"second": {"path": "second", "features": ["more"]}}
+        print(rustimport.inline(source, dependencies=second).sum())
+        for wrong in ({"second": 1}, {"no-such-crate-rustimport": "1"}):
+            try:
+                rustimport.inline(source, dependencies=wrong)
+            except Exception as error:
+                print(type(error).__name__)
+        """,
+        hook=False,
+    )
+    assert run.out.split() == ["13", "TypeError", "BuildError"]
+
+
+def test_errors_have_the_strings_lines(place: Place) -> None:
+    run = place.python(
+        """
+        import rustimport
+        for source in ('#[pyfunction]\\nfn f() -> u8 { "x" }', "//: [dependencies\\n", "", "fn main() {}"):
+            try:
+                rustimport.inline(source)
+            except ImportError as error:
+                found = [(one.file, one.line) for one in getattr(error, "diagnostics", []) if one.file]
+                print(type(error).__name__, error.path, found, str(error).splitlines()[0])
+        """,
+        hook=False,
+    )
+    assert run.out.splitlines() == [
+        "BuildError <inline> [('<inline>', 2)] <inline> does not compile (1 error)",
+        "ProjectError <inline> [] <inline>:1: `[dependencies` is not valid in a manifest: unclosed table, expected `]`",
+        "ProjectError <inline> [] <inline> is empty",
+        "ProjectError <inline> [] <inline> compiles, but has nothing for Python",
+    ]
+
+
+def test_strings_are_pruned_with_their_entries(place: Place, tmp_path: Path) -> None:
+    # A cache of its own, with what others compiled.
+    cache = tmp_path / "cache"
+    fresh: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": str(cache)}
+    subprocess.run(["cp", "-al", str(place.cache), str(cache)], check=True)
+    run = place.python(f"import rustimport; print(rustimport.inline({DOUBLE!r}).__name__)", hook=False, **fresh)
+    text = cache / "cells" / f"{run.out}.rs"
+    assert text.read_text() == DOUBLE
+
+    def command(*arguments: str) -> str:
+        env = {**place.env, **fresh}
+        return subprocess.check_output([sys.executable, "-m", "rustimport", *arguments], env=env, text=True)
+
+    [interpreter] = [
+        one for one in json.loads(command("cache", "info", "-f", "json"))["interpreters"] if one["sources"]
+    ]
+    assert str(text) in [source["source"] for source in interpreter["sources"]]
+    command("cache", "prune", "--days", "0")
+    # What somebody may be about to build stays for a day.
+    assert text.exists()
+    subprocess.run(["touch", "-d", "2 days ago", str(text)], check=True)
+    command("cache", "prune")
+    assert not text.exists()

@@ -1,0 +1,114 @@
+"""A real kernel, driven through its messages as a notebook drives it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
+
+from tests.conftest import Place
+
+
+@dataclass
+class Reply:
+    """What a cell gave back."""
+
+    outputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Types and contents of its messages, in their order."""
+
+    def text(self, stream: str) -> str:
+        return "".join(
+            content["text"] for kind, content in self.outputs if kind == "stream" and content["name"] == stream
+        )
+
+    @property
+    def result(self) -> Any:
+        """The value of its last expression."""
+        assert self.error is None, self.traceback
+        return next(content["data"]["text/plain"] for kind, content in self.outputs if kind == "execute_result")
+
+    @property
+    def error(self) -> str | None:
+        """The name of the exception that ended it."""
+        return next((content["ename"] for kind, content in self.outputs if kind == "error"), None)
+
+    @property
+    def traceback(self) -> str:
+        return "\n".join(line for kind, content in self.outputs if kind == "error" for line in content["traceback"])
+
+
+class Kernel:
+    """A kernel in a place's folder."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._manager = KernelManager()
+        # This environment's, whatever kernels the machine has.
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        self._manager._kernel_spec = KernelSpec(argv=command, language="python", display_name="Python")
+        self.start()
+
+    def start(self) -> None:
+        # A home of its own: nobody's startup files, history or configuration.
+        home = str(self._place.folder.parent / "ipython")
+        env = {**self._place.env, "IPYTHONDIR": home}
+        self._manager.start_kernel(cwd=str(self._place.folder), env=env)
+        self._connect()
+
+    def _connect(self) -> None:
+        self.client = self._manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def send(self, code: str, cell: str | None = None) -> str:
+        """Sends a cell, and does not wait. `cell`: the notebook's name for it."""
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell} if cell else {})
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def wait(self, request: str) -> Reply:
+        reply = Reply()
+        while True:
+            message = self.client.get_iopub_msg(timeout=300)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "status" and content["execution_state"] == "idle":
+                return reply
+            if kind not in ("status", "execute_input"):
+                reply.outputs.append((kind, content))
+
+    def run(self, code: str, cell: str | None = None) -> Reply:
+        return self.wait(self.send(code, cell))
+
+    def inspect(self, code: str) -> str:
+        """What `?` shows."""
+        content = self.client.inspect(code, reply=True, timeout=60)["content"]
+        return str(content["data"].get("text/plain", ""))
+
+    def complete(self, code: str) -> dict[str, Any]:
+        content: dict[str, Any] = self.client.complete(code, reply=True, timeout=60)["content"]
+        return content
+
+    def interrupt(self) -> None:
+        self._manager.interrupt_kernel()
+
+    def kill(self) -> None:
+        """Kills it; it can be started again."""
+        self.client.stop_channels()
+        self._manager.shutdown_kernel(now=True, restart=True)
+
+    def stop(self) -> None:
+        self.client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
