@@ -143,9 +143,8 @@ def coloured(text: str) -> str:
     if is_notebook():
         # Bright and bold, red and blue are as dark as the background that JupyterLab's dark theme gives to errors.
         for colour in "14":
-            text = text.replace(f"\x1b[1m\x1b[9{colour}m", f"\x1b[3{colour}m").replace(
-                f"\x1b[9{colour}m", f"\x1b[3{colour}m"
-            )
+            for bright in (f"\x1b[1m\x1b[9{colour}m", f"\x1b[9{colour}m"):
+                text = text.replace(bright, f"\x1b[3{colour}m")
     return text
 
 

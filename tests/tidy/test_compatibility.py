@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "compatibility.md").read_text()
 
-#: The tests that import what stands in sources.
+#: The tests that use what stands in sources and notebooks.
 PROOFS = {
     "// rustimport": "tests/build/test_scripts.py::test_form",
     "// rustimport:pyo3": "tests/build/test_scripts.py::test_the_first_example_of_the_predecessor",
@@ -25,6 +25,12 @@ PROOFS = {
     "//d: *.txt": "tests/build/test_freshness.py::test_patterns",
     ".rustimport": "tests/build/test_crates.py::test_markers",
     "# rustimport": "tests/build/test_crates.py::test_markers",
+    "%load_ext rustimport": "tests/clients/test_notebooks.py::test_a_cell_is_rust",
+    "%load_ext rustimport.import_hook": "tests/clients/test_notebooks.py::test_a_cell_is_rust",
+    "%%rustimport": "tests/clients/test_notebooks.py::test_a_cell_is_rust",
+    "%%rustimport -r": "tests/clients/test_notebooks.py::test_options",
+    "%%rustimport -f": "tests/clients/test_notebooks.py::test_options",
+    "%%rustimport --module-path-variable=NAME": "tests/clients/test_notebooks.py::test_options",
 }
 
 
@@ -42,7 +48,7 @@ def rows(heading: str) -> list[str]:
 
 def test_every_table_is_walked() -> None:
     headings = set(re.findall(r"^\| (.+) \| here \|$", PAGE, re.M))
-    assert headings == {"in Python", "in the environment", "at a prompt", "in a source"}
+    assert headings == {"in Python", "in the environment", "at a prompt", "in a source", "in a notebook"}
     count = sum(len(rows(heading)) for heading in headings)
     assert count == len(re.findall(r"^\| `", PAGE, re.M))
 
@@ -97,8 +103,8 @@ def test_at_a_prompt(row: str) -> None:
     assert takes_paths == ("PATH" in typed)
 
 
-@pytest.mark.parametrize("row", rows("in a source"))
-def test_in_a_source(row: str) -> None:
+@pytest.mark.parametrize("row", rows("in a source") + rows("in a notebook"))
+def test_in_a_source_or_notebook(row: str) -> None:
     file, _, name = PROOFS[row].partition("::")
     tree = ast.parse((ROOT / file).read_text())
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
