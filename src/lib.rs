@@ -13,7 +13,7 @@
 //! | where cargo builds | [`lane`] |
 //! | who builds | [`compile`] (both ways: [`maturin`], [`project_job`] with [`wheel`]), [`runner`], [`toolchain`], [`interpreter`], [`process`] |
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
-//! | what the command line does | [`discover`], [`inventory`], [`bundle`], [`scaffold`] with [`conversion`], [`site`] |
+//! | what the command line does | [`discover`], [`inventory`], [`bundle`], [`scaffold`] with [`conversion`], [`site`], [`watch`] |
 //! | what is configured | [`settings`], [`env_vars`] |
 //! | what arbitrary input does to all that reads it (tests and `fuzz/`) | `hostile` |
 //!
@@ -72,4 +72,5 @@ pub mod stamp;
 pub mod store;
 pub mod toolchain;
 pub mod unit;
+pub mod watch;
 pub mod wheel;

@@ -238,6 +238,12 @@ mod _core {
         Ok((load.artifacts, load.bytes))
     }
 
+    /// Calls `look` now, and whenever something changes in the folders that it returns; until it raises.
+    #[pyfunction]
+    fn watch(py: Python<'_>, look: Py<PyAny>) -> PyResult<()> {
+        super::watch(py, look)
+    }
+
     /// Where the tools are, and their versions.
     #[pyfunction]
     fn tools(
@@ -294,6 +300,20 @@ fn run_with<T: Send>(
         Ok(Err(error)) => Err(to_exception(py, error)),
         Err(panic) => Err(to_bug_report(py, &panic)),
     }
+}
+
+/// Looks, and watches what the look says, until it raises or a signal arrives.
+fn watch(py: Python<'_>, look: Py<PyAny>) -> PyResult<()> {
+    let looked = look.clone_ref(py);
+    let mut raised = None;
+    let mut folders = || {
+        Python::attach(|py| looked.bind(py).call0()?.extract()).map_err(|error| {
+            raised = Some(error);
+            Error::Interrupted
+        })
+    };
+    let result = run_with(py, look, |host| crate::watch::watch(&mut folders, host));
+    raised.map_or(result, Err)
 }
 
 /// Plain values for whoever shows them.

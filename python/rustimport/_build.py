@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
@@ -57,15 +57,22 @@ def build(
     """Builds every source, and goes on where one fails. `jobs`: how many at once; as many as there are
     processors if not given. `in_place`: beside the source, else in the cache alone. `wheels`: a folder for
     wheels, which are then the artifacts where maturin makes some."""
+    bar = _report.Bar.of(len(sources))
+    one = partial(build_one, force=force, profile=profile, chosen=chosen, in_place=in_place, wheels=wheels, bar=bar)
+    try:
+        return each(sources, one, jobs)
+    finally:
+        if bar:
+            bar.close()
+
+
+def each(sources: Sequence[Any], one: Callable[..., Result], jobs: int | None = None) -> list[Result]:
+    """Calls `one` for every source, with an event `stop` that ends a build; `jobs` at once."""
     count = jobs or min(len(sources), os.cpu_count() or 1) or 1
     stop = Event()
-    bar = _report.Bar.of(len(sources))
-    one = partial(
-        build_one, force=force, profile=profile, chosen=chosen, in_place=in_place, wheels=wheels, stop=stop, bar=bar
-    )
     with ThreadPoolExecutor(count) as pool:
         try:
-            futures = [pool.submit(one, source) for source in sources]
+            futures = [pool.submit(one, source, stop=stop) for source in sources]
             # A signal that arrives just before a wait does not end it.
             while wait(futures, timeout=0.1).not_done:
                 pass
@@ -74,9 +81,6 @@ def build(
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-        finally:
-            if bar:
-                bar.close()
 
 
 def build_one(

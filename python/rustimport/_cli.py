@@ -29,8 +29,9 @@ from .errors import BuildError, CacheError, ProjectError, RustImportError, Toolc
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
-    options = parser.parse_args(arguments)
-    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
+    words, command = _split(list(sys.argv[1:] if arguments is None else arguments))
+    options = parser.parse_args(words)
+    options.arguments, options.command = words, command
     if options.run is None:
         options.parser.print_help()
         return 0
@@ -53,6 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"error: {error.strerror or error}: {error.filename or os.curdir}")
         _say("hint: check that it is there, and that you may write to it")
         return 2
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and the command that `watch` is to run, which may have options of its own."""
+    if "--" not in words or "watch" not in words[: words.index("--")]:
+        return words, []
+    end = words.index("--")
+    return words[:end], words[end + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
         "--python", action="append", metavar="PATH", help="build for this interpreter; may be repeated"
     )
     _portable_arguments(command)
+
+    command = _command(commands, "watch", _watch, "build whatever is edited at once, so that the next import is fresh")
+    command.usage = "rustimport watch [-h] [PATH ...] [-- COMMAND ...]"
+    command.add_argument("paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: this one)")
+    command.epilog = "COMMAND is started, and started again after each build."
 
     _format(_command(commands, "version", _version, "versions of this package and of the tools it uses"))
     _format(_command(commands, "info", _info, "all that a bug report needs, and no secrets"))
@@ -559,6 +573,15 @@ def _write_header(options: argparse.Namespace, sources: list[str]) -> None:
         options.parser.error("--header needs the path of one script")
     if _load.core().write_header(sources[0], os.path.abspath(options.header)):
         _tell(options, f"wrote {os.path.relpath(options.header)}")
+
+
+def _watch(options: argparse.Namespace) -> None:
+    from . import _watch
+
+    # It says more, in one line a build.
+    if not options.verbose:
+        logging.getLogger("rustimport").setLevel(logging.CRITICAL)
+    _watch.run(options.paths, options.command)
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ __all__ = [
     "site_restore",
     "site_uninstall",
     "tools",
+    "watch",
     "write_cell",
     "write_header",
 ]
@@ -89,6 +90,9 @@ def scaffold(path: str | PathLike[str], kind: str, script: str | PathLike[str] |
 
 def tools(request: dict[str, Any], on_event: Callable[..., None]) -> list[tuple[str, str | None]]:
     """Where the tools are, and their versions."""
+
+def watch(look: Callable[[], Sequence[str | PathLike[str]]]) -> None:
+    """Calls `look` now, and whenever something changes in the folders that it returns; until it raises."""
 
 def project_settings(folder: str | PathLike[str]) -> tuple[PathLike[str], list[tuple[str, str]]] | None:
     """What the nearest `pyproject.toml` sets: its path, and the values by their names."""

@@ -839,7 +839,7 @@ class ProjectFinder(_Finder):
             # It may have been installed for good since.
             self.invalidate_caches()
         if sys.path != self._path:
-            self._look_around()
+            self.look_around()
         found = self.projects.get(fullname) if target is None else self.known(fullname)
         if not found:
             return None
@@ -855,7 +855,7 @@ class ProjectFinder(_Finder):
             # Where in this package it was raised tells a user nothing.
             raise error.with_traceback(None) from error.__cause__
 
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
         """Finds out which projects are installed, if ``sys.path`` has other site folders than before."""
         me = get_ident()
         # What is imported here is not ours.
