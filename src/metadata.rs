@@ -96,7 +96,7 @@ impl Metadata {
             let mut command = process::command(&toolchain.cargo);
             command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest);
             command.args(["--filter-platform", toolchain.host()]).args(&question.features).args(network);
-            command.current_dir(question.project);
+            command.current_dir(question.project).env(env_vars::PATH, toolchain.path());
             let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
             let finished = running.finish(host, |_, _| {})?;
             if finished.status.success() {

@@ -17,6 +17,9 @@ use crate::sealed;
 const INSTALL: &str = "install Rust from https://rustup.rs and start a new terminal; if it is installed, set \
                        RUSTIMPORT_CARGO_EXECUTABLE to the path of `cargo`";
 
+/// Where a Unix system has its programs, whatever `PATH` says.
+const SYSTEM_FOLDERS: &[&str] = if cfg!(unix) { &["/usr/bin", "/bin"] } else { &[] };
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toolchain {
     #[serde(with = "crate::stamp::path_text")]
@@ -37,13 +40,19 @@ impl Toolchain {
         line_of(&self.version, "host")
     }
 
-    /// `PATH` with the real binaries before rustup's proxies.
+    /// `PATH` with the real binaries before rustup's proxies, and with the system's own folders: rustc looks for its
+    /// linker there, and an application may have been started without any.
     pub fn path(&self) -> OsString {
         let own = [&self.cargo, &self.rustc].into_iter().filter_map(|tool| tool.parent());
         let old = env_vars::get(env_vars::PATH).unwrap_or_default();
         let mut folders: Vec<PathBuf> = own.map(Path::to_owned).collect();
         folders.dedup();
-        folders.extend(std::env::split_paths(&old));
+        folders.extend(std::env::split_paths(&old).filter(|folder| !folder.as_os_str().is_empty()));
+        for folder in SYSTEM_FOLDERS.iter().map(PathBuf::from) {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
         std::env::join_paths(folders).unwrap_or(old)
     }
 
@@ -52,7 +61,7 @@ impl Toolchain {
         let manifest = folder.join("Cargo.toml").display().to_string();
         let arguments = ["locate-project", "--workspace", "--message-format", "plain", "--manifest-path", &manifest];
         let mut command = process::command(&self.cargo);
-        command.args(arguments).current_dir(folder);
+        command.args(arguments).current_dir(folder).env(env_vars::PATH, self.path());
         let failed =
             |why: &str| Error::project(folder, format!("cargo cannot read {manifest}: {}", why.trim()), "mend it");
         let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;

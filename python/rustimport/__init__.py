@@ -2,6 +2,8 @@
 ``import somecode`` builds ``somecode.rs`` whenever it changed.
 
 Importing this package installs nothing; everything is loaded when it is first used.
+
+(PYTEST_DONT_REWRITE: the package is a plugin of pytest too, and may have been imported before that starts.)
 """
 
 TYPE_CHECKING = False
@@ -20,6 +22,7 @@ __all__ = [
     "build",
     "build_all",
     "build_filepath",
+    "embed",
     "error",
     "errors",
     "imp",
@@ -31,6 +34,7 @@ __all__ = [
     "reset_logger",
     "rust_file_importer",
     "settings",
+    "unembed",
     "uninstall",
 ]
 
@@ -94,6 +98,32 @@ def uninstall() -> None:
     _hook.uninstall(_hook.ProjectFinder)
     _hook.uninstall(_hook.ScriptFinder)
     _hook.uninstall(_hook.ReleaseFinder)
+
+
+def embed(venv: "str | os.PathLike[str] | None" = None, cargo_home: "str | os.PathLike[str] | None" = None) -> None:
+    """Makes everything ready in an application that embeds Python: what a virtual environment has is importable, cargo
+    is found, and the import hook is on. No process is started. Called again with the same arguments, it does nothing;
+    with others, they replace the first.
+
+    Args:
+        venv: The folder of a virtual environment for this version of Python. If not given: ``.venv`` in the working
+            folder, else the environment that this package is installed in.
+        cargo_home: The folder with ``bin/cargo``, if it is neither ``$CARGO_HOME`` nor ``~/.cargo``.
+
+    Raises:
+        rustimport.errors.ProjectError: there is no such environment, or it is made for another version of Python.
+        rustimport.errors.ToolchainError: there is no cargo in `cargo_home`.
+    """
+    from . import _embed
+
+    _embed.embed(None if venv is None else str(venv), None if cargo_home is None else str(cargo_home))
+
+
+def unembed() -> None:
+    """Undoes `embed`. Modules that were imported stay."""
+    from . import _embed
+
+    _embed.unembed()
 
 
 def reset_logger() -> None:

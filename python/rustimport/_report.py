@@ -246,11 +246,13 @@ def _print(text: str) -> None:
 
 
 def _write(text: str) -> None:
-    # An application without a console has no standard error; one that is closed is no reason to fail.
+    # An application without a console has no standard error, but may show standard output; a stream that is closed is
+    # no reason to fail.
+    stream = sys.stdout if sys.stderr is None else sys.stderr
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        stream.write(text)
+        stream.flush()
     except UnicodeEncodeError:
-        sys.stderr.write(text.encode("ascii", "backslashreplace").decode())
+        stream.write(text.encode("ascii", "backslashreplace").decode())
     except (AttributeError, OSError, ValueError):
         pass

@@ -1,0 +1,173 @@
+"""Python inside an application: TouchDesigner, Blender, Houdini. It has no `PATH` of a shell, no environment that is
+activated, and a ``sys.executable`` that is the application itself."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import site
+import sys
+from typing import Any
+
+import rustimport
+
+from . import _hook, _load
+from .errors import ProjectError, ToolchainError
+
+#: What undoes it.
+_embedded = contextlib.ExitStack()
+
+#: The arguments in force.
+_arguments: tuple[str | None, str | None] | None = None
+
+
+def embed(venv: str | None, cargo_home: str | None) -> None:
+    global _arguments
+    folder = _find(venv)
+    home = None if cargo_home is None else _check_cargo(os.path.abspath(os.path.expanduser(cargo_home)))
+    if _arguments == (folder, home):
+        return
+    unembed()
+    with contextlib.ExitStack() as undo:
+        if home is not None:
+            _set_variable(undo, "CARGO_HOME", home)
+            rustup = _rustup_beside(home)
+            if rustup is not None and "RUSTUP_HOME" not in os.environ:
+                _set_variable(undo, "RUSTUP_HOME", rustup)
+        was_on = _is_on()
+        if folder is not None:
+            _add_packages(undo, folder)
+        if not was_on:
+            # The environment may have switched it on, with arguments of its own.
+            if not _is_on():
+                rustimport.install()
+            undo.callback(rustimport.uninstall)
+        importlib.invalidate_caches()
+        _embedded.push(undo.pop_all())
+    _arguments = folder, home
+
+
+def unembed() -> None:
+    global _arguments
+    _arguments = None
+    _embedded.close()
+
+
+def _find(venv: str | None) -> str | None:
+    """The environment's folder; ``None`` if it is the one that Python runs in.
+
+    Raises:
+        ProjectError: there is none, or it is made for another Python.
+    """
+    if venv is not None:
+        folder = os.path.abspath(os.path.expanduser(venv))
+        if not _is_environment(folder):
+            what = "has no pyvenv.cfg" if os.path.isdir(folder) else "does not exist"
+            raise ProjectError(
+                f"{folder} is no virtual environment: it {what}",
+                hint=f"make one with Python {_version()}: `{_command(folder)}`",
+                path=folder,
+            )
+    else:
+        # Where this package is installed, unless the project has one.
+        package = os.path.dirname(os.path.abspath(__file__))
+        above = _above(os.path.dirname(package))
+        places = [os.path.abspath(".venv"), above]
+        folder = next((place for place in places if _is_environment(place)), "")
+        if not folder:
+            raise ProjectError(
+                f"there is no virtual environment at {places[0]}",
+                hint=f"name it with rustimport.embed(venv=…), or make one: `{_command(places[0])}`",
+                path=places[0],
+            )
+    if os.path.realpath(folder) == os.path.realpath(sys.prefix):
+        return None
+    _check_version(folder)
+    return folder
+
+
+def _is_environment(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, "pyvenv.cfg"))
+
+
+def _above(site_packages: str) -> str:
+    """The environment that these site-packages belong to."""
+    levels = 2 if sys.platform == "win32" else 3
+    return os.path.abspath(os.path.join(site_packages, *[os.pardir] * levels))
+
+
+def _version() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _command(folder: str) -> str:
+    return f"python{_version()} -m venv {folder}"
+
+
+def _check_version(folder: str) -> None:
+    """Refuses an environment whose packages this Python cannot load."""
+    with open(os.path.join(folder, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
+        # `version` is what venv writes, `version_info` what virtualenv and uv do.
+        named = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", file.read(), re.M)
+    if named is not None and named[1] != _version():
+        what = f"is made for Python {named[1]}"
+    elif not os.path.isdir(_site_packages(folder)):
+        what = f"has no packages for it: there is no {_site_packages(folder)}"
+    else:
+        return
+    raise ProjectError(
+        f"this is Python {_version()}, and the environment {folder} {what}",
+        hint=f"make one for Python {_version()}: `{_command(folder)}`, in another folder or with `--clear`",
+        path=folder,
+    )
+
+
+def _site_packages(folder: str) -> str:
+    if sys.platform == "win32":
+        return os.path.join(folder, "Lib", "site-packages")
+    threads = "t" if _load._is_free_threaded() else ""
+    return os.path.join(folder, "lib", f"python{_version()}{threads}", "site-packages")
+
+
+def _check_cargo(home: str) -> str:
+    cargo = os.path.join(home, "bin", "cargo.exe" if sys.platform == "win32" else "cargo")
+    if not os.path.isfile(cargo):
+        raise ToolchainError(
+            f"there is no {cargo}",
+            hint="cargo_home is the folder above `bin`, mostly ~/.cargo, where it is found without being named",
+        )
+    return home
+
+
+def _rustup_beside(cargo_home: str) -> str | None:
+    """rustup's own folder, which it looks for in the user's home only: beside `cargo` it is called `rustup`."""
+    parent, name = os.path.split(cargo_home)
+    folder = os.path.join(parent, name.replace("cargo", "rustup"))
+    return folder if folder != cargo_home and os.path.isfile(os.path.join(folder, "settings.toml")) else None
+
+
+def _set_variable(undo: contextlib.ExitStack, name: str, value: str) -> None:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    undo.callback(os.environ.pop, name, None) if before is None else undo.callback(os.environ.__setitem__, name, before)
+
+
+def _add_packages(undo: contextlib.ExitStack, folder: str) -> None:
+    """As at the start of the environment's own Python: `.pth` files add entries, and finders of editable installs."""
+    lists: list[list[Any]] = [sys.path, sys.meta_path, sys.path_hooks]
+    before = [list(items) for items in lists]
+    site.addsitedir(_site_packages(folder))
+    for items, known in zip(lists, before, strict=True):
+        for added in [item for item in items if item not in known]:
+            undo.callback(_remove, items, added)
+
+
+def _remove(items: list[Any], item: Any) -> None:
+    if item in items:
+        items.remove(item)
+
+
+def _is_on() -> bool:
+    return any(_hook.installed(kind) for kind in (_hook.ScriptFinder, _hook.ProjectFinder, _hook.ReleaseFinder))
