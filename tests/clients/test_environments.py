@@ -1,4 +1,4 @@
-"""Where Python runs: venvs that are not activated, another interpreter, pytest-xdist."""
+"""Where Python runs: venvs that are not activated, another interpreter, a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -110,27 +109,6 @@ def test_interpreters_do_not_disturb_each_other(place: Place) -> None:
             assert (result.out, result.builds) == (str(value), 1)
             compiled = [line.split()[-3] for line in result.stderr.splitlines() if "  Compiling " in line]
             assert value == 1 or [name.partition("_")[0] for name in compiled] == ["m"]
-
-
-def test_pytest_xdist(place: Place) -> None:
-    place.write("m.rs", SOURCE)
-    place.write("conftest.py", "import rustimport\nrustimport.install()\n")
-    place.write(
-        "test_m.py",
-        textwrap.dedent(
-            """
-            import pytest
-            @pytest.mark.parametrize("n", range(8))
-            def test_value(n):
-                import m
-                assert m.value() == 42
-            """
-        ),
-    )
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "4", "-p", "no:cacheprovider"]
-    result = subprocess.run(command, cwd=place.folder, env=place.env, capture_output=True, text=True, check=False)
-    assert "8 passed" in result.stdout, result.stdout
-    assert place.builds == 1
 
 
 def test_a_session_at_the_prompt(place: Place) -> None:

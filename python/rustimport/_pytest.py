@@ -1,0 +1,112 @@
+"""The pytest plugin: builds what a run will import before its tests, and its workers, start; and settings for a test.
+
+Silent, and nothing more than two options, where nobody uses it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+import rustimport
+
+from . import _hook
+
+_MARK = "rustimport(**settings): settings of rustimport that hold while the test runs, as rustimport.settings has them"
+
+_SETTINGS = {*_hook.VARIABLES, "rtld_flags"}
+
+#: What was built before the run, in words.
+_summary = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("rustimport")
+    group.addoption(
+        "--rustimport-build",
+        action="store_true",
+        help="build the Rust sources below rustimport_paths before the run, and switch the import hook on",
+    )
+    parser.addini(
+        "rustimport_paths",
+        "sources, and folders to search for them, for --rustimport-build (default: the root folder)",
+        type="paths",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    # A conftest.py may import Rust.
+    is_on = any(map(_hook.installed, (_hook.ScriptFinder, _hook.ReleaseFinder)))
+    if early_config.known_args_namespace.rustimport_build and not is_on:
+        rustimport.install()
+        early_config.add_cleanup(rustimport.uninstall)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARK)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    # What this process has built, pytest-xdist's workers find.
+    if not config.getoption("--rustimport-build") or hasattr(config, "workerinput"):
+        return
+    from . import _sources
+    from .errors import RustImportError
+
+    start = time.monotonic()
+    paths = config.getini("rustimport_paths")
+    try:
+        sources = _sources.find(paths or [config.rootpath], are_named=bool(paths))
+    except RustImportError as error:
+        raise pytest.UsageError(f"rustimport_paths: {error}") from None
+    results = _sources.ensure(sources)
+    failed = [result for result in results if result.error is not None]
+    if failed:
+        texts = [f"{os.path.relpath(result.path)}: {result.error}" for result in failed]
+        raise pytest.UsageError("\n\n".join(texts))
+    built = sum(result.built for result in results)
+    seconds = time.monotonic() - start
+    config.stash[_summary] = f"{built} built, {len(results) - built} fresh, in {seconds:.1f} s"
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    summary = config.stash.get(_summary, None)
+    return None if summary is None else f"rustimport: {summary}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("rustimport"):
+            unknown = sorted(mark.kwargs.keys() - _SETTINGS)
+            if mark.args or unknown:
+                what = f"no setting is called `{unknown[0]}`" if unknown else "settings are given by their names"
+                known = ", ".join(sorted(_SETTINGS))
+                raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.rustimport: {what}; there are {known}")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, None]:
+    wanted: dict[str, Any] = {}
+    # The nearest mark comes first, and wins.
+    for mark in reversed(list(item.iter_markers("rustimport"))):
+        wanted |= mark.kwargs
+    if not wanted:
+        yield
+        return
+    from . import settings
+
+    before = {name: settings.__dict__[name] for name in wanted if name in settings.__dict__}
+    settings.__dict__.update(wanted)
+    try:
+        yield
+    finally:
+        for name in wanted:
+            settings.__dict__.pop(name, None)
+        settings.__dict__.update(before)
