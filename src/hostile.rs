@@ -26,9 +26,11 @@ pub fn script(data: &[u8]) {
     let Ok(script) = Script::parse(path, data) else { return };
     let _ = script.check_module(path, "m");
     script.declares_module("m");
-    let Ok(root) = script.root(path, "m") else { return };
-    if let Root::Wrapped(code) | Root::Copied(code) = root {
-        assert!(!code.is_empty());
+    for cell in [None, Some(Path::new("/n"))] {
+        let Ok(root) = script.root(path, "m", cell) else { return };
+        if let Root::Wrapped(code) | Root::Copied(code) = root {
+            assert!(!code.is_empty());
+        }
     }
     let settings = BuildSettings { profile: "dev".into(), pyo3: ">=0.23".into(), ..BuildSettings::default() };
     let made = manifest::cargo_manifest(&request(), &script, &settings, path);
@@ -50,7 +52,7 @@ pub fn dep_info(data: &[u8]) {
 
 /// What cargo says, a message a line.
 pub fn messages(data: &[u8]) {
-    diagnostic::read_messages(data, Path::new("/s"), Path::new("/p"));
+    diagnostic::read_messages(data, &[Path::new("/s")], Path::new("/p"));
     diagnostic::without_ansi(&String::from_utf8_lossy(data));
 }
 
@@ -107,6 +109,7 @@ fn request() -> Request {
         module: "m".into(),
         installed: None,
         files: None,
+        cell: None,
         cache: "/c".into(),
         shared_cache: None,
         wheels: None,

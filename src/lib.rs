@@ -9,7 +9,7 @@
 //! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
 //! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before, or elsewhere | [`store`], [`in_place`] |
-//! | where it is kept, and who may touch it | [`cache`], [`lock`] |
+//! | where it is kept, and who may touch it | [`cache`], [`lock`], [`own`] |
 //! | where cargo builds | [`lane`] |
 //! | who builds | [`compile`] (both ways: [`maturin`], [`project_job`] with [`wheel`]), [`runner`], [`toolchain`], [`interpreter`], [`process`] |
 //! | what is said | [`diagnostic`], [`error`], [`event`], [`request`] |
@@ -52,6 +52,7 @@ pub mod lock;
 pub mod manifest;
 pub mod maturin;
 pub mod metadata;
+pub mod own;
 pub mod plan;
 pub mod process;
 pub mod project;

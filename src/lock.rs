@@ -4,18 +4,19 @@
 //! The lock is the operating system's: it ends with its holder, however that dies. The files are never
 //! removed, since a process could hold the lock of a file that others no longer see.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
+use crate::own::Own;
 
 const POLL: Duration = Duration::from_millis(20);
 
 /// Held until dropped.
-pub struct FileLock(fslock::LockFile);
+pub struct FileLock(fslock::LockFile, #[allow(dead_code, reason = "held")] Own);
 
 impl Drop for FileLock {
     fn drop(&mut self) {
@@ -24,7 +25,7 @@ impl Drop for FileLock {
 }
 
 /// The lock of the whole cache, held until dropped.
-pub struct CacheLock(File);
+pub struct CacheLock(File, #[allow(dead_code, reason = "held")] Own);
 
 impl Drop for CacheLock {
     fn drop(&mut self) {
@@ -50,11 +51,15 @@ pub fn lock_one_of(
     host: &mut dyn Host,
 ) -> Result<(usize, FileLock, bool)> {
     let failed = |path: &Path, error: &std::io::Error| Error::cache_io("lock", path, error);
-    let open = |path: &PathBuf| fslock::LockFile::open(path).map_err(|error| failed(path, &error));
-    let mut files: Vec<fslock::LockFile> = paths.iter().map(open).collect::<Result<_>>()?;
+    let open = |path: &PathBuf| {
+        let file = fslock::LockFile::open(path).map_err(|error| failed(path, &error))?;
+        let found = path.metadata().map_err(|error| failed(path, &error))?;
+        Ok((file, Own::of(&found)))
+    };
+    let mut files: Vec<(fslock::LockFile, Own)> = paths.iter().map(open).collect::<Result<_>>()?;
     let mut found = 0;
     let has_waited = wait(holder, timeout, host, || {
-        for (index, file) in files.iter_mut().take(count()).enumerate() {
+        for (index, (file, _)) in files.iter_mut().take(count()).enumerate() {
             if file.try_lock_with_pid().map_err(|error| failed(&paths[index], &error))? {
                 found = index;
                 return Ok(true);
@@ -62,7 +67,8 @@ pub fn lock_one_of(
         }
         Ok(false)
     })?;
-    Ok((found, FileLock(files.swap_remove(found)), has_waited))
+    let (file, own) = files.swap_remove(found);
+    Ok((found, FileLock(file, own), has_waited))
 }
 
 /// Who holds a lock, as far as the file tells.
@@ -71,27 +77,33 @@ pub fn holder(path: &Path) -> String {
     pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
 }
 
+fn open_shared(path: &Path) -> Result<(File, Own)> {
+    let file = fs::open_lock(path)?;
+    let found = file.metadata().map_err(|error| Error::cache_io("lock", path, &error))?;
+    Ok((file, Own::of(&found)))
+}
+
 /// Keeps `cache clear` away from whatever is being used.
 pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) -> Result<CacheLock> {
-    let file = fs::open_lock(path)?;
+    let (file, own) = open_shared(path)?;
     let holder = || "another process to be done with the cache, which is being cleared".into();
     wait(&holder, timeout, host, || match file.try_lock_shared() {
         Ok(()) => Ok(true),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-        Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
-    Ok(CacheLock(file))
+    Ok(CacheLock(file, own))
 }
 
 /// Waits until nobody uses the cache, and keeps everybody away.
 pub fn clear_cache(path: &Path, host: &mut dyn Host) -> Result<CacheLock> {
-    let file = fs::open_lock(path)?;
+    let (file, own) = open_shared(path)?;
     wait(&|| "the builds that run".into(), None, host, || match file.try_lock() {
         Ok(()) => Ok(true),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-        Err(std::fs::TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
-    Ok(CacheLock(file))
+    Ok(CacheLock(file, own))
 }
 
 /// Returns whether the first attempt failed.

@@ -12,6 +12,7 @@ use process_wrap::std::{ChildWrapper, CommandWrap};
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::Host;
+use crate::own::Own;
 
 /// How often a wait asks whether to go on.
 const POLL: Duration = Duration::from_millis(50);
@@ -110,7 +111,7 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
     // Whoever prints faster than it is read has to wait: what is between must not fill the memory.
     let (sender, chunks) = mpsc::sync_channel(16);
     let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
-    let lifeline = child.stdin().take();
+    let lifeline = child.stdin().take().map(owned).transpose()?;
     let running = Running { child, chunks, done: false, _lifeline: lifeline };
     if let Some(stdout) = stdout {
         drain(Pipe::Stdout, stdout, sender.clone())?;
@@ -119,6 +120,19 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
         drain(Pipe::Stderr, stderr, sender)?;
     }
     Ok(running)
+}
+
+#[cfg(unix)]
+fn owned(pipe: ChildStdin) -> std::io::Result<(ChildStdin, Own)> {
+    use std::os::fd::AsFd;
+    let twin = std::fs::File::from(pipe.as_fd().try_clone_to_owned()?);
+    let own = Own::of(&twin.metadata()?);
+    Ok((pipe, own))
+}
+
+#[cfg(not(unix))]
+fn owned(pipe: ChildStdin) -> std::io::Result<(ChildStdin, Own)> {
+    Ok((pipe, Own::nothing()))
 }
 
 #[derive(Clone, Copy)]
@@ -149,7 +163,7 @@ pub struct Running {
     chunks: mpsc::Receiver<(Pipe, Vec<u8>)>,
     done: bool,
     /// Closed when this process ends, whatever ends it.
-    _lifeline: Option<ChildStdin>,
+    _lifeline: Option<(ChildStdin, Own)>,
 }
 
 impl Running {

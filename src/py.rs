@@ -244,6 +244,12 @@ mod _core {
         super::watch(py, look)
     }
 
+    /// Device and inode of the open files that a forked child has to close: they are its parent's alone.
+    #[pyfunction]
+    fn inherited_files() -> Vec<(u64, u64)> {
+        crate::own::inherited()
+    }
+
     /// Where the tools are, and their versions.
     #[pyfunction]
     fn tools(

@@ -21,6 +21,7 @@ __all__ = [
     "find_maturin",
     "index_all_projects",
     "index_projects",
+    "inherited_files",
     "is_module",
     "local_packages",
     "project_settings",
@@ -90,6 +91,9 @@ def scaffold(path: str | PathLike[str], kind: str, script: str | PathLike[str] |
 
 def tools(request: dict[str, Any], on_event: Callable[..., None]) -> list[tuple[str, str | None]]:
     """Where the tools are, and their versions."""
+
+def inherited_files() -> list[tuple[int, int]]:
+    """Device and inode of the open files that a forked child has to close: they are its parent's alone."""
 
 def watch(look: Callable[[], Sequence[str | PathLike[str]]]) -> None:
     """Calls `look` now, and whenever something changes in the folders that it returns; until it raises."""

@@ -14,25 +14,66 @@ if TYPE_CHECKING:
 # `errors` is loaded when there is one: of what a look costs, most would be that.
 
 
+#: Whether forked children are told.
+_is_guarded = False
+
+
 def core() -> Any:
     """The extension module.
 
     Raises:
         rustimport.errors.ToolchainError: it cannot be loaded.
     """
+    global _is_guarded
     try:
+        if not _is_main_interpreter():
+            raise ImportError("it is not made for subinterpreters")
         from . import _core
     except ImportError as error:
         from .errors import ToolchainError
 
-        if not getattr(sys, "_is_gil_enabled", lambda: True)():
-            reason = "this Python runs without the GIL, and rustimport's core is built for those with one"
+        if _is_free_threaded():
+            reason = "this Python is built to run without the GIL, and rustimport's core for those that have one"
             hint = "use the ordinary build of Python, or a wheel of rustimport made for this one"
+        elif "subinterpreters" in str(error):
+            reason = "nothing can be built in a second interpreter of one process: pyo3 allows rustimport's core in one"
+            hint = "import the module in the main interpreter first: what is fresh needs no core"
         else:
             reason = f"rustimport's core cannot be loaded: {error}"
             hint = "reinstall it with `python -m pip install --force-reinstall rustimport`"
         raise ToolchainError(reason, hint=hint) from error
+    if not _is_guarded and hasattr(os, "register_at_fork"):
+        _is_guarded = True
+        os.register_at_fork(after_in_child=_leave_to_parent)
     return _core
+
+
+def _is_main_interpreter() -> bool:
+    """Whether this is the interpreter that a process begins with. Until 3.11 CPython does not ask modules whether they
+    may be loaded in another, and there calls from Rust would go to the first."""
+    if sys.version_info >= (3, 12):
+        # There the import fails.
+        return True
+    try:
+        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]
+    except ImportError:
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: lets go of the locks and builds of its parent, which would outlive that."""
+    from . import _core
+
+    inherited = set(_core.inherited_files())
+    for name in os.listdir("/dev/fd") if inherited else ():
+        try:
+            found = os.fstat(int(name))
+            if (found.st_dev, found.st_ino) in inherited:
+                os.close(int(name))
+        except OSError:
+            # That of the listing itself.
+            continue
 
 
 def is_module(source: str) -> bool:
@@ -169,7 +210,7 @@ def describe_interpreter() -> dict[str, Any]:
         "Py_DEBUG": hasattr(sys, "gettotalrefcount"),
         "Py_REF_DEBUG": hasattr(sys, "gettotalrefcount"),
         "Py_TRACE_REFS": hasattr(sys, "getobjects"),
-        "Py_GIL_DISABLED": "t" in suffix.partition("-")[2].partition("-")[0],
+        "Py_GIL_DISABLED": _is_free_threaded(),
     }
     names = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
     return {
@@ -184,6 +225,11 @@ def describe_interpreter() -> dict[str, Any]:
         "prefix": sys.prefix,
         "siphash13": sys.version_info >= (3, 11),
     }
+
+
+def _is_free_threaded() -> bool:
+    """Whether this Python can run without the GIL, be it switched off or not: other libraries fit it."""
+    return "t" in _extension_suffix().partition("-")[2].partition("-")[0]
 
 
 def _extension_suffix() -> str:
@@ -204,6 +250,12 @@ def _script_folders() -> list[str]:
         os.path.join(above, scripts),
         os.path.join(os.path.dirname(package), scripts),
     ]
+    # Environments whose packages an application has made importable.
+    levels = 2 if sys.platform == "win32" else 3
+    for site in _hook.site_folders():
+        for _ in range(levels):
+            site = os.path.dirname(site)
+        folders.append(os.path.join(site, scripts))
     user_base = getattr(sys.modules.get("site"), "USER_BASE", None)
     if user_base:
         folders.append(os.path.join(user_base, scripts))

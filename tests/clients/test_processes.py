@@ -1,0 +1,220 @@
+"""Threads, forks, pools and second interpreters that import what is stale: one build, and nobody hangs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests.conftest import Place, Run
+
+SOURCE = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
+
+#: A module that is no pyo3's: it may be loaded in any interpreter.
+BARE = """\
+// rustimport
+//: [dependencies]
+//: pyo3-ffi = "0.30"
+use pyo3_ffi::*;
+
+static mut SLOTS: [PyModuleDef_Slot; 1] = [PyModuleDef_Slot { slot: 0, value: std::ptr::null_mut() }];
+static mut MODULE: PyModuleDef = PyModuleDef {
+    m_base: PyModuleDef_HEAD_INIT,
+    m_name: c"bare".as_ptr(),
+    m_doc: c"bare".as_ptr(),
+    m_size: 0,
+    m_methods: std::ptr::null_mut(),
+    m_slots: &raw mut SLOTS as *mut PyModuleDef_Slot,
+    m_traverse: None,
+    m_clear: None,
+    m_free: None,
+};
+
+#[allow(non_snake_case)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn PyInit_bare() -> *mut PyObject {
+    unsafe { PyModuleDef_Init(&raw mut MODULE) }
+}
+"""
+
+
+def run(place: Place, code: str, **env: str) -> Run:
+    """Runs a program that stands in a file, as pools want it."""
+    place.write("program.py", textwrap.dedent(code))
+    before = place.builds
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=place.folder,
+        env={**place.env, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return Run(done.stdout, done.stderr, done.returncode, place.builds - before)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_pools(place: Place, method: str) -> None:
+    place.write("m.rs", SOURCE)
+    code = f"""
+        import multiprocessing
+        import rustimport.import_hook
+
+        def work(_):
+            import m
+            return m.value()
+
+        if __name__ == "__main__":
+            with multiprocessing.get_context({method!r}).Pool(3) as pool:
+                print(pool.map(work, range(6), chunksize=1))
+    """
+    done = run(place, code)
+    assert (done.out, done.builds) == (str([42] * 6), 1), done.stderr
+
+
+def test_joblib(place: Place) -> None:
+    """Its workers are new interpreters: what is sent to them has to switch the hook on."""
+    place.write("m.rs", SOURCE)
+    code = """
+        import joblib
+
+        def work(_):
+            import rustimport.import_hook, m
+            return m.value()
+
+        if __name__ == "__main__":
+            print(joblib.Parallel(n_jobs=2)(joblib.delayed(work)(n) for n in range(4)))
+    """
+    done = run(place, code)
+    assert (done.out, done.builds) == (str([42] * 4), 1), done.stderr
+
+
+def test_a_preforking_server(place: Place) -> None:
+    """The parent has imported, and so loaded the core, before it forks; its children import something else."""
+    for name in ("m", "n"):
+        place.write(f"{name}.rs", SOURCE)
+    code = """
+        import os
+        import rustimport.import_hook, m
+
+        children = []
+        for _ in range(4):
+            pid = os.fork()
+            if pid == 0:
+                import n
+                os._exit(n.value() - m.value())
+            children.append(pid)
+        print([os.waitpid(pid, 0)[1] for pid in children])
+    """
+    done = run(place, code)
+    assert (done.out, done.builds) == ("[0, 0, 0, 0]", 2), done.stderr
+
+
+def test_a_fork_during_a_build(place: Place) -> None:
+    """A child that was forked while a thread of its parent built has no part in the parent's lock: when the parent is
+    killed, nobody holds it."""
+    place.write("m.rs", SOURCE)
+    slow = place.write("slow/maturin", f'#!/bin/sh\nsleep 1\nexec {place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]} "$@"\n')
+    slow.chmod(0o755)
+    code = """
+        import os, signal, threading, time
+        import rustimport
+        from rustimport import _report
+
+        started = threading.Event()
+        _report.Reporter._on_started = lambda *_, **__: started.set()
+        # By its path: Python's own lock of a module's name does not survive a fork.
+        threading.Thread(target=rustimport.imp_from_path, args=("m.rs",), daemon=True).start()
+        assert started.wait(60)
+        time.sleep(0.3)
+        parent = os.getpid()
+        if os.fork():
+            os.kill(parent, signal.SIGKILL)
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        rustimport.install(lock_timeout_seconds=20)
+        print(rustimport.imp_from_path("m.rs").value(), flush=True)
+    """
+    done = run(place, code, RUSTIMPORT_MATURIN_EXECUTABLE=str(slow))
+    assert done.stdout.strip() == "42", done.stderr
+
+
+def test_threads(place: Place) -> None:
+    """Two sources by eight threads."""
+    for name in ("m", "n"):
+        place.write(f"{name}.rs", SOURCE)
+    code = """
+        import importlib, threading
+        import rustimport.import_hook
+
+        found = []
+        work = lambda name: found.append(importlib.import_module(name).value())
+        threads = [threading.Thread(target=work, args=(name,)) for name in "mnmnmnmn"]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print(found)
+    """
+    done = run(place, code)
+    assert (done.out, done.builds) == (str([42] * 8), 2), done.stderr
+
+
+def test_who_waits_says_so_once(place: Place) -> None:
+    place.write("m.rs", SOURCE)
+    slow = place.write("slow/maturin", f'#!/bin/sh\nsleep 1\nexec {place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]} "$@"\n')
+    slow.chmod(0o755)
+    place.env["RUSTIMPORT_MATURIN_EXECUTABLE"] = str(slow)
+    processes = [place.start("import m; print(m.value())") for _ in range(4)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [stdout.strip() for stdout, _ in outputs] == ["42"] * 4, outputs
+    lines = [line for _, stderr in outputs for line in stderr.splitlines()]
+    waits = [line for line in lines if " waits for process " in line]
+    assert len(waits) == 3, lines
+    assert all(line.endswith(" to be done with m.rs") for line in waits)
+    assert place.builds == 1
+
+
+INTERPRETER = """
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+
+    def second(code):
+        interpreter = interpreters.create()
+        # Until 3.12 it raises, from 3.13 it returns what was raised.
+        failed = interpreters.run_string(interpreter, code)
+        assert failed is None, failed
+"""
+
+
+def test_a_second_interpreter(place: Place) -> None:
+    """What is fresh is loaded there, if it may be; what is stale needs the core, which works in one alone."""
+    place.write("bare.rs", BARE)
+    place.write("m.rs", SOURCE)
+    second = """
+        import sys
+        sys.path.insert(0, "")
+        import rustimport
+        rustimport.install()
+        import bare
+        print(bare.__doc__)
+        import json, decimal
+        for name in "mn":
+            try:
+                __import__(name)
+                print("imported")
+            except ImportError as error:
+                print(type(error).__name__, "interpreter" in str(error))
+    """
+    code = textwrap.dedent(INTERPRETER) + "import rustimport.import_hook, bare, m\n"
+    code += f"open('n.rs', 'w').write({SOURCE!r})\nsecond({textwrap.dedent(second)!r})\n"
+    done = run(place, code)
+    bare, pyo3s, stale = done.out.splitlines()
+    assert bare == "bare"
+    # From 3.12 on CPython asks modules whether they may.
+    assert pyo3s == ("imported" if sys.version_info < (3, 12) else "ImportError True")
+    assert stale == "ToolchainError True"
+    assert done.stderr.count("building n") == 0
