@@ -122,7 +122,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "watch", _watch, "build whatever is edited at once, so that the next import is fresh")
     command.usage = "rustimport watch [-h] [PATH ...] [-- COMMAND ...]"
-    command.add_argument("paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: this one)")
+    command.add_argument(
+        "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
+    )
     command.epilog = "COMMAND is started, and started again after each build."
 
     _format(_command(commands, "version", _version, "versions of this package and of the tools it uses"))
@@ -581,7 +583,7 @@ def _watch(options: argparse.Namespace) -> None:
     # It says more, in one line a build.
     if not options.verbose:
         logging.getLogger("rustimport").setLevel(logging.CRITICAL)
-    _watch.run(options.paths, options.command)
+    _watch.run(options.paths, options.command, options.quiet)
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -23,17 +23,18 @@ PATIENCE = 10.0
 State = set[tuple[str, int, int]]
 
 
-def run(paths: Sequence[str], command: Sequence[str]) -> None:
+def run(paths: Sequence[str], command: Sequence[str], quiet: bool) -> None:
     """Watches until it is interrupted or terminated.
 
     Args:
         paths: Sources, and folders to search; the working folder if there are none.
         command: Started when everything has been looked at, and again whenever something has become fresh.
+        quiet: Say nothing but what cannot be built.
 
     Raises:
         RustImportError: a path is no source, or the system cannot watch.
     """
-    watch = Watch(paths, Command(command) if command else None)
+    watch = Watch(paths, Command(command) if command else None, quiet)
     # So that the command ends with us.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
@@ -88,9 +89,10 @@ class Command:
 
 
 class Watch:
-    def __init__(self, paths: Sequence[str], command: Command | None) -> None:
+    def __init__(self, paths: Sequence[str], command: Command | None, quiet: bool) -> None:
         self._paths = [os.path.abspath(path) for path in paths]
         self.command = command
+        self._quiet = quiet
         #: Source that could not be built -> what its files looked like.
         self._failed: dict[str, State] = {}
         #: Source -> what was said of it last.
@@ -126,7 +128,7 @@ class Watch:
         return _sources.find(there)
 
     def _tell(self, sources: list[Source], results: list[Result]) -> None:
-        for result in results:
+        for result in [] if self._quiet else results:
             if result.built:
                 _say(f"built {os.path.relpath(result.path)} in {result.seconds:.1f} s: {result.reason}")
             elif result.reason is not None:
@@ -138,7 +140,7 @@ class Watch:
         for error in list(new.values())[:1]:
             print(error, file=sys.stderr, flush=True)
         self._said = {path: error for path, error in self._said.items() if path in self._failed} | errors
-        if self._looks == 0:
+        if self._looks == 0 and not self._quiet:
             count = f"{len(sources)} source{'' if len(sources) == 1 else 's'}"
             _say(f"watching {count}; Ctrl-C ends it" if sources else "there is no source yet; watching for one")
 
