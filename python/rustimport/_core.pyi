@@ -7,6 +7,7 @@ from typing import Any, Final
 __all__ = [
     "__version__",
     "cache_clear",
+    "cache_create",
     "cache_export",
     "cache_import",
     "cache_info",
