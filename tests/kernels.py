@@ -19,6 +19,9 @@ class Reply:
     outputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Types and contents of its messages, in their order."""
 
+    number: int = 0
+    """Its number in the notebook."""
+
     def text(self, stream: str) -> str:
         return "".join(
             content["text"] for kind, content in self.outputs if kind == "stream" and content["name"] == stream
@@ -86,7 +89,9 @@ class Kernel:
             kind, content = message["msg_type"], message["content"]
             if kind == "status" and content["execution_state"] == "idle":
                 return reply
-            if kind not in ("status", "execute_input"):
+            if kind == "execute_input":
+                reply.number = content["execution_count"]
+            elif kind != "status":
                 reply.outputs.append((kind, content))
 
     def run(self, code: str, cell: str | None = None) -> Reply:

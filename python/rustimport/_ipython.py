@@ -54,7 +54,7 @@ class RustMagics(Magics):
         # The first line is the magic: so errors have the cell's line numbers.
         module = _cell.load(
             f"\n{cell}" if cell.strip() else "",
-            f"In[{self.shell.execution_count}]",
+            _label(self.shell),
             name=chosen.name,
             profile="release" if chosen.release else None,
             force=chosen.force,
@@ -86,6 +86,15 @@ class RustMagics(Magics):
             raise UsageError(str(error)) from None
         _reload.refresh(module)
         self.shell.push({module.__name__.rpartition(".")[2]: module})
+
+
+def _label(shell: Any) -> str:
+    """What IPython calls the cell that runs: `In[3]`. Its counter is ahead in some versions, so the frames tell."""
+    for frame, _ in traceback.walk_stack(sys._getframe()):
+        named = shell.compile.format_code_name(frame.f_code.co_filename)
+        if named is not None:
+            return str(named[1])
+    return "cell"
 
 
 _magics: RustMagics | None = None

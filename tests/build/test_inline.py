@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,25 +78,24 @@ def test_errors_have_the_strings_lines(place: Place) -> None:
 
 
 def test_strings_are_pruned_with_their_entries(place: Place, tmp_path: Path) -> None:
-    # A cache of its own, with what others compiled.
+    # A cache of its own, with what others compiled; and a text that is in no other.
     cache = tmp_path / "cache"
+    source = DOUBLE + " // pruned"
     fresh: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": str(cache)}
-    subprocess.run(["cp", "-al", str(place.cache), str(cache)], check=True)
-    run = place.python(f"import rustimport; print(rustimport.inline({DOUBLE!r}).__name__)", hook=False, **fresh)
+    shutil.copytree(place.cache, cache, copy_function=os.link, symlinks=True)
+    run = place.python(f"import rustimport; print(rustimport.inline({source!r}).__name__)", hook=False, **fresh)
     text = cache / "cells" / f"{run.out}.rs"
-    assert text.read_text() == DOUBLE
+    assert text.read_text() == source
 
     def command(*arguments: str) -> str:
         env = {**place.env, **fresh}
         return subprocess.check_output([sys.executable, "-m", "rustimport", *arguments], env=env, text=True)
 
-    [interpreter] = [
-        one for one in json.loads(command("cache", "info", "-f", "json"))["interpreters"] if one["sources"]
-    ]
-    assert str(text) in [source["source"] for source in interpreter["sources"]]
+    interpreters = json.loads(command("cache", "info", "-f", "json"))["interpreters"]
+    assert str(text) in [source["source"] for interpreter in interpreters for source in interpreter["sources"]]
     command("cache", "prune", "--days", "0")
     # What somebody may be about to build stays for a day.
     assert text.exists()
-    subprocess.run(["touch", "-d", "2 days ago", str(text)], check=True)
+    os.utime(text, (time.time() - 200_000,) * 2)
     command("cache", "prune")
     assert not text.exists()

@@ -135,11 +135,9 @@ def test_errors_are_the_compilers(kernel: Kernel) -> None:
     assert re.search(r'<span class="ansi-red-fg">error\[E0308\]</span>', page)
     assert "style=" not in page
     lines = strip_ansi(reply.traceback).splitlines()
-    number = re.search(r"In\[(\d+)\]", lines[0])
-    assert number is not None
-    assert lines[0] == f"BuildError: In[{number[1]}] does not compile (1 error)"
+    assert lines[0] == f"BuildError: In[{reply.number}] does not compile (1 error)"
     # The cell's own lines, of which the magic is the first; and once.
-    assert lines[2:4] == ["error[E0308]: mismatched types", f" --> In[{number[1]}]:4:5"]
+    assert lines[2:4] == ["error[E0308]: mismatched types", f" --> In[{reply.number}]:4:5"]
     assert sum("mismatched types" in line for line in lines) == 1
     assert lines[-1] == "hint: mend it and run it again"
     assert reply.text("stderr") == ""
@@ -148,7 +146,7 @@ def test_errors_are_the_compilers(kernel: Kernel) -> None:
         "ip = get_ipython()\ntry:\n    ip.magics_manager.magics['cell']['rustimport']('', 'fn f( {')\n"
         "except ImportError as error:\n    found = error.diagnostics[0]\n(found.level, found.file, found.line)"
     )
-    assert re.fullmatch(r"\('error', 'In\[\d+\]', 2\)", caught.result)
+    assert caught.result == f"('error', 'In[{caught.number}]', 2)"
 
     warned = strip_ansi(kernel.run("%%rustimport\n#[pyfunction]\nfn f() { let unused = 1; }").text("stderr"))
     assert "warning: unused variable: `unused`" in warned
