@@ -35,7 +35,7 @@ pub fn script(data: &[u8]) {
     let settings = BuildSettings { profile: "dev".into(), pyo3: ">=0.23".into(), ..BuildSettings::default() };
     let made = manifest::cargo_manifest(&request(), &script, &settings, path);
     // Whatever the header says, the package has our name and builds this file, wherever the text is read again.
-    assert_eq!(made["package"]["name"].as_str(), Some("m_0"));
+    assert_eq!(made["package"]["name"].as_str(), Some("m_0123"));
     assert_eq!(made["lib"]["path"].as_str(), Some(SOURCE));
     assert_eq!(made.to_string().parse::<Table>().ok(), Some(made));
 }
@@ -102,18 +102,18 @@ fn in_a_file(name: &str, data: &[u8], read: impl Fn(&Path)) {
     read(&file);
 }
 
-fn request() -> Request {
+/// What is asked about a script, for tests.
+pub fn request() -> Request {
     Request {
         kind: SourceKind::Script,
-        root: SOURCE.into(),
-        module: "m".into(),
+        root: "/s/m.rs".into(),
+        cell: None,
         installed: None,
         files: None,
-        cell: None,
+        module: "pkg.m".into(),
         cache: "/c".into(),
         shared_cache: None,
-        wheels: None,
-        entry: "m-0".into(),
+        entry: "m-0123".into(),
         context: String::new(),
         settings: Settings::default(),
         interpreter: Interpreter {
@@ -130,6 +130,7 @@ fn request() -> Request {
         },
         marked: true,
         in_place: true,
+        wheels: None,
         force: false,
         lock_timeout: None,
     }

@@ -223,31 +223,7 @@ pub fn profile(name: &str) -> Vec<(String, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interpreter::tests::interpreter;
-    use crate::request::SourceKind;
-    use crate::settings::Settings;
-
-    fn request() -> Request {
-        Request {
-            kind: SourceKind::Script,
-            root: "/s/m.rs".into(),
-            cell: None,
-            installed: None,
-            files: None,
-            module: "pkg.m".into(),
-            cache: "/c".into(),
-            shared_cache: None,
-            entry: "m-0123".into(),
-            context: String::new(),
-            settings: Settings::default(),
-            interpreter: interpreter(),
-            marked: true,
-            in_place: true,
-            wheels: None,
-            force: false,
-            lock_timeout: None,
-        }
-    }
+    use crate::hostile::request;
 
     fn manifest(source: &str) -> Table {
         let script = Script::parse(Path::new("/s/m.rs"), source.as_bytes()).unwrap();
