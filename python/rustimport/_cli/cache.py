@@ -1,0 +1,121 @@
+"""`cache`: what was built, and what it takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any
+
+from .. import _hook, _load, settings
+from ..errors import CacheError
+from .build import choose_profile
+from .output import age, say, say_failures, size, tell
+
+
+def info(options: argparse.Namespace) -> None:
+    found = _load.core().cache_info(_hook.cache_root())
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+        return
+    print(f"{found['path']}: {size(found['bytes'])}")
+    for interpreter in found["interpreters"]:
+        own = "  (this one)" if interpreter["key"] == _hook.INTERPRETER_KEY else ""
+        print(f"\n{interpreter['key']}: {size(interpreter['bytes'])}{own}")
+        print(f"    compiled by cargo: {size(interpreter['lanes'])}, in the store: {size(interpreter['store'])}")
+        for prefix in interpreter["environments"]:
+            print(f"    used by the environment {prefix}")
+        for entry in interpreter["sources"]:
+            gone = "" if entry["exists"] else "  (gone)" if entry["source"] else "  (never built)"
+            source = entry["source"] or entry["name"]
+            print(f"    {size(entry['bytes']):>9}  {age(entry['used']):>15}  {source}{gone}")
+
+
+def clear(options: argparse.Namespace) -> int | None:
+    root = _hook.cache_root()
+    key = None if options.all else _hook.INTERPRETER_KEY
+    if not os.path.isdir(root):
+        tell(options, f"there is no cache at {root}")
+        return None
+    what = f"{root}" if options.all else f"what was built for {_hook.INTERPRETER_KEY}"
+    parts = _load.core().cache_info(root)["interpreters"]
+    users = [prefix for part in parts if key in (None, part["key"]) for prefix in part["environments"]]
+    if users:
+        tell(options, f"{what} is used by the environment{'s' if len(users) > 1 else ''} {', '.join(users)}")
+    if not options.yes and not _confirmed(f"Remove {what}?"):
+        return 1
+    freed = _load.core().cache_clear(root, key, _reporter(options))
+    tell(options, f"removed {size(freed)}")
+    return None
+
+
+def prune(options: argparse.Namespace) -> None:
+    seconds = None if options.days is None else options.days * 86400
+    freed = _load.core().cache_prune(_hook.cache_root(), seconds, options.size, _reporter(options))
+    tell(options, f"removed {size(freed)}")
+
+
+def export(options: argparse.Namespace) -> None:
+    file = os.path.abspath(options.file)
+    key = _hook.INTERPRETER_KEY
+    count, total = _load.core().cache_export(_hook.cache_root(), key, file, _reporter(options))
+    tell(options, f"exported {_libraries(count)} ({size(total)}) for {key} to {options.file}")
+
+
+def import_(options: argparse.Namespace) -> None:
+    file = os.path.abspath(options.file)
+    described = _load.describe_interpreter()
+    count, total = _load.core().cache_import(_hook.cache_root(), described, file, _reporter(options))
+    tell(options, f"imported {_libraries(count)} ({size(total)}) from {options.file}")
+
+
+def _libraries(count: int) -> str:
+    return f"{count} librar{'y' if count == 1 else 'ies'}"
+
+
+#: Needs what the template's scripts need, and nothing else.
+_WARMING = "// rustimport:pyo3\n#[pyfunction]\nfn warm() {}\n"
+
+
+def warm(options: argparse.Namespace) -> int:
+    from .. import _build
+
+    choose_profile(options)
+    if options.shared:
+        settings.cache_dir = _hook.shared_cache_root()
+        if settings.cache_dir is None:
+            options.parser.error("--shared: this system has no place for it: set RUSTIMPORT_SHARED_CACHE_DIR")
+    root = _hook.cache_root()
+    # In the cache, where it stays: to warm what is warm takes a look.
+    try:
+        home = _load.core().cache_create(root, _load.describe_interpreter())
+    except CacheError as error:
+        if options.shared:
+            error.hint = "run this as root, or set RUSTIMPORT_SHARED_CACHE_DIR to a folder that you can write to"
+        raise
+    source = os.path.join(home, "warm.rs")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(_WARMING)
+    sources = [source, *_build.discover(options.paths, opt_in=True)]
+    results = _build.build(sources, in_place=False)
+    if options.shared:
+        _load.core().cache_share(root)
+    failed = say_failures(results)
+    tell(options, f"{len(results) - len(failed)} ready, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _reporter(options: argparse.Namespace) -> Any:
+    def event(name: str, **details: Any) -> None:
+        if name == "waiting" and not options.quiet:
+            say(f"waiting for {details['what']}")
+
+    return event
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False

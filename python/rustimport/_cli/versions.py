@@ -1,0 +1,77 @@
+"""`version` and `info`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+from .. import _hook, _load, settings
+
+
+def version(options: argparse.Namespace) -> None:
+    found = _versions()
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+    else:
+        for name, version in found.items():
+            print(f"{name}: {version or 'not found'}")
+
+
+def _versions() -> dict[str, str | None]:
+    source = os.path.join(os.getcwd(), "x.rs")
+    tools = dict(_load.core().tools(_load.request(source), lambda *_, **__: None))
+    return {
+        "rustimport": _load.core().__version__,
+        "maturin": tools["maturin"],
+        "cargo": tools["cargo"],
+        "rustc": tools["rustc"],
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": platform.platform(),
+    }
+
+
+def info(options: argparse.Namespace) -> None:
+    from .. import _site
+
+    cache = _load.core().cache_info(_hook.cache_root())
+    found: dict[str, Any] = {
+        "versions": _versions(),
+        "python": {"executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix},
+        "settings": _settings(),
+        "hook": _site.info(),
+        "cache": {"path": cache["path"], "bytes": cache["bytes"], "interpreter": _hook.INTERPRETER_KEY},
+    }
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+        return
+    for title, values in found.items():
+        print(f"{title}:")
+        for name, value in values.items():
+            if isinstance(value, dict):
+                value = f"{value['value']}  ({value['from']})"
+            print(f"    {name}: {value}")
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    """Every setting with its value and where that comes from, the strongest first."""
+    project, values = _load.core().project_settings(os.getcwd()) or (None, [])
+    in_project = dict(values)
+    found = {}
+    for name in _hook.VARIABLES:
+        variables = [_hook.VARIABLES[name], _hook.OLDER_VARIABLES.get(name, "")]
+        variable = next((variable for variable in variables if variable and os.environ.get(variable)), None)
+        if name in settings.__dict__:
+            value, source = settings.__dict__[name], f"rustimport.settings.{name}"
+        elif variable:
+            value, source = os.environ[variable], variable
+        elif name in in_project:
+            value, source = in_project[name], str(project)
+        else:
+            value, source = getattr(settings, name), "default"
+        is_plain = value is None or isinstance(value, (bool, int, str))
+        found[name] = {"value": value if is_plain else str(value), "from": source}
+    return found
