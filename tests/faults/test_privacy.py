@@ -65,8 +65,9 @@ def test_root_leaves_nothing_in_a_users_cache(place: Place, tmp_path: Path) -> N
     place.write("m.rs", SCRIPT.format(1))
     home = tmp_path / "home"
     (home / ".cache").mkdir(parents=True)
-    cargo = place.env.get("CARGO_HOME", str(Path.home() / ".cargo"))
-    env = {"HOME": str(home), "CARGO_HOME": cargo, "RUSTIMPORT_CACHE_DIR": None, "XDG_CACHE_HOME": None}
+    tools = {f"{name.upper()}_HOME": str(Path.home() / f".{name}") for name in ("cargo", "rustup")}
+    tools = {name: place.env.get(name, folder) for name, folder in tools.items()}
+    env = {"HOME": str(home), **tools, "RUSTIMPORT_CACHE_DIR": None, "XDG_CACHE_HOME": None}
     for cache, words in (
         (None, "which is another user's (uid 12345)"),
         (home / ".cache" / "rustimport", "belongs to another user (uid 12345)"),
