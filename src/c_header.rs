@@ -6,6 +6,7 @@ use cbindgen::{Builder, Config, Language};
 
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::script::Script;
 
 /// What cffi is told of a source: declarations alone, since it knows no preprocessor.
 pub fn declarations(path: &Path) -> Result<String> {
@@ -19,20 +20,38 @@ pub fn declarations(path: &Path) -> Result<String> {
     Ok(text.lines().filter(is_known).collect::<Vec<_>>().join("\n"))
 }
 
-/// Writes the C header of a source, if it is not there already. A `cbindgen.toml` in the source's folder or above
-/// decides how it looks. Returns whether it had to be written.
-pub fn write(path: &Path, header: &Path) -> Result<bool> {
+/// Stands in every header of ours: others are the user's own.
+const MARK: &str = "Written by rustimport";
+
+/// Writes the C header of a script, if it is not there already. A `cbindgen.toml` in the script's folder or above
+/// decides how it looks. Returns whether it had to be written. `force`: also in place of a file that is not ours.
+pub fn write(path: &Path, header: &Path, force: bool) -> Result<bool> {
+    if !Script::read(path)?.is_readable() {
+        let message = format!("{} cannot be read as Rust", path.display());
+        return Err(Error::project(path, message, "build it without --header: the compiler says what is wrong"));
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
     let own = folder.ancestors().map(|parent| parent.join("cbindgen.toml")).find(|file| file.is_file());
-    let config = match own {
+    let mut config = match own {
         Some(file) => Config::from_file(&file).map_err(|error| {
             Error::project(&file, format!("{}: {error}", file.display()), "correct cbindgen's configuration")
         })?,
         None => Config { language: Language::C, pragma_once: true, cpp_compat: true, ..Config::default() },
     };
+    let name = path.file_name().unwrap_or_default().display();
+    config.autogen_warning = Some(format!("/* {MARK} from {name}: edit that. */"));
     let text = generate(path, config)?;
-    if std::fs::read(header).is_ok_and(|found| found == text.as_bytes()) {
+    let found = std::fs::read(header).ok();
+    if found.as_deref() == Some(text.as_bytes()) {
         return Ok(false);
+    }
+    let is_source =
+        std::fs::canonicalize(header).is_ok_and(|header| std::fs::canonicalize(path).is_ok_and(|path| path == header));
+    let is_ours = found.is_none_or(|found| memchr::memmem::find(&found, MARK.as_bytes()).is_some());
+    if is_source || !(is_ours || force) {
+        let hint = if is_source { "give --header another file" } else { "give --header another file, or add --force" };
+        let message = format!("{} is there already, and rustimport did not write it", header.display());
+        return Err(Error::project(header, message, hint));
     }
     fs::put_users_file(header, text.as_bytes()).map_err(|error| {
         let message = format!("cannot write {}: {error}", header.display());

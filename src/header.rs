@@ -20,6 +20,15 @@ pub enum Template {
     Cffi,
 }
 
+impl Template {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pyo3 => "pyo3",
+            Self::Cffi => "cffi",
+        }
+    }
+}
+
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Header {
     /// Whether the first non-empty line is a comment with the word `rustimport`.

@@ -119,7 +119,9 @@ impl Job<'_> {
     /// Refuses what maturin alone can do.
     fn check_cargo_suffices(&self) -> Result<()> {
         let maturins = |argument: &&String| ["--compatibility", "--zig"].contains(&argument.as_str());
-        let Some(argument) = self.settings.arguments.build.iter().find(maturins) else { return Ok(()) };
+        let target = self.settings.arguments.target.is_some().then_some("--target");
+        let arguments = self.settings.arguments.build.iter().find(maturins).map(String::as_str);
+        let Some(argument) = arguments.or(target) else { return Ok(()) };
         let root = &self.request.root;
         Err(Error::project(
             root,

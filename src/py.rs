@@ -124,8 +124,17 @@ mod _core {
 
     /// Writes the C header of a source; returns whether it was not there already.
     #[pyfunction]
-    fn write_header(py: Python<'_>, source: PathBuf, header: PathBuf) -> PyResult<bool> {
-        super::run(py, || crate::c_header::write(&source, &header))
+    fn write_header(py: Python<'_>, source: PathBuf, header: PathBuf, force: bool) -> PyResult<bool> {
+        super::run(py, || crate::c_header::write(&source, &header, force))
+    }
+
+    /// The template that a source asks for, by its name.
+    #[pyfunction]
+    fn template(py: Python<'_>, source: PathBuf) -> PyResult<Option<&'static str>> {
+        super::run(py, || {
+            let template = if source.is_dir() { None } else { crate::script::Script::read(&source)?.header.template };
+            Ok(template.map(crate::header::Template::name))
+        })
     }
 
     /// Writes a new source of a kind, made of a script if there is one, and returns what was written.

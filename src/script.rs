@@ -53,6 +53,19 @@ pub enum Root {
 }
 
 impl Script {
+    pub fn read(path: &Path) -> Result<Self> {
+        let source = std::fs::read(path).map_err(|error| {
+            let message = format!("cannot read {}: {error}", path.display());
+            Error::project(path, message, "check the path and its rights")
+        })?;
+        Self::parse(path, &source)
+    }
+
+    /// Whether it is Rust, and nothing that would take a parser's stack.
+    pub fn is_readable(&self) -> bool {
+        self.file.is_some()
+    }
+
     pub fn parse(path: &Path, source: &[u8]) -> Result<Self> {
         let text = String::from_utf8_lossy(source);
         let text = text.trim_start_matches('\u{feff}').to_owned();

@@ -33,6 +33,7 @@ __all__ = [
     "site_look",
     "site_restore",
     "site_uninstall",
+    "template",
     "tools",
     "watch",
     "write_cell",
@@ -84,7 +85,10 @@ def is_module(path: str | PathLike[str]) -> bool:
 def discover(paths: Sequence[str | PathLike[str]], opt_in: bool, are_named: bool) -> list[PathLike[str]]:
     """Sources in folders, and among them."""
 
-def write_header(source: str | PathLike[str], header: str | PathLike[str]) -> bool:
+def template(source: str | PathLike[str]) -> str | None:
+    """The template that a source asks for, by its name."""
+
+def write_header(source: str | PathLike[str], header: str | PathLike[str], force: bool) -> bool:
     """Writes the C header of a source; returns whether it was not there already."""
 
 def scaffold(path: str | PathLike[str], kind: str, script: str | PathLike[str] | None) -> list[PathLike[str]]:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import re
 import sysconfig
 import tempfile
@@ -21,10 +22,8 @@ from .errors import ProjectError
 
 #: PEP 508
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
-#: PEP 440
-_VERSION = re.compile(
-    r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?", re.IGNORECASE
-)
+#: PEP 440, normalised
+_VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?")
 _TAG = re.compile(r"[\w.]+-[\w.]+-[\w.]+")
 _PYTHON_FILES = (".py", ".pyi", "py.typed")
 
@@ -50,7 +49,7 @@ class Wheel:
     def __post_init__(self) -> None:
         for what, value, pattern in [
             ("name for a distribution", self.name, _NAME),
-            ("version", self.version, _VERSION),
+            ("version such as 1.0 or 1.0rc1", self.version, _VERSION),
             ("tag", self.tag or "py3-none-any", _TAG),
         ]:
             if not pattern.fullmatch(value):
@@ -76,6 +75,8 @@ class Wheel:
         file = os.path.join(root if os.path.isdir(root) else os.path.dirname(root), "pyproject.toml")
         project = json.loads(_load.core().project_table(file)) if os.path.isfile(file) else {}
         usual = os.path.splitext(os.path.basename(root))[0]
+        if "version" in project.get("dynamic", ()) and version is None:
+            raise ProjectError(f"{file} leaves the version to its build", hint="give --version", path=file)
         metadata = [("Summary", project["description"])] if "description" in project else []
         metadata += [("Requires-Python", project["requires-python"])] if "requires-python" in project else []
         metadata += [("Requires-Dist", requirement) for requirement in project.get("dependencies", [])]
@@ -104,14 +105,19 @@ class Wheel:
             package = "" if package == "." else package + "/"
             tags.append(_tag(built))
             for name, content in _modules(built):
-                files[package + name] = content
+                if files.setdefault(package + name, content) is not content:
+                    raise ProjectError(
+                        f"{source} and another source would both be {package + name}",
+                        hint="rename one of them, or make a wheel of each",
+                        path=source,
+                    )
             top = package.partition("/")[0]
             beside = os.path.splitext(source)[0] + ".pyi"
             python = _python_files(os.path.join(root, top)) if top else [beside] * os.path.isfile(beside)
             for path in python:
                 with open(path, "rb") as file:
                     files[os.path.relpath(path, root).replace(os.sep, "/")] = file.read()
-            if _needs_cffi(source) and ("Requires-Dist", "cffi") not in metadata:
+            if _load.core().template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:
                 metadata.append(("Requires-Dist", "cffi"))
         tag = self.tag or _common(tags)
         name = re.sub(r"[-_.]+", "_", self.name).lower()
@@ -171,26 +177,28 @@ def _modules(built: str) -> Iterator[tuple[str, bytes]]:
 def _tag(built: str) -> tuple[str, str, str]:
     """(python, abi, platform): as maturin found out; of a bare library, this interpreter and this kind of machine."""
     if built.endswith(".whl"):
-        python, abi, platform = os.path.basename(built)[: -len(".whl")].split("-")[-3:]
-        return python, abi, platform
+        python, abi, system = os.path.basename(built)[: -len(".whl")].split("-")[-3:]
+        return python, abi, system
     python = "cp{}{}".format(*_load.describe_interpreter()["version"])
-    return python, python, re.sub(r"[-.]", "_", sysconfig.get_platform())
+    # A universal Python does not make its libraries universal.
+    system = sysconfig.get_platform().replace("universal2", platform.machine())
+    return python, python, re.sub(r"[-.]", "_", system)
 
 
 def _common(tags: list[tuple[str, str, str]]) -> str:
     """The tag of a wheel that needs what all of its parts need: the narrowest."""
     bound = [tag for tag in tags if tag[1] != "abi3"]
     python, abi, _ = bound[0] if bound else max(tags, key=lambda tag: _numbers(tag[0]))
-    platforms = {tag[2] for tag in tags}
+    systems = {tag[2] for tag in tags}
     # `linux_x86_64` promises nothing; of manylinux and macosx the later number is the narrower.
-    platform = max(platforms, key=lambda platform: (platform.startswith("linux_"), _oldest(platform)))
-    return f"{python}-{abi}-{platform}"
+    system = max(systems, key=lambda system: (system.startswith("linux_"), _oldest(system)))
+    return f"{python}-{abi}-{system}"
 
 
-def _oldest(platform: str) -> list[int]:
+def _oldest(systems: str) -> list[int]:
     """The oldest system that a platform tag admits, for comparison."""
     legacy = {"manylinux2014": "manylinux_2_17"}
-    return min(_numbers(legacy.get(single.partition("_")[0], single)) for single in platform.split("."))
+    return min(_numbers(legacy.get(single.partition("_")[0], single)) for single in systems.split("."))
 
 
 def _numbers(text: str) -> list[int]:
@@ -198,16 +206,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def _single_tags(tag: str) -> Iterator[str]:
-    pythons, abis, platforms = (part.split(".") for part in tag.split("-"))
-    yield from (f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms)
-
-
-def _needs_cffi(source: str) -> bool:
-    if not os.path.isfile(source):
-        return False
-    with open(source, encoding="utf-8", errors="replace") as file:
-        first = next((line for line in file if line.strip()), "")
-    return "rustimport:cffi" in first
+    pythons, abis, systems = (part.split(".") for part in tag.split("-"))
+    yield from (f"{python}-{abi}-{system}" for python in pythons for abi in abis for system in systems)
 
 
 def _fields(*fields: tuple[str, str]) -> bytes:

@@ -200,6 +200,10 @@ def test_what_maturin_does_not_build_is_promised_nowhere(place: Place) -> None:
     run = command(place, "build", "--compatibility", "manylinux2014", "plain.rs")
     assert run.returncode == 1
     assert "--compatibility cannot be kept" in run.stderr
+    run = command(
+        place, "build", "--wheel", "dist", "--profile", "dev", "--target", "x86_64-unknown-linux-gnu", "plain.rs"
+    )
+    assert "--target cannot be kept" in run.stderr
     run = command(place, "build", "--wheel", "dist", "--profile", "dev", "--abi3", "3.10", "bare.rs")
     assert run.returncode == 1
     assert "--abi3 is for sources that use pyo3" in run.stderr
@@ -226,7 +230,7 @@ def test_a_target_that_is_not_installed(place: Place) -> None:
         (["--wheel", "dist", "--abi3", "three"], "no version of Python"),
         (["--wheel", "dist", "--name", "-x"], "expected one argument"),
         (["--wheel", "dist", "--name", "x y"], "no name for a distribution"),
-        (["--wheel", "dist", "--version", "one"], "no version"),
+        (["--wheel", "dist", "--version", "one"], "no version such as 1.0"),
         (["--wheel", "dist", "--tag", "cp311"], "no tag"),
         (["--wheel", "dist", "--check"], "makes no wheel"),
         (["--wheel", "dist", "empty"], "nothing to put into a wheel"),
@@ -324,6 +328,52 @@ def test_nothing_for_c(place: Place) -> None:
     assert "m.rs has no functions for C" in run.stderr
     assert 'pub extern "C" fn' in run.stderr
     assert place.builds == 0
+
+
+def test_a_header_never_takes_anothers_place(place: Place) -> None:
+    source = place.write("functions.rs", FUNCTIONS)
+    place.write("mine.h", "int precious;\n")
+    for header in ("mine.h", "functions.rs", "./functions.rs"):
+        run = command(place, "build", "--header", header, "functions.rs")
+        assert run.returncode == 2
+        assert "rustimport did not write it" in run.stderr
+    assert (place.folder / "mine.h").read_text() == "int precious;\n"
+    assert source.read_text().startswith("// rustimport:cffi")
+    deep = "fn f() -> i32 { " + "1+" * 200_000 + "1 }"
+    place.write("deep.rs", f"// rustimport:cffi\n{deep}\n")
+    run = command(place, "build", "--header", "deep.h", "deep.rs")
+    assert run.returncode == 2
+    assert "cannot be read as Rust" in run.stderr
+
+
+def test_names_in_a_wheel_are_nobody_elses(place: Place) -> None:
+    place.write("a/x.rs", SCRIPT.format(1))
+    place.write("b/x.rs", SCRIPT.format(2))
+    run = command(place, "build", "--wheel", "dist", "--profile", "dev", "--name", "both", "a", "b")
+    assert run.returncode == 2
+    assert "would both be x" in run.stderr
+    assert not (place.folder / "dist").exists()
+    place.write("a/pyproject.toml", '[project]\nname = "a"\ndynamic = ["version"]\n')
+    run = command(place, "build", "--wheel", "dist", "--profile", "dev", "a")
+    assert "give --version" in run.stderr
+
+
+def test_a_killed_interpreter_is_no_success(place: Place) -> None:
+    place.write("m.rs", SCRIPT.format(1))
+    python = place.write(
+        "python",
+        """
+        #!/bin/sh
+        case "$*" in *version_info*) echo True;; *) kill -KILL $$;; esac
+    """.lstrip(),
+    )
+    python.write_text(python.read_text().lstrip())
+    python.chmod(0o755)
+    run = command(place, "build", "--python", str(python), "--", "m.rs")
+    assert run.returncode == 137
+    assert "was ended by signal 9" in run.stderr
+    run = command(place, "build", "--python", sys.executable, "--", "m.rs")
+    assert run.stdout == "1 built, 0 fresh, 0 failed\n"
 
 
 def test_other_interpreters(place: Place) -> None:

@@ -19,11 +19,12 @@ from . import build, cache, new, site, versions, watch
 from .output import say
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, is_chosen: bool = False) -> int:
+    """Runs a command, and returns its exit status. `is_chosen`: in the interpreter that was asked for."""
     parser = _parser()
     words, command = _split(list(sys.argv[1:] if arguments is None else arguments))
     options = parser.parse_args(words)
-    options.arguments, options.command = words, command
+    options.arguments, options.command, options.is_chosen = words, command, is_chosen
     if options.run is None:
         options.parser.print_help()
         return 0

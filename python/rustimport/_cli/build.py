@@ -25,30 +25,34 @@ def choose_profile(options: argparse.Namespace) -> None:
         settings.profile = options.profile or "release"
 
 
-#: Runs the command line in another interpreter: with its own `rustimport`, else with this one.
+#: Runs this package's command line in another interpreter, whatever that has of its own.
 _ELSEWHERE = """
-import sys
-sys.path.append(sys.argv.pop(1))
+import importlib.util, sys
+for name in [name for name in sys.modules if name.partition(".")[0] == "rustimport"]:
+    del sys.modules[name]
+spec = importlib.util.spec_from_file_location("rustimport", sys.argv.pop(1))
+sys.modules["rustimport"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["rustimport"])
 from rustimport._cli import main
-sys.exit(main())
+sys.exit(main(is_chosen=True))
 """
 
 
 def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
     """Has other interpreters do what this one was asked for: each builds for itself."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(_hook.__file__)))
-    environ = {name: value for name, value in os.environ.items() if name != _hook.VARIABLES["python"]}
-    environ["RUSTIMPORT_MATURIN_EXECUTABLE"] = os.fspath(_load.find_maturin())
-    # What is given last holds: no interpreter is asked to ask others.
-    arguments = [*options.arguments, "--python="]
+    package = os.path.join(os.path.dirname(os.path.abspath(_hook.__file__)), "__init__.py")
+    environ = dict(os.environ)
+    environ[_hook.VARIABLES["maturin_executable"]] = os.fspath(_load.find_maturin())
     chosen_by = "--python" if options.python else "RUSTIMPORT_PYTHON"
     output = subprocess.PIPE if options.json else None
     status, results = 0, []
     for python in pythons:
         _check_python(python, chosen_by)
-        command = [python, "-c", _ELSEWHERE, package, *arguments]
+        command = [python, "-c", _ELSEWHERE, package, *options.arguments]
         done = subprocess.run(command, env=environ, stdout=output, text=True, check=False)
-        status = max(status, done.returncode)
+        if done.returncode < 0:
+            say(f"{python} was ended by signal {-done.returncode}")
+        status = max(status, done.returncode if done.returncode >= 0 else 128 - done.returncode)
         if options.json:
             results += json.loads(done.stdout or "[]")
     if options.json:
@@ -73,10 +77,8 @@ def run(options: argparse.Namespace) -> int:
 
     choose_profile(options)
     chosen = _portable_settings(options)
-    if options.python and not options.python[-1]:
-        options.python.clear()
     pythons = options.python or [os.fspath(python) for python in [_hook.setting("python")] if python]
-    if pythons:
+    if pythons and not options.is_chosen:
         return _build_for(pythons, options)
     named = bool(options.paths)
     sources = _build.discover(options.paths or [os.curdir], opt_in=not options.all, are_named=named)
@@ -176,5 +178,5 @@ def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: Maturi
 def _write_header(options: argparse.Namespace, sources: list[str]) -> None:
     if len(sources) != 1 or os.path.isdir(sources[0]):
         options.parser.error("--header needs the path of one script")
-    if _load.core().write_header(sources[0], os.path.abspath(options.header)):
+    if _load.core().write_header(sources[0], os.path.abspath(options.header), options.force):
         tell(options, f"wrote {os.path.relpath(options.header)}")
