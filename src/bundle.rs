@@ -132,8 +132,9 @@ pub fn import(root: &Path, interpreter: &Interpreter, file: &Path, host: &mut dy
     let members = bundle.verified_members(&about)?;
     let cache = Cache::at(root, &interpreter.key);
     cache.check_private()?;
-    cache.create(interpreter)?;
+    cache.create_root()?;
     let _shared = lock::share_cache(&cache.lock(), None, host)?;
+    cache.create(interpreter)?;
     let store = cache.store();
     let mut load = Load::default();
     for member in &members {
@@ -280,6 +281,33 @@ mod tests {
         }
         std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
         assert!(import(&elsewhere, &interpreter(), &file, &mut Silent).is_err());
+    }
+
+    /// Clears the cache as soon as somebody waits for it.
+    struct Clearing(PathBuf, Option<lock::CacheLock>);
+
+    impl Host for Clearing {
+        fn event(&mut self, _: Event) {}
+
+        fn check(&mut self) -> Result<()> {
+            if self.1.take().is_some() && self.0.exists() {
+                std::fs::remove_dir_all(&self.0).unwrap();
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn clearing_the_cache_does_not_disturb_who_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, here, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("x.zip"));
+        let load = export(&there, &filled(&there).key(), &file, &mut Silent).unwrap();
+        let cache = Cache::at(&here, &interpreter().key);
+        cache.create_root().unwrap();
+        let lock = lock::clear_cache(&cache.lock(), &mut Silent).unwrap();
+        let mut host = Clearing(cache.home().to_owned(), Some(lock));
+        assert_eq!(import(&here, &interpreter(), &file, &mut host).unwrap(), load);
+        assert!(host.1.is_none() && cache.home().join("interpreter.toml").exists());
     }
 
     #[test]

@@ -96,8 +96,8 @@ impl Cache {
         std::fs::metadata(root).map_or(Ok(()), |metadata| check_owner(root, &metadata))
     }
 
-    /// Creates what is missing.
-    pub fn create(&self, interpreter: &Interpreter) -> Result<()> {
+    /// Creates the folder that has the lock. All else is made under the lock: who clears the cache removes what is below.
+    pub fn create_root(&self) -> Result<()> {
         if self.root.to_str().is_none() {
             return Err(Error::cache(
                 &self.root,
@@ -105,8 +105,13 @@ impl Cache {
                 "cargo cannot build there: set RUSTIMPORT_CACHE_DIR to another folder",
             ));
         }
+        fs::create_private_folder(&self.root)
+    }
+
+    /// Creates what is missing.
+    pub fn create(&self, interpreter: &Interpreter) -> Result<()> {
         // The root first: if that is at fault, it is what the error names.
-        fs::create_private_folder(&self.root)?;
+        self.create_root()?;
         fs::create_private_folder(&self.home.join("entries"))?;
         fs::write(&self.root.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
         let description = toml::to_string(interpreter).expect("an interpreter is a table of plain values");

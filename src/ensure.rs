@@ -59,9 +59,10 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     }
     host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
 
+    cache.create_root()?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
     cache.create(&request.interpreter)?;
     source.entry.create()?;
-    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
     let _lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
     let mut held: Option<Lane> = None;
@@ -123,9 +124,10 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     };
     host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
 
+    cache.create_root()?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
     cache.create(&request.interpreter)?;
     project.entry.create()?;
-    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
     let of_project = cache.project_lock(&request.root);
     fs::create_private_folder(of_project.parent().unwrap_or(Path::new("/")))?;

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.build.test_carrying import BARE
 from tests.conftest import Place
 
 SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
@@ -15,3 +22,21 @@ def test_eight_processes_build_once(place: Place) -> None:
         outputs = [process.communicate(timeout=120) for process in processes]
         assert [stdout.strip() for stdout, _ in outputs] == [str(value)] * 8, outputs
         assert place.builds - before == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="fcntl is Unix's")
+def test_an_import_that_waits_for_a_clear_builds(place: Place, tmp_path: Path) -> None:
+    import fcntl
+
+    cache = tmp_path / "cache"
+    cache.mkdir(0o700)
+    place.write("m.rs", BARE.format(name="m"))
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = place.start("import m", RUSTIMPORT_CACHE_DIR=str(cache))
+        assert process.stderr is not None
+        assert "which is being cleared" in process.stderr.readline()
+        # As `cache clear` does.
+        shutil.rmtree(cache / "v1", ignore_errors=True)
+    _, stderr = process.communicate(timeout=120)
+    assert "SystemError" in stderr, stderr
