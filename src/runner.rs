@@ -154,7 +154,11 @@ impl Runner<'_> {
         host: &mut dyn Host,
     ) -> Result<Error> {
         let output = self.renamed(&text(&finished.stderr));
-        let says = |what: &str| output.contains(what);
+        let diagnostics =
+            if output.contains("could not compile") { replay(finished, host)?.diagnostics } else { Vec::new() };
+        let errors: Vec<&Diagnostic> = diagnostics.iter().filter(|found| found.level.contains("error")).collect();
+        let complaint = complaint(&output, &errors);
+        let says = |what: &str| complaint.contains(what);
         let refusals = [
             ("No space left on device", ErrorKind::StorageFull),
             ("os error 28", ErrorKind::StorageFull),
@@ -169,7 +173,7 @@ impl Runner<'_> {
         }
         if says("linker `") && says("not found") {
             return Ok(Error::toolchain(
-                format!("{} cannot be linked: {}", self.name(), first_error(&output)),
+                format!("{} cannot be linked: {}", self.name(), first_error(&complaint)),
                 "rustc needs a C compiler to link: install one (Debian: `apt install gcc`, macOS: \
                  `xcode-select --install`, Windows: the Visual Studio build tools)",
             ));
@@ -182,18 +186,13 @@ impl Runner<'_> {
             command: words.to_vec(),
             returncode: finished.status.code(),
         };
-        if says("could not compile") {
-            let messages = replay(finished, host)?;
-            failure.diagnostics = messages.diagnostics;
-            let errors = failure.diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
-            let rendered: Vec<&str> = errors.map(|diagnostic| diagnostic.rendered.trim_end()).collect();
-            if !rendered.is_empty() {
-                let count = rendered.len();
-                failure.message =
-                    format!("{} does not compile ({count} error{})", self.name(), if count == 1 { "" } else { "s" });
-                failure.rendered = rendered.join("\n\n");
-            }
+        if !errors.is_empty() {
+            let (count, plural) = (errors.len(), if errors.len() == 1 { "" } else { "s" });
+            failure.message = format!("{} does not compile ({count} error{plural})", self.name());
+            let rendered: Vec<&str> = errors.iter().map(|error| error.rendered.trim_end()).collect();
+            failure.rendered = rendered.join("\n\n");
         }
+        failure.diagnostics = diagnostics;
         if failure.message.is_empty() {
             let killed = finished.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0);
             let reason = match killed {
@@ -273,6 +272,15 @@ fn compilers_words(output: &str) -> String {
         !is_log && !is_emoji && !line.is_empty() && !CHATTER.iter().any(|start| line.starts_with(start))
     });
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// What the tools say of a failure that may not be the code's; nothing if it is, whatever the compiler quotes of that.
+fn complaint(output: &str, errors: &[&Diagnostic]) -> String {
+    if errors.is_empty() {
+        return output.to_owned();
+    }
+    let is_about_code = errors.iter().any(|error| error.file.is_some());
+    errors.iter().filter(|_| !is_about_code).map(|error| error.rendered.as_str()).collect()
 }
 
 /// The first line that tells what went wrong.
@@ -439,6 +447,10 @@ mod tests {
         assert!(hint("", &[error("no function `with_gil` found")], true).contains("Python::attach"));
         assert!(hint(output, &[], true).contains("names and versions"));
         assert!(hint("error[E0786]: found invalid metadata files for crate `pyo3`", &[], true).contains("cache clear"));
+        let full = Diagnostic { rendered: "error: No space left on device".into(), ..error("") };
+        assert_eq!(complaint(output, &[]), output);
+        assert_eq!(complaint("1 | \"No space left on device\"", &[&full]), full.rendered);
+        assert_eq!(complaint(output, &[&full, &Diagnostic { file: Some("/s/m.rs".into()), ..full.clone() }]), "");
         assert_eq!(missing_package(output).as_deref(), Some("nope"));
         assert!(!is_about_network(output));
         assert!(is_about_network("error: failed to download `x v1`"));

@@ -44,7 +44,7 @@ def compare(name: str, place: Place, run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("compile_error", '// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    "text"\n}\n'),
+        ("compile_error", '// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    "No space left on device"\n}\n'),
         ("two_errors", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {\n    one() + two()\n}\n"),
         ("broken_header", "// rustimport:pyo3\n//: [dependencies]\n//: rand = 0.8.5\n"),
         ("unknown_template", "// rustimport:numpy\n"),
