@@ -62,13 +62,15 @@ impl Cell {
     }
 }
 
-/// Removes the files of cells that no entry is about, and that nobody wrote of late.
+/// Removes the files of cells that no entry is about, and that nobody brought of late: to bring is to read, what is there.
 pub fn remove_unused(root: &Path, is_used: &dyn Fn(&Path) -> bool) -> Result<()> {
-    const DAY: Duration = Duration::from_secs(86_400);
+    // The system may take down once a day only that a file was read.
+    const LATE: Duration = Duration::from_secs(2 * 86_400);
     for item in std::fs::read_dir(Cache::cells_of(root)).into_iter().flatten().flatten() {
-        let written = item.metadata().and_then(|metadata| metadata.modified());
-        let age = written.ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-        if age.is_some_and(|age| age > DAY) && !is_used(&item.path()) {
+        let Ok(metadata) = item.metadata() else { continue };
+        let brought = metadata.modified().into_iter().chain(metadata.accessed()).max();
+        let age = brought.and_then(|time| SystemTime::now().duration_since(time).ok());
+        if age.is_some_and(|age| age > LATE) && !is_used(&item.path()) {
             fs::remove_tree(&item.path())?;
         }
     }

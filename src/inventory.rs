@@ -38,7 +38,7 @@ pub struct Entry {
     pub source: Option<PathBuf>,
     pub exists: bool,
     pub bytes: u64,
-    /// When it was last built or looked at closely.
+    /// When it was last imported, built or looked at closely; to the day, since no import writes that down.
     pub used: SystemTime,
 }
 
@@ -77,11 +77,13 @@ fn entries(cache: &Cache) -> Vec<Entry> {
             let source = Record::read(&entry.record()).map(|record| record.source);
             let times = [entry.stamp(), entry.record(), entry.lock(), entry.clock()];
             let times = times.iter().filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
+            // An import of what is fresh reads the stamp, and the system takes that down, if it does, once a day.
+            let read = std::fs::metadata(entry.stamp()).and_then(|metadata| metadata.accessed()).ok();
             Entry {
                 exists: source.as_ref().is_some_and(|source| source.exists()),
                 source,
                 bytes: fs::size(entry.home()),
-                used: times.max().unwrap_or(SystemTime::UNIX_EPOCH),
+                used: times.chain(read).max().unwrap_or(SystemTime::UNIX_EPOCH),
                 name,
             }
         })
@@ -117,14 +119,16 @@ pub struct Limits {
 }
 
 /// Removes what is left of sources that are gone, with the dependencies that no other source has; what was not used for
-/// too long; and then, down to the size that is left, what is had again most cheaply, the least recently used first.
-/// Returns how many bytes are free now.
+/// too long, cells in any case; and then, down to the size that is left, what is had again most cheaply, the least
+/// recently used first. Returns how many bytes are free now.
 pub fn prune(root: &Path, limits: Limits, host: &mut dyn Host) -> Result<u64> {
     const DAY: Duration = Duration::from_secs(86_400);
+    /// How long a cell may be unused, where nothing else is asked for: nobody ever removes its source.
+    const CELL: Duration = Duration::from_secs(30 * 86_400);
     let _lock = lock::clear_cache(&Cache::lock_of(root), host)?;
     let now = SystemTime::now();
     let age = |time: SystemTime| now.duration_since(time).unwrap_or_default();
-    let caches = Cache::all(root);
+    let (caches, cells) = (Cache::all(root), Cache::cells_of(root));
     let size = || caches.iter().map(|cache| fs::size(cache.home())).sum::<u64>();
     let before = size();
     for cache in &caches {
@@ -134,7 +138,8 @@ pub fn prune(root: &Path, limits: Limits, host: &mut dyn Host) -> Result<u64> {
                 // A build that failed may be tried again tomorrow.
                 None => age(entry.used) > DAY,
             };
-            is_gone || limits.unused_for.is_some_and(|limit| age(entry.used) > limit)
+            let is_cell = entry.source.as_ref().is_some_and(|source| source.starts_with(&cells));
+            is_gone || limits.unused_for.or(is_cell.then_some(CELL)).is_some_and(|limit| age(entry.used) > limit)
         };
         for entry in entries(cache).iter().filter(|entry| is_useless(entry)) {
             remove_entry(cache, entry)?;
@@ -211,4 +216,64 @@ fn remove_package(folder: &Path, package: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::interpreter::tests::interpreter;
+    use crate::settings::BuildSettings;
+
+    struct Silent;
+
+    impl Host for Silent {
+        fn event(&mut self, _: Event) {}
+
+        fn check(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_read_of_late_is_in_use() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("cache");
+        let cache = Cache::at(&root, &interpreter().key);
+        cache.create(&interpreter()).unwrap();
+        std::fs::create_dir(Cache::cells_of(&root)).unwrap();
+        let set_age = |path: &Path, written: u32, read: u32| {
+            let ago = |days| SystemTime::now() - DAY * days;
+            let times = std::fs::FileTimes::new().set_modified(ago(written)).set_accessed(ago(read));
+            std::fs::File::options().write(true).open(path).unwrap().set_times(times).unwrap();
+        };
+        // Built long ago, and imported so many days ago.
+        let add = |name: &str, source: &Path, read: u32| {
+            let entry = cache.entry(name);
+            entry.create().unwrap();
+            Record::new(source, "rustc", &BuildSettings::default()).write(&entry.record()).unwrap();
+            std::fs::write(entry.stamp(), "").unwrap();
+            std::fs::write(source, "").unwrap();
+            set_age(&entry.record(), 100, 0);
+            set_age(&entry.stamp(), 100, read);
+            set_age(source, 100, read);
+        };
+        let cell = |name: &str| Cache::cells_of(&root).join(name);
+        add("young", &folder.path().join("young.rs"), 1);
+        add("old", &folder.path().join("old.rs"), 50);
+        add("cell_a", &cell("cell_a.rs"), 20);
+        add("cell_b", &cell("cell_b.rs"), 50);
+        let check = |unused_for: Option<u32>, names: &[&str], texts: usize| {
+            prune(&root, Limits { unused_for: unused_for.map(|days| DAY * days), size: None }, &mut Silent).unwrap();
+            assert_eq!(cache.entry_names(), names);
+            assert_eq!(std::fs::read_dir(Cache::cells_of(&root)).unwrap().count(), texts);
+        };
+        check(None, &["cell_a", "old", "young"], 1);
+        check(Some(7), &["young"], 0);
+        // A text that was brought again waits for its build.
+        std::fs::write(cell("cell_c.rs"), "").unwrap();
+        set_age(&cell("cell_c.rs"), 100, 1);
+        check(None, &["young"], 1);
+    }
 }
