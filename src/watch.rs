@@ -3,10 +3,10 @@
 //! What has changed, whoever looks finds out from stamps. So nothing depends on what the system says of a change: it only
 //! wakes up. Where it says nothing (network file systems, folders shared with a virtual machine), a look comes by itself.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -17,8 +17,12 @@ use crate::event::Host;
 const POLL: Duration = Duration::from_millis(50);
 /// Editors write in several steps: so long must it have been quiet.
 const QUIET: Duration = Duration::from_millis(30);
-/// A look that nothing has called for comes after so long, and takes at most one part in so many of the time.
+/// Where it is never quiet, a look comes after so long.
+const NOISE: Duration = Duration::from_millis(300);
+/// A look that nothing has called for comes after so long, and takes at most one part in so many of the time; but it
+/// may have built, which says nothing of the next one.
 const BY_ITSELF: Duration = Duration::from_secs(2);
+const AT_LAST: Duration = Duration::from_secs(10);
 const SHARE: u32 = 50;
 
 /// Has `look` look, now and whenever something changes in the folders that it returns; it fails, or the host interrupts.
@@ -29,15 +33,42 @@ pub fn watch(look: &mut (dyn FnMut() -> Result<Vec<PathBuf>> + Send), host: &mut
         let folders = look()?;
         // What happened in a new folder before it was watched has to be looked for.
         if !watcher.turn_to(&folders)? {
-            watcher.wait(BY_ITSELF.max(start.elapsed() * SHARE), host)?;
+            watcher.wait(pause(start.elapsed()), host)?;
         }
+    }
+}
+
+/// How long to wait after a look that took so long.
+fn pause(look: Duration) -> Duration {
+    look.saturating_mul(SHARE).clamp(BY_ITSELF, AT_LAST)
+}
+
+/// Which folder it is that stands at a path: one that is made anew is another, and is not watched yet.
+#[derive(PartialEq, Eq)]
+struct Identity {
+    /// Numbers are given again.
+    created: Option<SystemTime>,
+    #[cfg(unix)]
+    number: (u64, u64),
+}
+
+impl Identity {
+    fn of(folder: &Path) -> Option<Self> {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+        Some(Self {
+            created: metadata.created().ok(),
+            #[cfg(unix)]
+            number: (metadata.dev(), metadata.ino()),
+        })
     }
 }
 
 struct Watcher {
     system: RecommendedWatcher,
     woken: Receiver<()>,
-    watched: BTreeSet<PathBuf>,
+    watched: BTreeMap<PathBuf, Identity>,
 }
 
 impl Watcher {
@@ -51,23 +82,27 @@ impl Watcher {
             }
         };
         let system = RecommendedWatcher::new(on_event, Config::default()).map_err(|error| failed(&error))?;
-        Ok(Self { system, woken, watched: BTreeSet::new() })
+        Ok(Self { system, woken, watched: BTreeMap::new() })
     }
 
     /// Watches these folders and no others; the nearest above, for one that is not there. Returns whether one is new.
     fn turn_to(&mut self, folders: &[PathBuf]) -> Result<bool> {
-        let nearest = |folder: &PathBuf| folder.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned);
-        let wanted: BTreeSet<PathBuf> = folders.iter().filter_map(nearest).collect();
-        for folder in self.watched.difference(&wanted) {
-            // One that is gone is not watched any more.
-            let _ = self.system.unwatch(folder);
-        }
+        let nearest =
+            |folder: &PathBuf| folder.ancestors().find_map(|folder| Some((folder.to_owned(), Identity::of(folder)?)));
+        let wanted: BTreeMap<PathBuf, Identity> = folders.iter().filter_map(nearest).collect();
+        self.watched.retain(|folder, identity| {
+            let stays = wanted.get(folder) == Some(identity);
+            if !stays {
+                // One that is gone is not watched any more.
+                let _ = self.system.unwatch(folder);
+            }
+            stays
+        });
         let mut has_new = false;
-        self.watched.retain(|folder| wanted.contains(folder));
-        for folder in wanted {
-            if !self.watched.contains(&folder) {
+        for (folder, identity) in wanted {
+            if !self.watched.contains_key(&folder) {
                 match self.system.watch(&folder, RecursiveMode::NonRecursive) {
-                    Ok(()) => has_new = self.watched.insert(folder) || has_new,
+                    Ok(()) => has_new = self.watched.insert(folder, identity).is_none() || has_new,
                     Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => return Err(failed(&error)),
                     // Gone again, or not to be read: it is looked at, by and by.
                     Err(_) => {}
@@ -83,7 +118,10 @@ impl Watcher {
             host.check()?;
             match self.woken.recv_timeout(POLL) {
                 Ok(()) => {
-                    while start.elapsed() < at_most && self.woken.recv_timeout(QUIET).is_ok() {}
+                    let start = Instant::now();
+                    while start.elapsed() < NOISE && self.woken.recv_timeout(QUIET).is_ok() {
+                        host.check()?;
+                    }
                     return Ok(());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -137,6 +175,41 @@ mod tests {
         check(&|| std::fs::write(missing.join("m.rs"), "2").unwrap());
         check(&|| std::fs::rename(missing.join("m.rs"), missing.join("n.rs")).unwrap());
         check(&|| std::fs::remove_dir_all(&missing).unwrap());
+        // As `git` does when it switches branches.
+        check(&|| std::fs::create_dir_all(&missing).unwrap());
+        check(&|| {
+            std::fs::remove_dir(&missing).unwrap();
+            std::fs::create_dir(&missing).unwrap();
+        });
+        check(&|| std::fs::write(missing.join("m.rs"), "3").unwrap());
+    }
+
+    #[test]
+    fn a_wait_ends_where_it_is_never_quiet() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        watcher.turn_to(&[folder.path().to_owned()]).unwrap();
+        std::thread::scope(|scope| {
+            let (ended, end) = mpsc::channel();
+            let log = folder.path().join("log");
+            let writer = scope.spawn(move || {
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_secs(10) && end.try_recv().is_err() {
+                    std::fs::write(&log, "line").unwrap();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                start.elapsed() < Duration::from_secs(10)
+            });
+            watcher.wait(Duration::from_secs(3600), &mut Patient(Instant::now())).unwrap();
+            let _ = ended.send(());
+            assert!(writer.join().unwrap(), "it waited for the end of the noise");
+        });
+    }
+
+    #[test]
+    fn a_build_does_not_put_off_the_next_look() {
+        assert_eq!(pause(Duration::from_millis(1)), BY_ITSELF);
+        assert_eq!(pause(Duration::from_secs(600)), AT_LAST);
     }
 
     #[test]
