@@ -18,6 +18,7 @@ use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
 use crate::c_header;
 use crate::conversion::relative;
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::header::{self, Header, Template};
 
 /// The name of the generated module in Rust; its name in Python is the script's.
@@ -171,7 +172,7 @@ impl Script {
             return Ok(Root::Direct);
         };
         if template == Template::Cffi {
-            return Ok(self.extended(path, file, &c_module(path, stem)?, cell));
+            return self.extended(path, file, &c_module(path, stem)?, cell);
         }
         let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
         let needs_prelude = !file.items.iter().any(is_prelude);
@@ -187,17 +188,16 @@ impl Script {
             let module = format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{exports}}}\n");
             added.push_str(&module);
         }
-        Ok(self.extended(path, file, &added, cell))
+        self.extended(path, file, &added, cell)
     }
 
     /// The script with something added.
-    fn extended(&self, path: &Path, file: &syn::File, added: &str, cell: Option<&Path>) -> Root {
+    fn extended(&self, path: &Path, file: &syn::File, added: &str, cell: Option<&Path>) -> Result<Root> {
         if file.attrs.is_empty() && file.shebang.is_none() && cell.is_none() {
-            Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path)))
-        } else {
-            let folder = cell.or(path.parent()).unwrap_or(Path::new("."));
-            Root::Copied(self.anchored(file, folder, None) + added)
+            return Ok(Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path))));
         }
+        let folder = cell.or(path.parent()).unwrap_or(Path::new("."));
+        Ok(Root::Copied(self.anchored(file, folder, None)? + added))
     }
 
     /// The Python name of the module that the file declares, `stem` if there are several.
@@ -229,7 +229,7 @@ impl Script {
             ));
         };
         self.check_may_be_a_crate(path)?;
-        let anchored = self.anchored(file, path.parent().unwrap_or(Path::new(".")), Some(folder));
+        let anchored = self.anchored(file, path.parent().unwrap_or(Path::new(".")), Some(folder))?;
         let code = header::without(&anchored);
         let is_template = self.header.template == Some(Template::Pyo3);
         let mut added = String::new();
@@ -254,9 +254,9 @@ impl Script {
 
     /// The source with every path that rustc would look up beside it made absolute, so that a copy of it
     /// compiles elsewhere; or relative to where the copy will stand. Lines stay where they are.
-    fn anchored(&self, file: &syn::File, folder: &Path, copy: Option<&Path>) -> String {
+    fn anchored(&self, file: &syn::File, folder: &Path, copy: Option<&Path>) -> Result<String> {
         let mut anchors = Anchors { home: folder, copy, edits: Vec::new() };
-        anchors.anchor_modules(&file.items, folder);
+        anchors.anchor_modules(&file.items, folder)?;
         anchors.anchor_includes(self.tokens());
         let skipped = file.shebang.as_ref().map_or(0, String::len);
         let mut anchored = self.text.clone();
@@ -267,7 +267,7 @@ impl Script {
         if !anchored.ends_with('\n') {
             anchored.push('\n');
         }
-        anchored
+        Ok(anchored)
     }
 }
 
@@ -542,22 +542,26 @@ impl Anchors<'_> {
     }
 
     /// `mod x;` is looked up in `folder`, which is deeper inside of inline modules.
-    fn anchor_modules(&mut self, items: &[Item], folder: &Path) {
+    fn anchor_modules(&mut self, items: &[Item], folder: &Path) -> Result<()> {
         for item in items {
             let Item::Mod(item) = item else { continue };
             let name = unraw(&item.ident);
-            let path = item.attrs.iter().find_map(|attribute| match &attribute.meta {
-                Meta::NameValue(pair) if pair.path.is_ident("path") => literal(&pair.value),
-                _ => None,
-            });
+            let path = path_of(item);
             if let Some((_, items)) = &item.content {
-                self.anchor_modules(items, &folder.join(path.map_or(name, LitStr::value)));
+                self.anchor_modules(items, &folder.join(path.map_or(name, LitStr::value)))?;
             } else if let Some(path) = path {
                 let anchor = self.anchor(&folder.join(path.value()), folder);
                 self.edits.push((path.span().byte_range(), anchor));
             } else {
                 let flat = folder.join(format!("{name}.rs"));
                 let nested = folder.join(&name).join("mod.rs");
+                if has_modules_below(&flat) {
+                    return Err(Error::project(
+                        &flat,
+                        format!("{} has modules of its own, which a copy of the script does not find", flat.display()),
+                        format!("move it to {}: its modules stay where they are", nested.display()),
+                    ));
+                }
                 let found = if !flat.exists() && nested.exists() { nested } else { flat };
                 let start = match &item.vis {
                     Visibility::Public(token) => token.span,
@@ -568,6 +572,7 @@ impl Anchors<'_> {
                 self.edits.push((start..start, format!("#[path = {}] ", self.anchor(&found, folder))));
             }
         }
+        Ok(())
     }
 
     /// Macros can stand anywhere, also in the arguments of other macros: so tokens are searched.
@@ -591,6 +596,30 @@ impl Anchors<'_> {
             }
         }
     }
+}
+
+/// The path that a module's attribute gives it.
+fn path_of(item: &syn::ItemMod) -> Option<&LitStr> {
+    item.attrs.iter().find_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("path") => literal(&pair.value),
+        _ => None,
+    })
+}
+
+/// Whether a file `a.rs` looks for modules in the folder `a`. It does not any more where `#[path]` leads to it: then rustc
+/// takes the file for one like `mod.rs`, whose modules stand beside it.
+fn has_modules_below(path: &Path) -> bool {
+    fn search(items: &[Item], is_inside: bool) -> bool {
+        items.iter().any(|item| match item {
+            Item::Mod(module) => match &module.content {
+                Some((_, items)) => search(items, true),
+                None => is_inside || path_of(module).is_none(),
+            },
+            _ => false,
+        })
+    }
+    let script = fs::read(path).ok().and_then(|source| Script::parse(path, &source).ok());
+    script.is_some_and(|script| script.file.as_ref().is_some_and(|file| search(&file.items, false)))
 }
 
 fn quoted(path: &Path) -> String {
@@ -677,6 +706,29 @@ mod tests {
         }
         let line_of = |text: &str| text.lines().position(|line| line.starts_with("const S"));
         assert_eq!(line_of(source), line_of(&copy));
+    }
+
+    #[test]
+    fn a_copy_finds_the_same_modules_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.rs");
+        let flat = folder.path().join("a.rs");
+        let script = script("//! rustimport:pyo3\nmod a;");
+        let check = |child: &str, expected: bool| {
+            std::fs::write(&flat, child).unwrap();
+            let found = script.root(&path, "m", None).and(script.as_library(&path, &folder.path().join("src"), "m"));
+            let refused = found.as_ref().is_err_and(|error| error.to_string().contains("has modules of its own"));
+            assert!(found.is_ok() == expected && refused != expected, "{child}");
+        };
+        check("fn f() {} mod inside { fn g() {} }", true);
+        check("#[path = \"b.rs\"] mod z;", true);
+        check("mod z;", false);
+        check("mod inside { pub mod z; }", false);
+        check("mod inside { #[path = \"b.rs\"] mod z; }", false);
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        std::fs::rename(&flat, folder.path().join("a/mod.rs")).unwrap();
+        std::fs::write(folder.path().join("a/mod.rs"), "mod z;").unwrap();
+        assert!(matches!(script.root(&path, "m", None), Ok(Root::Copied(_))));
     }
 
     #[test]
