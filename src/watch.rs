@@ -186,24 +186,17 @@ mod tests {
 
     #[test]
     fn a_wait_ends_where_it_is_never_quiet() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut watcher = Watcher::new().unwrap();
-        watcher.turn_to(&[folder.path().to_owned()]).unwrap();
-        std::thread::scope(|scope| {
-            let (ended, end) = mpsc::channel();
-            let log = folder.path().join("log");
-            let writer = scope.spawn(move || {
-                let start = Instant::now();
-                while start.elapsed() < Duration::from_secs(10) && end.try_recv().is_err() {
-                    std::fs::write(&log, "line").unwrap();
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                start.elapsed() < Duration::from_secs(10)
-            });
-            watcher.wait(Duration::from_secs(3600), &mut Patient(Instant::now())).unwrap();
-            let _ = ended.send(());
-            assert!(writer.join().unwrap(), "it waited for the end of the noise");
+        const LONG: Duration = Duration::from_secs(10);
+        let (wake, woken) = mpsc::sync_channel(1);
+        let watcher = Watcher { woken, ..Watcher::new().unwrap() };
+        let noise = std::thread::spawn(move || {
+            let start = Instant::now();
+            while start.elapsed() < LONG && wake.send(()).is_ok() {}
+            start.elapsed() < LONG
         });
+        watcher.wait(LONG * 2, &mut Patient(Instant::now())).unwrap();
+        drop(watcher);
+        assert!(noise.join().unwrap(), "it waited for the end of the noise");
     }
 
     #[test]
