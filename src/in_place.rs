@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::inputs::{Inputs, Look, Surroundings, Variable};
+use crate::inputs::{Inputs, Look, Surroundings};
 use crate::record::{GENERATOR, Record};
 use crate::request::Request;
 use crate::sealed;
@@ -27,7 +26,6 @@ struct Description {
     profile: String,
     #[serde(default, skip_serializing_if = "Arguments::is_empty")]
     arguments: Arguments,
-    /// With hashes in place of the variables' values, which are nobody else's business.
     inputs: Set,
 }
 
@@ -79,13 +77,6 @@ pub fn look(
     let mut inputs = known.inputs.inputs(request.folder()).ok_or(Staleness::NeverBuilt)?;
     inputs.files.extend(configuration);
     inputs.variables.retain(|_| toolchain.is_some());
-    for variable in &mut inputs.variables {
-        let now = env_vars::get_text(&variable.name);
-        if now.as_deref().map(hidden) != variable.value {
-            return Err(Staleness::VariableChanged(variable.name.clone()));
-        }
-        variable.value = now;
-    }
     let mut look = inputs.look(around, &request.cache);
     if toolchain.is_none() {
         look.changes.retain(|change| !matches!(change, Staleness::VariableChanged(_)));
@@ -110,10 +101,8 @@ pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, 
         let message = format!("{} changed while it was built", request.root.display());
         Error::project(&request.root, message, "build it again")
     };
-    let mut inputs = record.inputs.clone();
-    inputs.variables = inputs.variables.iter().map(hide).collect();
-    let set =
-        Set::relative(record.artifact_hash.clone(), &inputs, surroundings, request.folder()).ok_or_else(unknown)?;
+    let set = Set::relative(record.artifact_hash.clone(), &record.inputs, surroundings, request.folder())
+        .ok_or_else(unknown)?;
     let known = Description {
         generator: GENERATOR,
         rustc: record.rustc.clone(),
@@ -144,12 +133,4 @@ fn is_ours(artifact: &Path) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(artifact) else { return true };
     let known: Option<Description> = sealed::read_portable(&description(artifact));
     metadata.is_file() && known.is_some()
-}
-
-fn hide(variable: &Variable) -> Variable {
-    Variable { name: variable.name.clone(), value: variable.value.as_deref().map(hidden) }
-}
-
-fn hidden(value: &str) -> String {
-    fs::hash_bytes(value.as_bytes())
 }

@@ -31,8 +31,22 @@ pub struct FileInput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
     pub name: String,
+    /// SHA-256 of its value, which is nobody else's business; none if it is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    pub hash: Option<String>,
+}
+
+impl Variable {
+    pub fn new(name: &str, value: Option<&str>) -> Self {
+        Self { name: name.to_owned(), hash: value.map(|value| fs::hash_bytes(value.as_bytes())) }
+    }
+
+    /// Its value, if that is what it was.
+    pub fn value(&self) -> Result<Option<String>, Staleness> {
+        let now = env_vars::get_text(&self.name);
+        let is_same = Self::new(&self.name, now.as_deref()) == *self;
+        if is_same { Ok(now) } else { Err(Staleness::VariableChanged(self.name.clone())) }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,11 +99,7 @@ impl Inputs {
         changes.extend(appeared.map(Staleness::FileAppeared));
         changes.extend(self.absent.iter().filter(|path| path.exists()).cloned().map(Staleness::FileAppeared));
 
-        for variable in &self.variables {
-            if env_vars::get_text(&variable.name) != variable.value {
-                changes.push(Staleness::VariableChanged(variable.name.clone()));
-            }
-        }
+        changes.extend(self.variables.iter().filter_map(|variable| variable.value().err()));
         for name in env_vars::set_build_variables() {
             if !self.variables.iter().any(|variable| variable.name == name) {
                 changes.push(Staleness::VariableChanged(name));
@@ -247,10 +257,10 @@ impl Collector {
 
     /// `patterns` are those of the header.
     pub fn finish(self, patterns: Vec<String>) -> Inputs {
-        let value = |name: &String| self.variables_before.get(name).cloned();
+        let variable = |name: &String| Variable::new(name, self.variables_before.get(name).map(String::as_str));
         Inputs {
             files: self.files.into_values().collect(),
-            variables: self.variables.iter().map(|name| Variable { name: name.clone(), value: value(name) }).collect(),
+            variables: self.variables.iter().map(variable).collect(),
             patterns: self.patterns.into_iter().chain(patterns).collect(),
             absent: self.absent.into_iter().collect(),
         }

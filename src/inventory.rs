@@ -15,6 +15,7 @@ use crate::lane;
 use crate::lock;
 use crate::manifest;
 use crate::record::Record;
+use crate::stamp;
 
 /// One interpreter's part.
 #[derive(Debug)]
@@ -94,6 +95,9 @@ fn entries(cache: &Cache) -> Vec<Entry> {
 
 /// Lets every user read the cache, and build on what is in it.
 pub fn share(root: &Path) -> Result<()> {
+    for cache in Cache::all(root) {
+        cache.entry_names().iter().try_for_each(|name| stamp::shorten(&cache.entry(name).stamp()))?;
+    }
     fs::make_readable(root).map_err(|error| Error::cache_io("open to all users", root, &error))
 }
 

@@ -14,7 +14,7 @@ use crate::staleness::Staleness;
 use crate::toolchain::Toolchain;
 
 /// Of this file. Other formats are as good as no record.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Of the generated packages: a change here rebuilds everything once.
 pub const GENERATOR: u32 = 1;
@@ -147,10 +147,7 @@ mod tests {
                 hash: None,
                 stat: fs::Stat { size: 1, mtime: -2, ctime: 3 },
             }],
-            variables: vec![
-                Variable { name: "A".into(), value: Some("x\"\n".into()) },
-                Variable { name: "B".into(), value: None },
-            ],
+            variables: vec![Variable::new("A", Some("x\"\n")), Variable::new("B", None)],
             patterns: vec!["/s/*".into()],
             absent: vec!["/s/build.rs".into()],
         };

@@ -31,7 +31,7 @@ fn stamp(
     look: &Look,
     surroundings: &Surroundings,
     toolchain: &[Watched],
-) -> String {
+) -> Option<String> {
     let marked = u8::from(request.marked);
     let mut text =
         format!("rustimport-stamp 2 {}\n{} {marked}\n{}\n", request.entry, request.context, escape(&request.root));
@@ -61,9 +61,9 @@ fn stamp(
     let mut unset = Vec::new();
     for variable in &inputs.variables {
         let name = escape(Path::new(&variable.name));
-        match &variable.value {
+        match variable.value().ok()? {
             Some(value) => {
-                let _ = writeln!(text, "V\t{name}={}", escape(Path::new(value)));
+                let _ = writeln!(text, "V\t{name}={}", escape(Path::new(&value)));
             }
             None => unset.push(name),
         }
@@ -71,7 +71,7 @@ fn stamp(
     if !unset.is_empty() {
         let _ = writeln!(text, "U\t{}", unset.join("\t"));
     }
-    sealed(text, &request.interpreter)
+    Some(sealed(text, &request.interpreter))
 }
 
 /// Writes the stamp of a source. It only saves the next look: a read-only cache must not stop anybody.
@@ -85,8 +85,17 @@ pub fn write(
     toolchain: Result<&Toolchain, &Error>,
 ) {
     let toolchain = toolchain.map_or(&[] as &[_], |toolchain| &toolchain.watched);
-    let text = stamp(request, artifact, inputs, look, surroundings, toolchain);
-    let _ = fs::write(file, text.as_bytes());
+    if let Some(text) = stamp(request, artifact, inputs, look, surroundings, toolchain) {
+        let _ = fs::write(file, text.as_bytes());
+    }
+}
+
+/// Leaves of a stamp only what says where the artifact is. Values of variables are for nobody else to read, and who comes
+/// from elsewhere has others in any case.
+pub fn shorten(file: &Path) -> Result<(), Error> {
+    let Ok(stamp) = fs::read(file) else { return Ok(()) };
+    let lines: Vec<&[u8]> = stamp.split_inclusive(|byte| *byte == b'\n').take(4).collect();
+    fs::write(file, &lines.concat()).map(drop)
 }
 
 /// Whether all files of a stamp have the stats that stand there: for those with many, of which Python would take

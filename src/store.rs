@@ -31,7 +31,7 @@ pub const ROOM: u64 = 1 << 30;
 /// How many sets of inputs are kept for one key.
 const KEPT_SETS: usize = 64;
 /// Of the files below. A change makes everything unknown once.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// Sources with more than this are not searched for the tree's name, and so belong to their place.
 const SEARCHED: u64 = 64 << 20;
 
@@ -496,8 +496,11 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
         let path = Path::new(value);
         path.is_absolute() && path.parent().is_some() && trees.iter().any(|tree| tree.starts_with(path))
     };
-    let variables = set.variables.iter().filter_map(|variable| variable.value.as_ref());
-    let mut values = variables.chain(&place.told.values);
+    // One that changed during the build had nobody knows which value.
+    let Ok(variables) = inputs.variables.iter().map(Variable::value).collect::<Result<Vec<_>, _>>() else {
+        return false;
+    };
+    let mut values = variables.iter().flatten().chain(&place.told.values);
     let names_place = |value: &String| {
         let bytes = value.as_bytes();
         names_tree(bytes)

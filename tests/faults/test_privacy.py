@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rustimport import _hook, _load
 
+from tests.build.test_carrying import BARE
+from tests.build.test_command import command
 from tests.conftest import Place
 
 SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
@@ -148,3 +151,29 @@ def test_values_of_variables_stay_private(place: Place) -> None:
     assert "$MY_TOKEN" in run.stdout
     said += run.stdout + run.stderr
     assert SECRET not in said
+
+
+def test_values_of_variables_are_in_stamps_alone(place: Place, tmp_path: Path) -> None:
+    """And in what cargo keeps. Nothing that is carried or shared has them, unless the code has."""
+    place.write("m.rs", BARE.format(name="m") + '#[no_mangle] static A: bool = option_env!("APP_WORD").is_some();\n')
+    own, shared = tmp_path / "own", tmp_path / "shared"
+
+    def holders(root: Path) -> list[Path]:
+        files = [path for path in root.rglob("*") if path.is_file() and "target" not in path.parts]
+        return [path for path in files if SECRET.encode() in path.read_bytes()]
+
+    env: dict[str, Any] = {"APP_WORD": SECRET, "RUSTIMPORT_SHARED_CACHE_DIR": str(shared)}
+    env["RUSTIMPORT_CACHE_DIR"] = str(own)
+    place.python("import m", **env)
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in holders(own)] == [("stamp", 0o600)]
+    assert command(place, "cache", "export", "x.zip", **env).returncode == 0
+    assert holders(place.folder) == []
+    run = command(place, "cache", "warm", "--shared", "m.rs", **env)
+    assert run.returncode == 0, run.stderr
+    assert holders(shared) == []
+
+    # It counts all the same, and a shared library is still found where nothing is built.
+    changed = place.python("import m", **{**env, "APP_WORD": "other"}, RUSTIMPORT_VERBOSE="1")
+    assert "`APP_WORD` changed" in changed.stderr
+    env |= {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "none"), "RUSTIMPORT_RELEASE_MODE": "1"}
+    assert "SystemError" in place.python("import m", **env).stderr
