@@ -72,10 +72,14 @@ pub fn relative(path: &Path, folder: &Path) -> String {
     parts.display().to_string().replace('\\', "/")
 }
 
-/// The manifest as text: the package first, then the library, then the rest.
+/// The manifest as text: what stands in no table, or it would be the table's above, then the package, the library, the rest.
 pub fn render(manifest: &Table) -> String {
     let first = ["package", "lib", "dependencies"];
-    let names = first.into_iter().chain(manifest.keys().map(String::as_str).filter(|name| !first.contains(name)));
+    let holds_tables = |value: &Value| value.as_array().is_some_and(|all| all.first().is_some_and(Value::is_table));
+    let is_bare = |name: &&str| manifest.get(*name).is_some_and(|value| !value.is_table() && !holds_tables(value));
+    let names = || manifest.keys().map(String::as_str);
+    let rest = names().filter(|name| !first.contains(name) && !is_bare(name));
+    let names = names().filter(is_bare).chain(first).chain(rest);
     let tables = names.filter_map(|name| Some(Table::from_iter([(name.to_owned(), manifest.get(name)?.clone())])));
     tables.map(|table| table.to_string()).collect::<Vec<_>>().join("\n")
 }
@@ -120,6 +124,11 @@ mod tests {
         assert_eq!(get(&["dependencies", "pyo3"]).unwrap(), PYO3_RANGE);
         assert_eq!(get(&["package", "build"]).unwrap(), "../../build.rs");
         assert_eq!(done.patterns, ["../../data/*.json"]);
+        // What stands above all tables stays there.
+        let done = convert(
+            "// rustimport:pyo3\n//: cargo-features = [\"edition2024\"]\n//: [[bin]]\n//: name = \"b\"\nfn f() {}",
+        );
+        assert_eq!(render(&done.manifest).parse::<Table>().unwrap(), done.manifest);
         // An inner attribute stays above, and a name that is taken is not taken again.
         let done = convert("// rustimport:pyo3\n#![allow(\n    dead_code\n)]\n\n#[pyclass]\nstruct m;\n");
         assert!(syn::parse_file(&done.code).is_ok(), "{}", done.code);
