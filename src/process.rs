@@ -18,6 +18,8 @@ use crate::own::Own;
 const POLL: Duration = Duration::from_millis(50);
 /// How long to wait for a pipe that a grandchild (a compiler daemon) keeps open after the child ended.
 const GRACE: Duration = Duration::from_millis(500);
+/// The same while something comes out of it: it may be what the child said last.
+const TALK: Duration = Duration::from_secs(3);
 /// What is kept of each pipe: this much from its beginning, as much from its end.
 const KEPT: usize = 4 << 20;
 
@@ -173,9 +175,13 @@ impl Running {
         let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
         let mut partial = Vec::new();
         let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut asked = Instant::now();
         loop {
             host.check()?;
-            match self.chunks.recv_timeout(POLL) {
+            let received = self.chunks.recv_timeout(POLL);
+            let grace = if received.is_ok() { TALK } else { GRACE };
+            let is_closed = matches!(received, Err(RecvTimeoutError::Disconnected));
+            match received {
                 Ok((Pipe::Stdout, chunk)) => stdout.push(&chunk),
                 Ok((Pipe::Stderr, chunk)) => {
                     stderr.push(&chunk);
@@ -188,24 +194,18 @@ impl Running {
                         }
                     }
                 }
+                Err(_) => {}
+            }
+            // A grandchild may go on talking.
+            if ended.is_none() && (is_closed || asked.elapsed() >= POLL) {
+                ended = self.status()?.map(|status| (status, Instant::now()));
+                asked = Instant::now();
+            }
+            match ended {
                 // Both pipes are closed: all that is left is the exit status.
-                Err(RecvTimeoutError::Disconnected) => {
-                    if ended.is_none() {
-                        if let Some(status) = self.status()? {
-                            ended = Some((status, Instant::now()));
-                        } else {
-                            thread::sleep(Duration::from_millis(1));
-                        }
-                    }
-                    if ended.is_some() {
-                        break;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => match ended {
-                    Some((_, since)) if since.elapsed() > GRACE => break,
-                    Some(_) => {}
-                    None => ended = self.status()?.map(|status| (status, Instant::now())),
-                },
+                None if is_closed => thread::sleep(Duration::from_millis(1)),
+                Some((_, since)) if is_closed || since.elapsed() > grace => break,
+                _ => {}
             }
         }
         self.done = true;
@@ -321,6 +321,18 @@ mod tests {
         // It outlived its parent, and still runs; but not on, with whatever else it has inherited open.
         rustix::process::kill_process(rustix::process::Pid::from_raw(daemon).unwrap(), rustix::process::Signal::KILL)
             .unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_talks_is_not_listened_to() {
+        let talk = "while sleep 0.01; do echo talk || exit; done";
+        let (finished, _) = shell(&format!("({talk}) & echo $!"), Some(3000));
+        let stdout = String::from_utf8(finished.unwrap().stdout).unwrap();
+        let daemon = stdout.lines().next().unwrap().parse().unwrap();
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_raw(daemon).unwrap(),
+            rustix::process::Signal::KILL,
+        );
     }
 
     #[test]
