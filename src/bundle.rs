@@ -66,23 +66,28 @@ impl Load {
 pub fn export(root: &Path, key: &str, file: &Path, host: &mut dyn Host) -> Result<Load> {
     let cache = Cache::at(root, key);
     let store = cache.store();
-    let members = store.members();
-    if members.is_empty() {
-        return Err(Error::cache(
-            root,
-            format!("nothing was built for {key} yet in {}", root.display()),
-            "import or build something first, or run `cache warm PATH`",
-        ));
-    }
-    if file.exists() && Bundle::open(file).is_err() {
+    if file.exists() && Bundle::open(file).and_then(|mut bundle| bundle.about()).is_err() {
         return Err(Error::cache(
             file,
             format!("{} is there already, and is no export of a cache", file.display()),
             "choose another name: only an earlier export is replaced",
         ));
     }
+    let nothing = || {
+        Error::cache(
+            root,
+            format!("nothing was built for {key} yet in {}", root.display()),
+            "import or build something first, or run `cache warm PATH`",
+        )
+    };
+    // Where there is no cache, none is made for its lock.
+    if !store.home().exists() {
+        return Err(nothing());
+    }
     let _shared = lock::share_cache(&cache.lock(), None, host)?;
+    let members = store.members();
     let mut load = Load::default();
+    let mut is_empty = false;
     let write = |out: &mut File| -> std::io::Result<()> {
         let mut archive = ZipWriter::new(out);
         // Libraries hardly shrink in a format that is quick to read.
@@ -98,12 +103,20 @@ pub fn export(root: &Path, key: &str, file: &Path, host: &mut dyn Host) -> Resul
                 load.add(member, &content);
             }
         }
+        is_empty = load.artifacts == 0;
+        if is_empty {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
         archive.start_file(ABOUT, options)?;
         archive.write_all(sealed::portable(&About::new(key, written.into_iter())).as_bytes())?;
         archive.finish()?;
         Ok(())
     };
-    fs::write_users_file_with(file, write).map_err(|error| {
+    let written = fs::write_users_file_with(file, write);
+    if is_empty {
+        return Err(nothing());
+    }
+    written.map_err(|error| {
         let message = format!("cannot write {}: {error}", file.display());
         Error::cache(file, message, "choose a folder that you can write to, on a disk with room for it")
     })?;
@@ -318,5 +331,24 @@ mod tests {
         std::fs::write(&file, "precious").unwrap();
         assert!(export(&root, &cache.key(), &file, &mut Silent).is_err());
         assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+        // An archive with a member of that name is none either.
+        let mut archive = ZipWriter::new(File::create(&file).unwrap());
+        archive.start_file(ABOUT, SimpleFileOptions::default()).unwrap();
+        archive.finish().unwrap();
+        let before = std::fs::read(&file).unwrap();
+        assert!(export(&root, &cache.key(), &file, &mut Silent).is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn nothing_whole_is_no_export() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, file) = (folder.path().join("a"), folder.path().join("x.zip"));
+        let cache = filled(&root);
+        for item in std::fs::read_dir(cache.store().home().join("artifacts")).unwrap() {
+            std::fs::write(item.unwrap().path(), "damaged").unwrap();
+        }
+        let refused = export(&root, &cache.key(), &file, &mut Silent).unwrap_err().to_string();
+        assert!(refused.contains("nothing was built for") && !file.exists(), "{refused}");
     }
 }
