@@ -40,6 +40,10 @@ pub fn convert(path: &Path, folder: &Path, name: &str, module: &str) -> Result<C
     let module = script.declared_module(&stem).unwrap_or_else(|| module.to_owned());
     script.check_module(path, &module)?;
     let code = script.as_library(path, &folder.join("src"), &module)?;
+    if syn::parse_file(&code).is_err() {
+        let message = format!("{} is no Rust any more without its header", path.display());
+        return Err(Error::project(path, message, "write the header as lines that begin with `//`, above all code"));
+    }
     let moved =
         |text: &str| if Path::new(text).is_absolute() { text.to_owned() } else { relative(&from.join(text), folder) };
     let mut table = script.header.manifest.clone();

@@ -7,6 +7,7 @@
 //! //d: data/**/*.json           more files to watch, relative to the script
 //! ```
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -138,17 +139,37 @@ fn comment_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
     )
 }
 
-/// A source without the lines of its header that mean something to us, and the blank lines that they leave at the top.
+/// A source without the lines of its header that mean something to us, and the blank lines that they leave at the top. Of a
+/// block comment only the marker goes.
 pub fn without(source: &str) -> String {
-    let is_ours = |index: usize, line: &str| {
-        let is_marker = line.trim_start_matches(['/', '*', ' ']).starts_with("rustimport") && !line.starts_with("//!");
-        is_shebang(index, line) || line.starts_with("//:") || line.starts_with("//d:") || is_marker
+    let is_marker =
+        |line: &str| line.trim_start_matches(['/', '*', ' ']).starts_with("rustimport") && !line.starts_with("//!");
+    let replaced = |index: usize, line: &str| {
+        if is_shebang(index, line) || line.starts_with("//:") || line.starts_with("//d:") {
+            return Some(String::new());
+        }
+        is_marker(line).then(|| if line.starts_with("//") { String::new() } else { without_marker(line) })
     };
-    let ours: Vec<usize> =
-        comment_lines(source).filter(|(index, line)| is_ours(*index, line)).map(|(index, _)| index).collect();
-    let lines = source.split_inclusive('\n').enumerate().filter(|(index, _)| !ours.contains(index));
-    let rest: String = lines.map(|(_, line)| line).collect();
+    let known = comment_lines(source).filter_map(|(index, line)| Some((index, replaced(index, line)?)));
+    let ours: HashMap<usize, String> = known.collect();
+    let lines = source.split_inclusive('\n').enumerate().map(|(index, line)| match ours.get(&index) {
+        None => line.to_owned(),
+        Some(rest) if rest.is_empty() => String::new(),
+        Some(rest) => line.replacen(line.trim(), rest, 1),
+    });
+    let rest: String = lines.collect();
     rest.trim_start_matches(['\r', '\n']).to_owned()
+}
+
+/// A line of a block comment without the marker; nothing, if that was all of the comment.
+fn without_marker(line: &str) -> String {
+    let (before, after) = line.split_once("rustimport").unwrap_or((line, ""));
+    let template =
+        after.strip_prefix(':').map(|name| name.trim_start_matches(|c: char| c.is_alphanumeric() || "_-".contains(c)));
+    let rest = format!("{}{}", before.trim_end(), template.unwrap_or(after));
+    let is_empty =
+        rest.strip_prefix("/*").and_then(|rest| rest.strip_suffix("*/")).is_some_and(|text| text.trim().is_empty());
+    if is_empty { String::new() } else { rest }
 }
 
 /// Where the header ends: before the first item, and the comments that belong to that.
@@ -200,6 +221,17 @@ mod tests {
         let expected: toml::Table = "[package]\nversion='1.2.3'\n[dependencies]\nrand='0.8'".parse().unwrap();
         assert_eq!(header.manifest, expected);
         assert_eq!(header.patterns, ["../*.rs"]);
+    }
+
+    #[test]
+    fn a_header_goes_and_comments_stay() {
+        let check = |source: &str, expected: &str| assert_eq!(without(source), expected, "{source:?}");
+        check("#!/x\n// rustimport:pyo3\n\n//: [package]\n// text\nfn f() {}", "// text\nfn f() {}");
+        check("/* rustimport:pyo3 */\nfn f() {}", "fn f() {}");
+        check("/* rustimport:pyo3\n   text */\nfn f() {}", "/*\n   text */\nfn f() {}");
+        check("/* rustimport: text */ fn f() {}", "/* text */ fn f() {}");
+        check("/*\n * rustimport\n */\nfn f() {}", "/*\n *\n */\nfn f() {}");
+        check("//! rustimport:pyo3\nfn f() {}", "//! rustimport:pyo3\nfn f() {}");
     }
 
     #[test]
