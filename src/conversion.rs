@@ -3,12 +3,12 @@
 //! What the template filled in is written out, the header becomes the manifest, and what was relative to the script's
 //! folder leads to the same place from the package's.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
-use crate::krate;
+use crate::krate::relative;
 use crate::manifest;
 use crate::script::Script;
 use crate::settings::PYO3_RANGE;
@@ -67,15 +67,6 @@ pub fn convert(path: &Path, folder: &Path, name: &str, module: &str) -> Result<C
     Ok(Conversion { code, manifest: table, patterns, module })
 }
 
-/// A path as seen from a folder, with slashes as TOML and Rust want them. Both are absolute.
-pub fn relative(path: &Path, folder: &Path) -> String {
-    let (path, folder) = (krate::normal(path), krate::normal(folder));
-    let common = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
-    let up = folder.components().skip(common).map(|_| Component::ParentDir);
-    let parts: PathBuf = up.chain(path.components().skip(common)).collect();
-    parts.display().to_string().replace('\\', "/")
-}
-
 /// The manifest as text: what stands in no table, or it would be the table's above, then the package, the library, the rest.
 pub fn render(manifest: &Table) -> String {
     let first = ["package", "lib", "dependencies"];
@@ -91,16 +82,6 @@ pub fn render(manifest: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_as_seen_from_a_folder() {
-        let check = |path: &str, folder: &str, expected: &str| {
-            assert_eq!(relative(Path::new(path), Path::new(folder)), expected, "{path} from {folder}");
-        };
-        check("/a/b/x.rs", "/a/b/c/src", "../../x.rs");
-        check("/a/b/../x.rs", "/a/b", "../x.rs");
-        check("/a/b/c/x.rs", "/a/b", "c/x.rs");
-    }
 
     #[test]
     fn everything_keeps_its_meaning() {

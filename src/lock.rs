@@ -1,8 +1,9 @@
 //! One lock per entry, held while its source is built; one per lane, held while cargo works there; one for the
 //! whole cache, shared by all who use it.
 //!
-//! The lock is the operating system's: it ends with its holder, however that dies. The files are never
-//! removed, since a process could hold the lock of a file that others no longer see.
+//! The lock is the operating system's: it ends with its holder, however that dies. The cache's file is never removed,
+//! since a process could hold the lock of a file that others no longer see. The others go with what they lock, when
+//! the cache is cleared or pruned: whoever does that holds the cache's lock alone, and they are taken below that only.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

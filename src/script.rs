@@ -16,10 +16,10 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
 
 use crate::c_header;
-use crate::conversion::relative;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::header::{self, Header, Template};
+use crate::krate::relative;
 
 /// The name of the generated module in Rust; its name in Python is the script's.
 const MODULE: &str = "__rustimport_module";
