@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import sys
 from functools import partial
@@ -81,7 +82,8 @@ def _projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
         if not (isinstance(finder, _hook.ProjectFinder) and finder.enable_reloading):
             continue
         for extension, project in list(finder.modules.items()):
-            named = [name for name, projects in finder.projects.items() if project in projects]
+            # Whenever the index is read anew, so are the projects in it.
+            named = [name for name, found in finder.projects.items() if project.root in [each.root for each in found]]
             names = [name for name in dict.fromkeys([extension, *named]) if name in sys.modules]
             if extension in names:
                 yield [sys.modules[name] for name in names], partial(_refresh_project, finder, names, project)
@@ -104,10 +106,26 @@ def _namespaces_around(module: ModuleType) -> list[dict[str, Any]]:
     return [other.__dict__ for other in found if isinstance(other, ModuleType)]
 
 
+def _is_defined_in(package: str, value: Any) -> bool:
+    """Whether this is a function or class of a package: equal numbers and strings are often one object, and what it
+    only imported is somebody else's."""
+    if not callable(value):
+        return False
+    module = getattr(value, "__module__", None)
+    if module in (None, "builtins"):
+        # As classes of pyo3 are that are not told which module they are in.
+        return getattr(builtins, getattr(value, "__name__", ""), None) is not value
+    return str(module).partition(".")[0] == package
+
+
 def _replace(namespace: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:
     """Puts what is new in place of what is old, wherever a namespace has it under whatever name."""
-    # Only what cannot be anybody else's: equal numbers and strings are often one object.
-    changed = {id(value): new[name] for name, value in old.items() if callable(value) and new.get(name) is not value}
+    package = str(new["__name__"]).partition(".")[0]
+    changed = {
+        id(value): new[name]
+        for name, value in old.items()
+        if name in new and new[name] is not value and _is_defined_in(package, value)
+    }
     for name, value in list(namespace.items()):
         if id(value) in changed:
             namespace[name] = changed[id(value)]

@@ -169,9 +169,12 @@ def test_whatever_changed(place: Place) -> None:
     root = environment.project(layout)
     environment.develop(root)
     script = place.write("elsewhere/script.rs", "// rustimport:pyo3\n#[pyfunction]\nfn f() -> i64 { 1 }\n")
+    package = root / "python/t_sub/__init__.py"
+    package.write_text("from json import loads\n\ndef gone(): ...\n\ndef f(): return 1\n")
+    (root / "python/t_sub/other.py").write_text("from json import loads\nfrom t_sub import f, gone\n")
     by_path = place.write("by-path.rs", "use pyo3::prelude::*;\n#[pymodule]\nmod by_path {}\n")
     code = f"""
-        import os, script, t_sub.inner
+        import importlib, json, os, script, t_sub.inner, t_sub.other
         by_path = rustimport.imp_from_path({str(by_path)!r}, "by_path")
         assert rustimport.reload_changed() == []
 
@@ -183,8 +186,15 @@ def test_whatever_changed(place: Place) -> None:
         edit({str(script)!r}, "1", "2")
         edit({str(by_path)!r}, "{{}}", "{{ #[pymodule_export] const N: u8 = 5; }}")
         edit({str(root / "src/lib.rs")!r}, {projects.EDITED!r}, "2")
+        open({str(package)!r}, "w").write("def loads(): ...\\n\\ndef f(): return 2\\n")
+        del t_sub.gone
+        # So that the index of projects is read anew.
+        importlib.invalidate_caches()
+        import colorsys
         print(*[module.__name__ for module in rustimport.reload_changed()])
-        print(script.f(), by_path.N, t_sub.inner.value())
+        print(script.f(), by_path.N, t_sub.inner.value(), t_sub.other.f())
+        # What only went through the package is not replaced, nor what is gone.
+        assert t_sub.other.loads is json.loads and callable(t_sub.other.gone)
         assert rustimport.reload_changed() == []
         # What does not compile keeps nothing else from being reloaded.
         edit({str(script)!r}, "2", "missing()")
@@ -199,7 +209,7 @@ def test_whatever_changed(place: Place) -> None:
     run = environment.run(code)
     assert run.out.splitlines() == [
         "script by_path t_sub.inner._native t_sub",
-        "2 5 2",
+        "2 5 2 2",
         "script 2 3",
         "[] 2",
     ], run.stderr
