@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import sys
-from importlib.machinery import ExtensionFileLoader
 from types import ModuleType
 
 from . import _hook, _load, _report
@@ -68,7 +67,7 @@ def load(
         artifact = _load.ensure(asked, reporter=reporter)["artifact"]
         if force:
             _hook._forced.add(source)
-        module = _modules.get(artifact) or _import(asked["module"], artifact)
+        module = _modules.get(artifact) or _import(asked["module"], artifact, source)
     except RustImportError as error:
         _call(error, source, label)
         raise error.with_traceback(None) from error.__cause__
@@ -114,22 +113,12 @@ def _check_name(name: str) -> None:
         raise ProjectError(f"there is a module `{name}` already", hint="choose another name", name=name)
 
 
-def _import(name: str, artifact: str) -> ModuleType:
-    loader = ExtensionFileLoader(name, artifact)
+def _import(name: str, artifact: str, source: str) -> ModuleType:
+    loader = _hook.Loader(name, artifact, source)
     spec = importlib.util.spec_from_file_location(name, artifact, loader=loader)
     assert spec is not None
-    try:
-        module = importlib.util.module_from_spec(spec)
-        loader.exec_module(module)
-    except BaseException as error:
-        # pyo3's exception is none that `except Exception` would catch.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise RustImportError(
-            f"`{name}` panicked when it was imported: {error}",
-            hint="look at what its #[pymodule_init] or #[pymodule] function does; RUST_BACKTRACE=1 shows where",
-            name=name,
-        ) from None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
     return module
 
 

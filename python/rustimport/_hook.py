@@ -407,46 +407,93 @@ def has_marker(data: bytes) -> bool:
 # The finder.
 
 
-class ScriptLoader(ExtensionFileLoader):
-    """Python's own loader of extension modules, which survives that the artifact was cleared away
-    between the check and the load."""
+class Loader(ExtensionFileLoader):
+    """Python's own loader of extension modules; but a panic becomes an error of ours, which ``except Exception``
+    catches, and errors of ours say where the import stands, not where in this package they were raised."""
 
-    def __init__(self, name: str, path: str, finder: "ScriptFinder", source: str) -> None:
+    def __init__(self, name: str, path: str, source: str) -> None:
         super().__init__(name, path)
-        self._finder = finder
         self._source = source
-        self._module: ModuleType | None = None
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
+        try:
+            return self._create(spec)
+        except BaseException as error:
+            ours = self._as_ours(error)
+            if ours is None:
+                raise
+            raise ours from ours.__cause__
+
+    def exec_module(self, module: "ModuleType") -> None:
+        try:
+            self._exec(module)
+        except BaseException as error:
+            ours = self._as_ours(error)
+            if ours is None:
+                raise
+            raise ours from ours.__cause__
+
+    def _create(self, spec: "ModuleSpec") -> "ModuleType":
+        return super().create_module(spec)
+
+    def _exec(self, module: "ModuleType") -> None:
+        super().exec_module(module)
+
+    def _as_ours(self, error: BaseException) -> "BaseException | None":
+        if hasattr(error, "hint"):
+            return error.with_traceback(None)
+        if type(error).__name__ != "PanicException":
+            return None
+        from .errors import RustImportError
+
+        return RustImportError(
+            f"`{self.name}` panicked when it was imported: {error}",
+            hint="look at what its #[pymodule_init] or #[pymodule] function does; RUST_BACKTRACE=1 shows where",
+            name=self.name,
+            path=self._source,
+        )
+
+
+class ScriptLoader(Loader):
+    """Survives that the artifact was cleared away between the check and the load, and reloads."""
+
+    def __init__(self, name: str, path: str, finder: "ScriptFinder", source: str) -> None:
+        super().__init__(name, path, source)
+        self._finder = finder
+        self._module: ModuleType | None = None
+
+    def _create(self, spec: "ModuleSpec") -> "ModuleType":
         settings = sys.modules.get("rustimport.settings")
         flags = getattr(settings, "rtld_flags", None)
         if flags is not None:
             before = sys.getdlopenflags()
             sys.setdlopenflags(flags)
         try:
-            self._module = self._create(spec)
+            self._module = self._open(spec)
         finally:
             if flags is not None:
                 sys.setdlopenflags(before)
-        _loaded.add(self.path)
-        _current[self.name] = self.path
+            # Also the library of a module that panics.
+            _loaded.add(self.path)
         if "IPython.core.interactiveshell" in sys.modules:
             from . import _ipython
 
             _ipython.follow_autoreload()
         return self._module
 
-    def _create(self, spec: "ModuleSpec") -> "ModuleType":
+    def _open(self, spec: "ModuleSpec") -> "ModuleType":
         try:
-            return super().create_module(spec)
+            return super()._create(spec)
         except ImportError:
             if _exists(self.path):
                 raise
         self.path = spec.origin = self._finder.artifact(self.name, self._source, again=True)
-        return super().create_module(spec)
+        return super()._create(spec)
 
-    def exec_module(self, module: "ModuleType") -> None:
-        if module is not self._module:
+    def _exec(self, module: "ModuleType") -> None:
+        if module is self._module:
+            super()._exec(module)
+        else:
             # A reload. Each build has a path of its own, so that its library is loaded beside the old one;
             # the module that everybody holds takes over what is in the new one.
             if self.path == _current.get(self.name):
@@ -454,11 +501,11 @@ class ScriptLoader(ExtensionFileLoader):
             if self.path in _loaded:
                 # The library beside the source has become right again; to be loaded anew it needs a new path.
                 self.path = self._finder.artifact(self.name, self._source, again=True, in_place=False)
-            fresh = self.create_module(ModuleSpec(self.name, self, origin=self.path))
-            super().exec_module(fresh)
+            fresh = self._create(ModuleSpec(self.name, self, origin=self.path))
+            super()._exec(fresh)
             take_over(module, fresh)
-            return
-        super().exec_module(module)
+        # What fails stays stale.
+        _current[self.name] = self.path
 
 
 def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
@@ -950,13 +997,20 @@ class ReleaseFinder:
     ) -> "ModuleSpec | None":
         if not is_enabled():
             return None
+        try:
+            return self._search(fullname, sys.path + included_folders() if path is None else list(path))
+        except ImportError as error:
+            # Where in this package it was raised tells a user nothing.
+            raise error.with_traceback(None) from error.__cause__
+
+    def _search(self, fullname: str, entries: "list[str]") -> "ModuleSpec | None":
         name = fullname.rpartition(".")[2]
-        for entry in sys.path + included_folders() if path is None else list(path):
+        for entry in entries:
             for file in (f"{name}.rs", name):
                 source = os.path.join(os.path.abspath(entry), file)
                 artifact = released_artifact(fullname, source, True, self.cache_dir) if _exists(source) else None
                 if artifact is not None:
-                    spec = ModuleSpec(fullname, ExtensionFileLoader(fullname, artifact), origin=artifact)
+                    spec = ModuleSpec(fullname, Loader(fullname, artifact, source), origin=artifact)
                     spec.has_location = True
                     return spec
         return None
@@ -989,14 +1043,13 @@ def released_artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str 
             return artifact
     from .errors import RustImportError
 
-    error = RustImportError(
+    raise RustImportError(
         f"there is no library for {source}, and release mode builds nothing",
         hint=f"run `python -m rustimport build --release {source}` where Rust is installed, or unset "
         "RUSTIMPORT_RELEASE_MODE",
         name=fullname,
         path=source,
     )
-    raise error
 
 
 def _as_path(path: str) -> "Any":

@@ -236,7 +236,7 @@ def _before_cell(_: Any) -> None:
 
     try:
         _reload.reload_changed(_followed.user_ns)
-    except ImportError as error:
+    except Exception as error:
         # The cell runs all the same, with what there was before.
-        lines = render(error) if isinstance(error, RustImportError) else [str(error)]
+        lines = render(error) if isinstance(error, RustImportError) else [f"{type(error).__name__}: {error}"]
         sys.stderr.write("\n".join(lines) + "\n")

@@ -237,7 +237,7 @@ def _load_anew(finder: _hook.ProjectFinder, module: ModuleType, project: _hook.P
     # A path that is loaded already would give the library that is loaded already.
     asked = _request(finder, name, project, finder.chosen(name, project.root), None, False)
     copy = str(_load.core().copy_installed(asked, artifact, _silent))
-    loader = ExtensionFileLoader(name, copy)
+    loader = _hook.Loader(name, copy, project.root)
     fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
     loader.exec_module(fresh)
     _hook.take_over(module, fresh)

@@ -24,16 +24,17 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
     `namespace`.
 
     Raises:
-        ImportError: the first that cannot be built. It stays as it was; the others are reloaded.
+        ImportError: the first that cannot be built, or panics. It stays as it was; the others are reloaded.
     """
     reloaded: list[ModuleType] = []
-    failure: ImportError | None = None
+    failure: Exception | None = None
     for modules, refresh in [*_sources(), *_projects()]:
         before = [dict(module.__dict__) for module in modules]
         try:
             if not refresh():
                 continue
-        except ImportError as error:
+        except Exception as error:
+            # Also what a module raises that is imported anew.
             failure = failure or error
             continue
         reloaded += modules

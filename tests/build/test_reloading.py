@@ -213,3 +213,53 @@ def test_whatever_changed(place: Place) -> None:
         "script 2 3",
         "[] 2",
     ], run.stderr
+
+
+PANICS = """\
+// rustimport
+use pyo3::prelude::*;
+#[pymodule]
+mod {name} {{
+    #[pymodule_export]
+    const VALUE: u8 = {value};
+
+    #[pymodule_init]
+    fn init(_module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {{
+        {init}
+    }}
+}}
+"""
+
+
+def test_what_panics_when_it_is_loaded(place: Place) -> None:
+    """Is an error like others, stays as it was, and is tried again."""
+    path = place.write("m.rs", PANICS.format(name="m", value=1, init="Ok(())"))
+    other = place.write("good.rs", PANICS.format(name="good", value=1, init="Ok(())"))
+    place.write("bad.rs", PANICS.format(name="bad", value=1, init='panic!("at once")'))
+    code = f"""
+        import importlib, traceback, m, good
+        def frames(error):
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+        try:
+            import bad
+        except ImportError as error:
+            print(type(error).__name__, error.name, error.message, frames(error))
+        for value, init in enumerate(('panic!("oh")', 'Err(pyo3::exceptions::PyValueError::new_err("no"))'), 2):
+            open({str(path)!r}, "w").write({PANICS!r}.format(name="m", value=2, init=init))
+            open({str(other)!r}, "w").write({PANICS!r}.format(name="good", value=value, init="Ok(())"))
+            for reload in (rustimport.reload_changed, rustimport.reload_changed, lambda: importlib.reload(m)):
+                try:
+                    reload()
+                except Exception as error:
+                    print(type(error).__name__, str(error).splitlines()[0], m.VALUE, good.VALUE)
+        open({str(path)!r}, "w").write({PANICS!r}.format(name="m", value=3, init="Ok(())"))
+        print(rustimport.reload_changed() == [m], m.VALUE)
+    """
+    run = place.python(code)
+    assert run.out.splitlines() == [
+        "RustImportError bad `bad` panicked when it was imported: at once ['<module>', 'exec_module']",
+        *["RustImportError `m` panicked when it was imported: oh 1 2"] * 3,
+        *["ValueError no 1 3"] * 3,
+        "True 3",
+    ], run.stderr
