@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import keyword
 import os
 import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 
 from . import _hook, _load, _report
@@ -63,10 +65,13 @@ def load(
         cell={"folder": _working_folder(source), "manifest": manifest},
     )
     try:
-        reporter = _Reporter(source, label, finder.show_warnings)
-        artifact = _load.ensure(asked, reporter=reporter)["artifact"]
-        if force:
-            _hook._forced.add(source)
+        if _hook.is_true(_hook.setting("release_mode")):
+            artifact = _released(asked, label, finder.cache_dir)
+        else:
+            reporter = _Reporter(source, label, finder.show_warnings)
+            artifact = _load.ensure(asked, reporter=reporter)["artifact"]
+            if force:
+                _hook._forced.add(source)
         module = _modules.get(artifact) or _import(asked["module"], artifact, source)
     except RustImportError as error:
         _call(error, source, label)
@@ -102,15 +107,32 @@ def _working_folder(source: str) -> str:
 
 def _check_name(name: str) -> None:
     """Refuses a name under which somebody could expect another module."""
-    if not (name.isascii() and name.isidentifier()):
+    if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
         raise ProjectError(
             f"`{name}` cannot be the name of a module that is written in Rust",
-            hint="a name has ASCII letters, digits and `_`, and does not begin with a digit",
+            hint="a name has ASCII letters, digits and `_`, does not begin with a digit, and is no keyword",
             name=name,
         )
     known = sys.modules.get(name)
-    if name in sys.stdlib_module_names or (known is not None and known not in _modules.values()):
+    if known is None:
+        # Of a folder, Python would make a module as well; but nobody expects one.
+        found = PathFinder.find_spec(name)
+        is_taken = found is not None and found.origin is not None
+    else:
+        is_taken = known not in _modules.values()
+    if is_taken or name in sys.stdlib_module_names:
         raise ProjectError(f"there is a module `{name}` already", hint="choose another name", name=name)
+
+
+def _released(asked: dict[str, Any], label: str, cache_dir: str | None) -> str:
+    artifact = _hook.last_artifact(asked["entry"], cache_dir)
+    if artifact is None:
+        raise RustImportError(
+            f"there is no library for {label}, and release mode builds nothing",
+            hint="run it once without RUSTIMPORT_RELEASE_MODE, in the same folder and with the same cache",
+            name=asked["module"],
+        )
+    return artifact
 
 
 def _import(name: str, artifact: str, source: str) -> ModuleType:

@@ -1031,16 +1031,9 @@ def released_artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str 
             return None
     except OSError:
         return None
-    for root in (cache_root(cache_dir), shared_cache_root()):
-        if root is None or not _is_private(root):
-            continue
-        try:
-            stamp = _read(entry_folder(root, entry_name(source, name)) + os.sep + "stamp")
-            artifact = os.fsdecode(_unescape(stamp.split(b"\n")[3].partition(b"\t")[2]))
-        except (OSError, IndexError):
-            continue
-        if artifact and _exists(artifact):
-            return artifact
+    artifact = last_artifact(entry_name(source, name), cache_dir)
+    if artifact is not None:
+        return artifact
     from .errors import RustImportError
 
     raise RustImportError(
@@ -1050,6 +1043,21 @@ def released_artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str 
         name=fullname,
         path=source,
     )
+
+
+def last_artifact(entry: str, cache_dir: "str | None") -> "str | None":
+    """The artifact that an entry had last, unchecked."""
+    for root in (cache_root(cache_dir), shared_cache_root()):
+        if root is None or not _is_private(root):
+            continue
+        try:
+            stamp = _read(entry_folder(root, entry) + os.sep + "stamp")
+            artifact = os.fsdecode(_unescape(stamp.split(b"\n")[3].partition(b"\t")[2]))
+        except (OSError, IndexError):
+            continue
+        if artifact and _exists(artifact):
+            return artifact
+    return None
 
 
 def _as_path(path: str) -> "Any":

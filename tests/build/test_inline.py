@@ -99,3 +99,42 @@ def test_strings_are_pruned_with_their_entries(place: Place, tmp_path: Path) -> 
     os.utime(text, (time.time() - 200_000,) * 2)
     command("cache", "prune")
     assert not text.exists()
+
+
+def test_release_mode_compiles_nothing(place: Place) -> None:
+    release: dict[str, Any] = {"RUSTIMPORT_RELEASE_MODE": "1"}
+    code = f"import rustimport; print(rustimport.inline({DOUBLE!r}).double(4))"
+    run = place.python(code, hook=False, **release)
+    assert run.builds == 0
+    said = run.stderr.splitlines()[-2:]
+    assert said[0].endswith("RustImportError: there is no library for <inline>, and release mode builds nothing")
+    assert said[1].startswith("hint: run it once without RUSTIMPORT_RELEASE_MODE")
+    assert place.python(code, hook=False).out == "8"
+    # It is taken as it is, also where it would be stale.
+    run = place.python(code, hook=False, RUSTFLAGS="--cfg other", **release)
+    assert (run.out, run.builds) == ("8", 0)
+
+
+def test_names_that_are_taken(place: Place) -> None:
+    place.write("taken.py", "")
+    place.write("package/__init__.py", "")
+    place.write("folder/data.txt", "")
+    code = f"""
+        import rustimport
+        for name in ("taken", "package", "json", "class", "folder", "folder"):
+            try:
+                print(name, rustimport.inline({DOUBLE!r}, name).double(1))
+            except ImportError as error:
+                print(error.message)
+        import folder
+        print(folder.double(3))
+    """
+    assert place.python(code, hook=False).out.splitlines() == [
+        "there is a module `taken` already",
+        "there is a module `package` already",
+        "there is a module `json` already",
+        "`class` cannot be the name of a module that is written in Rust",
+        "folder 2",
+        "folder 2",
+        "6",
+    ]
