@@ -111,10 +111,11 @@ class Watch:
         results = _sources.ensure(pending)
         self._failed = {path: state for path, state in self._failed.items() if path in waiting}
         self._failed |= {result.path: before.get(result.path, set()) for result in results if result.error is not None}
+        changed = any(result.reason is not None or self._is_good_again(result) for result in results)
         self._tell(sources, results)
         if self.command:
             self.command.tell_end()
-            if self._looks == 0 or any(result.reason is not None for result in results):
+            if self._looks == 0 or changed:
                 self.command.start()
         self._looks += 1
         folders = self._paths or [os.getcwd()]
@@ -127,11 +128,15 @@ class Watch:
         there = self._paths if self._looks == 0 else [path for path in self._paths if os.path.exists(path)]
         return _sources.find(there)
 
+    def _is_good_again(self, result: Result) -> bool:
+        """Whether it could not be built before. If the edit was undone, there was nothing to build."""
+        return result.error is None and result.path in self._said
+
     def _tell(self, sources: list[Source], results: list[Result]) -> None:
         for result in [] if self._quiet else results:
             if result.built:
                 _say(f"built {os.path.relpath(result.path)} in {result.seconds:.1f} s: {result.reason}")
-            elif result.reason is not None:
+            elif result.reason is not None or self._is_good_again(result):
                 _say(f"{os.path.relpath(result.path)} is as it was built before")
         errors = {result.path: _first_error(result.error) for result in results if result.error is not None}
         new = {path: error for path, error in errors.items() if self._said.get(path) != error}
