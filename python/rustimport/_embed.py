@@ -27,7 +27,7 @@ def embed(venv: str | None, cargo_home: str | None) -> None:
     global _arguments
     folder = _find(venv)
     home = None if cargo_home is None else _check_cargo(os.path.abspath(os.path.expanduser(cargo_home)))
-    if _arguments == (folder, home):
+    if _arguments == (folder, home) and _is_on():
         return
     unembed()
     with contextlib.ExitStack() as undo:
@@ -170,4 +170,4 @@ def _remove(items: list[Any], item: Any) -> None:
 
 
 def _is_on() -> bool:
-    return any(_hook.installed(kind) for kind in (_hook.ScriptFinder, _hook.ProjectFinder, _hook.ReleaseFinder))
+    return _hook.installed() is not None

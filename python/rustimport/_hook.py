@@ -526,6 +526,9 @@ class _Finder:
         enable_reloading: ``importlib.reload`` loads what was rebuilt.
     """
 
+    #: Whether `install` put it on ``sys.meta_path``.
+    is_ours = False
+
     def __init__(
         self,
         *,
@@ -989,6 +992,8 @@ class ReleaseFinder:
     """Release mode: no checks and no compiler. What `build` left beside its source, Python finds by itself; this
     finder stands last, for scripts that nobody has found."""
 
+    is_ours = False
+
     def __init__(self, *, cache_dir: "str | None" = None) -> None:
         self.cache_dir = cache_dir
 
@@ -1094,10 +1099,16 @@ _forced: "set[str]" = set()
 # Installation.
 
 
+#: The kinds that `install` takes.
+FINDERS = (ProjectFinder, ScriptFinder, ReleaseFinder)
+
+
 def install(finder: "Any") -> None:
-    """Puts a finder directly before ``PathFinder``, in place of an earlier one of its class; that for projects before
+    """Puts a finder directly before ``PathFinder``, in place of an earlier one of its kind; that for projects before
     that for scripts, which answers for ``PathFinder``."""
-    uninstall(type(finder))
+    for kind in FINDERS:
+        if isinstance(finder, kind):
+            uninstall(kind)
     # Listings made before this moment could be older than their folders (see `_is_new`).
     for importer in list(sys.path_importer_cache.values()):
         if isinstance(importer, FileFinder):
@@ -1107,17 +1118,18 @@ def install(finder: "Any") -> None:
     place = len(path) if is_last else path.index(PathFinder)
     if isinstance(finder, ProjectFinder):
         place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
+    finder.is_ours = True
     path.insert(place, finder)
 
 
-def uninstall(kind: type) -> None:
-    """Takes the finder of exactly this class off ``sys.meta_path``, if there is one."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder) is not kind]
+def uninstall(kind: "Any" = FINDERS) -> None:
+    """Takes the finders of a kind off ``sys.meta_path`` that `install` put there; those put there by hand stay."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not (isinstance(finder, kind) and finder.is_ours)]
 
 
-def installed(kind: type) -> "Any":
-    """The finder of this class on ``sys.meta_path``, or ``None``."""
+def installed(kind: "Any" = FINDERS) -> "Any":
+    """The first finder of a kind on ``sys.meta_path``, whoever put it there, or ``None``."""
     for finder in sys.meta_path:
-        if type(finder) is kind:
+        if isinstance(finder, kind):
             return finder
     return None

@@ -4,7 +4,6 @@ override."""
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +43,3 @@ class Importer(_hook._Finder):
         """The maturin to use. To be overridden."""
         found: Path = _load.find_maturin()
         return found
-
-
-def uninstall(*kinds: type) -> None:
-    """Takes the finders of exactly these classes off ``sys.meta_path``."""
-    for kind in kinds:
-        _hook.uninstall(kind)
-
-
-def is_installed(kind: type) -> bool:
-    """Whether a finder of this class, or of one derived from it, is on ``sys.meta_path``."""
-    return any(isinstance(finder, kind) for finder in sys.meta_path)

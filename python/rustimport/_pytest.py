@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # A conftest.py may import Rust.
-    is_on = any(map(_hook.installed, (_hook.ScriptFinder, _hook.ReleaseFinder)))
+    is_on = _hook.installed((_hook.ScriptFinder, _hook.ReleaseFinder)) is not None
     if early_config.known_args_namespace.rustimport_build and not is_on:
         rustimport.install()
         early_config.add_cleanup(rustimport.uninstall)

@@ -171,9 +171,9 @@ def install(
 
 def uninstall() -> None:
     """Switches the hook for projects off."""
-    _importer.uninstall(MaturinProjectImporter, _hook.ProjectFinder)
+    _hook.uninstall(_hook.ProjectFinder)
 
 
 def is_installed() -> bool:
     """Whether the hook for projects is on."""
-    return _importer.is_installed(_hook.ProjectFinder)
+    return _hook.installed(_hook.ProjectFinder) is not None

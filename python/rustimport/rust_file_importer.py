@@ -108,16 +108,15 @@ def install(
         force_rebuild=force_rebuild,
         show_warnings=show_warnings,
     )
-    uninstall()
     _hook.install(finder)
     return finder
 
 
 def uninstall() -> None:
     """Switches the hook for scripts and crates off."""
-    _importer.uninstall(MaturinRustFileImporter, _hook.ScriptFinder)
+    _hook.uninstall(_hook.ScriptFinder)
 
 
 def is_installed() -> bool:
     """Whether the hook for scripts and crates is on."""
-    return _importer.is_installed(_hook.ScriptFinder)
+    return _hook.installed(_hook.ScriptFinder) is not None

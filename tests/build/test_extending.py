@@ -280,6 +280,16 @@ def test_each_hook_alone(environment: Environment) -> None:
         rustimport.install(enable_rs_file_importer=False); states.append(state())
         rustimport.install(enable_project_importer=False); states.append(state())
         print(states)
+
+        # All of them are one hook; what stands there by hand is its owner's.
+        def finders():
+            return [type(finder).__name__ for finder in sys.meta_path if "rustimport" in type(finder).__module__]
+        import sys
+        own = rust_file_importer.MaturinRustFileImporter()
+        sys.meta_path.insert(0, own)
+        project_importer.install(); rust_file_importer.install(); rustimport.install(); print(*finders())
+        project_importer.install(); rust_file_importer.install(); print(*finders())
+        rustimport.uninstall(); rust_file_importer.uninstall(); print(*finders())
     """
     expected = [
         (True, True),
@@ -290,7 +300,12 @@ def test_each_hook_alone(environment: Environment) -> None:
         (True, False),
         (False, True),
     ]
-    assert environment.run(code).out == str(expected)
+    assert environment.run(code).out.splitlines() == [
+        str(expected),
+        "ProjectFinder MaturinRustFileImporter ScriptFinder",
+        "MaturinProjectImporter MaturinRustFileImporter MaturinRustFileImporter",
+        "MaturinRustFileImporter",
+    ]
 
 
 def test_settings_cost_nothing_to_those_who_do_not_use_them() -> None:

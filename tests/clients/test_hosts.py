@@ -123,6 +123,10 @@ def test_again_and_undone(host: Host, environment: Environment) -> None:
         assert {str(environment.site)!r} in sys.path
         rustimport.embed({str(environment.prefix)!r})
         assert state() == once != before
+        rustimport.uninstall()
+        assert not rustimport.project_importer.is_installed()
+        rustimport.embed({str(environment.prefix)!r})
+        assert rustimport.project_importer.is_installed() and sys.path == once[0]
         sys.path.append("the application's own")
         rustimport.unembed()
         assert sys.path.pop() == "the application's own"
