@@ -68,9 +68,15 @@ def install(
         enable_automatic_installation: Also rebuild projects that were installed from a folder once and for all, and
             install those that stand above an entry of ``sys.path``.
     """
+    import sys
+
     from . import _hook
 
-    uninstall()
+    _hook.uninstall()
+    if "rustimport._ipython" in sys.modules:
+        from . import _ipython
+
+        _ipython.follow_autoreload()
     common: dict[str, Any] = {
         "cache_dir": None if build_dir is None else str(build_dir),
         "force_rebuild": force_rebuild,
@@ -92,12 +98,17 @@ def install(
 
 
 def uninstall() -> None:
-    """Switches the import hook off. Modules that were imported stay."""
+    """Switches the import hook off, and that of `project_importer` and `rust_file_importer`. Modules that were imported
+    stay, and finders that somebody put on ``sys.meta_path`` by hand."""
+    import sys
+
     from . import _hook
 
-    _hook.uninstall(_hook.ProjectFinder)
-    _hook.uninstall(_hook.ScriptFinder)
-    _hook.uninstall(_hook.ReleaseFinder)
+    _hook.uninstall()
+    if "rustimport._ipython" in sys.modules:
+        from . import _ipython
+
+        _ipython.leave_autoreload()
 
 
 def embed(venv: "str | os.PathLike[str] | None" = None, cargo_home: "str | os.PathLike[str] | None" = None) -> None:

@@ -118,6 +118,7 @@ def unload(shell: Any) -> None:
         for kind in ("line", "cell"):
             shell.magics_manager.magics[kind].pop("rustimport", None)
         _magics = None
+        leave_autoreload()
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -225,6 +226,14 @@ def follow_autoreload() -> None:
     if shell is not None and shell is not _followed:
         _followed = shell
         shell.events.register("pre_run_cell", _before_cell)
+
+
+def leave_autoreload() -> None:
+    """From now on, `%autoreload` is not followed."""
+    global _followed
+    if _followed is not None:
+        _followed.events.unregister("pre_run_cell", _before_cell)
+        _followed = None
 
 
 def _before_cell(_: Any) -> None:

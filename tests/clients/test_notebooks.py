@@ -269,6 +269,15 @@ def test_autoreload(place: Place, kernel: Kernel) -> None:
     builds = place.builds
     assert kernel.run("auto.answer()").outputs[0][0] == "execute_result"
     assert place.builds == builds
+    # It ends with the hook and with the extension, and begins with both.
+    count = "len([f for f in get_ipython().events.callbacks['pre_run_cell'] if f.__name__ == '_before_cell'])"
+    assert kernel.run(f"import rustimport; rustimport.install(); {count}").result == "1"
+    assert kernel.run(f"rustimport.uninstall(); {count}").result == "0"
+    assert kernel.run(f"rustimport.install(); {count}").result == "1"
+    kernel.run("%unload_ext rustimport")
+    assert kernel.run(count).result == "0"
+    kernel.run("%load_ext rustimport")
+    assert kernel.run(count).result == "1"
 
 
 def test_a_terminal(place: Place) -> None:
