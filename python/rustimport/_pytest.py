@@ -1,6 +1,7 @@
 """The pytest plugin: builds what a run will import before its tests, and its workers, start; and settings for a test.
 
-Silent, and nothing more than two options, where nobody uses it.
+Silent, and nothing more than two options, where nobody uses it. It is loaded in every run of an environment, also by a
+pytest that is as old as 6.2.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ _MARK = "rustimport(**settings): settings of rustimport that hold while the test
 
 _SETTINGS = {*_hook.VARIABLES, "rtld_flags"}
 
-#: What was built before the run, in words.
-_summary = pytest.StashKey[str]()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("rustimport")
@@ -34,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "rustimport_paths",
         "sources, and folders to search for them, for --rustimport-build (default: the root folder)",
-        type="paths",
+        type="args",
     )
 
 
@@ -61,7 +59,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     from .errors import RustImportError
 
     start = time.monotonic()
-    paths = config.getini("rustimport_paths")
+    # Relative to the configuration file, as pytest's own `paths` are, which came with version 7.
+    folder = config.inipath.parent if config.inipath else config.invocation_params.dir
+    paths = [folder / path for path in config.getini("rustimport_paths")]
     try:
         sources = _sources.find(paths or [config.rootpath], are_named=bool(paths))
     except RustImportError as error:
@@ -73,12 +73,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError("\n\n".join(texts))
     built = sum(result.built for result in results)
     seconds = time.monotonic() - start
-    config.stash[_summary] = f"{built} built, {len(results) - built} fresh, in {seconds:.1f} s"
+    summary = f"rustimport: {built} built, {len(results) - built} fresh, in {seconds:.1f} s"
+    config._rustimport_summary = summary  # type: ignore[attr-defined]
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    summary = config.stash.get(_summary, None)
-    return None if summary is None else f"rustimport: {summary}"
+    return getattr(config, "_rustimport_summary", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

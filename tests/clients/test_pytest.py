@@ -105,7 +105,8 @@ def test_the_mark(place: Place) -> None:
 
 
 def test_silent_when_unused(place: Place, tmp_path: Path) -> None:
-    """Also where the package is installed for good and switched on at the start of Python, before pytest."""
+    """Also where the package is installed for good and switched on at the start of Python, before pytest; and where
+    pytest has not what came with version 7."""
     site = tmp_path / "site-packages"
     dist_info = site / "rustimport-2.0.0.dist-info"
     dist_info.mkdir(parents=True)
@@ -118,7 +119,8 @@ def test_silent_when_unused(place: Place, tmp_path: Path) -> None:
     write(place, "def test_nothing(): pass\n")
     place.env["PYTHONPATH"] = str(site)
     switched_on = f"import rustimport; assert rustimport.__file__.startswith({str(site)!r}); rustimport.install(); "
-    for start in ("", switched_on):
+    older = "import pytest; del pytest.StashKey; "
+    for start in ("", switched_on, older):
         code = f"{start}import pytest; raise SystemExit(pytest.main(['-p', 'no:cacheprovider']))"
         done = place.python(code, hook=False)
         assert "1 passed in" in done.out
