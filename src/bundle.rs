@@ -34,16 +34,32 @@ struct About {
     /// Of the store.
     format: u32,
     interpreter: String,
+    /// The C library that the artifacts may need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    c_library: Option<String>,
     /// Of the other members' names: a set under another key would speak of something else.
     names: String,
 }
 
 impl About {
-    fn new<'m>(interpreter: &str, members: impl Iterator<Item = &'m Member>) -> Self {
-        let names: BTreeSet<String> = members.map(Member::name).collect();
-        let names = fs::hash_bytes(format!("{names:?}").as_bytes());
-        Self { format: store::FORMAT, interpreter: interpreter.to_owned(), names }
+    fn new<'m>(interpreter: &Interpreter, members: impl Iterator<Item = &'m Member>) -> Self {
+        let (key, c_library) = (interpreter.key.clone(), interpreter.c_library.clone());
+        Self { format: store::FORMAT, interpreter: key, c_library, names: hash_of_names(members) }
     }
+
+    /// Whether the artifacts were made for a newer C library than this interpreter's.
+    fn is_too_new_for(&self, interpreter: &Interpreter) -> bool {
+        let version = |library: &Option<String>| -> Option<semver::Version> {
+            let (_, version) = library.as_deref()?.split_once(' ')?;
+            semver::Version::parse(&format!("{version}.0")).ok()
+        };
+        version(&self.c_library).zip(version(&interpreter.c_library)).is_some_and(|(theirs, ours)| theirs > ours)
+    }
+}
+
+fn hash_of_names<'m>(members: impl Iterator<Item = &'m Member>) -> String {
+    let names: BTreeSet<String> = members.map(Member::name).collect();
+    fs::hash_bytes(format!("{names:?}").as_bytes())
 }
 
 /// How much was carried.
@@ -63,7 +79,8 @@ impl Load {
 }
 
 /// Writes a bundle of one interpreter's store, in place of an earlier one only.
-pub fn export(root: &Path, key: &str, file: &Path, host: &mut dyn Host) -> Result<Load> {
+pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, host: &mut dyn Host) -> Result<Load> {
+    let key = &interpreter.key;
     let cache = Cache::at(root, key);
     let store = cache.store();
     if file.exists() && Bundle::open(file).and_then(|mut bundle| bundle.about()).is_err() {
@@ -108,7 +125,7 @@ pub fn export(root: &Path, key: &str, file: &Path, host: &mut dyn Host) -> Resul
             return Err(std::io::ErrorKind::NotFound.into());
         }
         archive.start_file(ABOUT, options)?;
-        archive.write_all(sealed::portable(&About::new(key, written.into_iter())).as_bytes())?;
+        archive.write_all(sealed::portable(&About::new(interpreter, written.into_iter())).as_bytes())?;
         archive.finish()?;
         Ok(())
     };
@@ -140,6 +157,15 @@ pub fn import(root: &Path, interpreter: &Interpreter, file: &Path, host: &mut dy
             file,
             format!("{} was exported by another version of rustimport", file.display()),
             "export and import with the same version",
+        ));
+    }
+    if about.is_too_new_for(interpreter) {
+        let [theirs, ours] =
+            [&about.c_library, &interpreter.c_library].map(|library| library.as_deref().unwrap_or_default());
+        return Err(Error::cache(
+            file,
+            format!("{} was exported on a system with {theirs}, and this one has {ours}", file.display()),
+            "what was built there may not load here: export on a system that is as old as this one",
         ));
     }
     let members = bundle.verified_members(&about)?;
@@ -217,7 +243,7 @@ impl<R: Read + Seek> Bundle<R> {
             members.push(Member::from_name(&name).ok_or_else(|| self.damaged(&name))?);
         }
         members.sort();
-        if *about != About::new(&about.interpreter, members.iter()) {
+        if about.names != hash_of_names(members.iter()) {
             return Err(self.damaged(ABOUT));
         }
         let mut whole = Whole::default();
@@ -267,15 +293,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (there, here, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("x.zip"));
         let cache = filled(&there);
-        let load = export(&there, &cache.key(), &file, &mut Silent).unwrap();
+        let load = export(&there, &interpreter(), &file, &mut Silent).unwrap();
         assert_eq!(load, Load { artifacts: 1, bytes: 7 });
         assert_eq!(import(&here, &interpreter(), &file, &mut Silent).unwrap(), load);
         assert_eq!(Cache::at(&here, &cache.key()).store().members(), cache.store().members());
         // An earlier export is replaced.
-        export(&there, &cache.key(), &file, &mut Silent).unwrap();
+        export(&there, &interpreter(), &file, &mut Silent).unwrap();
 
         let foreign = Interpreter { key: "cpython-312-0".into(), ..interpreter() };
         let refused = import(&here, &foreign, &file, &mut Silent).unwrap_err().to_string();
+        let older = Interpreter { c_library: Some("glibc 2.4".into()), ..interpreter() };
+        let too_new = import(&here, &older, &file, &mut Silent).unwrap_err().to_string();
+        assert!(too_new.contains("a system with glibc 2.36, and this one has glibc 2.4"), "{too_new}");
         assert!(refused.contains("was exported for cpython-311-x86_64-linux-gnu-0, and this is cpython-312-0"));
 
         let whole = std::fs::read(&file).unwrap();
@@ -314,7 +343,8 @@ mod tests {
     fn clearing_the_cache_does_not_disturb_who_waits_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let (there, here, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("x.zip"));
-        let load = export(&there, &filled(&there).key(), &file, &mut Silent).unwrap();
+        filled(&there);
+        let load = export(&there, &interpreter(), &file, &mut Silent).unwrap();
         let cache = Cache::at(&here, &interpreter().key);
         cache.create_root().unwrap();
         let lock = lock::clear_cache(&cache.lock(), &mut Silent).unwrap();
@@ -327,16 +357,16 @@ mod tests {
     fn a_file_of_somebody_elses_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (root, file) = (folder.path().join("a"), folder.path().join("thesis.zip"));
-        let cache = filled(&root);
+        filled(&root);
         std::fs::write(&file, "precious").unwrap();
-        assert!(export(&root, &cache.key(), &file, &mut Silent).is_err());
+        assert!(export(&root, &interpreter(), &file, &mut Silent).is_err());
         assert_eq!(std::fs::read(&file).unwrap(), b"precious");
         // An archive with a member of that name is none either.
         let mut archive = ZipWriter::new(File::create(&file).unwrap());
         archive.start_file(ABOUT, SimpleFileOptions::default()).unwrap();
         archive.finish().unwrap();
         let before = std::fs::read(&file).unwrap();
-        assert!(export(&root, &cache.key(), &file, &mut Silent).is_err());
+        assert!(export(&root, &interpreter(), &file, &mut Silent).is_err());
         assert_eq!(std::fs::read(&file).unwrap(), before);
     }
 
@@ -348,7 +378,7 @@ mod tests {
         for item in std::fs::read_dir(cache.store().home().join("artifacts")).unwrap() {
             std::fs::write(item.unwrap().path(), "damaged").unwrap();
         }
-        let refused = export(&root, &cache.key(), &file, &mut Silent).unwrap_err().to_string();
+        let refused = export(&root, &interpreter(), &file, &mut Silent).unwrap_err().to_string();
         assert!(refused.contains("nothing was built for") && !file.exists(), "{refused}");
     }
 }

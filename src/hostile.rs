@@ -126,6 +126,7 @@ pub fn request() -> Request {
             pointer_width: 64,
             build_flags: Vec::new(),
             script_folders: Vec::new(),
+            c_library: None,
             siphash13: true,
         },
         marked: true,

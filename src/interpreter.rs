@@ -29,6 +29,9 @@ pub struct Interpreter {
     /// This environment's folder. Not part of the record, since environments share an interpreter's.
     #[serde(skip)]
     pub prefix: PathBuf,
+    /// `glibc 2.36`, where it says so. Not part of the record: the system is brought up to date without us.
+    #[serde(skip)]
+    pub c_library: Option<String>,
     /// Whether the interpreter hashes with SipHash-1-3 (since 3.11) or with SipHash-2-4.
     #[serde(skip)]
     pub siphash13: bool,
@@ -113,6 +116,7 @@ pub mod tests {
             build_flags: vec![],
             script_folders: vec![],
             prefix: "/usr".into(),
+            c_library: Some("glibc 2.36".into()),
             siphash13: true,
         }
     }

@@ -225,11 +225,12 @@ mod _core {
     fn cache_export(
         py: Python<'_>,
         root: PathBuf,
-        key: &str,
+        interpreter: &Bound<'_, PyDict>,
         file: PathBuf,
         on_event: Py<PyAny>,
     ) -> PyResult<(usize, u64)> {
-        let load = super::run_with(py, on_event, |host| crate::bundle::export(&root, key, &file, host))?;
+        let interpreter = super::interpreter(interpreter)?;
+        let load = super::run_with(py, on_event, |host| crate::bundle::export(&root, &interpreter, &file, host))?;
         Ok((load.artifacts, load.bytes))
     }
 
@@ -517,6 +518,7 @@ fn interpreter(dict: &Bound<'_, PyDict>) -> PyResult<Interpreter> {
         build_flags: item(dict, "build_flags")?,
         script_folders: item(dict, "script_folders")?,
         prefix: item(dict, "prefix")?,
+        c_library: item(dict, "c_library")?,
         siphash13: item(dict, "siphash13")?,
     })
 }

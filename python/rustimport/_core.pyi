@@ -143,7 +143,7 @@ def cache_share(root: str | PathLike[str]) -> None:
     """Lets every user read the cache."""
 
 def cache_export(
-    root: str | PathLike[str], key: str, file: str | PathLike[str], on_event: Callable[..., None]
+    root: str | PathLike[str], interpreter: dict[str, Any], file: str | PathLike[str], on_event: Callable[..., None]
 ) -> tuple[int, int]:
     """Writes what one interpreter's store holds into a file; returns how many artifacts and bytes."""
 

@@ -223,6 +223,7 @@ def describe_interpreter() -> dict[str, Any]:
         "build_flags": [name for name, is_set in flags.items() if is_set],
         "script_folders": _script_folders(),
         "prefix": sys.prefix,
+        "c_library": _c_library(),
         "siphash13": sys.version_info >= (3, 11),
     }
 
@@ -230,6 +231,14 @@ def describe_interpreter() -> dict[str, Any]:
 def _is_free_threaded() -> bool:
     """Whether this Python can run without the GIL, be it switched off or not: other libraries fit it."""
     return "t" in _extension_suffix().partition("-")[2].partition("-")[0]
+
+
+def _c_library() -> str | None:
+    """Its name and version, where the system says so: what is built with one needs that or a newer one."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _extension_suffix() -> str:

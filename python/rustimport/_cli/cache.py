@@ -57,9 +57,9 @@ def prune(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     file = os.path.abspath(options.file)
-    key = _hook.INTERPRETER_KEY
-    count, total = _load.core().cache_export(_hook.cache_root(), key, file, _reporter(options))
-    tell(options, f"exported {_libraries(count)} ({size(total)}) for {key} to {options.file}")
+    described = _load.describe_interpreter()
+    count, total = _load.core().cache_export(_hook.cache_root(), described, file, _reporter(options))
+    tell(options, f"exported {_libraries(count)} ({size(total)}) for {_hook.INTERPRETER_KEY} to {options.file}")
 
 
 def import_(options: argparse.Namespace) -> None:
