@@ -268,17 +268,8 @@ impl<R: Read + Seek> Bundle<R> {
 mod tests {
     use super::*;
     use crate::event::Event;
+    use crate::event::tests::Silent;
     use crate::interpreter::tests::interpreter;
-
-    struct Silent;
-
-    impl Host for Silent {
-        fn event(&mut self, _: Event) {}
-
-        fn check(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
 
     /// A root with a store of one artifact and its set.
     fn filled(root: &Path) -> Cache {

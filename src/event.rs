@@ -31,3 +31,19 @@ pub trait Host {
     /// Called often while waiting. `Err(Error::Interrupted)` ends the wait and whatever runs.
     fn check(&mut self) -> Result<(), Error>;
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// Nobody listens, and nobody interrupts.
+    pub struct Silent;
+
+    impl Host for Silent {
+        fn event(&mut self, _: Event) {}
+
+        fn check(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+}

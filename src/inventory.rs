@@ -225,19 +225,9 @@ fn remove_package(folder: &Path, package: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
+    use crate::event::tests::Silent;
     use crate::interpreter::tests::interpreter;
     use crate::settings::BuildSettings;
-
-    struct Silent;
-
-    impl Host for Silent {
-        fn event(&mut self, _: Event) {}
-
-        fn check(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn what_was_read_of_late_is_in_use() {
