@@ -51,6 +51,10 @@ class Host:
     def run(self, code: str, **env: str) -> Run:
         kept = ("HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTIMPORT_CACHE_DIR", "MATURIN_LOG", "CARGO_TARGET_DIR")
         environ = {name: self.place.env[name] for name in kept if name in self.place.env}
+        home = environ.get("CARGO_HOME") or os.path.join(environ["HOME"], ".cargo")
+        if not os.path.exists(os.path.join(home, "bin", "cargo")):
+            # Installed where nobody would look for it.
+            environ["RUSTIMPORT_CARGO_EXECUTABLE"] = str(shutil.which("cargo"))
         start = f"import sys; sys.path += {[str(ROOT / 'python'), str(self.place.folder)]!r}\n"
         before = self.place.builds
         done = subprocess.run(
