@@ -98,20 +98,19 @@ class Bar:
     def aside(self, write: Callable[[], None]) -> None:
         """Lets something be written above."""
         with self._lock:
-            _write("\r\x1b[K")
+            _write_over("")
             write()
             self._draw(self._text)
 
     def close(self) -> None:
         with self._lock:
-            _write("\r\x1b[K")
+            _write_over("")
 
     def _draw(self, text: str) -> None:
         self._text = text
         filled = self._WIDTH * self._done // self._total
         bar = "#" * filled + "-" * (self._WIDTH - filled)
-        line = f"rustimport: [{bar}] {self._done}/{self._total} {text}"
-        _write(f"\r\x1b[K{line[: max(20, _columns() - 1)]}")
+        _write_over(f"rustimport: [{bar}] {self._done}/{self._total} {text}")
 
 
 class Reporter:
@@ -204,10 +203,10 @@ class _TerminalLine:
     """A line on the terminal that is written over, and leaves nothing."""
 
     def show(self, text: str, _done: int, _total: int) -> None:
-        _write(f"\r\x1b[K{text[: max(20, _columns() - 1)]}")
+        _write_over(text)
 
     def clear(self) -> None:
-        _write("\r\x1b[K")
+        _write_over("")
 
 
 def _live_line() -> Any:
@@ -239,6 +238,11 @@ def _columns() -> int:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except (AttributeError, OSError, ValueError):
         return 80
+
+
+def _write_over(text: str) -> None:
+    """Puts as much of a text as there is room for in place of the terminal's last line."""
+    _write(f"\r\x1b[K{text[: max(20, _columns() - 1)]}")
 
 
 def _print(text: str) -> None:

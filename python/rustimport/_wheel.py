@@ -115,8 +115,11 @@ class Wheel:
             beside = os.path.splitext(source)[0] + ".pyi"
             python = _python_files(os.path.join(root, top)) if top else [beside] * os.path.isfile(beside)
             for path in python:
-                with open(path, "rb") as file:
-                    files[os.path.relpath(path, root).replace(os.sep, "/")] = file.read()
+                name = os.path.relpath(path, root).replace(os.sep, "/")
+                # A package with many sources is read once.
+                if name not in files:
+                    with open(path, "rb") as file:
+                        files[name] = file.read()
             if _load.core().template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:
                 metadata.append(("Requires-Dist", "cffi"))
         tag = self.tag or _common(tags)

@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         return _build_wheel(options, sources, chosen)
     results = _build.build(sources, jobs=options.jobs, force=options.force, chosen=chosen)
     if options.json:
-        print(json.dumps([result.as_dict() for result in results], indent=2))
+        _print_json(results)
     failed = say_failures(results)
     built = sum(result.built for result in results)
     if not options.json:
@@ -98,9 +98,13 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _print_json(results: list[Any]) -> None:
+    print(json.dumps([result.as_dict() for result in results], indent=2))
+
+
 def _check(options: argparse.Namespace, results: list[Any]) -> int:
     if options.json:
-        print(json.dumps([result.as_dict() for result in results], indent=2))
+        _print_json(results)
     failed = say_failures(results)
     stale = [result for result in results if result.reason is not None]
     for result in stale:
@@ -169,7 +173,7 @@ def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: Maturi
             return 1
         path = wheel.write({result.path: str(result.artifact) for result in results}, paths)
     if options.json:
-        print(json.dumps([result._replace(artifact=path).as_dict() for result in results], indent=2))
+        _print_json([result._replace(artifact=path) for result in results])
     else:
         tell(options, f"wrote {os.path.relpath(path)}")
     return 0
