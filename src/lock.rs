@@ -14,7 +14,7 @@ use crate::event::{Event, Host};
 use crate::fs;
 use crate::own::Own;
 
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(5);
 
 /// Held until dropped.
 pub struct FileLock(fslock::LockFile, #[allow(dead_code, reason = "held")] Own);
@@ -61,7 +61,9 @@ pub fn lock_one_of(
     let mut found = 0;
     let has_waited = wait(holder, timeout, host, || {
         for (index, (file, _)) in files.iter_mut().take(count()).enumerate() {
-            if file.try_lock_with_pid().map_err(|error| failed(&paths[index], &error))? {
+            if file.try_lock().map_err(|error| failed(&paths[index], &error))? {
+                // For who waits. fslock would wait for the disk as well.
+                let _ = std::fs::write(&paths[index], std::process::id().to_string());
                 found = index;
                 return Ok(true);
             }

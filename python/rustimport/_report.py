@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from .errors import Diagnostic
 
-# The numbers of `logging`, which is loaded when there is something to say: it costs more than a look.
+# The numbers of `logging`. It costs as much as a Python start, and is not loaded for what is said here: as long as
+# nobody has loaded it, nobody has configured it.
 DEBUG, INFO, ERROR = 10, 20, 40
 
 _logger: Any = None
@@ -40,7 +41,7 @@ def logger() -> Any:
             def emit(self, record: logging.LogRecord) -> None:
                 # Who configured logging gets the record there.
                 if not (found.propagate and logging.getLogger().handlers):
-                    _print(f"rustimport: {record.getMessage()}")
+                    _print_line(record.getMessage())
 
         found = logging.getLogger("rustimport")
         _handler = Handler()
@@ -51,21 +52,32 @@ def logger() -> Any:
         return _logger
     # What is shown, and where: from INFO on standard error, from DEBUG if verbose; or, where log records
     # propagate, what the root logger's configuration lets through, as soon as there is one.
-    verbose = _hook.is_true(_hook.setting("verbose"))
-    _handler.setLevel(DEBUG if verbose else INFO)
+    default = _default_level()
+    _handler.setLevel(default)
     _logger.propagate = _hook.log_propagates
     # Unless the user has set one.
     if _logger.level == _level:
         configured = _logger.propagate and _logger.root.handlers
-        _level = DEBUG if verbose else 0 if configured else INFO
+        _level = 0 if configured and default == INFO else default
         _logger.setLevel(_level)
     return _logger
 
 
+def _default_level() -> int:
+    return DEBUG if _hook.is_true(_hook.setting("verbose")) else INFO
+
+
 def _is_shown(level: int) -> bool:
-    """Whether anybody could want to know, found out without loading `logging` for it."""
-    loaded = "logging" in sys.modules or level > DEBUG or _hook.is_true(_hook.setting("verbose"))
-    return loaded and bool(logger().isEnabledFor(level))
+    if "logging" in sys.modules:
+        return bool(logger().isEnabledFor(level))
+    return level >= _default_level()
+
+
+def _say(level: int, message: str) -> None:
+    if "logging" in sys.modules:
+        logger().log(level, "%s", message)
+    else:
+        _print_line(message)
 
 
 class Bar:
@@ -184,7 +196,7 @@ class Reporter:
 
     def _log(self, level: int, message: str) -> None:
         if _is_shown(level):
-            self._aside(lambda: logger().log(level, "%s", message))
+            self._aside(lambda: _say(level, message))
 
     def _aside(self, write: Callable[[], None]) -> None:
         if self._bar:
@@ -247,6 +259,10 @@ def _write_over(text: str) -> None:
 
 def _print(text: str) -> None:
     _write(text + "\n")
+
+
+def _print_line(message: str) -> None:
+    _print(f"rustimport: {message}")
 
 
 def _write(text: str) -> None:
