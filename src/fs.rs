@@ -485,6 +485,11 @@ pub fn tick(path: &Path) -> Result<i64> {
     Ok(Stat::from_metadata(&file.metadata().map_err(failed)?).mtime)
 }
 
+/// Writes into a file as it stands: who reads it meanwhile may find nothing.
+pub fn overwrite(path: &Path, content: &str) -> io::Result<()> {
+    fs::write(path, content)
+}
+
 /// Opens a file for locking, creating it.
 pub fn open_lock(path: &Path) -> Result<File> {
     File::options()

@@ -145,9 +145,8 @@ pub fn prune(root: &Path, limits: Limits, host: &mut dyn Host) -> Result<u64> {
             let is_cell = entry.source.as_ref().is_some_and(|source| source.starts_with(&cells));
             is_gone || limits.unused_for.or(is_cell.then_some(CELL)).is_some_and(|limit| age(entry.used) > limit)
         };
-        for entry in entries(cache).iter().filter(|entry| is_useless(entry)) {
-            remove_entry(cache, entry)?;
-        }
+        let entries = entries(cache);
+        remove_entries(cache, entries.iter().filter(|entry| is_useless(entry)))?;
         remove_unused_dependencies(cache)?;
         if let Some(limit) = limits.unused_for {
             cache.store().forget(now.checked_sub(limit).unwrap_or(SystemTime::UNIX_EPOCH));
@@ -173,14 +172,18 @@ fn shrink(caches: &[Cache], is_enough: &dyn Fn() -> bool) -> Result<()> {
             store.make_room(fs::size(store.home()) * part / 4);
         }
     }
-    let mut all: Vec<_> = caches.iter().flat_map(|cache| entries(cache).into_iter().map(move |e| (cache, e))).collect();
-    all.sort_by_key(|(_, entry)| entry.used);
-    for (cache, entry) in all {
+    let of_all: Vec<Vec<Entry>> = caches.iter().map(entries).collect();
+    let mut times: Vec<SystemTime> = of_all.iter().flatten().map(|entry| entry.used).collect();
+    times.sort();
+    // Not one by one: each time, everything is measured.
+    for some in times.chunks(times.len().div_ceil(16).max(1)) {
         if is_enough() {
             return Ok(());
         }
-        remove_entry(cache, &entry)?;
-        remove_unused_dependencies(cache)?;
+        for (cache, entries) in caches.iter().zip(&of_all) {
+            remove_entries(cache, entries.iter().filter(|entry| some.contains(&entry.used)))?;
+            remove_unused_dependencies(cache)?;
+        }
     }
     for cache in caches.iter().filter(|_| !is_enough()) {
         fs::remove_tree(&cache.lane(0))?;
@@ -188,10 +191,16 @@ fn shrink(caches: &[Cache], is_enough: &dyn Fn() -> bool) -> Result<()> {
     Ok(())
 }
 
-fn remove_entry(cache: &Cache, entry: &Entry) -> Result<()> {
-    fs::remove_tree(cache.entry(&entry.name).home())?;
-    let package = manifest::package_name(&entry.name);
-    cache.existing_lanes().iter().try_for_each(|lane| remove_package(lane, &package))
+fn remove_entries<'a>(cache: &Cache, entries: impl Iterator<Item = &'a Entry>) -> Result<()> {
+    let mut packages = Vec::new();
+    for entry in entries {
+        fs::remove_tree(cache.entry(&entry.name).home())?;
+        packages.push(manifest::package_name(&entry.name));
+    }
+    if packages.is_empty() {
+        return Ok(());
+    }
+    cache.existing_lanes().iter().try_for_each(|lane| remove_packages(lane, &packages))
 }
 
 fn remove_unused_dependencies(cache: &Cache) -> Result<()> {
@@ -207,16 +216,18 @@ fn remove_unused_cells(root: &Path) -> Result<()> {
     cell::remove_unused(root, &|path| sources.contains(path))
 }
 
-/// Removes from a target folder what cargo compiled of a package.
-fn remove_package(folder: &Path, package: &str) -> Result<()> {
+/// Removes from a target folder what cargo compiled of packages.
+fn remove_packages(folder: &Path, packages: &[String]) -> Result<()> {
     for item in fs::items(folder) {
         let name = item.file_name().to_string_lossy().into_owned();
         let name = name.strip_prefix(std::env::consts::DLL_PREFIX).unwrap_or(&name);
-        let is_its = name.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']));
-        if is_its {
+        let is_of = |package: &String| {
+            name.strip_prefix(package.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+        };
+        if packages.iter().any(is_of) {
             fs::remove_tree(&item.path())?;
         } else if item.file_type().is_ok_and(|kind| kind.is_dir()) && name != "out" {
-            remove_package(&item.path(), package)?;
+            remove_packages(&item.path(), packages)?;
         }
     }
     Ok(())

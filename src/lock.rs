@@ -63,7 +63,7 @@ pub fn lock_one_of(
         for (index, (file, _)) in files.iter_mut().take(count()).enumerate() {
             if file.try_lock().map_err(|error| failed(&paths[index], &error))? {
                 // For who waits. fslock would wait for the disk as well.
-                let _ = std::fs::write(&paths[index], std::process::id().to_string());
+                let _ = fs::overwrite(&paths[index], &std::process::id().to_string());
                 found = index;
                 return Ok(true);
             }

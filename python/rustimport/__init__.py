@@ -87,7 +87,9 @@ def install(
     }
     if _hook.is_true(_hook.setting("release_mode")):
         if enable_rs_file_importer:
-            _hook.install(_hook.ReleaseFinder(cache_dir=common["cache_dir"]))
+            from . import _release
+
+            _hook.install(_release.ReleaseFinder(**common))
         return
     if enable_rs_file_importer:
         _hook.install(_hook.ScriptFinder(**common))

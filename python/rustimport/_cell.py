@@ -14,7 +14,7 @@ import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
 
-from . import _hook, _load, _report
+from . import _hook, _load, _release, _report
 from .errors import BuildError, Diagnostic, ProjectError, RustImportError
 
 TYPE_CHECKING = False
@@ -125,7 +125,7 @@ def _check_name(name: str) -> None:
 
 
 def _released(asked: dict[str, Any], label: str, cache_dir: str | None) -> str:
-    artifact = _hook.last_artifact(asked["entry"], cache_dir)
+    artifact = _release.last_artifact(asked["entry"], cache_dir)
     if artifact is None:
         raise RustImportError(
             f"there is no library for {label}, and release mode builds nothing",

@@ -338,10 +338,10 @@ def _unescape(text: bytes) -> bytes:
 
 def _exists(path: "str | bytes") -> bool:
     try:
-        os.stat(path)
-    except (OSError, ValueError):
+        # An exception for what is absent, as of `stat`, costs more than the look.
+        return os.access(path, os.F_OK)
+    except ValueError:
         return False
-    return True
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -514,7 +514,7 @@ def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
     module.__dict__.update({name: value for name, value in fresh.__dict__.items() if name not in kept})
 
 
-class _Finder:
+class Finder:
     """What finders of scripts and of projects have in common.
 
     Args:
@@ -528,6 +528,8 @@ class _Finder:
 
     #: Whether `install` put it on ``sys.meta_path``.
     is_ours = False
+    #: Whether `install` puts it behind all others.
+    is_last = False
 
     def __init__(
         self,
@@ -590,7 +592,7 @@ class _Finder:
         return force is not None and is_true(force) and source not in _forced
 
 
-class ScriptFinder(_Finder):
+class ScriptFinder(Finder):
     """Finds standalone ``.rs`` files, in Python's own order and without repeating its work.
 
     It stands directly before ``PathFinder``, asks that first, and then looks a name up in the folder
@@ -796,7 +798,9 @@ class ScriptFinder(_Finder):
             return None
         # Mostly nobody has asked for it.
         if (_RELEASE_MODE in _raw or "rustimport.settings" in sys.modules) and is_true(setting("release_mode")):
-            return released_artifact(fullname, source, opt_in, self.cache_dir)
+            from . import _release
+
+            return _release.artifact(fullname, source, opt_in, self.cache_dir)
         chosen = self.chosen(fullname, source)
         files = self.files(source)
         state = context(chosen, files)
@@ -850,7 +854,7 @@ class Project:
         return self.dist_info.rpartition(os.sep)[0]
 
 
-class ProjectFinder(_Finder):
+class ProjectFinder(Finder):
     """Has editable projects rebuilt before Python finds them. What is imported, Python itself finds.
 
     Which names are theirs is known from an index of the site folders, which the core makes; here it is only
@@ -988,83 +992,6 @@ def _read_index(lines: "list[bytes]") -> "dict[str, list[Project]]":
     return projects
 
 
-class ReleaseFinder:
-    """Release mode: no checks and no compiler. What `build` left beside its source, Python finds by itself; this
-    finder stands last, for scripts that nobody has found."""
-
-    is_ours = False
-
-    def __init__(self, *, cache_dir: "str | None" = None) -> None:
-        self.cache_dir = cache_dir
-
-    def find_spec(
-        self, fullname: str, path: "Sequence[str] | None" = None, _target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        if not is_enabled():
-            return None
-        try:
-            return self._search(fullname, sys.path + included_folders() if path is None else list(path))
-        except ImportError as error:
-            # Where in this package it was raised tells a user nothing.
-            raise error.with_traceback(None) from error.__cause__
-
-    def _search(self, fullname: str, entries: "list[str]") -> "ModuleSpec | None":
-        name = fullname.rpartition(".")[2]
-        for entry in entries:
-            for file in (f"{name}.rs", name):
-                source = os.path.join(os.path.abspath(entry), file)
-                artifact = released_artifact(fullname, source, True, self.cache_dir) if _exists(source) else None
-                if artifact is not None:
-                    spec = ModuleSpec(fullname, Loader(fullname, artifact, source), origin=artifact)
-                    spec.has_location = True
-                    return spec
-        return None
-
-
-def released_artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") -> "str | None":
-    """Returns the artifact beside a source, else its entry's last one, unchecked; ``None`` if the source is not ours.
-
-    Raises:
-        rustimport.errors.RustImportError: there is none.
-    """
-    name = fullname.rpartition(".")[2]
-    beside = f"{source.rpartition(os.sep)[0]}{os.sep}{name}{_imp.extension_suffixes()[0]}"
-    if _exists(beside):
-        return beside
-    try:
-        if opt_in and not has_opted_in(source, os.stat(source)):
-            return None
-    except OSError:
-        return None
-    artifact = last_artifact(entry_name(source, name), cache_dir)
-    if artifact is not None:
-        return artifact
-    from .errors import RustImportError
-
-    raise RustImportError(
-        f"there is no library for {source}, and release mode builds nothing",
-        hint=f"run `python -m rustimport build --release {source}` where Rust is installed, or unset "
-        "RUSTIMPORT_RELEASE_MODE",
-        name=fullname,
-        path=source,
-    )
-
-
-def last_artifact(entry: str, cache_dir: "str | None") -> "str | None":
-    """The artifact that an entry had last, unchecked."""
-    for root in (cache_root(cache_dir), shared_cache_root()):
-        if root is None or not _is_private(root):
-            continue
-        try:
-            stamp = _read(entry_folder(root, entry) + os.sep + "stamp")
-            artifact = os.fsdecode(_unescape(stamp.split(b"\n")[3].partition(b"\t")[2]))
-        except (OSError, IndexError):
-            continue
-        if artifact and _exists(artifact):
-            return artifact
-    return None
-
-
 def _as_path(path: str) -> "Any":
     """For those who override methods: a ``pathlib.Path``."""
     from pathlib import Path
@@ -1099,14 +1026,10 @@ _forced: "set[str]" = set()
 # Installation.
 
 
-#: The kinds that `install` takes.
-FINDERS = (ProjectFinder, ScriptFinder, ReleaseFinder)
-
-
 def install(finder: "Any") -> None:
     """Puts a finder directly before ``PathFinder``, in place of an earlier one of its kind; that for projects before
     that for scripts, which answers for ``PathFinder``."""
-    for kind in FINDERS:
+    for kind in (ProjectFinder, ScriptFinder):
         if isinstance(finder, kind):
             uninstall(kind)
     # Listings made before this moment could be older than their folders (see `_is_new`).
@@ -1114,20 +1037,19 @@ def install(finder: "Any") -> None:
         if isinstance(importer, FileFinder):
             importer.invalidate_caches()
     path = sys.meta_path
-    is_last = isinstance(finder, ReleaseFinder) or PathFinder not in path
-    place = len(path) if is_last else path.index(PathFinder)
+    place = len(path) if finder.is_last or PathFinder not in path else path.index(PathFinder)
     if isinstance(finder, ProjectFinder):
         place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
     finder.is_ours = True
     path.insert(place, finder)
 
 
-def uninstall(kind: "Any" = FINDERS) -> None:
+def uninstall(kind: "Any" = Finder) -> None:
     """Takes the finders of a kind off ``sys.meta_path`` that `install` put there; those put there by hand stay."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not (isinstance(finder, kind) and finder.is_ours)]
 
 
-def installed(kind: "Any" = FINDERS) -> "Any":
+def installed(kind: "Any" = Finder) -> "Any":
     """The first finder of a kind on ``sys.meta_path``, whoever put it there, or ``None``."""
     for finder in sys.meta_path:
         if isinstance(finder, kind):

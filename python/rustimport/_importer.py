@@ -11,7 +11,7 @@ from . import _hook, _load
 from ._maturin_settings import MaturinSettings
 
 
-class Importer(_hook._Finder):
+class Importer(_hook.Finder):
     """A finder that is made as the predecessor's are."""
 
     def __init__(

@@ -15,7 +15,7 @@ import pytest
 
 import rustimport
 
-from . import _hook
+from . import _hook, _release
 
 _MARK = "rustimport(**settings): settings of rustimport that hold while the test runs, as rustimport.settings has them"
 
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # A conftest.py may import Rust.
-    is_on = _hook.installed((_hook.ScriptFinder, _hook.ReleaseFinder)) is not None
+    is_on = _hook.installed((_hook.ScriptFinder, _release.ReleaseFinder)) is not None
     if early_config.known_args_namespace.rustimport_build and not is_on:
         rustimport.install()
         early_config.add_cleanup(rustimport.uninstall)

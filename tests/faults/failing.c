@@ -8,6 +8,7 @@
  * FAULT_FLOCK   with what locks fail
  * FAULT_THREADS with what threads fail
  * FAULT_CLOCK   by how many seconds the clock is wrong; none: there is no clock
+ * FAULT_GRAIN   file systems keep multiples of so many seconds
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -141,3 +142,35 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
         now->tv_sec += atol(offset);
     return done;
 }
+
+/* Of a file's time, what a file system with a coarse clock would have kept. */
+#define ROUND_DOWN(time)                                                                                               \
+    do {                                                                                                               \
+        int grain = number("FAULT_GRAIN");                                                                             \
+        if (done == 0 && grain) {                                                                                      \
+            (time).tv_sec -= (time).tv_sec % grain;                                                                    \
+            (time).tv_nsec = 0;                                                                                        \
+        }                                                                                                              \
+    } while (0)
+
+int statx(int folder, const char *path, int flags, unsigned mask, struct statx *found) {
+    int done = REAL(statx)(folder, path, flags, mask, found);
+    ROUND_DOWN(found->stx_mtime);
+    ROUND_DOWN(found->stx_ctime);
+    return done;
+}
+
+#define STAT(name, parameters, arguments)                                                                              \
+    int name parameters {                                                                                              \
+        int done = REAL(name) arguments;                                                                               \
+        ROUND_DOWN(found->st_mtim);                                                                                    \
+        ROUND_DOWN(found->st_ctim);                                                                                    \
+        return done;                                                                                                   \
+    }
+#define STATS(stat, lstat, fstat, fstatat)                                                                             \
+    STAT(stat, (const char *path, struct stat *found), (path, found))                                                  \
+    STAT(lstat, (const char *path, struct stat *found), (path, found))                                                 \
+    STAT(fstat, (int file, struct stat *found), (file, found))                                                         \
+    STAT(fstatat, (int folder, const char *path, struct stat *found, int flags), (folder, path, found, flags))
+STATS(stat, lstat, fstat, fstatat)
+STATS(stat64, lstat64, fstat64, fstatat64)

@@ -7,16 +7,68 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rustimport import _hook
 
-from tests.conftest import Place
+from tests import projects
+from tests.build.test_crates import write_crate
+from tests.build.test_projects import Environment, developed
+from tests.conftest import Place, Run
 from tests.faults.conftest import Faults
 
 SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
-IMPORT = "import m; print(m.value())"
+
+
+class Subject:
+    """What is edited, built and killed: something with a value, and an interpreter that imports it."""
+
+    def __init__(self, place: Place, source: Path, write: Callable[[int], object], stem: str | None = None) -> None:
+        self.place = place
+        self.source = source
+        self.write = write
+        self.entry = Path(_hook.entry_folder(str(place.cache), _hook.entry_name(str(source), stem)))
+        self.code = "import m; print(m.value())"
+        self.executable = sys.executable
+
+    @classmethod
+    def script(cls, place: Place) -> Subject:
+        return cls(place, place.folder / "m.rs", lambda value: place.write("m.rs", SCRIPT.format(value)))
+
+    @classmethod
+    def crate(cls, place: Place) -> Subject:
+        return cls(place, place.folder / "m", lambda value: write_crate(place, str(value)))
+
+    @classmethod
+    def project(cls, place: Place) -> Subject:
+        environment = Environment(place)
+        layout, root = developed(environment, "flat")
+        path = root / layout.edited
+        text = path.read_text()
+        subject = cls(
+            place, root, lambda value: path.write_text(text.replace(projects.EDITED, str(value))), str(environment.site)
+        )
+        subject.code = f"import os; os.chdir('/'); {layout.code}"
+        subject.executable = str(environment.bin / "python")
+        return subject
+
+    def start(self) -> subprocess.Popen[str]:
+        return self.place.start(self.code, executable=self.executable)
+
+    def run(self) -> Run:
+        return self.place.python(self.code, executable=self.executable)
+
+    def assert_unlocked(self) -> None:
+        """Nobody holds a lock of the entry, of a project, of a lane, or of the cache."""
+        home, cache = self.entry.parent.parent, self.place.cache
+        locks = [cache / "lock", *self.entry.glob("lock"), *home.glob("lanes/*.lock"), *cache.glob("projects/*.lock")]
+        for lock in locks:
+            with lock.open("rb+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def children(process: int) -> list[int]:
@@ -45,35 +97,31 @@ def find(process: subprocess.Popen[str], name: str) -> int | None:
     return None
 
 
-def assert_unlocked(place: Place) -> None:
-    """Nobody holds a lock of the entry, of a lane, or of the cache."""
-    home = place.entry("m").parent.parent
-    for lock in [place.cache / "lock", place.entry("m") / "lock", *home.glob("lanes/*.lock")]:
-        with open(lock, "rb+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds processes in /proc")
-def test_killed_at_any_moment(place: Place, faults: Faults) -> None:
-    place.write("m.rs", SCRIPT.format(0))
+@pytest.mark.parametrize(("kind", "few", "many"), [("script", 20, 240), ("crate", 8, 80), ("project", 8, 80)])
+def test_killed_at_any_moment(place: Place, faults: Faults, kind: str, few: int, many: int) -> None:
+    subject: Subject = getattr(Subject, kind)(place)
+    subject.write(0)
+    assert subject.run().out == "0"
+    subject.write(1)
     start = time.monotonic()
-    assert place.python(IMPORT).out == "0"
+    assert subject.run().out == "1"
     # From before the hook is there until after the import is done.
     longest = 1.2 * (time.monotonic() - start)
     kills = 0
     for number in range(10_000):
-        if kills >= (240 if faults.all else 30):
+        if kills >= (many if faults.all else few):
             break
         victim = faults.random.choice(["python", "python", "python", "maturin", "cargo", "rustc"])
         # New content is built, old content taken from the store; each also without what was known of it.
         value = faults.random.choice([1000 + number, 0]) if victim == "python" else 1000 + number
         match faults.random.randrange(6):
             case 0:
-                shutil.rmtree(place.entry("m"), ignore_errors=True)
+                shutil.rmtree(subject.entry, ignore_errors=True)
             case 1:
                 place.forget()
-        place.write("m.rs", SCRIPT.format(value))
-        process = place.start(IMPORT)
+        subject.write(value)
+        process = subject.start()
         target: int | None = process.pid
         if victim == "python":
             time.sleep(faults.random.uniform(0, longest))
@@ -92,10 +140,10 @@ def test_killed_at_any_moment(place: Place, faults: Faults) -> None:
             # It is built in spite of that, or somebody is told.
             assert stdout.strip() == str(value) or "was killed" in stderr or "could not" in stderr, stderr
         assert "panicked" not in stderr
-        run = place.python(IMPORT)
+        run = subject.run()
         assert run.out == str(value), run.stderr
-        assert_unlocked(place)
-    run = place.python(IMPORT)
+        subject.assert_unlocked()
+    run = subject.run()
     assert run.builds == 0
     # What killed builds leave does not pile up.
-    assert len(list(place.entry("m").glob("*/m.*.so"))) <= 2
+    assert len(list(subject.entry.glob("*/*.so"))) <= 2

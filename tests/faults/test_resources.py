@@ -53,6 +53,34 @@ print(before[:3] == after[:3], after[3] - before[3] < 8)
     assert run.builds == 0
 
 
+def test_many_scripts(place: Place) -> None:
+    """What an import asks the system for does not depend on how many scripts are beside: so many take so many times
+    as long as one."""
+    for name in ("a", "b", "c"):
+        place.write(f"{name}.rs", SCRIPT.format("", 1))
+    assert place.python("import a, b, c").builds == 3
+    code = """
+    import os
+    calls = 0
+    def counting(function):
+        def called(*arguments, **names):
+            global calls
+            calls += 1
+            return function(*arguments, **names)
+        return called
+    for name in ("stat", "lstat", "open", "listdir", "scandir"):
+        setattr(os, name, counting(getattr(os, name)))
+    import a, b, c
+    print(calls)
+    """
+    few = int(place.python(code).out)
+    for number in range(500):
+        place.write(f"other{number}.rs", SCRIPT.format("", number))
+    run = place.python(code)
+    assert (int(run.out), run.builds) == (few, 0)
+    assert few >= 6
+
+
 def test_many_files(place: Place) -> None:
     """Twenty thousand inputs: one that changes is found, none that changes is nothing."""
     place.write("m.rs", SCRIPT.format("//d: data\n", 1))

@@ -84,15 +84,26 @@ def whole_seconds(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=False)
 
 
+def check_edits(place: Place, **env: str) -> None:
+    """Several in each of its ticks."""
+    for value in range(6):
+        place.write("m.rs", SCRIPT.format(value))
+        assert place.python(IMPORT, **env).out == str(value)  # type: ignore[arg-type]
+    # A helper too, of one size.
+    place.write("m.rs", SCRIPT.format("part::VALUE").replace("pyo3\n", "pyo3\nmod part;\n"))
+    for value in range(6):
+        place.write("part.rs", f"pub const VALUE: i32 = {value};\n")
+        assert place.python(IMPORT, **env).out == str(value)  # type: ignore[arg-type]
+    assert place.python(IMPORT, **env).builds == 0  # type: ignore[arg-type]
+
+
 def test_a_file_system_that_keeps_whole_seconds(place: Place, whole_seconds: Path) -> None:
     place.folder = whole_seconds
     source = place.write("m.rs", SCRIPT.format(0))
     assert source.stat().st_mtime_ns % 10**9 == 0
-    for value in range(6):
-        place.write("m.rs", SCRIPT.format(value))
-        assert place.python(IMPORT).out == str(value)
-    # A helper too, of one size, several times a second.
-    place.write("m.rs", SCRIPT.format("part::VALUE").replace("pyo3\n", "pyo3\nmod part;\n"))
-    for value in range(6):
-        place.write("part.rs", f"pub const VALUE: i32 = {value};\n")
-        assert place.python(IMPORT).out == str(value)
+    check_edits(place)
+
+
+def test_file_systems_that_keep_every_other_second(place: Place, failing: str) -> None:
+    """That of the sources, and that of the cache."""
+    check_edits(place, LD_PRELOAD=failing, FAULT_GRAIN="2")
