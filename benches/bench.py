@@ -500,6 +500,19 @@ class Bench:
         takes = {"small": small, "full": full}
         self.report("a new script with a store of 1,000 artifacts", in_turn(takes, 7), "small", "1.1x")
 
+    def reload(self) -> None:
+        """`importlib.reload` of what is unchanged."""
+        folder = self.new_folder()
+        self.script(folder, "again", 1)
+        code = (
+            f"{SWITCH_ON['ours']}\nimport importlib, again\nfrom time import perf_counter\nstart = perf_counter()\n"
+            "importlib.reload(again)\nprint('seconds', perf_counter() - start)"
+        )
+        self.seconds("ours", code, folder)
+        takes = {"ours": lambda: self.seconds("ours", code, folder)}
+        self.report("reload of an unchanged script", in_turn(takes, 9), "ours", "2 ms")
+        projects.reload(self, SWITCH_ON, in_turn)
+
     def project(self) -> None:
         """Editable projects that are fresh: a small one, and one of 2,000 files."""
         for files in (1, 2000):
@@ -582,7 +595,7 @@ def main() -> None:
         *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
         *(Bench.crowd, Bench.many, Bench.full_store),
-        *(Bench.project, Bench.project_edit, Bench.developed),
+        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload),
     )
     rows = {row.__name__: row for row in all_rows}
     chosen = sys.argv[1:] or list(rows)

@@ -108,8 +108,14 @@ class Project:
         return self.run(["cargo", "rustc", "--quiet", "--lib"], **env)
 
     def imported(self, switch_on: str) -> float:
+        return self.timed(switch_on, f"import {self.name}")
+
+    def reloaded(self, switch_on: str) -> float:
+        return self.timed(f"{switch_on}\nimport importlib, {self.name}", f"importlib.reload({self.name})")
+
+    def timed(self, before: str, statement: str) -> float:
         code = (
-            f"{switch_on}\nfrom time import perf_counter\nstart = perf_counter()\nimport {self.name}\n"
+            f"{before}\nfrom time import perf_counter\nstart = perf_counter()\n{statement}\n"
             f"seconds = perf_counter() - start\nassert {self.name}.value() == {self.value}\nprint('seconds', seconds)"
         )
         done = subprocess.run(
@@ -139,6 +145,18 @@ def warm(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, files: int) -
         once()
     title = "warm import of a project" + (f" of {files} files" if files > 1 else "")
     bench.report(title, in_turn(takes, 15), "bare", "+5 ms", absolute=True)
+
+
+def reload(bench: Bench, switch_on: dict[str, str], in_turn: Rounds) -> None:
+    """`importlib.reload` of a project that is fresh, against CPython's."""
+    projects = {who: Project(bench, who, "mixed") for who in ("bare", "ours")}
+    for who, project in projects.items():
+        project.develop()
+        project.imported(switch_on[who])
+    takes: dict[str, Callable[[], float]] = {
+        who: partial(project.reloaded, switch_on[who]) for who, project in projects.items()
+    }
+    bench.report("reload of an unchanged project", in_turn(takes, 9), "bare", "2 ms")
 
 
 def edit(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, layout: str) -> None:
