@@ -86,30 +86,28 @@ impl Metadata {
     }
 
     fn ask(toolchain: &Toolchain, question: &Question, host: &mut dyn Host) -> Result<Self> {
+        const MEND: &str = "mend the manifest, or what it names; `cargo metadata` says the same";
         let manifest = question.manifest;
-        let failed = |why: &str| {
-            let message = format!("cargo cannot read {}: {}", manifest.display(), why.trim());
-            Error::project(manifest, message, "mend the manifest, or what it names; `cargo metadata` says the same")
+        let failed = |(why, hint): (String, &str)| {
+            Error::project(manifest, format!("cargo cannot read {}: {why}", manifest.display()), hint)
         };
-        let mut said = None;
+        let mut first = None;
         for network in [&[] as &[&str], &["--offline"]] {
             let mut command = process::command(&toolchain.cargo);
             command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest);
             command.args(["--filter-platform", toolchain.host()]).args(&question.features).args(network);
             command.current_dir(question.project).env(env_vars::PATH, toolchain.path());
-            let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
+            let running = process::spawn(command).map_err(|error| failed((error.to_string(), "try again")))?;
             let finished = running.finish(host, |_, _| {})?;
             if finished.status.success() {
                 let found: CargoMetadata =
-                    serde_json::from_slice(&finished.stdout).map_err(|error| failed(&error.to_string()))?;
+                    serde_json::from_slice(&finished.stdout).map_err(|error| failed((error.to_string(), MEND)))?;
                 let found = Self::of(&found, &real(manifest), question.is_program);
-                return found.ok_or_else(|| failed("it has no [package], so there is nothing to build"));
+                return found.ok_or_else(|| failed(("it has no [package], so there is nothing to build".into(), MEND)));
             }
-            said.get_or_insert(finished.stderr);
+            first.get_or_insert(finished);
         }
-        let said = said.unwrap_or_default();
-        let why = String::from_utf8_lossy(&said);
-        Err(failed(why.strip_prefix("error: ").unwrap_or(&why)))
+        Err(failed(first.expect("it ran").complaint(MEND)))
     }
 
     fn of(found: &CargoMetadata, manifest: &Path, is_program: bool) -> Option<Self> {

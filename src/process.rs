@@ -29,6 +29,27 @@ pub struct Finished {
     pub stderr: Vec<u8>,
 }
 
+impl Finished {
+    /// The signal that ended it.
+    pub fn signal(&self) -> Option<i32> {
+        #[cfg(unix)]
+        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&self.status) {
+            return Some(signal);
+        }
+        // As who waited for it tells.
+        self.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0)
+    }
+
+    /// Why it failed, and what to do: `hint`, if that is what it said.
+    pub fn complaint<'a>(&self, hint: &'a str) -> (String, &'a str) {
+        if let Some(signal) = self.signal() {
+            return (format!("it was killed by signal {signal}"), "try again");
+        }
+        let said = String::from_utf8_lossy(&self.stderr);
+        (said.strip_prefix("error: ").unwrap_or(&said).trim().to_owned(), hint)
+    }
+}
+
 /// A command without a terminal, in which the import hook stays off.
 pub fn command(program: &std::path::Path) -> Command {
     let mut command = Command::new(program);

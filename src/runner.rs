@@ -194,8 +194,7 @@ impl Runner<'_> {
         }
         failure.diagnostics = diagnostics;
         if failure.message.is_empty() {
-            let killed = finished.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0);
-            let reason = match killed {
+            let reason = match finished.signal() {
                 Some(signal) => format!("{} was killed by signal {signal}", self.tool),
                 None => first_error(&output),
             };

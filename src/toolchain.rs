@@ -63,11 +63,11 @@ impl Toolchain {
         let mut command = process::command(&self.cargo);
         command.args(arguments).current_dir(folder).env(env_vars::PATH, self.path());
         let failed =
-            |why: &str| Error::project(folder, format!("cargo cannot read {manifest}: {}", why.trim()), "mend it");
-        let running = process::spawn(command).map_err(|error| failed(&error.to_string()))?;
+            |(why, hint): (String, &str)| Error::project(folder, format!("cargo cannot read {manifest}: {why}"), hint);
+        let running = process::spawn(command).map_err(|error| failed((error.to_string(), "try again")))?;
         let finished = running.finish(host, |_, _| {})?;
         if !finished.status.success() {
-            return Err(failed(String::from_utf8_lossy(&finished.stderr).trim_start_matches("error: ")));
+            return Err(failed(finished.complaint("mend it")));
         }
         let root = PathBuf::from(String::from_utf8_lossy(&finished.stdout).trim());
         Ok(root.parent().filter(|root| folder.starts_with(root)).unwrap_or(folder).to_owned())

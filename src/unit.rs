@@ -78,8 +78,9 @@ impl Unit {
             return fingerprint(folder.parent()?.parent()?, &hash(folder.file_name()?)?);
         }
         // The finished library carries no hash: it is the last one that was compiled before it was there. Whatever came
-        // later (`cargo check` has a part of its own) made something else.
-        let made = dep_info_path(&self.made).and_then(|path| time(&path))?;
+        // later (`cargo check` has a part of its own) made something else; so would have what was killed after it had
+        // written its dep-info, which comes before the library.
+        let made = dep_info_path(&self.made).and_then(|path| time(&path))?.min(time(&self.made)?);
         fingerprints(folder, &self.package, INVOKED)
             .iter()
             .filter_map(|path| time(path))

@@ -3,6 +3,7 @@ other."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -191,3 +192,13 @@ def test_no_rust_on_this_machine(environment: Environment) -> None:
     edit(root / layout.edited, projects.EDITED, "2")
     run = environment.run(layout.code, **without)
     assert "ToolchainError" in run.stderr
+
+
+def test_a_build_by_hand_that_was_killed(environment: Environment) -> None:
+    """After the compiler had written down what it read, and before there was a library."""
+    layout, root = developed(environment, "flat")
+    edit(root / layout.edited, projects.EDITED, "2")
+    output = HOME / "target" / "debug"
+    for path in (*output.glob(".fingerprint/t-flat-*/invoked.timestamp"), output / "deps" / "t_flat.d"):
+        os.utime(path)
+    assert environment.run(layout.code).out == "2"

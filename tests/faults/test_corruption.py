@@ -187,15 +187,20 @@ def test_what_a_build_reads(watched: Watched, faults: Faults, name: str) -> None
     path = (watched.entry / name).resolve()
     whole = path.read_bytes()
     tried = [*damages(max(1, len(whole)), faults)]
-    tried = faults.random.sample(tried, 60) if faults.all else [cut(len(whole) // 2), *REPLACEMENTS[:2]]
+    tried = faults.random.sample(tried, min(60, len(tried))) if faults.all else [cut(len(whole) // 2), *REPLACEMENTS[:2]]
     try:
         for number, damage in enumerate(tried, 10):
             # Flipping the version of a package in a lock file is an edit like any other.
             damage(path)
             watched.place.write("m.rs", SCRIPT.format(number))
             run = watched.place.python("import m; print(m.value())", RUSTIMPORT_VERBOSE=None)
-            assert run.out == str(number), run.stderr
             faults.count("corruptions")
+            if path.name == "Cargo.lock" and "hint: what was compiled before is damaged" in run.stderr:
+                # Cargo has noticed.
+                remove(path)
+                path.write_bytes(whole)
+                continue
+            assert run.out == str(number), run.stderr
     finally:
         # Others go on with it.
         if name.startswith("../") and (not path.is_file() or path.is_symlink()):

@@ -74,13 +74,13 @@ class Subject:
 def children(process: int) -> list[int]:
     """All processes below one."""
     found = []
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        try:
-            below = [int(child) for child in task.read_text().split()]
-        except OSError:
-            continue
-        for child in below:
-            found += [child, *children(child)]
+    try:
+        below = [task.read_text() for task in Path(f"/proc/{process}/task").glob("*/children")]
+    except OSError:
+        # It has just ended.
+        return found
+    for child in " ".join(below).split():
+        found += [int(child), *children(int(child))]
     return found
 
 
