@@ -187,7 +187,9 @@ def test_what_a_build_reads(watched: Watched, faults: Faults, name: str) -> None
     path = (watched.entry / name).resolve()
     whole = path.read_bytes()
     tried = [*damages(max(1, len(whole)), faults)]
-    tried = faults.random.sample(tried, min(60, len(tried))) if faults.all else [cut(len(whole) // 2), *REPLACEMENTS[:2]]
+    tried = (
+        faults.random.sample(tried, min(60, len(tried))) if faults.all else [cut(len(whole) // 2), *REPLACEMENTS[:2]]
+    )
     try:
         for number, damage in enumerate(tried, 10):
             # Flipping the version of a package in a lock file is an edit like any other.
