@@ -66,7 +66,13 @@ impl Cell {
 pub fn remove_unused(root: &Path, is_used: &dyn Fn(&Path) -> bool) -> Result<()> {
     // The system may take down once a day only that a file was read.
     const LATE: Duration = Duration::from_secs(2 * 86_400);
-    for item in std::fs::read_dir(Cache::cells_of(root)).into_iter().flatten().flatten() {
+    // Whoever chose this folder for the cache may have had one of this name in it.
+    let is_cell = |item: &std::fs::DirEntry| {
+        let name = item.file_name().to_string_lossy().into_owned();
+        let hash = name.strip_prefix("cell_").and_then(|name| name.strip_suffix(".rs"));
+        hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
+    for item in fs::items(&Cache::cells_of(root)).filter(is_cell) {
         let Ok(metadata) = item.metadata() else { continue };
         let brought = metadata.modified().into_iter().chain(metadata.accessed()).max();
         let age = brought.and_then(|time| SystemTime::now().duration_since(time).ok());

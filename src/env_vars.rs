@@ -153,10 +153,14 @@ fn hide(text: &str, variables: &HashMap<String, String>) -> String {
     let is_secret = |name: &str| SECRETS.iter().any(|word| name.to_uppercase().contains(word));
     let secrets = variables.iter().filter(|(name, _)| is_secret(name));
     let lines = secrets.flat_map(|(name, value)| value.lines().map(move |line| (line.trim(), name)));
-    let mut lines: Vec<(&str, &String)> = lines.filter(|(line, _)| line.len() >= SHORTEST).collect();
+    // As it is, and as Rust prints it for debugging.
+    let lines = lines.filter(|(line, _)| line.len() >= SHORTEST);
+    let forms =
+        lines.flat_map(|(line, name)| [line.to_owned(), line.escape_debug().to_string()].map(|form| (form, name)));
+    let mut forms: Vec<(String, &String)> = forms.collect();
     // One may be part of another.
-    lines.sort_by_key(|(line, name)| (std::cmp::Reverse(line.len()), *name));
-    lines.iter().fold(text.to_owned(), |text, (line, name)| text.replace(line, &format!("${name}")))
+    forms.sort_by_key(|(form, name)| (std::cmp::Reverse(form.len()), *name));
+    forms.iter().fold(text.to_owned(), |text, (form, name)| text.replace(form, &format!("${name}")))
 }
 
 /// Names of all variables that are set and that [`is_build_variable`] picks.
@@ -176,12 +180,14 @@ mod tests {
             ("API_KEY", "1"),
             ("LONGER_KEY", "s3cret-word-and-more"),
             ("HARMLESS", "harmless"),
+            ("SPELT_TOKEN", r#"sa"y\s3cret"#),
         ];
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let check = |text: &str, expected: &str| assert_eq!(hide(text, &variables), expected);
         check("a s3cret-word is harmless: 1", "a $REGISTRY_TOKEN is harmless: 1");
         check("s3cret-word-and-more", "$LONGER_KEY");
         check("> second line", "> $db_password");
+        check(r#"panicked: "sa\"y\\s3cret""#, "panicked: \"$SPELT_TOKEN\"");
     }
 
     #[test]

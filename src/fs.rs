@@ -158,9 +158,10 @@ pub fn create_users_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Writes a file where there is none.
+/// Writes a file where there is none: whole, or not at all.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    File::create_new(path)?.write_all(content)
+    let mut file = File::create_new(path)?;
+    file.write_all(content).inspect_err(|_| remove(path))
 }
 
 /// Removes a file, or a folder with all that is in it; links are removed, not followed.
@@ -492,6 +493,7 @@ pub fn overwrite(path: &Path, content: &str) -> io::Result<()> {
 
 /// Opens a file for locking, creating it.
 pub fn open_lock(path: &Path) -> Result<File> {
+    check_maker(path)?;
     File::options()
         .create(true)
         .truncate(false)

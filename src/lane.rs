@@ -193,8 +193,12 @@ pub fn keep_packages(target: &Path, packages: &BTreeSet<String>) -> Result<()> {
         is_whole &= unused.is_empty();
         // What cargo knows of a part goes first: what is cut short is no part.
         for name in unused.values() {
-            fs::remove_tree(&profile.join(FINGERPRINTS).join(name))?;
-            fs::remove_tree(&profile.join("build").join(name))?;
+            // A link to a folder leads to anybody's.
+            for home in
+                [FINGERPRINTS, "build"].map(|home| profile.join(home)).into_iter().filter(|it| fs::is_folder(it))
+            {
+                fs::remove_tree(&home.join(name))?;
+            }
         }
         for file in fs::items(&profile.join("deps")) {
             let name = file.file_name();
@@ -224,8 +228,7 @@ fn profile_folders(target: &Path) -> Vec<PathBuf> {
 }
 
 fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let listing = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    listing.filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir())).map(|item| item.path())
+    fs::items(folder).filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir())).map(|item| item.path())
 }
 
 /// Whether cargo is done with a part: then it has written its hash, 16 digits, under a name of its own.

@@ -2,7 +2,11 @@
 //! all their children, and what they print is kept within bounds.
 
 use std::io::Read;
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+#[cfg(unix)]
+use std::os::fd::{AsFd, OwnedFd};
+#[cfg(unix)]
+use std::os::unix::{net::UnixStream, process::ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +16,7 @@ use process_wrap::std::{ChildWrapper, CommandWrap};
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::Host;
+#[cfg(unix)]
 use crate::own::Own;
 
 /// How often a wait asks whether to go on.
@@ -33,7 +38,7 @@ impl Finished {
     /// The signal that ended it.
     pub fn signal(&self) -> Option<i32> {
         #[cfg(unix)]
-        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&self.status) {
+        if let Some(signal) = self.status.signal() {
             return Some(signal);
         }
         // As who waited for it tells.
@@ -80,13 +85,29 @@ pub enum Priority {
 
 /// Starts a command that is not to outlive this process, however it ends: the orphans of a build would
 /// go on writing where the next one writes.
+#[cfg(unix)]
+#[allow(clippy::needless_pass_by_value, reason = "Windows starts this very command")]
 pub fn spawn_bound(command: Command, priority: Priority) -> std::io::Result<Running> {
-    // Windows ends the members of a job together with its last handle.
-    if cfg!(unix) { spawn(bound(&command, priority)?) } else { spawn(command) }
+    let mut shell = bound(&command, priority)?;
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let own = Own::of(&std::fs::File::from(ours.as_fd().try_clone_to_owned()?).metadata()?);
+    shell.stdin(Stdio::from(OwnedFd::from(theirs)));
+    let mut running = spawn(shell)?;
+    running.lifeline = Some((ours, own));
+    Ok(running)
 }
 
-/// The command under a shell that holds the other end of a pipe to us. When the pipe breaks without the command
-/// having ended, the shell kills the process group: the command, its children, itself.
+/// Windows ends the members of a job together with its last handle.
+#[cfg(not(unix))]
+pub fn spawn_bound(command: Command, _: Priority) -> std::io::Result<Running> {
+    spawn(command)
+}
+
+/// The command under a shell that holds the other end of a line to us, on which it tells how the command ended: others
+/// in this process may be told by the system instead of us. When the line breaks before that, the shell kills the
+/// process group: the command, its children, itself.
+#[cfg(unix)]
 fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
     const NICE: &str = "/usr/bin/nice";
     const SHELL: &str = r#"
@@ -95,9 +116,10 @@ fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
         command=$!
         (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
         watcher=$!
-        exec 3<&- 2>/dev/null
+        exec 2>/dev/null
         wait $command
         status=$?
+        echo $status >&3
         kill -KILL $watcher
         exit $status
     "#;
@@ -119,7 +141,7 @@ fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
     }
-    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(shell)
 }
 
@@ -134,8 +156,13 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
     // Whoever prints faster than it is read has to wait: what is between must not fill the memory.
     let (sender, chunks) = mpsc::sync_channel(16);
     let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
-    let lifeline = child.stdin().take().map(owned).transpose()?;
-    let running = Running { child, chunks, done: false, _lifeline: lifeline };
+    let running = Running {
+        child,
+        chunks,
+        done: false,
+        #[cfg(unix)]
+        lifeline: None,
+    };
     if let Some(stdout) = stdout {
         drain(Pipe::Stdout, stdout, sender.clone())?;
     }
@@ -143,19 +170,6 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
         drain(Pipe::Stderr, stderr, sender)?;
     }
     Ok(running)
-}
-
-#[cfg(unix)]
-fn owned(pipe: ChildStdin) -> std::io::Result<(ChildStdin, Own)> {
-    use std::os::fd::AsFd;
-    let twin = std::fs::File::from(pipe.as_fd().try_clone_to_owned()?);
-    let own = Own::of(&twin.metadata()?);
-    Ok((pipe, own))
-}
-
-#[cfg(not(unix))]
-fn owned(pipe: ChildStdin) -> std::io::Result<(ChildStdin, Own)> {
-    Ok((pipe, Own::nothing()))
 }
 
 #[derive(Clone, Copy)]
@@ -186,7 +200,8 @@ pub struct Running {
     chunks: mpsc::Receiver<(Pipe, Vec<u8>)>,
     done: bool,
     /// Closed when this process ends, whatever ends it.
-    _lifeline: Option<(ChildStdin, Own)>,
+    #[cfg(unix)]
+    lifeline: Option<(UnixStream, Own)>,
 }
 
 impl Running {
@@ -235,9 +250,33 @@ impl Running {
     }
 
     fn status(&mut self) -> Result<Option<ExitStatus>> {
-        self.child
+        let status = self
+            .child
             .try_wait()
-            .map_err(|error| Error::toolchain(format!("lost track of a child process: {error}"), "try again"))
+            .map_err(|error| Error::toolchain(format!("lost track of a child process: {error}"), "try again"))?;
+        #[cfg(unix)]
+        let status = status.or_else(|| self.status_told_to_others());
+        Ok(status)
+    }
+
+    /// The status of a child that ended without our being told: an application may ignore `SIGCHLD`, or take every
+    /// child's status for its own.
+    #[cfg(unix)]
+    fn status_told_to_others(&mut self) -> Option<ExitStatus> {
+        /// One that tells nothing was.
+        const KILLED: i32 = 9;
+        let process = rustix::process::Pid::from_raw(self.child.id().try_into().ok()?)?;
+        if rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH) {
+            return None;
+        }
+        let Some((line, _)) = &mut self.lifeline else {
+            // Whether it worked, its output tells.
+            return Some(ExitStatus::default());
+        };
+        let mut told = [0; 16];
+        let length = line.read(&mut told).unwrap_or(0);
+        let code = std::str::from_utf8(&told[..length]).ok().and_then(|text| text.trim().parse::<i32>().ok());
+        Some(ExitStatusExt::from_raw(code.map_or(KILLED, |code| code << 8)))
     }
 }
 

@@ -69,12 +69,20 @@ pub fn source(path: &Path, kind: SourceKind, from: Option<&Path>) -> Result<Vec<
     };
     if kind != SourceKind::Script {
         fs::create_new_folder(path).map_err(|error| failed(path, &error))?;
-        for folder in files.iter().filter_map(|(file, _)| file.parent()) {
-            fs::create_users_folder(folder).map_err(|error| failed(folder, &error))?;
-        }
     }
-    for (file, text) in &files {
-        fs::write_new(file, text.as_bytes()).map_err(|error| failed(file, &error))?;
+    let write = |(file, text): &(PathBuf, String)| {
+        let folder = file.parent().filter(|folder| folder.starts_with(path));
+        folder.map_or(Ok(()), fs::create_users_folder)?;
+        fs::write_new(file, text.as_bytes())
+    };
+    for item in &files {
+        if let Err(error) = write(item) {
+            // Half a source would stand in the way of the next attempt.
+            if kind != SourceKind::Script {
+                fs::remove_tree(path)?;
+            }
+            return Err(failed(&item.0, &error));
+        }
     }
     Ok(files.into_iter().map(|(file, _)| file).collect())
 }
@@ -107,6 +115,7 @@ fn inputs(made: &Conversion) -> String {
 fn failed(path: &Path, error: &std::io::Error) -> Error {
     let hint = match error.kind() {
         std::io::ErrorKind::AlreadyExists => "choose another name: nothing is ever overwritten",
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "the disk is full: free some space",
         _ => "choose a folder that you can write to",
     };
     Error::project(path, format!("cannot write {}: {error}", path.display()), hint)

@@ -68,6 +68,7 @@ def install(
         enable_automatic_installation: Also rebuild projects that were installed from a folder once and for all, and
             install those that stand above an entry of ``sys.path``.
     """
+    import os
     import sys
 
     from . import _hook
@@ -78,7 +79,7 @@ def install(
 
         _ipython.follow_autoreload()
     common: dict[str, Any] = {
-        "cache_dir": None if build_dir is None else str(build_dir),
+        "cache_dir": None if build_dir is None else os.fsdecode(build_dir),
         "force_rebuild": force_rebuild,
         "lock_timeout": lock_timeout_seconds,
         "show_warnings": show_warnings,

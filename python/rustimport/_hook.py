@@ -149,7 +149,10 @@ def cache_root(chosen: "str | None" = None) -> str:
             base = os.path.expanduser("~/Library/Caches")
         else:
             home = getenv("HOME")
-            base = getenv("XDG_CACHE_HOME") or (f"{home}/.cache" if home else os.path.expanduser("~/.cache"))
+            base = getenv("XDG_CACHE_HOME") or ""
+            if base[:1] != "/":
+                # None, or one that the specification says to ignore.
+                base = f"{home}/.cache" if home else os.path.expanduser("~/.cache")
         root = base + os.sep + "rustimport"
         if root[:1] == "~":
             from .errors import CacheError
@@ -159,7 +162,13 @@ def cache_root(chosen: "str | None" = None) -> str:
     root = os.fspath(root)
     # Mostly there is nothing to do.
     if root[:1] != "/" or "/." in root or "//" in root or sys.platform == "win32":
-        root = os.path.abspath(os.path.expanduser(root))
+        try:
+            root = os.path.abspath(os.path.expanduser(root))
+        except OSError as error:
+            from .errors import CacheError
+
+            hint = "change to a folder that exists, or set RUSTIMPORT_CACHE_DIR to an absolute path"
+            raise CacheError(f"there is no working folder that the cache {root} could be in", hint=hint) from error
     return str(root)
 
 

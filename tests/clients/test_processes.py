@@ -142,6 +142,81 @@ def test_a_fork_during_a_build(place: Place) -> None:
     assert done.stdout.strip() == "42", done.stderr
 
 
+def test_nobody_else_waits_for_a_build(place: Place) -> None:
+    """While one thread imports what has to be built, others import, and fork."""
+    place.write("m.rs", SOURCE)
+    go = place.folder / "go"
+    maturin = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
+    wait = f"for i in $(seq 600); do [ -e '{go}' ] && exec {maturin} \"$@\"; sleep 0.1; done; exit 1"
+    slow = place.write("slow/maturin", f"#!/bin/sh\n{wait}\n")
+    slow.chmod(0o755)
+    code = """
+        import os, threading
+        import rustimport.import_hook
+        from rustimport import _report
+
+        started = threading.Event()
+        _report.Reporter._on_started = lambda *_, **__: started.set()
+        thread = threading.Thread(target=__import__, args=("m",))
+        thread.start()
+        assert started.wait(60)
+        import colorsys
+        child = os.fork()
+        if not child:
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        open("go", "w").close()
+        thread.join()
+        import m
+        print(m.value())
+    """
+    done = run(place, code, RUSTIMPORT_MATURIN_EXECUTABLE=str(slow))
+    assert done.out.split() == ["7", "42"], done.stderr
+
+
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "reap"])
+def test_applications_that_reap_every_child(place: Place, handler: str) -> None:
+    """By ignoring the signal that tells of it, or by taking all that there are."""
+    place.write("m.rs", SOURCE)
+    place.write("bad.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { true }\n")
+    code = f"""
+        import os, signal
+        import rustimport.import_hook
+
+        def reap(*_):
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                pass
+
+        signal.signal(signal.SIGCHLD, {handler})
+        import m
+        print(m.value(), signal.getsignal(signal.SIGCHLD) == {handler})
+        import bad
+    """
+    done = run(place, code)
+    assert done.stdout.strip() == "42 True", done.stderr
+    assert "BuildError: bad.rs does not compile (1 error)" in done.stderr
+
+
+def test_a_thread_of_an_application_that_ignores_its_children(place: Place) -> None:
+    """Only the main thread can do something about it."""
+    place.write("m.rs", SOURCE)
+    code = """
+        import signal, threading
+        import rustimport.import_hook
+
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        thread = threading.Thread(target=__import__, args=("m",))
+        thread.start()
+        thread.join()
+    """
+    done = run(place, code)
+    assert "ToolchainError: this process ignores SIGCHLD" in done.stderr
+    assert "hint: import it once in the main thread" in done.stderr
+
+
 def test_threads(place: Place) -> None:
     """Two sources by eight threads."""
     for name in ("m", "n"):

@@ -73,7 +73,7 @@ class Subject:
 
 def children(process: int) -> list[int]:
     """All processes below one."""
-    found = []
+    found: list[int] = []
     try:
         below = [task.read_text() for task in Path(f"/proc/{process}/task").glob("*/children")]
     except OSError:

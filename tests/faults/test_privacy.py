@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
     """Neither by clearing nor by pruning, wherever they stand."""
     core = _load.core()
     precious = tmp_path / "precious"
-    for folder in ("store/artifacts", "store/inputs/0", "entries/a", "0", "target/debug"):
+    for folder in ("store/artifacts", "store/inputs/0", "entries/a", "0", "target/debug", "my-thesis"):
         (precious / folder).mkdir(parents=True)
         (precious / folder / "file").write_text("precious")
         os.utime(precious / folder / "file", (0, 0))
@@ -43,6 +45,9 @@ def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
         home / "store/artifacts",
         home / "entries/a",
         home / "target",
+        home / "target/debug/.fingerprint",
+        home / "target/debug/build",
+        Path("cells"),
     ]
     for number, link in enumerate(links):
         for led_to in (precious, *precious.iterdir(), precious / "store/artifacts", precious / "store/inputs"):
@@ -50,11 +55,27 @@ def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
                 root = tmp_path / f"{number}-{led_to.name}-{remove}"
                 (root / link).parent.mkdir(parents=True)
                 (root / link).symlink_to(led_to)
+                if link.name == "build":
+                    # What a profile's folder is known by.
+                    (root / link.with_name(".fingerprint") / "my-thesis").mkdir(parents=True, exist_ok=True)
                 if remove == "clear":
                     core.cache_clear(root, None, silent)
                 else:
                     core.cache_prune(root, 1.0, 0, silent)
                 assert sorted(str(path) for path in precious.rglob("*")) == whole, (link, led_to, remove)
+
+
+@pytest.mark.parametrize("remove", ["clear", "prune"])
+def test_a_folder_that_was_somebodys_before(tmp_path: Path, remove: str) -> None:
+    """It has a `cells` as the cache has."""
+    kept = [tmp_path / "cells" / name for name in ("biology.rs", "cell_1.rs", "notes.txt")]
+    kept[0].parent.mkdir()
+    for path in kept:
+        path.write_text("precious")
+        os.utime(path, (0, 0))
+    core = _load.core()
+    core.cache_clear(tmp_path, None, silent) if remove == "clear" else core.cache_prune(tmp_path, 1.0, 0, silent)
+    assert all(path.read_text() == "precious" for path in kept)
 
 
 def test_pruning_knows_any_age(tmp_path: Path) -> None:
@@ -84,6 +105,11 @@ def test_root_leaves_nothing_in_a_users_cache(place: Place, tmp_path: Path) -> N
         assert words in run.stderr, run.stderr
         assert "hint: " in run.stderr
         assert [path for path in home.rglob("*") if path.stat().st_uid == 0] == []
+        for remove in (["clear", "--yes"], ["prune"]):
+            command = [sys.executable, "-m", "rustimport", "cache", *remove]
+            environ = {name: value for name, value in {**place.env, **env}.items() if value is not None}
+            subprocess.run(command, env=environ, capture_output=True, check=False)
+            assert [path for path in home.rglob("*") if path.stat().st_uid == 0] == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

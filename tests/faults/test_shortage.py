@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +143,41 @@ def test_a_home_that_cannot_be_made(place: Place, tmp_path: Path) -> None:
     run = place.python("import m", **home(place, tmp_path / "file" / "home"))  # type: ignore[arg-type]
     assert "CacheError: cannot create the folder " in run.stderr, run.stderr
     assert "hint: a file stands where a folder is needed" in run.stderr
+
+
+def test_a_cache_folder_that_is_relative(place: Place, tmp_path: Path) -> None:
+    """The specification says to ignore it: it would be another one in each working folder."""
+    place.write("m.rs", SCRIPT.format(1))
+    relative = home(place, tmp_path) | {"XDG_CACHE_HOME": "rel/cache"}
+    run = place.python("from rustimport import _hook; print(_hook.cache_root())", **relative)  # type: ignore[arg-type]
+    assert run.out == str(tmp_path / ".cache" / "rustimport")
+    code = """
+    import os, sys
+    sys.path.insert(0, os.getcwd())
+    os.mkdir("gone")
+    os.chdir("gone")
+    os.rmdir("../gone")
+    import m
+    """
+    run = place.python(code, RUSTIMPORT_CACHE_DIR="c")
+    assert "CacheError: there is no working folder" in run.stderr, run.stderr
+
+
+@pytest.mark.parametrize("arguments", [["new", "sc.rs"], ["new", "pkg"], ["new", "pkg", "--project"]])
+def test_new_leaves_no_half_of_a_source(place: Place, failing: str, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "rustimport", *arguments]
+    full = {"LD_PRELOAD": failing, "FAULT_FOLDER": str(place.folder), "FAULT_ERRNO": "28"}
+    full["FAULT_COUNT"] = str(place.folder.parent / "count")
+    for step in range(2, 30):
+        env = {**place.env, **full, "FAULT_FROM": str(step)}
+        Path(full["FAULT_COUNT"]).unlink(missing_ok=True)
+        done = subprocess.run(command, cwd=place.folder, env=env, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            break
+        assert "hint: the disk is full" in done.stderr, done.stderr
+        assert list(place.folder.iterdir()) == []
+    assert step > 2
+    assert done.returncode == 0
 
 
 def test_nobody_without_a_home(place: Place) -> None:
