@@ -112,7 +112,7 @@ pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, host: &mut dy
         let (mut whole, mut written) = (Whole::default(), Vec::new());
         for member in &members {
             // Another process may be making room: what is gone, or damaged, stays here.
-            let content = std::fs::read(store.home().join(member.name())).unwrap_or_default();
+            let content = fs::read(store.home().join(member.name())).unwrap_or_default();
             if whole.has(member, &content) {
                 written.push(member);
                 archive.start_file(member.name(), options)?;
@@ -211,7 +211,7 @@ impl Bundle<File> {
             let message = format!("{} is no export of a cache: {why}", path.display());
             Error::cache(path, message, "give a file that `python -m rustimport cache export` wrote")
         };
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let file = fs::open(path).map_err(|error| failed(error.to_string()))?;
         let archive = ZipArchive::new(file).map_err(|error| failed(error.to_string()))?;
         if archive.index_for_name(ABOUT).is_none() {
             return Err(failed(format!("there is no {ABOUT} in it")));
@@ -298,7 +298,7 @@ mod tests {
         assert!(too_new.contains("a system with glibc 2.36, and this one has glibc 2.4"), "{too_new}");
         assert!(refused.contains("was exported for cpython-311-x86_64-linux-gnu-0, and this is cpython-312-0"));
 
-        let whole = std::fs::read(&file).unwrap();
+        let whole = fs::read(&file).unwrap();
         let elsewhere = folder.path().join("c");
         for place in (0..whole.len()).step_by(11) {
             let mut flipped = whole.clone();
@@ -351,14 +351,14 @@ mod tests {
         filled(&root);
         std::fs::write(&file, "precious").unwrap();
         assert!(export(&root, &interpreter(), &file, &mut Silent).is_err());
-        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+        assert_eq!(fs::read(&file).unwrap(), b"precious");
         // An archive with a member of that name is none either.
         let mut archive = ZipWriter::new(File::create(&file).unwrap());
         archive.start_file(ABOUT, SimpleFileOptions::default()).unwrap();
         archive.finish().unwrap();
-        let before = std::fs::read(&file).unwrap();
+        let before = fs::read(&file).unwrap();
         assert!(export(&root, &interpreter(), &file, &mut Silent).is_err());
-        assert_eq!(std::fs::read(&file).unwrap(), before);
+        assert_eq!(fs::read(&file).unwrap(), before);
     }
 
     #[test]

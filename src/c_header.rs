@@ -41,7 +41,7 @@ pub fn write(path: &Path, header: &Path, force: bool) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().display();
     config.autogen_warning = Some(format!("/* {MARK} from {name}: edit that. */"));
     let text = generate(path, config)?;
-    let found = std::fs::read(header).ok();
+    let found = fs::read(header).ok();
     if found.as_deref() == Some(text.as_bytes()) {
         return Ok(false);
     }

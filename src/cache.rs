@@ -121,7 +121,7 @@ impl Cache {
         self.note_environment(&interpreter.prefix)?;
         let common = self.shared().map(|shared| shared.common_lock()).filter(|_| !self.common_lock().exists());
         // What is compiled in the shared cache is so in these versions.
-        match common.and_then(|lock| std::fs::read(lock).ok()) {
+        match common.and_then(|lock| fs::read(lock).ok()) {
             Some(lock) => fs::write(&self.common_lock(), &lock).map(drop),
             None => Ok(()),
         }
@@ -137,7 +137,7 @@ impl Cache {
     /// The environments that have built here and still exist.
     pub fn environments(&self) -> Vec<PathBuf> {
         let notes = std::fs::read_dir(self.environments_home()).into_iter().flatten().flatten();
-        let prefixes = notes.filter_map(|note| Some(PathBuf::from(std::fs::read_to_string(note.path()).ok()?)));
+        let prefixes = notes.filter_map(|note| Some(PathBuf::from(fs::read_text(note.path()).ok()?)));
         let mut prefixes: Vec<_> = prefixes.filter(|prefix| prefix.is_dir()).collect();
         prefixes.sort();
         prefixes
@@ -155,7 +155,7 @@ impl Cache {
     pub fn pyo3_config(&self) -> PathBuf {
         let own = self.own_pyo3_config();
         let shared = self.shared().map(|shared| shared.own_pyo3_config());
-        let content = |path: &Path| std::fs::read(path).ok();
+        let content = |path: &Path| fs::read(path).ok();
         shared.filter(|shared| content(shared).is_some_and(|text| Some(text) == content(&own))).unwrap_or(own)
     }
 

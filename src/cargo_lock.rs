@@ -61,11 +61,11 @@ pub fn closure(lock: &Path, manifest: &Table) -> Option<Closure> {
     while let Some(manifest) = local.pop() {
         follow(&packages, &manifest, &mut found)?;
         for folder in local_dependencies(&manifest) {
-            let text = std::fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+            let text = fs::read_text(folder.join("Cargo.toml")).ok()?;
             let mut table: Table = text.parse().ok()?;
             anchor_paths(&mut table, &folder);
             for parent in folder.ancestors().skip(1).map(|parent| parent.join("Cargo.toml")) {
-                if let Ok(text) = std::fs::read_to_string(&parent) {
+                if let Ok(text) = fs::read_text(&parent) {
                     manifests.insert(parent, text);
                 }
             }
@@ -251,10 +251,10 @@ mod tests {
         share(&own, &common).unwrap();
         let names: Vec<String> = read(&common).unwrap().into_keys().map(|(n, v, _)| format!("{n} {v}")).collect();
         assert_eq!(names, ["libc 0.2.1", "rand 0.8.5", "rand 0.9.0"]);
-        assert!(std::fs::read_to_string(&common).unwrap().contains(&format!("libc 0.2.1 ({REGISTRY})")));
+        assert!(fs::read_text(&common).unwrap().contains(&format!("libc 0.2.1 ({REGISTRY})")));
         std::fs::remove_file(&own).unwrap();
         seed(&own, &common, &Table::new()).unwrap();
-        assert_eq!(std::fs::read(&own).unwrap(), std::fs::read(&common).unwrap());
+        assert_eq!(fs::read(&own).unwrap(), fs::read(&common).unwrap());
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn write(root: &Path, text: &str, manifest: &str) -> Result<Written> {
     let name = fs::hash_bytes(format!("{manifest}\0{text}").as_bytes());
     let path = folder.join(format!("cell_{}.rs", &name[..16]));
     // One that is there is not written: the cache may be one that can only be read.
-    if std::fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
+    if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
         fs::create_private_folder(&folder)?;
         fs::write(&path, text.as_bytes())?;
     }
@@ -111,7 +111,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let write = |text: &str, manifest: &str| write(root.path(), text, manifest).unwrap();
         let (path, declared) = write("fn f() {}", "");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "fn f() {}");
+        assert_eq!(fs::read_text(&path).unwrap(), "fn f() {}");
         assert_eq!((path.clone(), declared), write("fn f() {}", ""));
         assert_ne!(path, write("fn g() {}", "").0);
         assert_ne!(path, write("fn f() {}", "[dependencies]").0);

@@ -8,6 +8,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::krate::relative;
 use crate::manifest;
 use crate::script::Script;
@@ -30,7 +31,7 @@ pub struct Conversion {
 ///
 /// Fails where the script cannot be parsed, or would be no module.
 pub fn convert(path: &Path, folder: &Path, name: &str, module: &str) -> Result<Conversion> {
-    let source = std::fs::read(path).map_err(|error| {
+    let source = fs::read(path).map_err(|error| {
         let message = format!("cannot read {}: {error}", path.display());
         Error::project(path, message, "give a `.rs` file: `--from somecode.rs`")
     })?;

@@ -234,7 +234,7 @@ pub fn tools(request: &Request, host: &mut dyn Host) -> Vec<(&'static str, Optio
 
 /// Whether a script without a marker is a module named like its file, and no part of a crate.
 pub fn is_module(path: &Path) -> bool {
-    let (Ok(source), Some(stem)) = (std::fs::read(path), path.file_stem().and_then(|stem| stem.to_str())) else {
+    let (Ok(source), Some(stem)) = (fs::read(path), path.file_stem().and_then(|stem| stem.to_str())) else {
         return false;
     };
     Script::parse(path, &source).is_ok_and(|script| script.declares_module(stem)) && !is_library_of_a_crate(path)

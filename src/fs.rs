@@ -85,18 +85,23 @@ pub fn hash_file(path: &Path) -> Option<String> {
 }
 
 /// Opens a file for reading; a pipe would have us wait for whoever writes into it.
-fn open(path: &Path) -> io::Result<File> {
+pub fn open(path: &Path) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
     }
     File::open(path)
 }
 
 /// The content of a file that anybody may have put there.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    open(path)?.read_to_end(&mut content)?;
+    open(path.as_ref())?.read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// The same as text.
+pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
 
 /// SHA-256 in hexadecimal.
@@ -130,6 +135,12 @@ pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::R
     file.as_file().sync_data()?;
     if let Ok(metadata) = fs::metadata(&target) {
         file.as_file().set_permissions(metadata.permissions())?;
+        // Root gives back what was another user's.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let _ = std::os::unix::fs::fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()));
+        }
     }
     file.persist(&target)?;
     Ok(())

@@ -118,7 +118,7 @@ pub fn install(request: &Request, record: &Record, surroundings: &Surroundings, 
         )
     };
     let text = sealed::portable(&known);
-    let is_there = |path: &Path, content: &[u8]| std::fs::read(path).is_ok_and(|found| found == content);
+    let is_there = |path: &Path, content: &[u8]| fs::read(path).is_ok_and(|found| found == content);
     if is_there(&artifact, library) && is_there(&description(&artifact), text.as_bytes()) {
         return Ok(false);
     }

@@ -140,7 +140,7 @@ pub fn maturin_of(pyproject: &Table) -> Table {
 
 /// What a project's pyproject.toml says; empty where it cannot be read.
 fn pyproject_of(project: &Path) -> Table {
-    std::fs::read_to_string(project.join(PYPROJECT)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+    fs::read_text(project.join(PYPROJECT)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// The manifest that maturin takes for a project; `maturin` is its table in pyproject.toml.

@@ -405,7 +405,7 @@ impl Surroundings {
         }
         self.check_owner(path)?;
         self.files.push(path.to_owned());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let text = fs::read_text(path).unwrap_or_default();
         // Mostly there is nothing to parse.
         let table: toml::Table = text.contains("include").then(|| text.parse().ok()).flatten().unwrap_or_default();
         let Some(folder) = path.parent() else { return Ok(()) };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::diagnostic;
+use crate::fs;
 use crate::krate::normal;
 
 /// A distribution that maturin installed from a folder.
@@ -41,9 +42,9 @@ struct DirInfo {
 impl Installation {
     /// `None` if maturin did not install it, or not from a folder.
     pub fn read(dist_info: &Path) -> Option<Self> {
-        let text = std::fs::read(dist_info.join("direct_url.json")).ok()?;
+        let text = fs::read(dist_info.join("direct_url.json")).ok()?;
         let direct: DirectUrl = serde_json::from_slice(&text).ok()?;
-        let wheel = std::fs::read_to_string(dist_info.join("WHEEL")).ok()?;
+        let wheel = fs::read_text(dist_info.join("WHEEL")).ok()?;
         if !wheel.lines().any(|line| line.starts_with("Generator:") && line.contains("maturin")) {
             return None;
         }
@@ -51,7 +52,7 @@ impl Installation {
         let is_editable = direct.dir_info?.editable;
         let project = folder_of_url(&direct.url)?;
         let site = dist_info.parent()?;
-        let record = std::fs::read_to_string(dist_info.join("RECORD")).ok();
+        let record = fs::read_text(dist_info.join("RECORD")).ok();
         let listed = record.as_deref().map(recorded).unwrap_or_default();
         let files: Vec<PathBuf> = listed.iter().map(|file| normal(&site.join(file))).collect();
         let mut paths: Vec<PathBuf> = files.iter().filter(|file| is_pth(file)).cloned().collect();
@@ -153,7 +154,7 @@ impl Environment {
 
     /// Whether `uv` made it.
     pub fn is_uv(&self) -> bool {
-        let config = std::fs::read_to_string(self.prefix().join("pyvenv.cfg")).unwrap_or_default();
+        let config = fs::read_text(self.prefix().join("pyvenv.cfg")).unwrap_or_default();
         config.lines().any(|line| line.split('=').next().is_some_and(|key| key.trim() == "uv"))
     }
 }
@@ -189,7 +190,7 @@ fn is_pth(path: &Path) -> bool {
 
 /// The folders that a `.pth` file names. Lines that run code are none.
 fn lines_of_pth(path: &Path) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = fs::read_text(path).unwrap_or_default();
     let is_code = |line: &&str| line.starts_with("import ") || line.starts_with("import\t") || line.starts_with('#');
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
     lines.filter(|line| !is_code(line)).map(PathBuf::from).collect()

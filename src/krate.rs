@@ -107,10 +107,10 @@ impl Crate {
     /// Gives the mirror the user's lock file, or, where there is none, the versions that scripts have.
     pub fn lock(&self, mirror: &Path, workspace: &Path, common: &Path) -> Result<()> {
         let (own, lock, origin) = (workspace.join("Cargo.lock"), mirror.join("Cargo.lock"), mirror.join(LOCK_ORIGIN));
-        if let Ok(content) = std::fs::read(&own) {
+        if let Ok(content) = fs::read(&own) {
             let hash = fs::hash_bytes(&content);
             // Cargo may have had to bring it up to date.
-            if !lock.exists() || std::fs::read_to_string(&origin).ok().as_deref() != Some(&hash) {
+            if !lock.exists() || fs::read_text(&origin).ok().as_deref() != Some(&hash) {
                 fs::write(&lock, &content)?;
                 fs::write(&origin, hash.as_bytes())?;
             }
@@ -125,7 +125,7 @@ impl Crate {
 
 fn read_manifest(path: &Path) -> Result<Table> {
     let broken = |what: String| Error::project(path, format!("{}: {what}", path.display()), "mend the manifest");
-    let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+    let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
     text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))
 }
 
@@ -157,7 +157,7 @@ fn anchor_beyond(table: &mut Table, folder: &Path, workspace: &Path) {
 
 /// The manifest in a folder; empty where there is none that can be read.
 pub fn manifest_in(folder: &Path) -> Table {
-    let text = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let text = fs::read_text(folder.join("Cargo.toml")).unwrap_or_default();
     text.parse().unwrap_or_default()
 }
 
@@ -174,7 +174,7 @@ pub fn is_package(folder: &Path) -> bool {
 
 /// Whether a package opted in to being imported.
 pub fn is_marked(folder: &Path) -> bool {
-    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let manifest = fs::read_text(folder.join("Cargo.toml")).unwrap_or_default();
     let first = manifest.lines().next().unwrap_or_default();
     (first.starts_with('#') && first.contains("rustimport")) || folder.join(MARKER).exists()
 }

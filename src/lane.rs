@@ -63,7 +63,7 @@ impl Lane {
             let holder = || {
                 // Of several, the last: in the first the long builds are.
                 let last = usable() - 1;
-                let what = std::fs::read_to_string(occupant(cache, last)).unwrap_or_else(|_| "a build".into());
+                let what = fs::read_text(occupant(cache, last)).unwrap_or_else(|_| "a build".into());
                 let why = if last > 0 { "" } else { ": dependencies are compiled one build at a time" };
                 format!("{} to be done with {what}{why}", lock::holder(&locks[last]))
             };
@@ -274,6 +274,6 @@ mod tests {
         assert_eq!(time(&from).unwrap(), time(&to).unwrap());
         // A build script writes into its files again, whatever their size; the copy is another file.
         write("t/debug/build/libc-01/out/x.rs", &"new".repeat(100_000));
-        assert_eq!(std::fs::read_to_string(to.join("t/debug/build/libc-01/out/x.rs")).unwrap(), "libc");
+        assert_eq!(fs::read_text(to.join("t/debug/build/libc-01/out/x.rs")).unwrap(), "libc");
     }
 }

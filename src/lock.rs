@@ -76,7 +76,7 @@ pub fn lock_one_of(
 
 /// Who holds a lock, as far as the file tells.
 pub fn holder(path: &Path) -> String {
-    let pid = std::fs::read_to_string(path).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
+    let pid = fs::read_text(path).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
     pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
 }
 

@@ -144,7 +144,7 @@ impl Job<'_> {
                 unit.made.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION);
             unit.package == self.name && is_library
         });
-        std::fs::read(&own?.made).ok()
+        fs::read(&own?.made).ok()
     }
 
     /// The `cargo rustc` that maturin runs, with its messages as JSON.

@@ -88,14 +88,14 @@ impl<'a> Project<'a> {
             Error::project(path, format!("{}: {what}", path.display()), "mend it: maturin cannot build the project")
         };
         let path = root.join(PYPROJECT);
-        let pyproject: Table = match std::fs::read_to_string(&path) {
+        let pyproject: Table = match fs::read_text(&path) {
             Ok(text) => text.parse().map_err(|error: toml::de::Error| broken(&path, &error))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
             Err(error) => return Err(broken(&path, &error)),
         };
         let maturin = index::maturin_of(&pyproject);
         let manifest = index::manifest_of(root, &maturin);
-        let text = std::fs::read_to_string(&manifest).map_err(|error| broken(&manifest, &error))?;
+        let text = fs::read_text(&manifest).map_err(|error| broken(&manifest, &error))?;
         let cargo: Table = text.parse().map_err(|error: toml::de::Error| broken(&manifest, &error))?;
 
         let own = settings::of_own_project(root)?;
@@ -203,7 +203,7 @@ impl<'a> Project<'a> {
         }
         let found = metadata.find_built(&self.natives(&self.installation)).filter(|_| !metadata.has_many_products());
         let Some((artifact, made, profile)) = found else { return Ok(Adopted::Nothing) };
-        let library = std::fs::read(&artifact).unwrap_or_default();
+        let library = fs::read(&artifact).unwrap_or_default();
         let Some(units) = metadata.units_of(&made) else { return Ok(Adopted::Nothing) };
         let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
         // A part may have been compiled again since, for something else.
@@ -260,7 +260,7 @@ impl<'a> Project<'a> {
 
     /// The names that cargo's configuration sets, as `[env]`.
     fn variables_of_configuration(&self) -> Vec<String> {
-        let texts = self.surroundings.files.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+        let texts = self.surroundings.files.iter().filter_map(|path| fs::read_text(path).ok());
         let tables = texts.filter_map(|text| text.parse::<Table>().ok());
         tables
             .flat_map(|table| table.get("env").and_then(Value::as_table).cloned().unwrap_or_default())
@@ -415,7 +415,7 @@ impl<'a> Project<'a> {
             job.develop(true, "its layout changed", host)?;
             artifact = self.installed(done.output.as_ref(), metadata)?;
         }
-        let library = std::fs::read(&artifact).map_err(|error| lost(&artifact, &error))?;
+        let library = fs::read(&artifact).map_err(|error| lost(&artifact, &error))?;
 
         let since = clock + 1;
         self.add_around(&mut collector, metadata, since);
@@ -448,7 +448,7 @@ impl<'a> Project<'a> {
         host: &mut dyn Host,
     ) -> Result<bool> {
         let installation = &self.installation;
-        let of_installed = |file: &str| std::fs::read(installation.dist_info.join(file)).unwrap_or_default();
+        let of_installed = |file: &str| fs::read(installation.dist_info.join(file)).unwrap_or_default();
         let of_wheel = |wheel: &mut Wheel, file: &str| wheel.metadata(file).unwrap_or_default();
         let says_otherwise = wheel::headers(&of_wheel(wheel, "METADATA")) != wheel::headers(&of_installed("METADATA"))
             || of_wheel(wheel, "entry_points.txt") != of_installed("entry_points.txt")
@@ -467,7 +467,7 @@ impl<'a> Project<'a> {
         for member in others {
             // What the project includes may stand anywhere in it.
             let is_users = |content: &Vec<u8>| {
-                !is_pure && std::fs::read(self.request.root.join(&member)).is_ok_and(|found| found == *content)
+                !is_pure && fs::read(self.request.root.join(&member)).is_ok_and(|found| found == *content)
             };
             let content = wheel.read_if_new(&member, &place_of(&member)).filter(|content| !is_users(content));
             changed.extend(content.map(|content| (member, content)));
@@ -546,7 +546,7 @@ impl<'a> Project<'a> {
 
     /// A copy of what is installed, at a path that was never loaded.
     pub fn copy(&self, artifact: &Path) -> Result<PathBuf> {
-        let library = std::fs::read(artifact).map_err(|error| lost(artifact, &error))?;
+        let library = fs::read(artifact).map_err(|error| lost(artifact, &error))?;
         let name = artifact.file_name().unwrap_or_default().to_string_lossy();
         let copy = fs::publish(self.entry.home(), &name, &library)?;
         fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);

@@ -153,7 +153,7 @@ mod tests {
         };
         record.write(&path).unwrap();
         assert_eq!(Record::read(&path).as_ref(), Some(&record));
-        let whole = std::fs::read(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() - 1 {
             std::fs::write(&path, &whole[..length]).unwrap();
             assert_eq!(Record::read(&path), None, "cut at {length}");

@@ -55,7 +55,7 @@ pub enum Root {
 
 impl Script {
     pub fn read(path: &Path) -> Result<Self> {
-        let source = std::fs::read(path).map_err(|error| {
+        let source = fs::read(path).map_err(|error| {
             let message = format!("cannot read {}: {error}", path.display());
             Error::project(path, message, "check the path and its rights")
         })?;

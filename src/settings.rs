@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::fs;
 
 /// What the caller chose: arguments, assigned settings and environment, already in that order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,7 +122,7 @@ pub fn project_table(path: &Path) -> Result<toml::Table> {
     let broken = |what: String| {
         Error::project(path, format!("{}: {what}", path.display()), "correct it, or give --name and --version yourself")
     };
-    let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+    let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
     let mut document: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
     Ok(document.remove("project").and_then(|table| table.as_table().cloned()).unwrap_or_default())
 }
@@ -190,7 +191,7 @@ fn read_table(path: &Path) -> Result<Table> {
             "[tool.rustimport] knows the keys profile, pyo3, and for a project enabled, features and inputs",
         )
     };
-    let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+    let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
     // A project without our table owes us nothing, not even valid TOML.
     if !text.contains("rustimport") {
         return Ok(Table::default());

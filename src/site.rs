@@ -29,7 +29,7 @@ pub struct Installed {
 }
 
 pub fn look(path: &Path) -> Installed {
-    let content = std::fs::read(path).unwrap_or_default();
+    let content = fs::read(path).unwrap_or_default();
     let block =
         find(&content, BEGIN, END).map(|(start, end)| String::from_utf8_lossy(&content[start..end]).into_owned());
     let arguments = block.as_deref().and_then(|block| block.split_once("install(")?.1.rsplit_once(')'));
@@ -124,7 +124,7 @@ fn find(content: &[u8], begin: &str, end: &str) -> Option<(usize, usize)> {
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
+    match fs::read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path, &error)),

@@ -80,7 +80,7 @@ impl<'a> Source<'a> {
         let manifest = krate.as_ref().map(|krate| krate.folder.join("Cargo.toml"));
         let mut read = Vec::new();
         for path in manifest.iter().chain([&library]) {
-            let bytes = std::fs::read(path).map_err(|error| {
+            let bytes = fs::read(path).map_err(|error| {
                 let message = format!("cannot read {}: {error}", path.display());
                 Error::project(path, message, "check the path and its rights")
             })?;
@@ -173,7 +173,7 @@ impl<'a> Source<'a> {
     /// Puts what the record tells of beside the source. Returns whether it had to.
     pub fn install_in_place(&self, artifact: &Path) -> Result<bool> {
         let record = Record::read(&self.entry.record());
-        let library = std::fs::read(artifact).ok();
+        let library = fs::read(artifact).ok();
         let (Some(record), Some(library)) = (record, library) else { return Ok(false) };
         in_place::install(self.request, &record, &self.surroundings, &library)
     }

@@ -509,7 +509,7 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
             || place.told.package.as_ref().is_some_and(|name| contains(bytes, name))
     };
     let is_quiet = |file: &FileInput| {
-        let content = std::fs::read(&file.path).ok();
+        let content = fs::read(&file.path).ok();
         content.is_some_and(|content| Some(fs::hash_bytes(&content)) == file.hash && !names_tree(&content))
     };
     let size: u64 = inputs.files.iter().filter_map(|file| Stat::of(&file.path)).map(|stat| stat.size).sum();

@@ -229,8 +229,7 @@ impl Proxy {
         if let Some(name) = env_vars::get_text(env_vars::RUSTUP_TOOLCHAIN) {
             decided_by.push((env_vars::RUSTUP_TOOLCHAIN.into(), name));
         }
-        let table: toml::Table =
-            std::fs::read_to_string(&settings).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let table: toml::Table = fs::read_text(&settings).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
         if let Some(default) = table.get("default_toolchain") {
             decided_by.push(("default".into(), default.to_string()));
         }
@@ -244,7 +243,7 @@ impl Proxy {
             }
             for name in TOOLCHAIN_FILES {
                 let file = fs::watch(&parent.join(name));
-                if let Ok(content) = std::fs::read_to_string(&file.0) {
+                if let Ok(content) = fs::read_text(&file.0) {
                     // A toolchain named by its path may be relative to the file; otherwise it does not matter where
                     // that stands.
                     let place = if content.contains("path") { parent } else { Path::new("") };

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::dep_info::{self, DepInfo};
-use crate::fs::Stat;
+use crate::fs::{self, Stat};
 
 /// One compiled part of a local package, as cargo's messages name it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,7 +30,7 @@ impl Unit {
     pub fn dep_info(&self) -> DepInfo {
         match self.kind {
             UnitKind::Compiled => {
-                let text = dep_info_path(&self.made).and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+                let text = dep_info_path(&self.made).and_then(|path| fs::read(path).ok()).unwrap_or_default();
                 dep_info::parse_dep_info(&String::from_utf8_lossy(&text), self.folder())
             }
             UnitKind::Ran => build_script_output(&self.made, self.folder()),
@@ -107,7 +107,7 @@ pub fn environment_of(out: &Path) -> Vec<(String, Option<String>)> {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         name.starts_with("run-build-script-") && path.extension().is_some_and(|kind| kind == "json")
     };
-    let texts = listing.map(|item| item.path()).filter(is_run).filter_map(|path| std::fs::read(path).ok());
+    let texts = listing.map(|item| item.path()).filter(is_run).filter_map(|path| fs::read(path).ok());
     let mut found = Vec::new();
     for value in texts.filter_map(|text| serde_json::from_slice::<serde_json::Value>(&text).ok()) {
         for local in value.get("local").and_then(serde_json::Value::as_array).into_iter().flatten() {
@@ -128,7 +128,7 @@ fn output_of(out: &Path) -> PathBuf {
 
 /// What the build script with this `out` folder printed; `package` is its package's folder.
 pub fn build_script_output(out: &Path, package: &Path) -> DepInfo {
-    let text = std::fs::read(output_of(out)).unwrap_or_default();
+    let text = fs::read(output_of(out)).unwrap_or_default();
     dep_info::parse_build_script_output(&String::from_utf8_lossy(&text), package)
 }
 

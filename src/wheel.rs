@@ -7,6 +7,7 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
+use crate::fs;
 use crate::installation::is_native;
 
 pub struct Wheel {
@@ -76,7 +77,7 @@ impl Wheel {
         let size = self.archive.by_name(name).ok()?.size();
         let content = self.read(name)?;
         let is_there = std::fs::metadata(place).is_ok_and(|metadata| metadata.len() == size)
-            && std::fs::read(place).is_ok_and(|found| found == content);
+            && fs::read(place).is_ok_and(|found| found == content);
         (!is_there).then_some(content)
     }
 }

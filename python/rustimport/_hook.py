@@ -395,8 +395,7 @@ def is_marked_crate(folder: str) -> bool:
     """Whether a folder is a crate that is meant to be imported: by a ``.rustimport`` file, or a comment with the word
     on the first line of its ``Cargo.toml``."""
     try:
-        with open(folder + os.sep + "Cargo.toml", "rb") as file:
-            line = file.readline(1000)
+        line = _read(folder + os.sep + "Cargo.toml").partition(b"\n")[0]
     except OSError:
         return False
     return (line.startswith(b"#") and b"rustimport" in line) or _exists(folder + os.sep + ".rustimport")

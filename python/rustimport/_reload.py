@@ -48,9 +48,7 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
 
 def refresh(module: ModuleType) -> bool:
     """Reloads the module of a script or crate if that is stale. Returns whether it was."""
-    name, spec = module.__name__, module.__spec__
-    assert spec is not None
-    known = spec.loader
+    name, known = module.__name__, module.__loader__
     assert isinstance(known, _hook.ScriptLoader)
     try:
         # What was imported once needs no marker any more.
@@ -62,7 +60,8 @@ def refresh(module: ModuleType) -> bool:
     loader = _hook.ScriptLoader(name, artifact, known._finder, known._source)
     loader.exec_module(module)
     # As `importlib.reload` leaves it.
-    module.__spec__ = ModuleSpec(name, loader, origin=loader.path, loader_state=spec.loader_state)
+    state = getattr(module.__spec__, "loader_state", None)
+    module.__spec__ = ModuleSpec(name, loader, origin=loader.path, loader_state=state)
     module.__spec__.has_location = True
     module.__loader__, module.__file__ = loader, loader.path
     return True
@@ -72,7 +71,8 @@ def _sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
     """The scripts and crates that are loaded, each with what reloads it if it is stale."""
     for name in list(_hook._current):
         module = sys.modules.get(name)
-        loader = getattr(getattr(module, "__spec__", None), "loader", None)
+        # A reload that did not find the source has left no spec.
+        loader = getattr(module, "__loader__", None)
         if module is not None and isinstance(loader, _hook.ScriptLoader) and loader._finder.enable_reloading:
             yield [module], partial(refresh, module)
 

@@ -263,3 +263,23 @@ def test_what_panics_when_it_is_loaded(place: Place) -> None:
         *["ValueError no 1 3"] * 3,
         "True 3",
     ], run.stderr
+
+
+def test_what_was_away_for_a_while(place: Place) -> None:
+    """A reload that does not find the source leaves a module without a spec."""
+    place.write("m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 1 }\n")
+    run = place.python(
+        """
+        import importlib, os, m
+        text = open("m.rs").read()
+        os.remove("m.rs")
+        try:
+            importlib.reload(m)
+        except ModuleNotFoundError:
+            print(rustimport.reload_changed(), m.value())
+        with open("m.rs", "w") as file:
+            file.write(text.replace("1 }", "2 }"))
+        print(rustimport.reload_changed() == [m], m.value(), m.__spec__.name)
+        """
+    )
+    assert run.out.splitlines() == ["[] 1", "True 2 m"]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import Place
 
@@ -47,3 +51,17 @@ def test_folders(place: Place) -> None:
             )
         )
         assert run.out == "7", run.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipes_are_not_waited_for(place: Place) -> None:
+    """Where a file is expected: nobody writes into them."""
+    (place.folder / "m").mkdir()
+    os.mkfifo(place.folder / "m" / "Cargo.toml")
+    os.mkfifo(place.folder / "m" / ".rustimport")
+    os.mkfifo(place.folder / "pipe")
+    assert "Cargo.toml: it is no file\nhint: " in place.python("import m").stderr
+    for arguments in (["build", "."], ["cache", "import", "pipe"], ["new", "q.rs", "--from", "pipe"]):
+        command = [sys.executable, "-m", "rustimport", *arguments]
+        env = {**place.env, "RUSTIMPORT_CACHE_DIR": str(place.folder / "cache")}
+        subprocess.run(command, cwd=place.folder, env=env, capture_output=True, check=False, timeout=60)

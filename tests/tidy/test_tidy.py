@@ -27,7 +27,11 @@ def code(path: Path) -> str:
     [
         ("py.rs", r"(?<![:\"])\bpyo3::"),
         ("process.rs", r"CommandWrap|Command::new|\.spawn\(\)"),
-        ("fs.rs", r"std::fs::(write|rename|copy|create|remove|set)|File::create|\.set_times|NamedTempFile|OpenOptions"),
+        (
+            "fs.rs",
+            r"std::fs::(read\b|read_to_|write|rename|copy|create|remove|set)"
+            r"|File::create|\.set_times|NamedTempFile|OpenOptions",
+        ),
         ("env_vars.rs", r"env::(set_|remove_)?vars?(_os)?\("),
         ("cache.rs", r'"entries"|"record\.toml"|"stamp"|"pyo3-config'),
     ],
