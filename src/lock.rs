@@ -89,7 +89,7 @@ fn open_shared(path: &Path) -> Result<(File, Own)> {
 /// Keeps `cache clear` away from whatever is being used.
 pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) -> Result<CacheLock> {
     let (file, own) = open_shared(path)?;
-    let holder = || "another process to be done with the cache, which is being cleared".into();
+    let holder = || format!("{} to be done with the cache, which is being cleared", holder(path));
     wait(&holder, timeout, host, || match file.try_lock_shared() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -106,6 +106,7 @@ pub fn clear_cache(path: &Path, host: &mut dyn Host) -> Result<CacheLock> {
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
+    let _ = fs::overwrite(path, &std::process::id().to_string());
     Ok(CacheLock(file, own))
 }
 
@@ -157,6 +158,19 @@ mod tests {
             self.0 += 1;
             if self.0 > 3 { Err(Error::Interrupted) } else { Ok(()) }
         }
+    }
+
+    #[test]
+    fn who_clears_the_cache_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = clear_cache(&path, &mut Impatient(0)).unwrap();
+        match share_cache(&path, Some(Duration::ZERO), &mut Impatient(0)) {
+            Err(Error::Lock { message, .. }) => assert!(message.contains(&std::process::id().to_string()), "{message}"),
+            other => panic!("{:?}", other.err()),
+        }
+        drop(held);
+        share_cache(&path, Some(Duration::ZERO), &mut Impatient(0)).unwrap();
     }
 
     #[test]
