@@ -193,11 +193,10 @@ pub fn keep_packages(target: &Path, packages: &BTreeSet<String>) -> Result<()> {
         is_whole &= unused.is_empty();
         // What cargo knows of a part goes first: what is cut short is no part.
         for name in unused.values() {
+            fs::remove_tree(&profile.join(FINGERPRINTS).join(name))?;
             // A link to a folder leads to anybody's.
-            for home in
-                [FINGERPRINTS, "build"].map(|home| profile.join(home)).into_iter().filter(|it| fs::is_folder(it))
-            {
-                fs::remove_tree(&home.join(name))?;
+            if fs::is_folder(&profile.join("build")) {
+                fs::remove_tree(&profile.join("build").join(name))?;
             }
         }
         for file in fs::items(&profile.join("deps")) {

@@ -62,8 +62,7 @@ pub fn lock_one_of(
     let has_waited = wait(holder, timeout, host, || {
         for (index, (file, _)) in files.iter_mut().take(count()).enumerate() {
             if file.try_lock().map_err(|error| failed(&paths[index], &error))? {
-                // For who waits. fslock would wait for the disk as well.
-                let _ = fs::overwrite(&paths[index], &std::process::id().to_string());
+                sign(&paths[index]);
                 found = index;
                 return Ok(true);
             }
@@ -72,6 +71,11 @@ pub fn lock_one_of(
     })?;
     let (file, own) = files.swap_remove(found);
     Ok((found, FileLock(file, own), has_waited))
+}
+
+/// Writes down who holds a lock, for who waits. `fslock` would wait for the disk as well.
+fn sign(path: &Path) {
+    let _ = fs::overwrite(path, &std::process::id().to_string());
 }
 
 /// Who holds a lock, as far as the file tells.
@@ -106,7 +110,7 @@ pub fn clear_cache(path: &Path, host: &mut dyn Host) -> Result<CacheLock> {
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
-    let _ = fs::overwrite(path, &std::process::id().to_string());
+    sign(path);
     Ok(CacheLock(file, own))
 }
 

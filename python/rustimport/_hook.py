@@ -395,7 +395,11 @@ def is_marked_crate(folder: str) -> bool:
     """Whether a folder is a crate that is meant to be imported: by a ``.rustimport`` file, or a comment with the word
     on the first line of its ``Cargo.toml``."""
     try:
-        line = _read(folder + os.sep + "Cargo.toml").partition(b"\n")[0]
+        descriptor = os.open(folder + os.sep + "Cargo.toml", _READ)
+        try:
+            line = os.read(descriptor, 1000).partition(b"\n")[0]
+        finally:
+            os.close(descriptor)
     except OSError:
         return False
     return (line.startswith(b"#") and b"rustimport" in line) or _exists(folder + os.sep + ".rustimport")

@@ -23,7 +23,7 @@ class Importer(_hook.Finder):
         **arguments: Any,
     ) -> None:
         super().__init__(
-            cache_dir=None if build_dir is None else os.fspath(build_dir),
+            cache_dir=None if build_dir is None else os.fsdecode(build_dir),
             lock_timeout=lock_timeout_seconds,
             force_rebuild=force_rebuild or None,
             **arguments,
