@@ -25,7 +25,7 @@ impl Source<'_> {
     /// What the compiler was told that may name the place: values of `env!`, but for those that only lead to
     /// generated code; and the folders of that code.
     fn told(&self, units: &[Unit]) -> Told {
-        let values = units.iter().flat_map(|unit| unit.dep_info().values).collect();
+        let values = units.iter().filter_map(Unit::dep_info).flat_map(|info| info.values).collect();
         let generated = units.iter().filter(|unit| unit.kind == UnitKind::Ran);
         let folders = generated.filter_map(|unit| Some(unit.made.parent()?.display().to_string()));
         Told {
@@ -82,6 +82,8 @@ impl Source<'_> {
             users_file: &users_file,
             generated: self.krate.is_none().then_some(&plan.package),
             python: &[],
+            folders: self.krate.iter().map(|krate| krate.folder.clone()).collect(),
+            toolchain,
         };
         let done = compilation.run(clock, reason, host)?;
         self.check_entry_point(&done.output)?;
@@ -99,7 +101,7 @@ impl Source<'_> {
         for path in watched.iter().chain(&self.surroundings.files) {
             collector.add_file(path, since);
         }
-        compilation.collect(&mut collector, &done, since);
+        compilation.collect(&mut collector, &done, since, host);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(patterns);
         let told = self.told(&done.units);

@@ -2,12 +2,18 @@
 //!
 //! Cargo compares times, we compare content. What changed since cargo compiled is made stale for cargo before a
 //! build; after it, what cargo took for fresh is looked at again, and if need be the build is repeated.
+//!
+//! Part of that needs files that cargo does not document ([`crate::cargo_layout`]). Where they are not understood, which
+//! costs time and never truth, `cargo clean -p` makes a package stale, the `.d` file beside the library says what was read,
+//! whole package folders and the whole environment count as inputs, and one line says so.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
+use crate::cargo_layout;
 use crate::compiled::Compiled;
+use crate::dep_info::{self, DepInfo};
 use crate::diagnostic::Messages;
 use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
@@ -16,7 +22,7 @@ use crate::fs;
 use crate::inputs::{Collector, Inputs, Surroundings};
 use crate::settings::BuildSettings;
 use crate::toolchain::Toolchain;
-use crate::unit::{self, Unit, UnitKind};
+use crate::unit::{self, Unit, UnitKind, is_same_path};
 
 /// Who compiles.
 pub trait Compiler {
@@ -29,8 +35,11 @@ pub trait Compiler {
     /// Has cargo say again, as JSON, what it said in the last build: nothing is compiled that was.
     fn replay(&self, host: &mut dyn Host) -> Result<Messages>;
 
-    /// Where cargo puts this profile's output, for the package and for what runs here. The package's own first.
-    fn output_folders(&self) -> Vec<PathBuf>;
+    /// The profile's folders in cargo's build directory, for the package and for what runs here.
+    fn profile_folders(&self) -> Vec<PathBuf>;
+
+    /// Runs `cargo clean -p`, the documented way to have packages compiled again.
+    fn clean(&self, packages: &BTreeSet<String>, host: &mut dyn Host) -> Result<()>;
 }
 
 pub struct Built<T> {
@@ -39,6 +48,8 @@ pub struct Built<T> {
     pub messages: Option<Messages>,
     /// Whether the compiler warned.
     pub warned: bool,
+    /// What cargo wrote on its standard error.
+    pub said: String,
 }
 
 /// What cargo did: the parts of local packages, and where the variables of dependencies' build scripts are found.
@@ -69,6 +80,9 @@ pub struct Compilation<'a, C> {
     pub generated: Option<&'a Path>,
     /// The folders in which Python's files stand.
     pub python: &'a [PathBuf],
+    /// The user's folders of local packages, as far as they are known without asking cargo's build.
+    pub folders: Vec<PathBuf>,
+    pub toolchain: &'a Toolchain,
 }
 
 /// A name for `plan`, with all around it that decides how cargo compiles it.
@@ -85,12 +99,12 @@ pub fn key(surroundings: &Surroundings, toolchain: &Toolchain, settings: &BuildS
 pub fn collect_unit(
     collector: &mut Collector,
     unit: &Unit,
+    info: &DepInfo,
     users_file: &dyn Fn(&Path) -> Option<PathBuf>,
     python: &[PathBuf],
     read_from: i64,
     since: i64,
 ) {
-    let info = unit.dep_info();
     for file in info.files.iter().filter_map(|file| users_file(file)) {
         if file.is_dir() {
             // Of a build script: everything below, as cargo takes it.
@@ -126,9 +140,11 @@ impl<C: Compiler> Compilation<'_, C> {
         let changed = last.as_ref().map(Compiled::changed_files).unwrap_or_default();
         let known = last.as_ref().filter(|last| last.units_hold(self.units, &changed));
         let stale = self.stale_for_cargo(last.as_ref(), &changed);
-        self.set_back(&stale);
+        self.make_stale(&stale);
+        let mut cleaned = last.iter().flat_map(Compiled::unreadable).map(|unit| unit.package.clone()).collect();
+        self.clean(&cleaned, host)?;
         for _ in 0..ATTEMPTS {
-            let Built { output, messages, warned } = self.compiler.build(reason, host)?;
+            let Built { output, messages, warned, said } = self.compiler.build(reason, host)?;
             let (units, foreign_outputs) = match known {
                 Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
                 _ => {
@@ -140,15 +156,28 @@ impl<C: Compiler> Compilation<'_, C> {
                     (units, foreign_outputs)
                 }
             };
+            let is_unreadable = |unit: &&Unit| unit.dep_info().is_none();
+            let must = units.iter().filter(is_unreadable).map(|unit| &unit.package).chain(&stale).chain(&self.always);
+            let must: BTreeSet<&String> = must.filter(|name| units.iter().any(|unit| unit.package == **name)).collect();
             let mut outdated: BTreeSet<String> =
                 units.iter().filter(|unit| unit.is_outdated(clock)).map(|unit| unit.package.clone()).collect();
-            outdated.extend(self.always.iter().filter(|name| !self.was_compiled(name, clock)).cloned());
+            let is_in_doubt = |name: &str| match self.was_compiled(name, clock, &said) {
+                Some(was_compiled) => !was_compiled,
+                None => !cleaned.contains(name),
+            };
+            outdated.extend(must.into_iter().filter(|name| is_in_doubt(name)).cloned());
             if outdated.is_empty() {
                 return Ok(Done { output, units, foreign_outputs });
             }
             let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
             host.event(Event::Log { message: format!("cargo took for fresh what is not: {}", names.join(", ")) });
-            self.set_back(&outdated);
+            self.make_stale(&outdated);
+            let folders = self.compiler.profile_folders();
+            let is_known =
+                |name: &String| folders.iter().any(|folder| cargo_layout::last_compiled(folder, name).is_some());
+            outdated.retain(|name| !is_known(name));
+            self.clean(&outdated, host)?;
+            cleaned.append(&mut outdated);
         }
         Err(Error::Build(Box::new(BuildFailure {
             message: format!("cargo did not compile {} although it changed", self.source.display()),
@@ -161,7 +190,7 @@ impl<C: Compiler> Compilation<'_, C> {
     }
 
     /// What changed since cargo compiled here must be stale for cargo, although a file was restored with its old
-    /// time. Only packages with a changed input are touched.
+    /// time. Only packages with a changed input are touched, and those of which nobody can tell.
     fn stale_for_cargo(&self, last: Option<&Compiled>, changed: &[&Path]) -> BTreeSet<String> {
         let always = self.always.iter().cloned();
         if let Some(last) = last {
@@ -169,7 +198,9 @@ impl<C: Compiler> Compilation<'_, C> {
                 |file: &PathBuf| (self.users_file)(file).is_some_and(|file| changed.contains(&file.as_path()));
             let is_others = |unit: &Unit| self.is_shared && !last.made_by_us(unit);
             let concerned = |unit: &&Unit| {
-                is_changed(&unit.manifest) || unit.dep_info().files.iter().any(is_changed) || is_others(unit)
+                is_changed(&unit.manifest)
+                    || unit.dep_info().is_none_or(|info| info.files.iter().any(is_changed))
+                    || is_others(unit)
             };
             last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain(always).collect()
         } else {
@@ -177,28 +208,45 @@ impl<C: Compiler> Compilation<'_, C> {
         }
     }
 
-    /// Makes packages stale for cargo.
-    fn set_back(&self, packages: &BTreeSet<String>) {
-        for output in self.compiler.output_folders() {
-            for file in packages.iter().flat_map(|package| unit::what_cargo_compares(&output, package)) {
-                let _ = fs::set_epoch(&file);
-            }
+    /// Makes packages stale for cargo, as far as its files are understood.
+    fn make_stale(&self, packages: &BTreeSet<String>) {
+        for folder in self.compiler.profile_folders() {
+            packages.iter().for_each(|package| cargo_layout::make_stale(&folder, package));
         }
     }
 
-    fn was_compiled(&self, package: &str, clock: i64) -> bool {
-        let outputs = self.compiler.output_folders();
-        let last = outputs.iter().filter_map(|output| unit::last_compiled(output, package)).max();
-        last.is_none_or(|time| time >= clock)
+    fn clean(&self, packages: &BTreeSet<String>, host: &mut dyn Host) -> Result<()> {
+        if packages.is_empty() { Ok(()) } else { self.compiler.clean(packages, host) }
+    }
+
+    /// Whether cargo compiled a package in this build, by its own word or by the times of its files; `None` if neither is
+    /// understood.
+    fn was_compiled(&self, package: &str, clock: i64, said: &str) -> Option<bool> {
+        if said.contains(&format!("Compiling {package} v")) {
+            return Some(true);
+        }
+        let folders = self.compiler.profile_folders();
+        let last = folders.iter().filter_map(|folder| cargo_layout::last_compiled(folder, package)).max();
+        last.map(|time| time >= clock).or_else(|| said.contains("Finished ").then_some(false))
     }
 
     /// Takes down what the compiler and the build scripts read, not before `since`.
-    pub fn collect(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64) {
+    pub fn collect(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64, host: &mut dyn Host) {
+        // The packages of which nobody can tell what was read.
+        let mut unclear: BTreeSet<PathBuf> = BTreeSet::new();
         for unit in &done.units {
-            let read_from = unit.began().unwrap_or(since);
-            collect_unit(collector, unit, self.users_file, self.python, read_from, since);
-            let is_generated = self.generated == Some(unit.folder());
-            if let Some(folder) = (self.users_file)(unit.folder()).filter(|_| !is_generated) {
+            let folder = (self.users_file)(unit.folder()).filter(|_| self.generated != Some(unit.folder()));
+            match unit.dep_info() {
+                Some(info) => {
+                    let read_from = unit.began().unwrap_or(since);
+                    collect_unit(collector, unit, &info, self.users_file, self.python, read_from, since);
+                }
+                None => drop(unclear.insert(folder.clone().unwrap_or_default())),
+            }
+            if let Some(root) = unit.root.as_ref().and_then(|root| (self.users_file)(root)) {
+                collector.add_file(&root, since);
+            }
+            if let Some(folder) = folder {
                 // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
                 for manifest in folder.ancestors().map(|folder| folder.join("Cargo.toml")) {
                     collector.add_file(&manifest, since);
@@ -209,10 +257,59 @@ impl<C: Compiler> Compilation<'_, C> {
             }
         }
         for output in &done.foreign_outputs {
-            for name in &unit::build_script_output(output, Path::new("/")).variables {
-                collector.add_variable(name, UnitKind::Ran);
+            match unit::build_script_output(output, Path::new("/")) {
+                Some(info) => info.variables.iter().for_each(|name| collector.add_variable(name, UnitKind::Ran)),
+                None => drop(unclear.insert(PathBuf::new())),
             }
         }
+        let listed = self.collect_listed(collector, done, since);
+        if !listed {
+            // There is no package of the user's around a script: who cannot tell what it read, builds it each time.
+            if self.folders.is_empty() {
+                collector.add_unknown(self.source);
+            }
+            unclear.extend(self.folders.iter().cloned());
+        }
+        if listed && unclear.is_empty() {
+            return;
+        }
+        for folder in unclear.iter().filter(|folder| folder.is_dir()) {
+            collector.add_package(folder, self.python, since);
+        }
+        collector.add_environment();
+        let version = self.toolchain.cargo_version(host).unwrap_or_else(|| "this cargo".into());
+        let message = format!(
+            "{version} keeps its files in a way that this version of rustimport does not know: more is rebuilt than \
+             needed; a newer rustimport may know it"
+        );
+        host.event(Event::Notice { message });
+    }
+
+    /// Takes down what cargo lists beside the library that it made, which is documented to be all files of local
+    /// packages. Returns whether there is such a list.
+    fn collect_listed(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64) -> bool {
+        let mut is_listed = false;
+        for unit in done.units.iter().filter(|unit| unit.kind == UnitKind::Compiled) {
+            let path = unit.made.with_extension("d");
+            // In cargo's own folders that name is rustc's.
+            let is_rustcs = cargo_layout::compiled_unit(&unit.made, &unit.package, &unit.profile)
+                .is_some_and(|known| known.dep_info == path);
+            let text = fs::read_text(&path).ok().filter(|_| !is_rustcs);
+            let Some(files) = text.and_then(|text| dep_info::parse_artifact_dep_info(&text)) else { continue };
+            let folders: Vec<&Path> = unit.folder().ancestors().chain(self.source.ancestors()).collect();
+            let absolute = |file: PathBuf| {
+                let found = folders.iter().map(|folder| folder.join(&file)).find(|path| path.exists());
+                if file.is_absolute() { Some(file) } else { found }
+            };
+            let files: Option<Vec<PathBuf>> = files.into_iter().map(absolute).collect();
+            let Some(files) = files else { continue };
+            let is_root = |file: &PathBuf| unit.root.as_ref().is_none_or(|root| is_same_path(file, root));
+            is_listed |= files.iter().any(is_root);
+            for file in files.iter().filter_map(|file| (self.users_file)(file)) {
+                collector.add_listed(&file, since);
+            }
+        }
+        is_listed
     }
 
     /// Remembers what cargo compiled, of these inputs. Without that, the next build compiles all that is local.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cargo_layout;
 use crate::error::Result;
 use crate::fs;
 use crate::inputs::Inputs;
@@ -58,6 +59,11 @@ impl Compiled {
         known.any(|(known, began)| known == unit && unit.began().unwrap_or_default() == *began)
     }
 
+    /// The units of which nobody can tell what they read.
+    pub fn unreadable(&self) -> impl Iterator<Item = &Unit> {
+        self.units.iter().filter(|unit| unit.dep_info().is_none())
+    }
+
     /// The files that are not what they were.
     pub fn changed_files(&self) -> Vec<&Path> {
         let is_changed = |file: &&Content| file.hash.is_none() || fs::hash_file(&file.path) != file.hash;
@@ -67,6 +73,9 @@ impl Compiled {
     /// Whether cargo compiles the same units for `plan`, with these files changed: code alone makes no new ones.
     pub fn units_hold(&self, plan: &str, changed: &[&Path]) -> bool {
         let is_code = |path: &&Path| path.extension().is_some_and(|extension| extension == "rs");
-        self.plan == plan && changed.iter().all(is_code) && self.units.iter().all(Unit::is_there)
+        self.plan == plan
+            && changed.iter().all(is_code)
+            && self.unreadable().next().is_none()
+            && self.foreign_outputs.iter().all(|out| cargo_layout::script_run(out).is_some())
     }
 }

@@ -43,6 +43,29 @@ pub fn parse_dep_info(text: &str, package: &Path) -> DepInfo {
     info
 }
 
+/// Reads the `.d` file that cargo leaves beside a finished library: every file of every local package that it was made of,
+/// and what their build scripts asked to be run again for. Relative paths (`build.dep-info-basedir`) are left as they are.
+pub fn parse_artifact_dep_info(text: &str) -> Option<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut has_rule = false;
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (_, list) = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")))?;
+        has_rule = true;
+        let mut words = list.split(' ').peekable();
+        while let Some(word) = words.next() {
+            let mut file = word.to_owned();
+            while file.ends_with('\\') && words.peek().is_some() {
+                file.pop();
+                file = format!("{file} {}", words.next().unwrap_or_default());
+            }
+            if !file.is_empty() {
+                files.push(PathBuf::from(file));
+            }
+        }
+    }
+    has_rule.then_some(files)
+}
+
 /// A member's files begin with the member's own folder, as seen from the workspace.
 fn locate(file: &Path, package: &Path) -> PathBuf {
     let roots = package.ancestors().skip(1);
@@ -101,6 +124,19 @@ mod tests {
         assert_eq!(member.files, [Path::new("/ws/members/p/src/lib.rs"), Path::new("/ws/members/p/src/lib.rs")]);
         assert_eq!(info.variables, ["FEATURE", "UNSET"]);
         assert_eq!(info.values, ["a=b\nc"]);
+    }
+
+    #[test]
+    fn artifact_dep_info() {
+        let check = |text: &str, expected: Option<&[&str]>| {
+            let expected = expected.map(|files| files.iter().map(PathBuf::from).collect::<Vec<_>>());
+            assert_eq!(parse_artifact_dep_info(text), expected, "{text}");
+        };
+        check("/t/libm.so: /s/a\\ b.rs /s/m.rs\n", Some(&["/s/a b.rs", "/s/m.rs"]));
+        check("C:\\t\\m.dll: C:\\s\\m.rs\n", Some(&["C:\\s\\m.rs"]));
+        check("/t/libm.so:\n", Some(&[]));
+        check("", None);
+        check("nonsense", None);
     }
 
     #[test]

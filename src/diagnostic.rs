@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::diagnostic::{Diagnostic as RustcDiagnostic, DiagnosticLevel};
 use cargo_metadata::{CompilerMessage, Message};
 
+use crate::cargo_layout::Directories;
 use crate::manifest;
 use crate::unit::{Unit, UnitKind};
 
@@ -37,8 +38,8 @@ pub struct Messages {
 }
 
 /// Reads cargo's messages. Relative file names are seen from the first of `folders` that has them; `package` is where
-/// generated code stands.
-pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path) -> Messages {
+/// generated code stands, `directories` where cargo writes.
+pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path, directories: &Directories) -> Messages {
     let mut messages = Messages::default();
     for message in Message::parse_stream(stdout).flatten() {
         match message {
@@ -56,7 +57,9 @@ pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path) -> Messag
                 {
                     messages.units.push(Unit {
                         package,
+                        root: Some(artifact.target.src_path.clone().into()),
                         manifest: artifact.manifest_path.into(),
+                        profile: directories.profile_of(made.as_std_path()),
                         made: made.as_std_path().to_owned(),
                         kind: UnitKind::Compiled,
                     });
@@ -68,9 +71,13 @@ pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path) -> Messag
                     Some(package) => messages.units.push(Unit {
                         manifest: local_folder(&script.package_id.repr).join("Cargo.toml"),
                         package,
+                        root: None,
+                        profile: directories.profile_of(&made),
                         made,
                         kind: UnitKind::Ran,
                     }),
+                    // Cargo's configuration may stand in for a build script.
+                    None if made.as_os_str().is_empty() => {}
                     None => messages.foreign_outputs.push(made),
                 }
             }
@@ -185,7 +192,7 @@ mod tests {
 not json
 {"reason":"compiler-message","package_id":"path+file:///e#m@0.1.0","manifest_path":"/e/Cargo.toml","target":{"kind":["cdylib"],"crate_types":["cdylib"],"name":"m","src_path":"/s/m.rs","edition":"2021","doc":true,"doctest":false,"test":true},"message":{"rendered":"error: aborting due to 1 previous error","$message_type":"diagnostic","children":[],"level":"error","message":"aborting due to 1 previous error","spans":[],"code":null}}
 "#;
-        let messages = read_messages(json, &[Path::new("/s")], Path::new("/e"));
+        let messages = read_messages(json, &[Path::new("/s")], Path::new("/e"), &Directories::both(Path::new("/t")));
         let [diagnostic] = messages.diagnostics.as_slice() else { panic!("{messages:?}") };
         assert_eq!(diagnostic.file.as_deref(), Some(Path::new("/s/m.rs")));
         assert_eq!((diagnostic.line, diagnostic.column), (Some(3), Some(5)));

@@ -22,7 +22,7 @@ use crate::request::{Outcome, Request, SourceKind};
 use crate::script::Script;
 use crate::source::Source;
 use crate::staleness::Staleness;
-use crate::toolchain::Toolchain;
+use crate::toolchain::{self, Toolchain};
 
 /// Returns the artifact of the request's source, built if it was stale.
 pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
@@ -225,7 +225,7 @@ pub fn check_in_place(request: &Request, host: &mut dyn Host) -> Result<Option<S
 pub fn tools(request: &Request, host: &mut dyn Host) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);
     let toolchain = Toolchain::find(request, &cache, host).ok();
-    let mut tell = |path: &Path| Some(format!("{} ({})", maturin::version_of(path, host)?, path.display()));
+    let mut tell = |path: &Path| Some(format!("{} ({})", toolchain::version_of(path, host)?, path.display()));
     let maturin = maturin::find_maturin(request).ok().and_then(|path| tell(&path));
     let cargo = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.cargo));
     let rustc = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.rustc));

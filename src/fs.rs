@@ -401,8 +401,28 @@ pub fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
+/// Whether two paths lead to files of the same content, which they mostly do by being one file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let (Ok(first), Ok(second)) = (fs::metadata(one), fs::metadata(other)) else { return false };
+    is_one_file(&first, &second)
+        || (first.is_file()
+            && first.len() == second.len()
+            && read(one).is_ok_and(|one| read(other).is_ok_and(|other| one == other)))
+}
+
+#[cfg(unix)]
+fn is_one_file(first: &fs::Metadata, second: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (first.dev(), first.ino()) == (second.dev(), second.ino())
+}
+
+#[cfg(not(unix))]
+fn is_one_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    false
+}
+
 /// What is in a folder of the cache. A link to a folder has nothing: it may lead to anybody's files.
-pub fn items(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+pub fn items(folder: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
     let listing = is_folder(folder).then(|| fs::read_dir(folder).ok()).flatten();
     listing.into_iter().flatten().flatten()
 }

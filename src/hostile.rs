@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::Table;
 
+use crate::cargo_layout::Directories;
 use crate::cargo_lock;
 use crate::dep_info;
 use crate::diagnostic;
@@ -52,7 +53,7 @@ pub fn dep_info(data: &[u8]) {
 
 /// What cargo says, a message a line.
 pub fn messages(data: &[u8]) {
-    diagnostic::read_messages(data, &[Path::new("/s")], Path::new("/p"));
+    diagnostic::read_messages(data, &[Path::new("/s")], Path::new("/p"), &Directories::both(Path::new("/t")));
     diagnostic::without_ansi(&String::from_utf8_lossy(data));
 }
 

@@ -61,6 +61,9 @@ pub struct Inputs {
     /// Files that cargo would take up if they appeared.
     #[serde(default)]
     pub absent: Vec<PathBuf>,
+    /// Hash of all variables, where nobody can tell which of them matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 /// What a look at the inputs found.
@@ -105,6 +108,9 @@ impl Inputs {
                 changes.push(Staleness::VariableChanged(name));
             }
         }
+        if self.environment.as_ref().is_some_and(|known| *known != hash_environment(&env_vars::all())) {
+            changes.push(Staleness::EnvironmentChanged);
+        }
         Look { changes, files, folders }
     }
 
@@ -125,6 +131,11 @@ impl Inputs {
     }
 }
 
+fn hash_environment(variables: &HashMap<String, String>) -> String {
+    let sorted: BTreeMap<_, _> = variables.iter().collect();
+    fs::hash_bytes(format!("{sorted:?}").as_bytes())
+}
+
 /// Takes inputs down: before the build what is known then, after it what the compiler tells.
 pub struct Collector {
     before: HashMap<PathBuf, Seen>,
@@ -133,6 +144,7 @@ pub struct Collector {
     variables: BTreeSet<String>,
     patterns: BTreeSet<String>,
     absent: BTreeSet<PathBuf>,
+    environment: Option<String>,
 }
 
 #[derive(Clone)]
@@ -166,6 +178,7 @@ impl Collector {
             variables: env_vars::set_build_variables().into_iter().collect(),
             patterns: BTreeSet::new(),
             absent: BTreeSet::new(),
+            environment: None,
         }
     }
 
@@ -210,6 +223,33 @@ impl Collector {
             }
             self.patterns.insert(pattern);
         }
+    }
+
+    /// What cargo lists: a file, or what a build script named, there or not.
+    pub fn add_listed(&mut self, path: &Path, read_from: i64) {
+        if self.files.contains_key(path) || self.absent.contains(path) {
+            return;
+        }
+        if path.is_dir() {
+            let is_known = absolute_pattern(path, "**/*").is_some_and(|pattern| self.patterns.contains(&pattern));
+            if !is_known {
+                self.add_folder(path, read_from);
+            }
+        } else if path.exists() {
+            self.add_file(path, read_from);
+        } else {
+            self.add_absent(path);
+        }
+    }
+
+    /// Any variable could have been read.
+    pub fn add_environment(&mut self) {
+        self.environment = Some(hash_environment(&self.variables_before));
+    }
+
+    /// Nobody can tell what was read: no look finds this fresh.
+    pub fn add_unknown(&mut self, path: &Path) {
+        self.files.insert(path.to_owned(), unknown(path));
     }
 
     /// A file that was read, and is gone.
@@ -263,6 +303,7 @@ impl Collector {
             variables: self.variables.iter().map(variable).collect(),
             patterns: self.patterns.into_iter().chain(patterns).collect(),
             absent: self.absent.into_iter().collect(),
+            environment: self.environment,
         }
     }
 }

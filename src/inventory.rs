@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
+use crate::cargo_layout;
 use crate::cargo_lock;
 use crate::cell;
 use crate::error::{Error, Result};
@@ -200,7 +201,7 @@ fn remove_entries<'a>(cache: &Cache, entries: impl Iterator<Item = &'a Entry>) -
     if packages.is_empty() {
         return Ok(());
     }
-    cache.existing_lanes().iter().try_for_each(|lane| remove_packages(lane, &packages))
+    cache.existing_lanes().iter().try_for_each(|lane| cargo_layout::remove_packages(lane, &packages))
 }
 
 fn remove_unused_dependencies(cache: &Cache) -> Result<()> {
@@ -214,23 +215,6 @@ fn remove_unused_cells(root: &Path) -> Result<()> {
     let entries: Vec<Entry> = Cache::all(root).iter().flat_map(entries).collect();
     let sources: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.source.as_deref()).collect();
     cell::remove_unused(root, &|path| sources.contains(path))
-}
-
-/// Removes from a target folder what cargo compiled of packages.
-fn remove_packages(folder: &Path, packages: &[String]) -> Result<()> {
-    for item in fs::items(folder) {
-        let name = item.file_name().to_string_lossy().into_owned();
-        let name = name.strip_prefix(std::env::consts::DLL_PREFIX).unwrap_or(&name);
-        let is_of = |package: &String| {
-            name.strip_prefix(package.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
-        };
-        if packages.iter().any(is_of) {
-            fs::remove_tree(&item.path())?;
-        } else if item.file_type().is_ok_and(|kind| kind.is_dir()) && name != "out" {
-            remove_packages(&item.path(), packages)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

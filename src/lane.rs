@@ -10,11 +10,12 @@
 //! them by their fingerprints as if they had been compiled here, and compiles what it does not accept. So it is with the
 //! first lane of a shared cache.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cache::{Cache, Entry};
+use crate::cargo_layout;
 use crate::cargo_lock;
 use crate::error::Result;
 use crate::event::Host;
@@ -82,7 +83,7 @@ impl Lane {
         let shared = cache.shared().map(|shared| shared.lane(0));
         for compiled in [Some(first), shared].into_iter().flatten().filter(|lane| *lane != home) {
             // What cannot be taken over is compiled again.
-            let _ = take_over(&compiled, &home, &foreign);
+            let _ = cargo_layout::take_over(&compiled, &home, &foreign);
         }
         Ok(Self { home, was_waited_for, priority, is_own: own.is_some(), foreign, lock })
     }
@@ -110,7 +111,7 @@ impl Lane {
             return;
         }
         if self.is_own {
-            let _ = take_over(&self.home, &first, &self.foreign);
+            let _ = cargo_layout::take_over(&self.home, &first, &self.foreign);
         }
         for name in dependencies {
             let mark = ready(&first, name);
@@ -140,139 +141,12 @@ fn ready(home: &Path, dependencies: &str) -> PathBuf {
     home.join(READY).join(dependencies)
 }
 
-/// Takes over every finished part of the named packages that is not there yet. What cargo knows of a part, its
-/// fingerprint, comes last: what is cut short is no part.
-fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io::Result<()> {
-    if !to.join(RUSTC_INFO).exists() {
-        let _ = fs::duplicate(&from.join(RUSTC_INFO), &to.join(RUSTC_INFO));
-    }
-    for profile in profile_folders(from) {
-        let (source, target) = (from.join(&profile), to.join(&profile));
-        let missing: BTreeMap<String, PathBuf> = subfolders(&source.join(FINGERPRINTS))
-            .filter_map(|folder| {
-                let name = folder.file_name()?.to_str()?;
-                let (package, hash) = name.rsplit_once('-')?;
-                let wanted = packages.contains(package) && !target.join(FINGERPRINTS).join(name).exists();
-                (wanted && is_finished(&folder)).then(|| (hash.to_owned(), PathBuf::from(name)))
-            })
-            .collect();
-        if missing.is_empty() {
-            continue;
-        }
-        for file in std::fs::read_dir(source.join("deps")).into_iter().flatten().flatten() {
-            let name = file.file_name();
-            let stem = name.to_str().unwrap_or_default().split('.').next().unwrap_or_default();
-            if stem.rsplit_once('-').is_some_and(|(_, hash)| missing.contains_key(hash)) {
-                fs::share(&file.path(), &target.join("deps").join(&name))?;
-            }
-        }
-        for folder in missing.values().map(|name| PathBuf::from("build").join(name)) {
-            if source.join(&folder).is_dir() {
-                // What a build script wrote it may write again, into the same files.
-                fs::duplicate(&source.join(&folder), &target.join(&folder))?;
-            }
-        }
-        for name in missing.values() {
-            fs::duplicate(&source.join(FINGERPRINTS).join(name), &target.join(FINGERPRINTS).join(name))?;
-        }
-    }
-    Ok(())
-}
-
 /// Removes from a target folder what cargo compiled of other packages than these.
 pub fn keep_packages(target: &Path, packages: &BTreeSet<String>) -> Result<()> {
-    let mut is_whole = true;
-    for profile in profile_folders(target).into_iter().map(|profile| target.join(profile)) {
-        let unused: BTreeMap<String, PathBuf> = subfolders(&profile.join(FINGERPRINTS))
-            .filter_map(|folder| {
-                let name = folder.file_name()?.to_str()?;
-                let (package, hash) = name.rsplit_once('-')?;
-                (!packages.contains(package)).then(|| (hash.to_owned(), PathBuf::from(name)))
-            })
-            .collect();
-        is_whole &= unused.is_empty();
-        // What cargo knows of a part goes first: what is cut short is no part.
-        for name in unused.values() {
-            fs::remove_tree(&profile.join(FINGERPRINTS).join(name))?;
-            // A link to a folder leads to anybody's.
-            if fs::is_folder(&profile.join("build")) {
-                fs::remove_tree(&profile.join("build").join(name))?;
-            }
-        }
-        for file in fs::items(&profile.join("deps")) {
-            let name = file.file_name();
-            let stem = name.to_str().unwrap_or_default().split('.').next().unwrap_or_default();
-            if stem.rsplit_once('-').is_some_and(|(_, hash)| unused.contains_key(hash)) {
-                fs::remove_tree(&file.path())?;
-            }
-        }
-    }
+    let has_removed = cargo_layout::keep_packages(target, packages)?;
     // Which dependencies are compiled has to be found out anew.
-    if is_whole { Ok(()) } else { fs::remove_tree(&target.join(READY)) }
+    if has_removed { fs::remove_tree(&target.join(READY)) } else { Ok(()) }
 }
 
 /// Holds a mark for each set of dependencies that is compiled.
 const READY: &str = "ready";
-
-const FINGERPRINTS: &str = ".fingerprint";
-
-/// What cargo remembers of rustc, so as not to ask it again.
-const RUSTC_INFO: &str = ".rustc_info.json";
-
-/// `<profile>` and `<triple>/<profile>`, wherever there are fingerprints.
-fn profile_folders(target: &Path) -> Vec<PathBuf> {
-    let all = subfolders(target).flat_map(|folder| subfolders(&folder).chain([folder.clone()]).collect::<Vec<_>>());
-    let profiles = all.filter(|folder| folder.join(FINGERPRINTS).is_dir());
-    profiles.filter_map(|folder| Some(folder.strip_prefix(target).ok()?.to_owned())).collect()
-}
-
-fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::items(folder).filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir())).map(|item| item.path())
-}
-
-/// Whether cargo is done with a part: then it has written its hash, 16 digits, under a name of its own.
-fn is_finished(fingerprint: &Path) -> bool {
-    std::fs::read_dir(fingerprint).into_iter().flatten().flatten().any(|file| {
-        let name = file.file_name().to_string_lossy().into_owned();
-        let is_hash = !name.contains('.') && !["dep-", "output-"].iter().any(|start| name.starts_with(start));
-        is_hash && file.metadata().is_ok_and(|metadata| metadata.len() == 16)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finished_parts_of_other_peoples_packages_are_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("a"), folder.path().join("b"));
-        let write = |path: &str, text: &str| {
-            let path = from.join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        for (package, hash, digits) in
-            [("libc", "01", "0123456789abcdef"), ("rand", "02", ""), ("m_1", "03", "0123456789abcdef")]
-        {
-            write(&format!("t/debug/.fingerprint/{package}-{hash}/lib-{package}"), digits);
-            write(&format!("t/debug/.fingerprint/{package}-{hash}/lib-{package}.json"), "{0123456789abc}");
-            write(&format!("t/debug/deps/lib{package}-{hash}.rlib"), package);
-            write(&format!("t/debug/build/{package}-{hash}/out/x.rs"), package);
-        }
-        let packages = ["libc", "rand"].into_iter().map(str::to_owned).collect();
-        take_over(&from, &to, &packages).unwrap();
-        let check = |path: &str, expected: bool| assert_eq!(to.join("t/debug").join(path).exists(), expected, "{path}");
-        check(".fingerprint/libc-01/lib-libc", true);
-        check("deps/liblibc-01.rlib", true);
-        check("build/libc-01/out/x.rs", true);
-        check(".fingerprint/rand-02", false);
-        check("deps/librand-02.rlib", false);
-        check(".fingerprint/m_1-03", false);
-        let time = |home: &Path| std::fs::metadata(home.join("t/debug/build/libc-01/out/x.rs")).unwrap().modified();
-        assert_eq!(time(&from).unwrap(), time(&to).unwrap());
-        // A build script writes into its files again, whatever their size; the copy is another file.
-        write("t/debug/build/libc-01/out/x.rs", &"new".repeat(100_000));
-        assert_eq!(fs::read_text(to.join("t/debug/build/libc-01/out/x.rs")).unwrap(), "libc");
-    }
-}

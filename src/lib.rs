@@ -6,7 +6,7 @@
 //! | one import, from request to outcome | [`ensure`]; [`source`], [`plan`], [`build`]; [`project`] |
 //! | which projects are installed, and how | [`index`], [`installation`], [`metadata`] |
 //! | what a script says and how a package is made of it | [`header`], [`script`], [`cell`], [`krate`], [`manifest`], [`cargo_lock`]; [`c_header`] |
-//! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`] |
+//! | what an artifact was made of, and whether that changed | [`inputs`], [`staleness`], [`unit`], [`dep_info`], [`cargo_layout`] |
 //! | what is remembered | [`record`] (all of it), [`compiled`] (cargo's side), [`stamp`] (what Python can check by itself), [`sealed`] (how) |
 //! | what was built before, or elsewhere | [`store`], [`in_place`] |
 //! | where it is kept, and who may touch it | [`cache`], [`lock`], [`own`] |
@@ -24,6 +24,7 @@ pub mod build;
 pub mod bundle;
 pub mod c_header;
 pub mod cache;
+pub mod cargo_layout;
 pub mod cargo_lock;
 pub mod cell;
 pub mod compile;

@@ -4,10 +4,12 @@
 //! What was measured about it stands in `docs/decisions.md`. With `--target`, `-i pythonX.Y` and pyo3's
 //! configuration file it starts no python; with the real toolchain first on `PATH` no rustup proxy.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cache::{Cache, Entry};
+use crate::cargo_layout::Directories;
 use crate::compile::{Built, Compiler};
 use crate::diagnostic::{self, Messages};
 use crate::env_vars;
@@ -20,7 +22,7 @@ use crate::process::{self, Finished};
 use crate::request::Request;
 use crate::runner::{self, Runner, text};
 use crate::settings::BuildSettings;
-use crate::toolchain::{Toolchain, program};
+use crate::toolchain::{Toolchain, program, version_of};
 use crate::wheel::Wheel;
 
 pub const INSTALL: &str = "install it into this environment with `python -m pip install \"maturin>=1.9.6,<2\"`, or set \
@@ -94,19 +96,25 @@ impl Compiler for Job<'_> {
         };
         let (library, finished) = runner.build(reason, host, &command, &read, &|_, host| self.replay(host))?;
         let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
-        Ok(Built { output: library, messages: messages(&finished), warned })
+        Ok(Built { output: library, messages: messages(&finished), warned, said: text(&finished.stderr) })
     }
 
     fn replay(&self, host: &mut dyn Host) -> Result<Messages> {
         Ok(self.read_messages(&runner::repeat(self.cargo_command(), self.lane.priority, host)?))
     }
 
-    /// Where cargo puts this profile's output for the script and its dependencies, and for the build
-    /// scripts and macros that run here.
-    fn output_folders(&self) -> Vec<PathBuf> {
+    fn profile_folders(&self) -> Vec<PathBuf> {
         let profile = self.settings.profile_folder();
         let target = self.lane.home();
         vec![target.join(self.triple()).join(profile), target.join(profile)]
+    }
+
+    fn clean(&self, packages: &BTreeSet<String>, host: &mut dyn Host) -> Result<()> {
+        let mut command = process::command(&self.toolchain.cargo);
+        command.args(["clean", "--target", self.triple(), "--profile", &self.settings.profile]);
+        command.arg("--manifest-path").arg(self.package.join("Cargo.toml"));
+        self.set_environment(&mut command);
+        runner::clean(command, packages, host)
     }
 }
 
@@ -134,7 +142,12 @@ impl Job<'_> {
     }
 
     fn read_messages(&self, finished: &Finished) -> Messages {
-        diagnostic::read_messages(&finished.stdout, &self.request.unnamed_folders(), self.package)
+        diagnostic::read_messages(
+            &finished.stdout,
+            &self.request.unnamed_folders(),
+            self.package,
+            &Directories::both(self.lane.home()),
+        )
     }
 
     /// The library that cargo says it made.
@@ -236,14 +249,6 @@ impl Job<'_> {
             command.env(env_vars::MACOSX_DEPLOYMENT_TARGET, oldest);
         }
     }
-}
-
-/// What a program says of its version; `None` if it does not.
-pub fn version_of(program: &Path, host: &mut dyn Host) -> Option<String> {
-    let mut command = process::command(program);
-    command.arg("--version");
-    let finished = process::spawn(command).ok()?.finish(host, |_, _| {}).ok()?;
-    finished.status.success().then(|| text(&finished.stdout).trim().to_owned())
 }
 
 pub fn too_old(maturin: &Path, host: &mut dyn Host) -> Error {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata as CargoMetadata, NodeDep, TargetKind};
 use serde::{Deserialize, Serialize};
 
+use crate::cargo_layout::{self, Directories};
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::Host;
@@ -17,7 +18,8 @@ use crate::unit::{self, Unit, UnitKind};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    pub target: PathBuf,
+    /// Where cargo writes.
+    pub directories: Directories,
     pub workspace: PathBuf,
     /// The name of the package that is built, and its manifest.
     pub package: String,
@@ -156,7 +158,11 @@ impl Metadata {
             None => programs.map(|target| program(&target.name)).collect(),
         };
         Some(Self {
-            target: found.target_directory.clone().into_std_path_buf(),
+            directories: Directories {
+                target: found.target_directory.clone().into_std_path_buf(),
+                // Cargo before 1.91 has one folder.
+                build: found.build_directory.clone().unwrap_or(found.target_directory.clone()).into_std_path_buf(),
+            },
             workspace: found.workspace_root.clone().into_std_path_buf(),
             package: package.name.to_string(),
             manifest: manifest.to_owned(),
@@ -169,7 +175,7 @@ impl Metadata {
 
     /// A file that the compiler read, if it was not generated.
     pub fn users_file(&self, path: &Path) -> Option<PathBuf> {
-        (!path.starts_with(&self.target)).then(|| path.to_owned())
+        (!self.directories.contain(path)).then(|| path.to_owned())
     }
 
     /// The names of the packages on this machine.
@@ -189,7 +195,7 @@ impl Metadata {
 
     /// Whether others, with packages of the same names, may build in the same target folder.
     pub fn is_shared(&self) -> bool {
-        !self.target.starts_with(&self.workspace)
+        !self.directories.build.starts_with(&self.workspace)
     }
 
     /// The user's files that say how the project is built, there or not.
@@ -199,32 +205,25 @@ impl Metadata {
         files.chain(around).collect()
     }
 
-    /// The profile folders in the target folder: of this machine, and of triples.
-    fn profile_folders(&self) -> Vec<PathBuf> {
-        let folders = |parent: &Path| {
-            let listing = std::fs::read_dir(parent).into_iter().flatten().flatten();
-            listing.map(|item| item.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
-        };
-        let has_output = |folder: &PathBuf| folder.join(".fingerprint").is_dir();
-        let all = folders(&self.target).into_iter().flat_map(|folder| {
-            let inner = if folder.join(".fingerprint").is_dir() { Vec::new() } else { folders(&folder) };
-            inner.into_iter().chain([folder])
-        });
-        all.filter(has_output).collect()
-    }
-
-    /// The folders that hold a profile's output, that of this machine first.
-    pub fn output_folders(&self, profile: &str) -> Vec<PathBuf> {
-        let first = self.target.join(profile);
-        let others = self.profile_folders().into_iter().filter(|folder| folder.ends_with(profile) && *folder != first);
+    /// The folders in the build directory that hold a profile's output, that of this machine first.
+    pub fn profile_folders(&self, profile: &str) -> Vec<PathBuf> {
+        let first = self.directories.build.join(profile);
+        let folders = cargo_layout::profile_folders(&self.directories.build);
+        let others = folders.into_iter().filter(|folder| folder.ends_with(profile) && *folder != first);
         [first.clone()].into_iter().chain(others).collect()
     }
 
     /// Which of the installed files is what cargo made, where that stands, and with which profile it was made.
     pub fn find_built(&self, installed: &[PathBuf]) -> Option<(PathBuf, PathBuf, String)> {
         let size = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.len());
-        let folders = self.profile_folders();
-        let made = folders.iter().flat_map(|folder| self.products.iter().map(move |name| folder.join(name)));
+        let folders = |parent: &Path| {
+            let listing = std::fs::read_dir(parent).into_iter().flatten().flatten();
+            listing.map(|item| item.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+        };
+        // `<profile>` and `<triple>/<profile>`
+        let mut profiles = folders(&self.directories.target);
+        profiles.extend(profiles.clone().iter().flat_map(|folder| folders(folder)));
+        let made = profiles.iter().flat_map(|folder| self.products.iter().map(move |name| folder.join(name)));
         let made: Vec<(PathBuf, u64)> = made.filter_map(|path| Some((path.clone(), size(&path)?))).collect();
         for file in installed {
             let Some(length) = size(file) else { continue };
@@ -242,39 +241,44 @@ impl Metadata {
     /// The parts of local packages that went into what cargo made, as far as they can be told from what it left;
     /// the package's own first. Of several that could be meant, the newest. `None` if one is not found.
     pub fn units_of(&self, made: &Path) -> Option<Vec<Unit>> {
-        let unit = |local: &Local, made: PathBuf, kind: UnitKind| Unit {
+        let own = self.directories.profile_of(made);
+        let unit = |local: &Local, made: PathBuf, profile: &Path, kind: UnitKind| Unit {
             package: local.name.clone(),
             manifest: local.manifest.clone(),
+            root: None,
             made,
+            profile: profile.to_owned(),
             kind,
         };
         let mut units: Vec<Unit> =
-            self.local.iter().take(1).map(|own| unit(own, made.to_owned(), UnitKind::Compiled)).collect();
-        let folders: BTreeSet<PathBuf> =
-            made.parent().into_iter().map(Path::to_owned).chain(self.profile_folders()).collect();
-        let profile = made.parent().and_then(Path::file_name);
-        for folder in folders.iter().filter(|folder| folder.file_name() == profile) {
+            self.local.iter().take(1).map(|local| unit(local, made.to_owned(), &own, UnitKind::Compiled)).collect();
+        let name = own.file_name();
+        let all = cargo_layout::profile_folders(&self.directories.build);
+        let folders: BTreeSet<PathBuf> = all.into_iter().filter(|folder| folder.file_name() == name).collect();
+        for folder in &folders {
             for (index, local) in self.local.iter().enumerate() {
-                let libraries = unit::libraries_of(folder, &local.crates).into_iter().filter(|_| index > 0);
-                let compiled = libraries.map(|made| unit(local, made, UnitKind::Compiled)).max_by_key(Unit::began);
+                let libraries = cargo_layout::libraries_of(folder, &local.name, &local.crates);
+                let compiled = libraries.into_iter().filter(|_| index > 0);
+                let compiled = compiled.map(|made| unit(local, made, folder, UnitKind::Compiled));
                 // One that it had once may have left something.
-                let outs = unit::build_scripts_of(folder, &local.name).into_iter().filter(|_| local.has_script);
-                let ran = outs.map(|out| unit(local, out, UnitKind::Ran)).max_by_key(Unit::began);
-                units.extend(compiled.into_iter().chain(ran));
+                let outs = cargo_layout::build_scripts_of(folder, &local.name);
+                let ran = outs.into_iter().filter(|_| local.has_script);
+                let ran = ran.map(|out| unit(local, out, folder, UnitKind::Ran));
+                units.extend(compiled.max_by_key(Unit::began).into_iter().chain(ran.max_by_key(Unit::began)));
             }
         }
         let is_read = |local: &Local| {
             let is_its = |unit: &&Unit| unit.package == local.name && unit.kind == UnitKind::Compiled;
-            units.iter().filter(is_its).any(|unit| !unit.dep_info().files.is_empty())
+            units.iter().filter(is_its).any(|unit| unit.dep_info().is_some_and(|info| !info.files.is_empty()))
         };
         self.local.iter().all(is_read).then_some(units)
     }
 
     /// The variables that the build scripts of all other packages look at, with the values that they had.
     pub fn variables_of_others(&self, made: &Path) -> Vec<(String, Option<String>)> {
-        let Some(folder) = made.parent() else { return Vec::new() };
+        let folder = self.directories.profile_of(made);
         let is_local = |name: &str| self.local.iter().any(|local| local.name == name);
-        let outs = unit::all_build_scripts(folder).into_iter().filter(|(name, _)| !is_local(name));
+        let outs = cargo_layout::all_build_scripts(&folder).into_iter().filter(|(name, _)| !is_local(name));
         outs.flat_map(|(_, out)| unit::environment_of(&out)).collect()
     }
 }

@@ -214,15 +214,15 @@ impl<'a> Project<'a> {
         let mut compared = metadata.variables_of_others(&made);
         let mut set_elsewhere: Vec<String> = self.variables_of_configuration();
         for unit in &units {
-            let info = unit.dep_info();
-            set_elsewhere.extend(info.sets);
+            let Some(info) = unit.dep_info() else { return Ok(Adopted::Nothing) };
+            set_elsewhere.extend(info.sets.iter().cloned());
             compared.extend(
                 unit.environment()
                     .into_iter()
                     .filter(|(name, _)| unit.kind == UnitKind::Compiled || !env_vars::is_set_for_build_scripts(name)),
             );
             let (began, roots) = (began(unit), &self.installation.roots);
-            collect_unit(&mut collector, unit, &|path| metadata.users_file(path), roots, began, began);
+            collect_unit(&mut collector, unit, &info, &|path| metadata.users_file(path), roots, began, began);
             collector.add_file(&unit.manifest, told);
             if !unit.folder().join("build.rs").exists() {
                 collector.add_absent(&unit.folder().join("build.rs"));
@@ -387,7 +387,7 @@ impl<'a> Project<'a> {
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
-            memory: self.entry.compiled(&metadata.target.join(&profile)),
+            memory: self.entry.compiled(&metadata.directories.target.join(&profile)),
             units: &compile::key(&self.surroundings, toolchain, &self.settings, &(metadata, &profile, &self.pyproject)),
             always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
             // What is installed was made of what stands in the target folder; otherwise that may be anybody's.
@@ -396,6 +396,8 @@ impl<'a> Project<'a> {
             users_file: &users_file,
             generated: None,
             python: &self.installation.roots,
+            folders: metadata.local_folders(),
+            toolchain,
         };
         let mut done = compilation.run(clock, reason, host)?;
         let data = done.output.as_mut().map(Wheel::data);
@@ -419,14 +421,7 @@ impl<'a> Project<'a> {
 
         let since = clock + 1;
         self.add_around(&mut collector, metadata, since);
-        compilation.collect(&mut collector, &done, since);
-        let is_own = |unit: &&Unit| unit.package == metadata.package && unit.kind == UnitKind::Compiled;
-        if !done.units.iter().filter(is_own).any(|unit| !unit.dep_info().files.is_empty()) {
-            // Nobody can tell what the compiler read: everything that it could have read counts.
-            for folder in metadata.local_folders() {
-                collector.add_package(&folder, &self.installation.roots, since);
-            }
-        }
+        compilation.collect(&mut collector, &done, since, host);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut record.inputs, since);
@@ -571,7 +566,8 @@ fn lost(artifact: &Path, error: &std::io::Error) -> Error {
 fn links(units: &[Unit], foreign_outputs: &[PathBuf]) -> bool {
     let own = units.iter().filter(|unit| unit.kind == UnitKind::Ran).map(|unit| &unit.made);
     let mut outs = own.chain(foreign_outputs);
-    cfg!(target_os = "linux") && outs.any(|out| unit::build_script_output(out, Path::new("/")).links)
+    cfg!(target_os = "linux")
+        && outs.any(|out| unit::build_script_output(out, Path::new("/")).is_some_and(|info| info.links))
 }
 
 /// The features that maturin's table names.

@@ -5,6 +5,7 @@
 //! one step (`docs/decisions.md` has the figures). maturin installs where more than modules changed.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -153,7 +154,7 @@ impl<'a> ProjectJob<'a> {
             tool: "maturin",
             package: &self.metadata.package,
             priority: Priority::Normal,
-            target: &self.metadata.target,
+            target: &self.metadata.directories.target,
         }
     }
 
@@ -206,7 +207,7 @@ impl<'a> ProjectJob<'a> {
     fn built(&self, wheel: Option<Wheel>, output: &str) -> Built<Option<Wheel>> {
         self.note_calls(output);
         let warned = output.lines().any(|line| line.starts_with("warning"));
-        Built { output: wheel, messages: None, warned }
+        Built { output: wheel, messages: None, warned, said: output.to_owned() }
     }
 
     fn note_calls(&self, output: &str) {
@@ -257,8 +258,12 @@ impl Compiler for ProjectJob<'_> {
             command.envs(call.set.iter().map(|(name, value)| (name, value)));
             let finished = runner::repeat(command, Priority::Normal, host)?;
             let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
-            let Messages { diagnostics, units, foreign_outputs } =
-                diagnostic::read_messages(&finished.stdout, &[&self.metadata.workspace], folder);
+            let Messages { diagnostics, units, foreign_outputs } = diagnostic::read_messages(
+                &finished.stdout,
+                &[&self.metadata.workspace],
+                folder,
+                &self.metadata.directories,
+            );
             all.diagnostics.extend(diagnostics);
             all.units.extend(units);
             all.foreign_outputs.extend(foreign_outputs);
@@ -266,9 +271,19 @@ impl Compiler for ProjectJob<'_> {
         Ok(all)
     }
 
-    fn output_folders(&self) -> Vec<PathBuf> {
+    fn profile_folders(&self) -> Vec<PathBuf> {
         let settings = BuildSettings { profile: self.profile.to_owned(), ..BuildSettings::default() };
-        self.metadata.output_folders(settings.profile_folder())
+        self.metadata.profile_folders(settings.profile_folder())
+    }
+
+    fn clean(&self, packages: &BTreeSet<String>, host: &mut dyn Host) -> Result<()> {
+        let mut command = process::command(&self.toolchain.cargo);
+        command.args(["clean", "--profile", self.profile, "--manifest-path"]).arg(&self.metadata.manifest);
+        if let Some(target) = &self.project.settings.arguments.target {
+            command.args(["--target", target]);
+        }
+        self.set_environment(&mut command);
+        runner::clean(command, packages, host)
     }
 }
 

@@ -150,6 +150,7 @@ mod tests {
             variables: vec![Variable::new("A", Some("x\"\n")), Variable::new("B", None)],
             patterns: vec!["/s/*".into()],
             absent: vec!["/s/build.rs".into()],
+            environment: Some("0123".into()),
         };
         record.write(&path).unwrap();
         assert_eq!(Record::read(&path).as_ref(), Some(&record));

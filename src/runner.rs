@@ -1,5 +1,6 @@
 //! Running a build tool: with the network or without, telling how far it is, and making errors of its words.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
@@ -214,6 +215,17 @@ pub fn repeat(command: Command, priority: Priority, host: &mut dyn Host) -> Resu
     let running = process::spawn_bound(command, priority)
         .map_err(|error| Error::toolchain(format!("cannot start {program}: {error}"), "try again"))?;
     running.finish(host, |_, _| {})
+}
+
+/// Runs a `cargo clean` for packages. If it fails, what cargo compiles next tells that nothing was cleaned.
+pub fn clean(mut command: Command, packages: &BTreeSet<String>, host: &mut dyn Host) -> Result<()> {
+    command.args(packages.iter().flat_map(|package| ["-p", package]));
+    host.event(Event::Log { message: format!("runs {}", process::words(&command).join(" ")) });
+    let finished = repeat(command, Priority::Normal, host)?;
+    if !finished.status.success() {
+        host.event(Event::Log { message: format!("cargo clean: {}", text(&finished.stderr).trim()) });
+    }
+    Ok(())
 }
 
 /// Bytes as text, without colours: users may ask for some.

@@ -36,6 +36,8 @@ pub enum Staleness {
     /// An edit came while the compiler ran: nobody knows which content it read.
     ChangedDuringBuild(PathBuf),
     VariableChanged(String),
+    /// Some variable, where nobody can tell which of them matter.
+    EnvironmentChanged,
 }
 
 impl Staleness {
@@ -84,6 +86,7 @@ impl fmt::Display for Staleness {
             Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),
             Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
             Self::ConfigurationChanged => f.write_str("cargo's configuration changed"),
+            Self::EnvironmentChanged => f.write_str("the environment changed"),
             Self::VariableChanged(name) => write!(f, "`{name}` changed"),
             Self::FileChanged(path)
             | Self::FileRemoved(path)

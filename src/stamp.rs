@@ -32,6 +32,10 @@ fn stamp(
     surroundings: &Surroundings,
     toolchain: &[Watched],
 ) -> Option<String> {
+    // All variables are more than a stamp should hold.
+    if inputs.environment.is_some() {
+        return None;
+    }
     let marked = u8::from(request.marked);
     let mut text =
         format!("rustimport-stamp 2 {}\n{} {marked}\n{}\n", request.entry, request.context, escape(&request.root));
@@ -85,8 +89,9 @@ pub fn write(
     toolchain: Result<&Toolchain, &Error>,
 ) {
     let toolchain = toolchain.map_or(&[] as &[_], |toolchain| &toolchain.watched);
-    if let Some(text) = stamp(request, artifact, inputs, look, surroundings, toolchain) {
-        let _ = fs::write(file, text.as_bytes());
+    match stamp(request, artifact, inputs, look, surroundings, toolchain) {
+        Some(text) => drop(fs::write(file, text.as_bytes())),
+        None => fs::remove(file),
     }
 }
 

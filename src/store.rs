@@ -196,7 +196,7 @@ impl Location {
 }
 
 impl Set {
-    /// `None` if some content is not known.
+    /// `None` if some content, or which variables matter, is not known.
     fn of(
         artifact: String,
         inputs: &Inputs,
@@ -204,6 +204,9 @@ impl Set {
         locate: impl Fn(&Path) -> Option<Location>,
         locate_pattern: impl Fn(&str) -> Option<Location>,
     ) -> Option<Self> {
+        if inputs.environment.is_some() {
+            return None;
+        }
         let configuration = surroundings.files.iter().map(|path| {
             let known = inputs.files.iter().find(|file| file.path == *path)?;
             Some(Content { location: locate_configuration(path, &locate)?, hash: known.hash.clone()? })
@@ -264,6 +267,7 @@ impl Set {
             variables: self.variables.clone(),
             patterns: self.patterns.iter().map(|pattern| pattern.pattern_seen_from(folder)).collect::<Option<_>>()?,
             absent: self.absent.iter().map(|path| path.seen_from(folder)).collect::<Option<_>>()?,
+            environment: None,
         })
     }
 

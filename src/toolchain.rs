@@ -17,6 +17,9 @@ use crate::sealed;
 const INSTALL: &str = "install Rust from https://rustup.rs and start a new terminal; if it is installed, set \
                        RUSTIMPORT_CARGO_EXECUTABLE to the path of `cargo`";
 
+/// The oldest Rust that builds what users write: what the newest pyo3 of the template asks for.
+const OLDEST: (u64, u64) = (1, 85);
+
 /// Where a Unix system has its programs, whatever `PATH` says.
 const SYSTEM_FOLDERS: &[&str] = if cfg!(unix) { &["/usr/bin", "/bin"] } else { &[] };
 
@@ -38,6 +41,11 @@ impl Toolchain {
     /// The triple that this toolchain compiles for by itself.
     pub fn host(&self) -> &str {
         line_of(&self.version, "host")
+    }
+
+    /// What cargo says of its version.
+    pub fn cargo_version(&self, host: &mut dyn Host) -> Option<String> {
+        version_of(&self.cargo, host)
     }
 
     /// `PATH` with the real binaries before rustup's proxies, and with the system's own folders: rustc looks for its
@@ -103,6 +111,15 @@ impl Toolchain {
                 INSTALL,
             ));
         }
+        if let Ok(release) = semver::Version::parse(line_of(&found.version, "release"))
+            && (release.major, release.minor) < OLDEST
+        {
+            let (major, minor) = OLDEST;
+            return Err(Error::toolchain(
+                format!("{} is Rust {release}, and rustimport needs {major}.{minor} or later", found.rustc.display()),
+                "run `rustup update`, or install a newer Rust from https://rustup.rs",
+            ));
+        }
         // Only saves time: a read-only cache must not stop anybody. Nobody else makes this folder.
         if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
             let _ = sealed::write(&file, &found);
@@ -122,6 +139,14 @@ impl Toolchain {
         watched.push((self.rustc.clone(), Some(self.rustc_stat)));
         watched
     }
+}
+
+/// What a program says of its version; `None` if it does not.
+pub fn version_of(program: &Path, host: &mut dyn Host) -> Option<String> {
+    let mut command = process::command(program);
+    command.arg("--version");
+    let finished = process::spawn(command).ok()?.finish(host, |_, _| {}).ok()?;
+    finished.status.success().then(|| String::from_utf8_lossy(&finished.stdout).trim().to_owned())
 }
 
 /// A line of what `rustc -vV` prints: `host: x86_64-unknown-linux-gnu`.

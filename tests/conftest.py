@@ -19,7 +19,16 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CACHE = ROOT / "target" / "test-cache"
+
+#: `make test-toolchains` sets these: the toolchain, as rustup knows it, and cargo's nested build directory.
+TOOLCHAIN = {
+    name: os.environ[name]
+    for name in ("RUSTUP_TOOLCHAIN", "CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT")
+    if name in os.environ
+}
+IS_NESTED = TOOLCHAIN.get("CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT") == "true"
+
+CACHE = ROOT / "target" / "-".join(["test-cache", *(Path(value).name for value in TOOLCHAIN.values())])
 
 #: Runs in place of maturin, and leaves a line for each run.
 COUNTING_MATURIN = """\
@@ -59,7 +68,7 @@ class Place:
         }
         self.env |= {
             name: os.environ[name] for name in ("CARGO_HOME", "RUSTUP_HOME", "CARGO_HTTP_CAINFO") if name in os.environ
-        }
+        } | TOOLCHAIN
         self.env |= {
             "MATURIN_LOG": str(self.log),
             "RUSTIMPORT_CACHE_DIR": str(self.cache),

@@ -133,10 +133,11 @@ def test_pruning_to_a_size(place: Place, tmp_path: Path) -> None:
         place.python(f"import {name}", **env)
     for path in cache.glob("v1/*/entries/old-*/*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    (units,) = cache.glob("v1/*/target/*/debug/.fingerprint")
-    # A package that no source's lock file names.
-    (units / "left-0123456789abcdef").mkdir()
-    (units.parent / "deps" / "libleft-0123456789abcdef.rlib").write_text("")
+    (profile,) = cache.glob("v1/*/target/*/debug")
+    # A package that no source's lock file names, in each of cargo's layouts.
+    for folder in (".fingerprint/left-0123456789abcdef", "deps", "build/left-/0123456789abcdef/fingerprint"):
+        (profile / folder).mkdir(parents=True, exist_ok=True)
+    (profile / "deps" / "libleft-0123456789abcdef.rlib").write_text("")
     assert command(place, "cache", "prune", **env).returncode == 0
     assert not list(cache.rglob("*left-*"))
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tests import projects
-from tests.conftest import ROOT, Place, Run
+from tests.conftest import CACHE, ROOT, Place, Run
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 #: Fixed, since cargo compiles pyo3 anew for another python.
-HOME = ROOT / "target" / "test-projects" / f"{sys.version_info[0]}.{sys.version_info[1]}"
+HOME = ROOT / "target" / CACHE.name.replace("cache", "projects") / f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class Environment:
@@ -102,9 +102,13 @@ def test_every_layout(environment: Environment, name: str) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+INVOKED = "invoked.timestamp"
+
+
 def units(folder: Path, package: str) -> dict[Path, int]:
     """When each part of a package was compiled."""
-    return {path: path.stat().st_mtime_ns for path in folder.glob(f"**/.fingerprint/{package}-*/invoked.timestamp")}
+    found = (*folder.glob(f"**/.fingerprint/{package}-*/{INVOKED}"), *folder.glob(f"**/build/{package}/*/*/{INVOKED}"))
+    return {path: path.stat().st_mtime_ns for path in found}
 
 
 def test_what_is_no_input(environment: Environment) -> None:

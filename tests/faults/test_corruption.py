@@ -214,7 +214,9 @@ def test_what_cargo_compiled(watched: Watched) -> None:
     """It is cargo's to know; what is to be done is told."""
     watched.content()
     # In several versions, perhaps.
-    paths = list((watched.entry.parent.parent / "target").glob("*/debug/deps/libpyo3-*.rlib"))
+    target = watched.entry.parent.parent / "target"
+    paths = [*target.glob("*/debug/deps/libpyo3-*.rlib"), *target.glob("*/debug/build/pyo3/*/out/libpyo3-*.rlib")]
+    assert paths
     before = [(path, path.read_bytes(), path.stat()) for path in paths]
     watched.place.write("m.rs", SCRIPT.format(5))
     try:
