@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test test-all test-faults test-network test-browser lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-faults test-network test-browser lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
 	@echo 'make test      install into $(VENV) and run every test'
 	@echo 'make test-all  the same with every Python that is found (3.10 to 3.13), one after the other'
+	@echo 'make test-toolchains  builds with nightly, the newest cargo, the oldest Rust; an hour'
 	@echo 'make test-faults  many more kills, damaged files, full disks and arbitrary input; a quarter of an hour'
 	@echo 'make test-network  projects from PyPI: installed, edited, imported'
 	@echo 'make test-browser  a notebook in JupyterLab, in a browser'
@@ -37,6 +38,10 @@ test-all:
 		if [ -z "$$found" ]; then echo "Python $$version was not found"; continue; fi; \
 		echo "Python $$version: $$found"; $(MAKE) VENV=.venv-$$version PYTHON=$$found test; \
 	done
+
+# One of them: `make test-toolchains TOOLCHAINS=nightly`.
+test-toolchains: $(VENV)/.dev
+	$(BIN)/python tests/toolchains.py $(TOOLCHAINS)
 
 # What `make test` has samples of.
 test-faults: $(VENV)/.dev

@@ -414,27 +414,61 @@ class Bench:
 
         self.report("first script after a preparation", in_turn({"ours": first}, 5), "ours", "0.6 s")
 
+    def layouts(self) -> None:
+        """Cargo's nested build directory (cargo 1.100, nightly), against the flat one of the same toolchain."""
+        nightly = {**self.env, "RUSTUP_TOOLCHAIN": "nightly"}
+        if subprocess.run(["cargo", "--version"], env=nightly, capture_output=True, check=False).returncode:
+            print("\nlayouts: skipped, there is no nightly toolchain")
+            return
+        nested = {"CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT": "true"}
+        environments = {
+            layout: {**nightly, **more, "RUSTIMPORT_CACHE_DIR": str(self.folder / f"cache-{layout}")}
+            for layout, more in (("flat", {}), ("nested", nested))
+        }
+        edited = {layout: self.new_folder() for layout in environments}
+        numbers = iter(range(1, 1_000_000))
+
+        def edit(layout: str) -> float:
+            number = next(numbers)
+            self.script(edited[layout], "edited", number)
+            return self.import_of("ours", edited[layout], "edited", number)
+
+        def within(take: Callable[[str], float], layout: str) -> float:
+            before, self.env = self.env, environments[layout]
+            try:
+                return take(layout)
+            finally:
+                self.env = before
+
+        rows: list[tuple[str, Callable[[str], float], int]] = [
+            ("a new script", lambda _: self.new_script(), 9),
+            ("an edit", edit, 15),
+            ("a new script while another compiles dependencies", lambda _: self.new_script_beside(), 5),
+        ]
+        for title, take, rounds in rows:
+            takes = each(environments, partial(within, take))
+            for once in takes.values():
+                once()
+            self.report(f"{title}, nested build directory", in_turn(takes, rounds), "flat", "1.1x")
+
+    def new_script_beside(self) -> float:
+        """A new script while another compiles all its dependencies again."""
+        folder = self.new_folder()
+        source = self.script(folder, "heavy", 1)
+        header = f'//: [profile.dev.package."*"]\n//: codegen-units = {100 + self.count}\n'
+        source.write_text(source.read_text().replace("use pyo3", header + "use pyo3", 1))
+        command = [sys.executable, "-c", f"{SWITCH_ON['ours']}\nimport heavy"]
+        heavy = subprocess.Popen(command, cwd=folder, env=self.env, stderr=subprocess.DEVNULL, text=True)
+        subprocess.run(["sleep", "2"], check=True)
+        seconds = self.new_script()
+        assert heavy.poll() is None, "not heavy enough"
+        heavy.wait()
+        return seconds
+
     def beside(self) -> None:
-        """A new script alone, against one while another compiles all its dependencies anew."""
-        numbers = iter(range(1_000_000))
-
-        def beside() -> float:
-            folder = self.new_folder()
-            source = self.script(folder, "heavy", 1)
-            header = f'//: [profile.dev.package."*"]\n//: codegen-units = {100 + next(numbers)}\n'
-            source.write_text(source.read_text().replace("use pyo3", header + "use pyo3", 1))
-            code = f"{SWITCH_ON['ours']}\nimport heavy"
-            heavy = subprocess.Popen(
-                [sys.executable, "-c", code], cwd=folder, env=self.env, stderr=subprocess.DEVNULL, text=True
-            )
-            subprocess.run(["sleep", "2"], check=True)
-            seconds = self.new_script()
-            assert heavy.poll() is None, "not heavy enough"
-            heavy.wait()
-            return seconds
-
-        self.new_script(), beside()
-        takes = {"alone": self.new_script, "beside": beside}
+        """A new script alone, against one while another compiles all its dependencies again."""
+        self.new_script(), self.new_script_beside()
+        takes = {"alone": self.new_script, "beside": self.new_script_beside}
         self.report("a new script while another compiles dependencies", in_turn(takes, 3), "alone", "2x")
 
     def crowd(self) -> None:
@@ -594,7 +628,7 @@ def main() -> None:
     all_rows = (
         *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
-        *(Bench.crowd, Bench.many, Bench.full_store),
+        *(Bench.crowd, Bench.many, Bench.full_store, Bench.layouts),
         *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload),
     )
     rows = {row.__name__: row for row in all_rows}

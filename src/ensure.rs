@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
 use crate::in_place;
+use crate::installation::Installation;
 use crate::krate;
 use crate::lane::Lane;
 use crate::lock;
@@ -108,7 +109,12 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
-    let outcome = |artifact, reason, built| Outcome::since(start, artifact, reason, built);
+    // As it is installed in the end: a build may have installed it again.
+    let outcome = |artifact, reason, built| {
+        let dist_info = request.installed.as_ref().map_or(Path::new(""), |installed| &installed.dist_info);
+        let roots = Installation::now(dist_info, &request.root).map(|now| now.roots).unwrap_or_default();
+        Outcome { roots, ..Outcome::since(start, artifact, reason, built) }
+    };
     let project = Project::read(request, &cache, host)?;
     let reason = match project.look() {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),

@@ -26,6 +26,8 @@ pub const CARGO_TERM_QUIET: &str = "CARGO_TERM_QUIET";
 pub const CARGO_TERM_VERBOSE: &str = "CARGO_TERM_VERBOSE";
 pub const CARGO_ENCODED_RUSTFLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 pub const CARGO_NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
+/// Whether versions that need a newer Rust are left out where cargo chooses.
+pub const CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS: &str = "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS";
 pub const CARGO_NET_RETRY: &str = "CARGO_NET_RETRY";
 pub const RUSTFLAGS: &str = "RUSTFLAGS";
 pub const RUSTC: &str = "RUSTC";

@@ -6,8 +6,8 @@
 //! ```text
 //! rustimport-projects 2 <name of this file, which stands for the folders>
 //! L <mtime> <ctime>\t<site folder>
-//! M\t<site folder that is not there>
-//! F <size> <mtime> <ctime>\t<file that names or settings came from>
+//! M\t<site folder, or file that decides, that is not there>
+//! F <size> <mtime> <ctime>\t<file that decides what is a project, or that its names or settings came from>
 //! P\t<project>\t<dist-info>\t<name of the extension module>\t<name>\t…
 //! <hash of all the above>
 //! ```
@@ -39,7 +39,9 @@ struct Entry {
 }
 
 /// Looks through site folders. `automatic`: also what was installed from a folder once and for all.
-fn scan(folders: &[PathBuf], automatic: bool) -> Vec<Entry> {
+///
+/// `watched` gets the files that decide what was found, each with the stat that it had before it was read.
+fn scan(folders: &[PathBuf], automatic: bool, watched: &mut Vec<Watched>) -> Vec<Entry> {
     let mut newest: BTreeMap<PathBuf, (Option<Stat>, Installation)> = BTreeMap::new();
     for folder in folders {
         for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -47,6 +49,7 @@ fn scan(folders: &[PathBuf], automatic: bool) -> Vec<Entry> {
             if path.extension().is_none_or(|kind| kind != "dist-info") {
                 continue;
             }
+            watched.extend(Installation::decisive_files(&path).iter().map(|file| fs::watch(file)));
             let Some(found) = Installation::read(&path).filter(|found| found.is_editable || automatic) else {
                 continue;
             };
@@ -153,7 +156,7 @@ pub fn manifest_of(project: &Path, maturin: &Table) -> PathBuf {
 /// Makes the index of all projects that could be installed: also of those that were installed from a folder once and for
 /// all, and of those that stand above `entries` of `sys.path`. It holds for nobody else.
 pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
-    let mut found = scan(folders, true);
+    let mut found = scan(folders, true, &mut Vec::new());
     let is_own = |folder: &&PathBuf| Environment::around(folder).is_some();
     let site = folders.iter().find(is_own).or(folders.first()).map_or(Path::new("/"), PathBuf::as_path);
     for folder in entries.iter().flat_map(|entry| entry.ancestors()) {
@@ -173,7 +176,8 @@ pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
 pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> String {
     // Before anything is read: what changes from here on is noticed.
     let watched: Vec<Watched> = folders.iter().map(|folder| fs::watch(folder)).collect();
-    let entries = scan(folders, false);
+    let mut decisive = Vec::new();
+    let entries = scan(folders, false, &mut decisive);
     let name = file.file_name().unwrap_or_default().display();
     let mut text = format!("rustimport-projects 2 {name}\n");
     for (folder, stat) in &watched {
@@ -183,20 +187,18 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
             None => writeln!(text, "M\t{}", escape(folder)),
         };
     }
-    for Entry { installation, manifest, .. } in &entries {
-        let files =
-            [installation.project.join(PYPROJECT), manifest.clone(), installation.dist_info.join("direct_url.json")];
-        for path in files {
-            // What is not there is missed when the project is imported.
-            let _ = match fs::watch(&path) {
-                (path, Some(stat)) => {
-                    writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(&path))
-                }
-                // It changed just now.
-                (path, None) if path.exists() => writeln!(text, "F -\t{}", escape(&path)),
-                _ => Ok(()),
-            };
-        }
+    let of_projects = entries.iter().flat_map(|Entry { installation, manifest, .. }| {
+        let files = [installation.project.join(PYPROJECT), manifest.clone()];
+        // What is not there is missed when the project is imported.
+        files.into_iter().filter(|path| path.exists())
+    });
+    for (path, stat) in decisive.into_iter().chain(of_projects.map(|path| fs::watch(&path))) {
+        let _ = match stat {
+            Some(stat) => writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(&path)),
+            // It changed just now.
+            None if path.exists() => writeln!(text, "F -\t{}", escape(&path)),
+            None => writeln!(text, "M\t{}", escape(&path)),
+        };
     }
     text += &lines_of(&entries);
     let text = sealed(text, interpreter);
@@ -243,7 +245,7 @@ mod tests {
             for file in files {
                 write(project.join(file), "");
             }
-            let found = scan(std::slice::from_ref(&site), false);
+            let found = scan(std::slice::from_ref(&site), false, &mut Vec::new());
             let names: Vec<&str> = found.iter().flat_map(|entry| &entry.names).map(String::as_str).collect();
             assert_eq!(names, expected, "{manifest} {pyproject} {record}");
         };

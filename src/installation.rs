@@ -45,7 +45,7 @@ impl Installation {
         let text = fs::read(dist_info.join("direct_url.json")).ok()?;
         let direct: DirectUrl = serde_json::from_slice(&text).ok()?;
         let wheel = fs::read_text(dist_info.join("WHEEL")).ok()?;
-        if !wheel.lines().any(|line| line.starts_with("Generator:") && line.contains("maturin")) {
+        if !wheel.lines().any(is_of_maturin) {
             return None;
         }
         // An archive has none.
@@ -72,6 +72,29 @@ impl Installation {
             project,
             roots,
         })
+    }
+
+    /// The files that decide whether a dist-info folder tells of a project of maturin's, and of which: those that are
+    /// there, and the next that would be. An installer writes them one after the other, and may rewrite each; the
+    /// folder around does not change by that.
+    pub fn decisive_files(dist_info: &Path) -> Vec<PathBuf> {
+        let wheel = dist_info.join("WHEEL");
+        let direct_url = dist_info.join("direct_url.json");
+        match fs::read_text(&wheel) {
+            Ok(text) if text.contains("Generator:") => {
+                let is_maturins = text.lines().any(is_of_maturin);
+                let mut files: Vec<PathBuf> = is_maturins.then_some(direct_url.clone()).into_iter().collect();
+                if is_maturins && direct_url.exists() {
+                    let record = dist_info.join("RECORD");
+                    let listed = recorded(&fs::read_text(&record).unwrap_or_default());
+                    let site = dist_info.parent().unwrap_or(dist_info);
+                    files.push(record);
+                    files.extend(listed.iter().map(|file| normal(&site.join(file))).filter(|file| is_pth(file)));
+                }
+                files
+            }
+            _ => vec![wheel],
+        }
     }
 
     /// Of a project that is to be installed in a site folder.
@@ -175,6 +198,11 @@ fn add_natives(folder: &Path, depth: u32, found: &mut Vec<PathBuf>, takes: &dyn 
     }
 }
 
+/// Whether a line of a WHEEL file says that maturin made the wheel.
+fn is_of_maturin(line: &str) -> bool {
+    line.starts_with("Generator:") && line.contains("maturin")
+}
+
 /// Whether a file's name is a library's that could be loaded.
 pub fn is_native(path: &Path) -> bool {
     path.extension().is_some_and(|kind| ["so", "pyd", "dll", "dylib"].iter().any(|native| kind == *native))
@@ -268,8 +296,17 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(dist_info.join(name), text).unwrap();
         let check = |expected: bool| assert_eq!(Installation::read(&dist_info).is_some(), expected);
         check(false);
+        let awaits = |names: &[&str]| {
+            let expected: Vec<PathBuf> = names.iter().map(|name| dist_info.join(name)).collect();
+            assert_eq!(Installation::decisive_files(&dist_info), expected);
+        };
+        awaits(&["WHEEL"]);
+        write("WHEEL", "Wheel-Version: 1.0\n");
+        awaits(&["WHEEL"]);
         write("WHEEL", "Wheel-Version: 1.0\nGenerator: maturin (1.16.0)\n");
+        awaits(&["direct_url.json"]);
         write("direct_url.json", "no json");
+        awaits(&["direct_url.json", "RECORD"]);
         check(false);
         write("direct_url.json", r#"{"url": "file:///p", "dir_info": {"editable": true}}"#);
         check(true);
@@ -281,5 +318,6 @@ mod tests {
         assert_eq!((found.roots.len(), found.files.len()), (0, 2));
         write("WHEEL", "Generator: setuptools\n");
         check(false);
+        awaits(&[]);
     }
 }

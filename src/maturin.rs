@@ -237,6 +237,9 @@ impl Job<'_> {
             .env(env_vars::CARGO_TERM_COLOR, "never")
             .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
             .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
+        if env_vars::get(env_vars::CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS).is_none() {
+            command.env(env_vars::CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS, "fallback");
+        }
         if self.has_cpython {
             let python = self.request.interpreter.base_executable();
             // Where there is none it looks on PATH.

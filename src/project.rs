@@ -411,12 +411,14 @@ impl<'a> Project<'a> {
                 is_simple &= self.install(wheel, installed, &job, host)?;
             }
         }
-        let mut artifact = self.installed(done.output.as_ref(), metadata)?;
-        if !artifact.exists() {
-            // The layout is another one than when it was installed.
-            job.develop(true, "its layout changed", host)?;
-            artifact = self.installed(done.output.as_ref(), metadata)?;
-        }
+        let artifact = match self.installed(done.output.as_ref(), metadata) {
+            Ok(artifact) if artifact.exists() => artifact,
+            _ => {
+                // The layout is another one than when it was installed.
+                job.develop(true, "its layout changed", host)?;
+                self.installed(done.output.as_ref(), metadata)?
+            }
+        };
         let library = fs::read(&artifact).map_err(|error| lost(&artifact, &error))?;
 
         let since = clock + 1;

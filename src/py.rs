@@ -606,6 +606,8 @@ fn outcome<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, PyDic
     dict.set_item("reason", outcome.reason.as_deref())?;
     dict.set_item("built", outcome.built)?;
     dict.set_item("seconds", outcome.seconds)?;
+    let roots: Vec<_> = outcome.roots.iter().map(|root| root.as_os_str()).collect();
+    dict.set_item("roots", roots)?;
     Ok(dict)
 }
 

@@ -98,11 +98,13 @@ pub struct Outcome {
     pub built: bool,
     /// Wall time of the whole call.
     pub seconds: f64,
+    /// Of a project: the folders that belong on `sys.path` since it is installed.
+    pub roots: Vec<PathBuf>,
 }
 
 impl Outcome {
     /// Of a call that began at `start`.
     pub fn since(start: Instant, artifact: PathBuf, reason: Option<String>, built: bool) -> Self {
-        Self { artifact, reason, built, seconds: start.elapsed().as_secs_f64() }
+        Self { artifact, reason, built, seconds: start.elapsed().as_secs_f64(), roots: Vec::new() }
     }
 }

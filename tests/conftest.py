@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 #: `make test-toolchains` sets these: the toolchain, as rustup knows it, and cargo's nested build directory.
 TOOLCHAIN = {
     name: os.environ[name]
-    for name in ("RUSTUP_TOOLCHAIN", "CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT")
+    for name in ("RUSTUP_TOOLCHAIN", "CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT", "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS")
     if name in os.environ
 }
 IS_NESTED = TOOLCHAIN.get("CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT") == "true"

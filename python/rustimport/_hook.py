@@ -639,6 +639,8 @@ class ScriptFinder(Finder):
                     return None
                 entries = sys.path
             else:
+                if fullname.partition(".")[0] in sys.stdlib_module_names:
+                    return None
                 entries = list(path)
             file = fullname.rpartition(".")[2] + ".rs"
             if entries == self._listed:
@@ -905,6 +907,9 @@ class ProjectFinder(Finder):
             # It may have been installed for good since.
             self.invalidate_caches()
         if sys.path != self._path:
+            # Modules of the standard library may be half imported now, as `importlib` is when `python -m` begins.
+            if fullname.partition(".")[0] in sys.stdlib_module_names:
+                return None
             self.look_around()
         found = self.projects.get(fullname) if target is None else self.known(fullname)
         if not found:
@@ -939,7 +944,7 @@ class ProjectFinder(Finder):
             self._path, self._folders, self.projects = path, folders, {}
             from . import _report
 
-            _report.logger().warning("editable projects are not rebuilt: %s", error)
+            _report.warn(f"editable projects are not rebuilt: {error}")
         finally:
             self._looking.discard(me)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _frozen_importlib_external import EXTENSION_SUFFIXES
 
 from . import _hook, _report
 
@@ -242,8 +243,6 @@ def _c_library() -> str | None:
 
 
 def _extension_suffix() -> str:
-    from importlib.machinery import EXTENSION_SUFFIXES
-
     return EXTENSION_SUFFIXES[0]
 
 

@@ -106,11 +106,13 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
         asked = _request(finder, name, project, chosen, files, force)
         outcome = _load.ensure(asked, show_warnings=finder.show_warnings)
         artifact = str(outcome["artifact"])
-        if finder.automatic and not os.path.exists(project.dist_info):
-            # Installed just now: Python has not yet read its `.pth` file.
-            import site
-
-            site.addsitedir(project.site)
+        # Python reads `.pth` files at its start only.
+        missing = [root for root in outcome["roots"] if root not in sys.path and os.path.isdir(root)]
+        if missing:
+            sys.path.extend(missing)
+        if outcome["built"]:
+            # What is installed may have other names now.
+            finder.invalidate_caches()
         # What was built has to be found, although it came within the clock's tick.
         for known in sys.meta_path:
             if hasattr(known, "invalidate_caches") and not isinstance(known, _hook.ProjectFinder):

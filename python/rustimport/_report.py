@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The numbers of `logging`. It costs as much as a Python start, and is not loaded for what is said here: as long as
 # nobody has loaded it, nobody has configured it.
-DEBUG, INFO, ERROR = 10, 20, 40
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 
 _logger: Any = None
 _handler: Any = None
@@ -68,16 +68,31 @@ def _default_level() -> int:
 
 
 def _is_shown(level: int) -> bool:
-    if "logging" in sys.modules:
+    if _has_logging():
         return bool(logger().isEnabledFor(level))
     return level >= _default_level()
 
 
 def _say(level: int, message: str) -> None:
-    if "logging" in sys.modules:
+    if _has_logging():
         logger().log(level, "%s", message)
     else:
         _print_line(message)
+
+
+def warn(message: str) -> None:
+    """Says what somebody else's import must not fail for, whatever state that import is in."""
+    try:
+        _say(WARNING, message)
+    except Exception:
+        # Nobody hears it then.
+        return
+
+
+def _has_logging() -> bool:
+    """Whether somebody has loaded `logging`, whole: it may be what is being imported."""
+    module = sys.modules.get("logging")
+    return module is not None and not getattr(module.__spec__, "_initializing", False)
 
 
 class Bar:

