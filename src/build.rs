@@ -11,7 +11,7 @@ use crate::event::{Event, Host};
 use crate::fs;
 use crate::inputs::{Collector, Surroundings, absolute_pattern, matches};
 use crate::lane::Lane;
-use crate::lock;
+use crate::lock::{self, Timeout, Wait};
 use crate::manifest;
 use crate::maturin::Job;
 use crate::plan::Plan;
@@ -120,7 +120,8 @@ impl Source<'_> {
         let guard = self.cache.common_lock_guard();
         // A crate's own lock file is its own affair.
         if self.krate.is_none()
-            && let Ok(_guard) = lock::lock_one_of(&[guard], &|| 1, &|| "the common lock file".into(), None, host)
+            && let Ok(_guard) =
+                lock::lock_one_of(&[guard], &|| 1, &|| Wait::new("the common lock file"), Timeout::default(), host)
         {
             let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
         }

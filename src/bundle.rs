@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::Host;
 use crate::fs;
 use crate::interpreter::Interpreter;
-use crate::lock;
+use crate::lock::{self, Timeout};
 use crate::sealed;
 use crate::store::{self, Member};
 
@@ -101,7 +101,7 @@ pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, host: &mut dy
     if !store.home().exists() {
         return Err(nothing());
     }
-    let _shared = lock::share_cache(&cache.lock(), None, host)?;
+    let _shared = lock::share_cache(&cache.lock(), Timeout::default(), host)?;
     let members = store.members();
     let mut load = Load::default();
     let mut is_empty = false;
@@ -172,7 +172,7 @@ pub fn import(root: &Path, interpreter: &Interpreter, file: &Path, host: &mut dy
     let cache = Cache::at(root, &interpreter.key);
     cache.check_private()?;
     cache.create_root()?;
-    let _shared = lock::share_cache(&cache.lock(), None, host)?;
+    let _shared = lock::share_cache(&cache.lock(), Timeout::default(), host)?;
     cache.create(interpreter)?;
     let store = cache.store();
     let mut load = Load::default();

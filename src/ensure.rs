@@ -15,7 +15,7 @@ use crate::in_place;
 use crate::installation::Installation;
 use crate::krate;
 use crate::lane::Lane;
-use crate::lock;
+use crate::lock::{self, Pulse};
 use crate::maturin;
 use crate::project::{Adopted, Project};
 use crate::record::Record;
@@ -65,7 +65,9 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     cache.create(&request.interpreter)?;
     source.entry.create()?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
-    let _lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
+    let lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
+    let host = &mut Pulse::new(host);
+    host.hold(lock.path());
     let mut held: Option<Lane> = None;
     // A wait may have been long: everything is read anew. So it is after a build that failed while the
     // source was being edited: what it complained of may never have been anybody's intention.
@@ -94,6 +96,7 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
             }
             lane
         };
+        lane.lock().into_iter().for_each(|lock| host.hold(lock));
         match source.build(&plan, lane, &stale, &reason, host) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
             Err(Error::Build(_) | Error::Project { .. }) if source.was_edited() => {
@@ -137,7 +140,9 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
     let of_project = cache.project_lock(&request.root);
     fs::create_private_folder(of_project.parent().unwrap_or(Path::new("/")))?;
-    let _lock = lock::lock_entry(&of_project, &name, request.lock_timeout, host)?;
+    let lock = lock::lock_entry(&of_project, &name, request.lock_timeout, host)?;
+    let host = &mut Pulse::new(host);
+    host.hold(lock.path());
     let mut was_installed = false;
     let mut attempts = 0;
     loop {

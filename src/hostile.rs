@@ -134,7 +134,7 @@ pub fn request() -> Request {
         in_place: true,
         wheels: None,
         force: false,
-        lock_timeout: None,
+        lock_timeout: crate::lock::Timeout::default(),
     }
 }
 

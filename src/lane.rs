@@ -12,7 +12,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::cache::{Cache, Entry};
 use crate::cargo_layout;
@@ -20,7 +19,7 @@ use crate::cargo_lock;
 use crate::error::Result;
 use crate::event::Host;
 use crate::fs;
-use crate::lock::{self, FileLock};
+use crate::lock::{self, FileLock, Holder, Timeout};
 use crate::process::Priority;
 
 /// One target folder, ours alone until dropped.
@@ -49,7 +48,7 @@ impl Lane {
         own: Option<&Entry>,
         dependencies: Option<&str>,
         what: &str,
-        timeout: Option<Duration>,
+        timeout: Timeout,
         host: &mut dyn Host,
     ) -> Result<Self> {
         fs::create_private_folder(&cache.lanes())?;
@@ -64,9 +63,9 @@ impl Lane {
             let holder = || {
                 // Of several, the last: in the first the long builds are.
                 let last = usable() - 1;
-                let what = fs::read_text(occupant(cache, last)).unwrap_or_else(|_| "a build".into());
-                let why = if last > 0 { "" } else { ": dependencies are compiled one build at a time" };
-                format!("{} to be done with {what}{why}", lock::holder(&locks[last]))
+                let what = fs::read_text(occupant(cache, last)).unwrap_or_else(|_| "another source".into());
+                let does = if last > 0 { "building" } else { "compiling dependencies for" };
+                Holder::of(&locks[last]).is(&format!("{does} {what}"))
             };
             let taken = lock::lock_one_of(&locks, &usable, &holder, timeout, host)?;
             (number, lock, was_waited_for) = (taken.0, Some(taken.1), taken.2);
@@ -97,6 +96,11 @@ impl Lane {
     /// Whether what new dependencies are compiled by holds the first lane: in it, or in a crate's own folder.
     fn has_first(&self, first: &Path) -> bool {
         self.home == first || (self.is_own && self.lock.is_some())
+    }
+
+    /// Of the folder, if others may want it.
+    pub fn lock(&self) -> Option<&Path> {
+        self.lock.as_ref().map(FileLock::path)
     }
 
     pub fn home(&self) -> &Path {

@@ -11,17 +11,43 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
-use crate::fs;
+use crate::fs::{self, Stat};
 use crate::own::Own;
 
 const POLL: Duration = Duration::from_millis(5);
 
+/// How often somebody who holds a lock shows that it lives.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// How often it is said again what a wait is for.
+const REMINDER: Duration = Duration::from_secs(30);
+
+/// How long to wait for somebody else.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timeout {
+    /// For ever when `None`.
+    pub limit: Option<Duration>,
+    /// Whether it counts from the holder's last sign of life, not from the beginning of the wait.
+    pub from_life: bool,
+}
+
 /// Held until dropped.
-pub struct FileLock(fslock::LockFile, #[allow(dead_code, reason = "held")] Own);
+pub struct FileLock {
+    file: fslock::LockFile,
+    path: PathBuf,
+    #[allow(dead_code, reason = "held")]
+    own: Own,
+}
+
+impl FileLock {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 
@@ -36,9 +62,9 @@ impl Drop for CacheLock {
 }
 
 /// Locks an entry. Whoever has to wait says for what, and since every poll asks the host, Ctrl-C ends it.
-pub fn lock_entry(path: &Path, what: &str, timeout: Option<Duration>, host: &mut dyn Host) -> Result<FileLock> {
+pub fn lock_entry(path: &Path, what: &str, timeout: Timeout, host: &mut dyn Host) -> Result<FileLock> {
     let paths = [path.to_owned()];
-    let holder = || format!("{} to be done with {what}", holder(path));
+    let holder = || Holder::of(path).is(&format!("building {what}"));
     lock_one_of(&paths, &|| 1, &holder, timeout, host).map(|(_, lock, _)| lock)
 }
 
@@ -47,8 +73,8 @@ pub fn lock_entry(path: &Path, what: &str, timeout: Option<Duration>, host: &mut
 pub fn lock_one_of(
     paths: &[PathBuf],
     count: &dyn Fn() -> usize,
-    holder: &dyn Fn() -> String,
-    timeout: Option<Duration>,
+    holder: &dyn Fn() -> Wait,
+    timeout: Timeout,
     host: &mut dyn Host,
 ) -> Result<(usize, FileLock, bool)> {
     let failed = |path: &Path, error: &std::io::Error| Error::cache_io("lock", path, error);
@@ -62,7 +88,7 @@ pub fn lock_one_of(
     let has_waited = wait(holder, timeout, host, || {
         for (index, (file, _)) in files.iter_mut().take(count()).enumerate() {
             if file.try_lock().map_err(|error| failed(&paths[index], &error))? {
-                sign(&paths[index]);
+                sign(&paths[index], "");
                 found = index;
                 return Ok(true);
             }
@@ -70,18 +96,105 @@ pub fn lock_one_of(
         Ok(false)
     })?;
     let (file, own) = files.swap_remove(found);
-    Ok((found, FileLock(file, own), has_waited))
+    Ok((found, FileLock { file, path: paths[found].clone(), own }, has_waited))
 }
 
-/// Writes down who holds a lock, for who waits. `fslock` would wait for the disk as well.
-fn sign(path: &Path) {
-    let _ = fs::overwrite(path, &std::process::id().to_string());
+/// Writes down who holds a lock and what for, for who waits. `fslock` would wait for the disk as well.
+fn sign(path: &Path, doing: &str) {
+    let _ = fs::overwrite(path, &format!("{}\n{doing}", std::process::id()));
 }
+
+const UNKNOWN: &str = "another process";
 
 /// Who holds a lock, as far as the file tells.
-pub fn holder(path: &Path) -> String {
-    let pid = fs::read_text(path).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
-    pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
+pub struct Holder {
+    who: String,
+    /// How far it is.
+    doing: String,
+    life: Option<Stat>,
+}
+
+impl Holder {
+    pub fn of(path: &Path) -> Self {
+        let life = Stat::of(path);
+        let text = fs::read_text(path).unwrap_or_default();
+        let (pid, doing) = text.split_once('\n').unwrap_or((&text, ""));
+        let who = match pid.trim().parse::<u32>() {
+            Ok(pid) if pid == std::process::id() => "another thread of this process".into(),
+            Ok(pid) => format!("process {pid}"),
+            Err(_) => UNKNOWN.into(),
+        };
+        Self { who, doing: doing.trim().to_owned(), life }
+    }
+
+    /// A wait for it while it `is` doing something.
+    pub fn is(self, doing: &str) -> Wait {
+        let details = if self.doing.is_empty() { String::new() } else { format!(" ({})", self.doing) };
+        Wait { what: format!("{}, which is {doing}{details}", self.who), who: self.who, life: self.life }
+    }
+}
+
+/// What a wait is for.
+pub struct Wait {
+    what: String,
+    who: String,
+    life: Option<Stat>,
+}
+
+impl Wait {
+    pub fn new(what: &str) -> Self {
+        Self { what: what.to_owned(), who: what.to_owned(), life: None }
+    }
+}
+
+/// Shows those who wait for locks that their holder lives, and how far it is; whatever it does, it asks its host often.
+pub struct Pulse<'a> {
+    host: &'a mut dyn Host,
+    locks: Vec<PathBuf>,
+    shown: Instant,
+    start: Instant,
+    doing: String,
+}
+
+impl<'a> Pulse<'a> {
+    pub fn new(host: &'a mut dyn Host) -> Self {
+        Self { host, locks: Vec::new(), shown: Instant::now(), start: Instant::now(), doing: String::new() }
+    }
+
+    /// From now on this is held as well, until the end.
+    pub fn hold(&mut self, lock: &Path) {
+        if !self.locks.iter().any(|known| known == lock) {
+            self.locks.push(lock.to_owned());
+        }
+    }
+
+    fn show(&mut self) {
+        if self.shown.elapsed() < PULSE {
+            return;
+        }
+        self.shown = Instant::now();
+        let seconds = self.start.elapsed().as_secs();
+        let doing = if self.doing.is_empty() { format!("{seconds} s") } else { format!("{}, {seconds} s", self.doing) };
+        self.locks.iter().for_each(|lock| sign(lock, &doing));
+    }
+}
+
+impl Host for Pulse<'_> {
+    fn event(&mut self, event: Event) {
+        match &event {
+            Event::Progress { done, total, what } if *total > 0 => self.doing = format!("{what}, {done} of {total}"),
+            Event::Progress { what, .. } => self.doing.clone_from(what),
+            Event::Waiting { what } => self.doing = format!("waiting for {what}"),
+            _ => {}
+        }
+        self.show();
+        self.host.event(event);
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.show();
+        self.host.check()
+    }
 }
 
 fn open_shared(path: &Path) -> Result<(File, Own)> {
@@ -91,9 +204,9 @@ fn open_shared(path: &Path) -> Result<(File, Own)> {
 }
 
 /// Keeps `cache clear` away from whatever is being used.
-pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) -> Result<CacheLock> {
+pub fn share_cache(path: &Path, timeout: Timeout, host: &mut dyn Host) -> Result<CacheLock> {
     let (file, own) = open_shared(path)?;
-    let holder = || format!("{} to be done with the cache, which is being cleared", holder(path));
+    let holder = || Holder::of(path).is("clearing the cache");
     wait(&holder, timeout, host, || match file.try_lock_shared() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -105,44 +218,54 @@ pub fn share_cache(path: &Path, timeout: Option<Duration>, host: &mut dyn Host) 
 /// Waits until nobody uses the cache, and keeps everybody away.
 pub fn clear_cache(path: &Path, host: &mut dyn Host) -> Result<CacheLock> {
     let (file, own) = open_shared(path)?;
-    wait(&|| "the builds that run".into(), None, host, || match file.try_lock() {
+    wait(&|| Wait::new("running builds to finish"), Timeout::default(), host, || match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
-    sign(path);
+    sign(path, "");
     Ok(CacheLock(file, own))
 }
 
 /// Returns whether the first attempt failed.
 fn wait(
-    holder: &dyn Fn() -> String,
-    timeout: Option<Duration>,
+    holder: &dyn Fn() -> Wait,
+    timeout: Timeout,
     host: &mut dyn Host,
     mut attempt: impl FnMut() -> Result<bool>,
 ) -> Result<bool> {
     let start = Instant::now();
-    let mut announced = false;
-    let mut last: Option<(String, Instant)> = None;
+    let mut announced: Option<Instant> = None;
+    let mut shown = start;
+    let mut last: Option<(String, Option<Stat>, Instant)> = None;
     while !attempt()? {
         host.check()?;
-        // Each holder has the time that one may take.
-        let held_by = holder();
+        let now = holder();
+        // Each holder has the time that one may take; or has it again and again, as long as it lives.
         let since = match &last {
-            Some((name, since)) if *name == held_by => *since,
-            _ => last.insert((held_by.clone(), Instant::now())).1,
+            // A file that is just being written names nobody.
+            Some((who, life, since))
+                if (*who == now.who || now.who == UNKNOWN) && (!timeout.from_life || *life == now.life) =>
+            {
+                *since
+            }
+            _ => last.insert((now.who.clone(), now.life, Instant::now())).2,
         };
-        if timeout.is_some_and(|limit| since.elapsed() >= limit) {
+        if timeout.limit.is_some_and(|limit| since.elapsed() >= limit) {
             return Err(Error::Lock {
-                message: format!("gave up after waiting {:.0} s for {held_by}", start.elapsed().as_secs_f64()),
+                message: format!("gave up after waiting {:.0} s for {}", start.elapsed().as_secs_f64(), now.what),
                 hint: "try again when it has finished, end it if it hangs, or allow more time with \
                        rustimport.install(lock_timeout_seconds=…) (None waits for ever)"
                     .into(),
             });
         }
-        if !announced && start.elapsed() > Duration::from_millis(200) {
-            announced = true;
-            host.event(Event::Waiting { what: held_by });
+        let patience = if announced.is_some() { REMINDER } else { Duration::from_millis(200) };
+        if announced.unwrap_or(start).elapsed() > patience {
+            announced = Some(Instant::now());
+            host.event(Event::Waiting { what: now.what });
+        } else if announced.is_some() && shown.elapsed() > PULSE {
+            shown = Instant::now();
+            host.event(Event::Progress { done: 0, total: 0, what: format!("waiting for {}", now.what) });
         }
         std::thread::sleep(POLL);
     }
@@ -152,6 +275,8 @@ fn wait(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const AT_ONCE: Timeout = Timeout { limit: Some(Duration::ZERO), from_life: false };
 
     struct Impatient(u32);
 
@@ -169,12 +294,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = clear_cache(&path, &mut Impatient(0)).unwrap();
-        match share_cache(&path, Some(Duration::ZERO), &mut Impatient(0)) {
-            Err(Error::Lock { message, .. }) => assert!(message.contains(&std::process::id().to_string()), "{message}"),
+        match share_cache(&path, AT_ONCE, &mut Impatient(0)) {
+            Err(Error::Lock { message, .. }) => {
+                assert!(message.ends_with("another thread of this process, which is clearing the cache"), "{message}");
+            }
             other => panic!("{:?}", other.err()),
         }
         drop(held);
-        share_cache(&path, Some(Duration::ZERO), &mut Impatient(0)).unwrap();
+        share_cache(&path, AT_ONCE, &mut Impatient(0)).unwrap();
     }
 
     #[test]
@@ -182,14 +309,45 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let lock = |timeout| lock_entry(&path, "m.rs", timeout, &mut Impatient(0));
-        let held = lock(None).unwrap();
-        let pid = std::process::id().to_string();
-        match lock(Some(Duration::ZERO)) {
-            Err(Error::Lock { message, .. }) => assert!(message.contains(&pid), "{message}"),
+        let held = lock(Timeout::default()).unwrap();
+        match lock(AT_ONCE) {
+            Err(Error::Lock { message, .. }) => {
+                assert!(message.ends_with("another thread of this process, which is building m.rs"), "{message}");
+            }
             other => panic!("{:?}", other.err()),
         }
-        assert!(matches!(lock(None), Err(Error::Interrupted)));
+        assert!(matches!(lock(Timeout::default()), Err(Error::Interrupted)));
         drop(held);
-        lock(Some(Duration::ZERO)).unwrap();
+        lock(AT_ONCE).unwrap();
+    }
+
+    #[test]
+    fn who_lives_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = lock_entry(&path, "m.rs", AT_ONCE, &mut Impatient(0)).unwrap();
+        // Gives a sign of life with each of a hundred checks, five times as long as the timeout.
+        struct Alive<'a>(&'a Path, u32);
+        impl Host for Alive<'_> {
+            fn event(&mut self, _: Event) {}
+
+            fn check(&mut self) -> Result<()> {
+                self.1 += 1;
+                if self.1 < 100 {
+                    sign(self.0, &format!("serde, {} of 100", self.1));
+                }
+                Ok(())
+            }
+        }
+        for (from_life, least) in [(true, 100), (false, 1)] {
+            let limit = Some(Duration::from_millis(100));
+            let mut host = Alive(&path, 0);
+            match lock_entry(&path, "m.rs", Timeout { limit, from_life }, &mut host) {
+                Err(Error::Lock { message, .. }) => assert!(message.contains("m.rs (serde, "), "{message}"),
+                other => panic!("{:?}", other.err()),
+            }
+            assert!(host.1 >= least && (host.1 >= 100) == from_life, "{}", host.1);
+        }
+        drop(held);
     }
 }

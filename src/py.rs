@@ -16,6 +16,7 @@ use crate::env_vars::without_secrets;
 use crate::error::Error;
 use crate::event::{Event, Host};
 use crate::interpreter::Interpreter;
+use crate::lock::Timeout;
 use crate::request::{Installed, Outcome, Request, SourceKind};
 use crate::settings::{Arguments, Settings};
 
@@ -175,6 +176,12 @@ mod _core {
     #[pyfunction]
     fn site_install_pth(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {
         super::run(py, || crate::site::install_pth(&path, arguments))
+    }
+
+    /// Writes the `.start` file, and the module that it names.
+    #[pyfunction]
+    fn site_install_start(py: Python<'_>, path: PathBuf, module: PathBuf, arguments: &str) -> PyResult<()> {
+        super::run(py, || crate::site::install_start(&path, &module, arguments))
     }
 
     /// What is in the cache.
@@ -566,8 +573,11 @@ fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
         in_place: item(dict, "in_place")?,
         wheels: item(dict, "wheels")?,
         force: item(dict, "force")?,
-        // Beyond what a Duration can hold is for ever.
-        lock_timeout: lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+        lock_timeout: Timeout {
+            // Beyond what a Duration can hold is for ever.
+            limit: lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+            from_life: item(dict, "lock_timeout_from_life")?,
+        },
     })
 }
 

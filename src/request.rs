@@ -1,10 +1,11 @@
 //! What is asked for, and what comes back: the shapes that every kind of source shares.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cell::Cell;
 use crate::interpreter::Interpreter;
+use crate::lock::Timeout;
 use crate::settings::Settings;
 
 /// The kinds of source.
@@ -49,8 +50,8 @@ pub struct Request {
     pub wheels: Option<PathBuf>,
     /// Build past every check.
     pub force: bool,
-    /// How long to wait for another process's build; for ever when `None`.
-    pub lock_timeout: Option<Duration>,
+    /// How long to wait for another process's build.
+    pub lock_timeout: Timeout,
 }
 
 #[derive(Debug, Clone)]

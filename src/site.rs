@@ -10,6 +10,8 @@ use crate::fs;
 
 const BLOCK: &str = include_str!("../site/sitecustomize.py");
 const PTH: &str = include_str!("../site/rustimport_hook.pth");
+const START: &str = include_str!("../site/rustimport_hook.start");
+const START_MODULE: &str = include_str!("../site/rustimport_hook.py");
 const BEGIN: &str = "# <rustimport>";
 const END: &str = "# </rustimport>";
 /// How the predecessor marks its own.
@@ -68,6 +70,13 @@ pub fn restore(path: &Path, content: Option<&[u8]>) -> Result<()> {
 /// Writes the file that does the same where no `sitecustomize.py` of this environment is run.
 pub fn install_pth(path: &Path, arguments: &str) -> Result<()> {
     write(path, PTH.replace("{arguments}", arguments).as_bytes())
+}
+
+/// Writes the files that do the same where Python runs no code in `.pth` files (PEP 829): one that names a function, and
+/// the module with that.
+pub fn install_start(path: &Path, module: &Path, arguments: &str) -> Result<()> {
+    write(module, START_MODULE.replace("{arguments}", arguments).as_bytes())?;
+    write(path, START.as_bytes())
 }
 
 fn with_block(content: Option<&[u8]>, arguments: &str) -> Vec<u8> {

@@ -61,8 +61,9 @@ def install(
         settings: Arguments for maturin; also as they stand on its command line.
         build_dir: The cache folder, before ``settings.cache_dir``.
         force_rebuild: Build past every check, once a source and process; before ``settings.force_rebuild``.
-        lock_timeout_seconds: How long to wait while another process builds the same source; ``None``
-            waits for ever.
+        lock_timeout_seconds: How long to wait while another process builds the same source, or its dependencies;
+            ``None`` waits for ever. By default 120 seconds since that process's last sign of life, so that a long
+            build is waited for; any other number counts from the beginning of the wait.
         show_warnings: Show the compiler's warnings, once a build.
         file_searcher: Says which files are a project's inputs, in place of the compiler.
         enable_automatic_installation: Also rebuild projects that were installed from a folder once and for all, and

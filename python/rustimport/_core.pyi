@@ -30,6 +30,7 @@ __all__ = [
     "scaffold",
     "site_install",
     "site_install_pth",
+    "site_install_start",
     "site_look",
     "site_restore",
     "site_uninstall",
@@ -123,6 +124,9 @@ def site_restore(path: str | PathLike[str], content: bytes | None) -> None:
 
 def site_install_pth(path: str | PathLike[str], arguments: str) -> None:
     """Writes the `.pth` file."""
+
+def site_install_start(path: str | PathLike[str], module: str | PathLike[str], arguments: str) -> None:
+    """Writes the `.start` file, and the module that it names."""
 
 def cache_info(root: str | PathLike[str]) -> dict[str, Any]:
     """What is in the cache."""

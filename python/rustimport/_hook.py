@@ -526,13 +526,18 @@ def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
     module.__dict__.update({name: value for name, value in fresh.__dict__.items() if name not in kept})
 
 
+#: Seconds after which a process that builds, and gives no sign of life, is waited for no longer.
+LOCK_TIMEOUT = 120.0
+
+
 class Finder:
     """What finders of scripts and of projects have in common.
 
     Args:
         cache_dir: The cache folder, before the setting.
         force_rebuild: Build past every check, once a source and process; before the setting.
-        lock_timeout: How many seconds to wait for another process's build; for ever if ``None``.
+        lock_timeout: How many seconds to wait for another process's build; for ever if ``None``. `LOCK_TIMEOUT` counts
+            from that process's last sign of life, others from the beginning of the wait.
         show_warnings: Show the compiler's warnings.
         settings: A ``MaturinSettings``.
         enable_reloading: ``importlib.reload`` loads what was rebuilt.
@@ -548,7 +553,7 @@ class Finder:
         *,
         cache_dir: "str | None" = None,
         force_rebuild: "bool | None" = None,
-        lock_timeout: "float | None" = 120.0,
+        lock_timeout: "float | None" = LOCK_TIMEOUT,
         show_warnings: bool = True,
         settings: "Any" = None,
         enable_reloading: bool = True,

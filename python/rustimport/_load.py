@@ -141,6 +141,8 @@ def request(
         "wheels": wheels,
         "force": force,
         "lock_timeout": lock_timeout,
+        # Who lives is waited for, unless somebody says how long.
+        "lock_timeout_from_life": lock_timeout == _hook.LOCK_TIMEOUT,
     }
 
 

@@ -174,7 +174,7 @@ class Reporter:
         self._log(INFO, f"{self._file}: {message}")
 
     def _on_waiting(self, what: str) -> None:
-        self._log(INFO, f"{self._file} waits for {what}")
+        self._log(INFO, f"{self._file} is waiting for {what}")
 
     def _on_started(self, reason: str) -> None:
         self._log(self._lifecycle, f"building {self._module}: {reason}")

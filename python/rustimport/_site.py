@@ -1,8 +1,9 @@
 """Switching the hook on for every start of an interpreter: where, whether it works, and what stands in the way.
 
 The hook's place is the ``sitecustomize.py`` of the environment. A distribution's own, in the standard library's
-folder, comes before it on ``sys.path``: then nobody ever runs ours, and a ``.pth`` file takes its place. Which of
-them works is not guessed but tried, in a new interpreter.
+folder, comes before it on ``sys.path``: then nobody ever runs ours, and a file that `site` reads takes its place: a
+``.pth`` file, or from Python 3.18 on, which ignores the code in those, a ``.start`` file (PEP 829; until 3.17 it would
+load 31 modules more). Which of them works is not guessed but tried, in a new interpreter.
 """
 
 from __future__ import annotations
@@ -27,12 +28,36 @@ print(json.dumps(["rustimport" in sys.modules, path("sitecustomize"), path("user
 """
 
 
+#: Whether Python has ceased to run code in ``.pth`` files.
+_HAS_START_FILES = sys.version_info >= (3, 18)
+
+
 class Place(NamedTuple):
     """Where the hook is written."""
 
     folder: str
     file: str
-    pth: str
+
+    @property
+    def others(self) -> dict[str, str]:
+        """The files that take the place of `file` where that is not run: of each version of Python, with what they need
+        besides. Name -> path."""
+        names = ("rustimport_hook.pth", "rustimport_hook.start", "rustimport_hook.py")
+        return {name.rpartition(".")[2]: os.path.join(self.folder, name) for name in names}
+
+    @property
+    def other(self) -> str:
+        """That of this Python."""
+        return self.others["start" if _HAS_START_FILES else "pth"]
+
+    def save_others(self) -> dict[str, bytes]:
+        """What is in those that are there."""
+        found = {path: _read(path) for path in self.others.values()}
+        return {path: content for path, content in found.items() if content is not None}
+
+    def remove_others(self) -> list[str]:
+        """Removes them. Returns which were there."""
+        return [path for path in self.others.values() if _remove(path)]
 
     @classmethod
     def of(cls, user: bool) -> Place:
@@ -51,7 +76,7 @@ class Place(NamedTuple):
                 hint="leave `--user` out",
             )
         name = "usercustomize.py" if user else "sitecustomize.py"
-        return cls(folder, os.path.join(folder, name), os.path.join(folder, "rustimport_hook.pth"))
+        return cls(folder, os.path.join(folder, name))
 
 
 class Probe(NamedTuple):
@@ -97,37 +122,55 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
             hint="`site install --force` puts this hook in its place",
             path=place.file,
         )
-    if not force and present == written and probe().active:
-        return f"the hook is installed already, in {place.file}"
+    if not force and (present == written or _arguments(place) == written) and probe().active:
+        return f"the hook is installed already, in {place.file if present == written else place.other}"
     _check_source(place.file)
     before = _read(place.file)
     os.makedirs(place.folder, exist_ok=True)
-    core.site_install(place.file, written)
-    # Python would take a compiled file of the same second and size for fresh.
-    _remove(cache_from_source(place.file))
-    seen = probe()
+    # As long as it is there, nobody can tell whether the first works.
+    others = place.save_others()
+    try:
+        place.remove_others()
+        core.site_install(place.file, written)
+        # Python would take a compiled file of the same second and size for fresh.
+        _remove(cache_from_source(place.file))
+        seen = probe()
+    except BaseException:
+        for path, content in {place.file: before, **others}.items():
+            core.site_restore(path, content)
+        raise
     if seen.active:
-        _remove(place.pth)
         return f"the hook is installed in {place.file}, and active in every interpreter of this environment"
     # Somebody else's file is run in place of ours: as if nothing had been written.
     core.site_restore(place.file, before)
-    core.site_install_pth(place.pth, written)
+    if _HAS_START_FILES:
+        core.site_install_start(place.others["start"], place.others["py"], written)
+    else:
+        core.site_install_pth(place.others["pth"], written)
     if probe().active:
         other = seen.usercustomize if user else seen.sitecustomize
         why = f"{other} is run in place of {place.file}" if other else f"{place.file} is not run at the start"
-        return f"{why}\nthe hook is installed in {place.pth}, and active in every interpreter of this environment"
-    _remove(place.pth)
+        return f"{why}\nthe hook is installed in {place.other}, and active in every interpreter of this environment"
+    place.remove_others()
     raise ProjectError(
-        f"this Python runs neither {place.file} nor {place.pth} at its start: nothing was installed",
+        f"this Python runs neither {place.file} nor {place.other} at its start: nothing was installed",
         hint="call rustimport.install() in your program, or `import rustimport.import_hook`",
     )
+
+
+def _arguments(place: Place) -> str | None:
+    """Those that the file gives to `install` that takes the place of ``sitecustomize.py``, if there is one."""
+    content = _read(place.others["py"] if _HAS_START_FILES else place.other)
+    call = (content or b"").decode("utf-8", "replace").partition("rustimport.install(")[2]
+    # In a `.pth` file the line breaks are escaped.
+    return call.replace("\\n", "\n").partition("\n")[0].rpartition(")")[0] if call else None
 
 
 def uninstall(user: bool) -> str:
     """Takes the hook out of wherever `install` put it. Returns what was done."""
     place = Place.of(user)
     done = [place.file] if _load.core().site_uninstall(place.file) else []
-    done += [place.pth] if _remove(place.pth) else []
+    done += place.remove_others()
     return f"the hook is removed from {' and '.join(done)}" if done else "the hook was not installed"
 
 
@@ -145,8 +188,8 @@ def info() -> dict[str, Any]:
             installed.append({"file": place.file, "user": user, "arguments": present})
         if has_predecessor:
             predecessor.append(place.file)
-        if os.path.exists(place.pth):
-            installed.append({"file": place.pth, "user": user, "arguments": None})
+        if os.path.exists(place.other):
+            installed.append({"file": place.other, "user": user, "arguments": _arguments(place)})
     seen = probe()
     own = Place.of(False).file
     shadow = seen.sitecustomize if seen.sitecustomize and not _same(seen.sitecustomize, own) else None

@@ -53,7 +53,7 @@ def test_light_builds_pass_a_heavy_one(place: Place, slow_maturin: Path, tmp_pat
         place.write(f"light{number}.rs", SCRIPT.format(header="", value=number))
         run = place.python(IMPORT.format(f"light{number}"))
         assert run.out == str(number)
-        assert "waits" not in run.stderr
+        assert "waiting" not in run.stderr
     # An edit of what was built in the first lane.
     place.write("first.rs", SCRIPT.format(header="", value=10))
     assert place.python(IMPORT.format("first")).out == "10"
@@ -63,8 +63,8 @@ def test_light_builds_pass_a_heavy_one(place: Place, slow_maturin: Path, tmp_pat
     second = place.start(IMPORT.format("second"))
     assert second.stderr is not None
     told = second.stderr.readline()
-    expected = f"process {heavy.pid} to be done with heavy.rs: dependencies are compiled one build at a time"
-    assert told == f"rustimport: second.rs waits for {expected}\n"
+    expected = f"process {heavy.pid}, which is compiling dependencies for heavy.rs"
+    assert told.startswith(f"rustimport: second.rs is waiting for {expected}")
     (tmp_path / "go").touch()
     assert heavy.communicate(timeout=120)[0].strip() == "2"
     assert second.communicate(timeout=120)[0].strip() == "3"
@@ -101,7 +101,7 @@ def test_a_new_script_with_a_known_path_dependency_is_light(place: Place, slow_m
     place.write("helper/Cargo.toml", manifest + f"[features]\nf{uuid.uuid4().hex} = []\n")
     waiting = place.start(IMPORT.format("light"))
     assert waiting.stderr is not None
-    assert "waits for" in waiting.stderr.readline()
+    assert "is waiting for" in waiting.stderr.readline()
     (tmp_path / "go").touch()
     assert heavy.communicate(timeout=120)[0].strip() == "2"
     assert waiting.communicate(timeout=120)[0].strip() == "8"
@@ -119,7 +119,7 @@ def test_who_waits_goes_on_when_all_is_ready(place: Place, slow_maturin: Path, t
     place.write("light.rs", SCRIPT.format(header=header, value=3))
     light = place.start(IMPORT.format("light"))
     assert light.stderr is not None
-    assert "waits for" in light.stderr.readline()
+    assert "is waiting for" in light.stderr.readline()
     (tmp_path / "go").touch()
     assert light.communicate(timeout=120)[0].strip() == "3"
     assert heavy.communicate(timeout=120)[0].strip() == "2"
@@ -132,7 +132,7 @@ def test_an_edit_while_waiting_is_built_at_once(place: Place, slow_maturin: Path
     place.write("m.rs", SCRIPT.format(header=new_dependencies(), value=1))
     waiting = place.start(IMPORT.format("m"))
     assert waiting.stderr is not None
-    assert "waits for" in waiting.stderr.readline()
+    assert "is waiting for" in waiting.stderr.readline()
     place.write("m.rs", SCRIPT.format(header="", value=5))
     (tmp_path / "go").touch()
     assert waiting.communicate(timeout=120)[0].strip() == "5"

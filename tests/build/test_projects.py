@@ -581,9 +581,7 @@ def become_mixed(root: Path, package: str, native: str, names: str) -> None:
     pyproject = (root / "pyproject.toml").read_text()
     if "[tool.maturin]" not in pyproject:
         pyproject += "\n[tool.maturin]\n"
-    (root / "pyproject.toml").write_text(
-        pyproject + f'python-source = "python"\nmodule-name = "{package}.{native}"\n'
-    )
+    (root / "pyproject.toml").write_text(pyproject + f'python-source = "python"\nmodule-name = "{package}.{native}"\n')
 
 
 def move_python(root: Path) -> None:

@@ -245,9 +245,9 @@ def test_who_waits_says_so_once(place: Place) -> None:
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [stdout.strip() for stdout, _ in outputs] == ["42"] * 4, outputs
     lines = [line for _, stderr in outputs for line in stderr.splitlines()]
-    waits = [line for line in lines if " waits for process " in line]
+    waits = [line for line in lines if " is waiting for process " in line]
     assert len(waits) == 3, lines
-    assert all(line.endswith(" to be done with m.rs") for line in waits)
+    assert all(", which is building m.rs" in line for line in waits)
     assert place.builds == 1
 
 

@@ -116,6 +116,110 @@ def test_on_and_off(any_environment: Environment, tmp_path: Path) -> None:
     assert "was not installed" in environment.site_command("uninstall").stdout
 
 
+def test_again_and_again(any_environment: Environment) -> None:
+    """Every command twice, and in every order, leaves what one would expect."""
+    environment = any_environment
+    commands = [("install",), ("install",), ("install", "--force"), ("install",), ("uninstall",), ("uninstall",)]
+    commands += [
+        ("install", "--force"),
+        ("install", "--args=--quiet"),
+        ("install", "--args=--quiet"),
+        ("install",),
+    ]
+    for command in commands:
+        run = environment.site_command(*command)
+        assert run.returncode == 0, run.stderr
+        assert environment.is_active() == (command[0] == "install"), command
+        info = json.loads(environment.site_command("info", "-f", "json").stdout)
+        assert info["active"] == (command[0] == "install")
+        expected = [repr("--quiet") in (place["arguments"] or "") for place in info["installed"]]
+        assert expected == ([] if command[0] == "uninstall" else ["--args=--quiet" in command])
+        if command == ("install",) and commands.index(command) == 0:
+            again = environment.site_command("install")
+            assert "is installed already" in again.stdout
+
+
+def test_a_sitecustomize_that_raises(environment: Environment) -> None:
+    """Python goes on after it, and never comes to the lines of ours below."""
+    environment.sitecustomize.write_text("raise RuntimeError('not today')\n")
+    for _ in range(3):
+        assert environment.site_command("install").returncode == 0
+        assert environment.run("-c", ACTIVE).stdout.strip() == "True"
+        assert environment.pth.exists()
+    assert environment.sitecustomize.read_text() == "raise RuntimeError('not today')\n"
+    # As soon as it works, it is used.
+    environment.sitecustomize.write_text("")
+    assert environment.site_command("install", "--force").returncode == 0
+    assert environment.is_active()
+    assert not environment.pth.exists()
+
+
+def test_start_files(environment: Environment, tmp_path: Path) -> None:
+    """What Python 3.18 will read in place of `.pth` files: a function that it calls."""
+    code = (
+        "from rustimport import _core; import sys; _core.site_install_start(sys.argv[1], sys.argv[2], 'build_dir=None')"
+    )
+    start, module = environment.site / "rustimport_hook.start", environment.site / "rustimport_hook.py"
+    assert environment.run("-c", code, str(start), str(module)).returncode == 0
+    name, _, function = start.read_text().strip().partition(":")
+    run = environment.run("-c", f"import {name}; {name}.{function}()\n{ACTIVE}")
+    assert run.stdout.strip() == "True", run.stderr
+    # Either is removed, whatever wrote it.
+    assert environment.site_command("uninstall").returncode == 0
+    assert not start.exists()
+    assert not module.exists()
+
+
+#: Those that show windows, serve, wait for input or open a browser; and tests.
+NOT_RUN = (
+    *("antigravity", "idlelib", "this", "tkinter", "turtledemo", "turtle", "test", "lib2to3.tests"),
+    *("pyrepl", "wsgiref", "xmlrpc"),
+)
+
+
+def programs(folder: Path) -> list[str]:
+    """The modules of the standard library that can be run with `-m`."""
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if "site-packages" in parts or "tests" in parts or parts[0].startswith((*NOT_RUN, "__", "config-")):
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if parts[-1] == "__main__":
+            found.append(".".join(parts[:-1]))
+        elif 'if __name__ == "__main__"' in text or "if __name__ == '__main__'" in text:
+            found.append(".".join(parts))
+    return found
+
+
+@pytest.mark.parametrize("state", ["stale", "unwritable"])
+def test_programs_of_the_standard_library(environment: Environment, tmp_path: Path, state: str) -> None:
+    """The hook does its work in the middle of the imports of others, `importlib` among them."""
+    assert environment.site_command("install").returncode == 0
+    folder = Path(environment.run("-c", "import os; print(os.path.dirname(os.__file__))").stdout.strip())
+    names = programs(folder)
+    assert len(names) > 30, names
+    cache = {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "cache") if state == "stale" else "/proc/nothing"}
+    for name in names:
+        if state == "stale":
+            (environment.site / name).mkdir()
+        run, bare = (
+            subprocess.run(
+                [str(environment.python), "-m", name, "--help"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **cache, **enabled},
+                cwd=tmp_path,
+                timeout=30,
+                check=False,
+            )
+            for enabled in ({}, {"RUSTIMPORT_ENABLED": "0"})
+        )
+        assert (name, run.returncode) == (name, bare.returncode), run.stderr
+        assert "rustimport" not in run.stderr, (name, run.stderr)
+
+
 def test_it_costs_nothing_but_itself(any_environment: Environment) -> None:
     """At its start an interpreter loads this package, its hook, and nothing else that it would not load anyway."""
     code = "import sys; print(*sorted(sys.modules))"

@@ -90,7 +90,7 @@ def test_a_wait_for_cargo_is_told(place: Place, tmp_path: Path) -> None:
     path.write_text("#!/bin/sh\nprintf '    Blocking waiting for file lock on build directory\\n' >&2\nexit 1\n")
     path.chmod(0o755)
     run = place.python("import m", RUSTIMPORT_MATURIN_EXECUTABLE=str(path))
-    assert "rustimport: m.rs waits for another build to release cargo's build directory" in run.stderr
+    assert "rustimport: m.rs is waiting for another build to release cargo's build directory" in run.stderr
 
 
 def test_a_library_without_the_entry_point(place: Place, tmp_path: Path) -> None:

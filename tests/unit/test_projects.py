@@ -1,0 +1,95 @@
+"""Which projects are installed: an index that is made at any moment of an installation must not hold after the next."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rustimport import _hook
+
+WHEEL = "Wheel-Version: 1.0\nGenerator: maturin (1.16.0)\nRoot-Is-Purelib: false\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.setattr(sys, "path", [str(site)])
+    return site
+
+
+def installation(site: Path, project: Path) -> Iterator[None]:
+    """What pip and `maturin develop` do, step by step; once more from the beginning where it is there already."""
+    dist_info = site / "my_project-1.0.dist-info"
+    for file in dist_info.glob("*"):
+        file.unlink()
+        yield
+    if dist_info.exists():
+        dist_info.rmdir()
+        yield
+    direct_url = dist_info / "direct_url.json"
+    archive = '{"url": "file:///tmp/x.whl", "archive_info": {}}'
+    editable = f'{{"url": "file://{project}", "dir_info": {{"editable": true}}}}'
+    steps: list[Callable[[], object]] = [
+        dist_info.mkdir,
+        lambda: (dist_info / "METADATA").write_text("Name: my-project\n"),
+        lambda: (dist_info / "WHEEL").write_text(""),
+        lambda: (dist_info / "WHEEL").write_text(WHEEL),
+        lambda: direct_url.write_text(archive),
+        lambda: direct_url.write_text(""),
+        lambda: direct_url.write_text(editable),
+        lambda: (dist_info / "RECORD").write_text("other.so,,\n"),
+        lambda: (dist_info / "RECORD").write_text("my_project.pth,,\n"),
+        lambda: (site / "my_project.pth").write_text("\n"),
+        lambda: (site / "my_project.pth").write_text(f"{project}/python\n"),
+    ]
+    for step in steps:
+        step()
+        yield
+
+
+@pytest.mark.parametrize("pause", [0, 0.05])
+def test_a_process_at_every_step(tmp_path: Path, site: Path, pause: float) -> None:
+    project = tmp_path / "project"
+    (project / "python" / "my_project").mkdir(parents=True)
+    (project / "python" / "my_project" / "__init__.py").write_text("")
+    (project / "Cargo.toml").write_text('[package]\nname = "my-project"\n')
+
+    def known() -> set[str]:
+        finder = _hook.ProjectFinder(cache_dir=str(tmp_path / "cache"))
+        finder.look_around()
+        return set(finder.projects)
+
+    known()
+    # And again when it is known already.
+    for _ in range(2):
+        for _ in installation(site, project):
+            known()
+            time.sleep(pause)
+        assert known() == {"my_project"}
+        time.sleep(0.05)
+        assert known() == {"my_project"}
+
+
+def test_nothing_is_asked_for_the_standard_library(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its modules may be half imported, and what the hook does then may need them."""
+    finder = _hook.ProjectFinder(cache_dir="/proc/nothing")
+    monkeypatch.setattr(finder, "look_around", lambda: pytest.fail("it looks around"))
+    for name in ("importlib", "importlib.machinery", "json.tool"):
+        assert finder.find_spec(name) is None
+        assert finder.find_spec(name, []) is None
+        assert _hook.ScriptFinder().find_spec(name, []) is None
+
+
+def test_no_failure_of_ours_is_anybodys(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where `logging` is what is being imported."""
+    finder = _hook.ProjectFinder(cache_dir="/proc/nothing")
+    monkeypatch.setattr(finder, "_index", lambda _: 1 / 0)
+    monkeypatch.setitem(sys.modules, "logging", type(sys)("logging"))
+    sys.modules["logging"].__spec__ = _hook.ModuleSpec("logging", None)
+    sys.modules["logging"].__spec__._initializing = True  # type: ignore[attr-defined]
+    assert finder.find_spec("somebody_elses") is None
