@@ -1,4 +1,5 @@
-"""The tests of builds with every cargo that matters: `make test-toolchains`, or some of them by name.
+"""The tests of builds with every cargo that matters: `make test-toolchains`, or some of them, and some of the
+tests: `make test-toolchains TOOLCHAINS="nightly tests/build/test_lanes.py"`.
 
 | name | what it is |
 | --- | --- |
@@ -16,7 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +45,12 @@ def run(*command: str | Path, **env: str) -> None:
 
 
 def test(*more: str, **env: str) -> None:
-    run(sys.executable, "-m", "pytest", "-q", *TESTS, *more, **env)
+    """Runs the tests: all, or the files that are named."""
+    run(sys.executable, "-m", "pytest", "-q", *([] if is_chosen(more) else TESTS), *more, **env)
+
+
+def is_chosen(words: Sequence[str]) -> bool:
+    return any(word.startswith("tests/") for word in words)
 
 
 def nightly_folder() -> Path:
@@ -126,7 +132,7 @@ def oldest(*more: str) -> None:
         fi
         echo /project/python > "$(echo venv/lib/python3*/site-packages)/rustimport-here.pth"
         rustc --version
-        venv/bin/python -m pytest -q {" ".join([*TESTS, *more])}
+        venv/bin/python -m pytest -q {" ".join([*([] if is_chosen(more) else TESTS), *more])}
     """
     mounts = [(source, chroot / source.lstrip("/")) for source in ("/proc", "/dev")]
     for source, place in mounts:

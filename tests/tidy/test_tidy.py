@@ -33,6 +33,8 @@ def code(path: Path) -> str:
             r"|File::create|\.set_times|NamedTempFile|OpenOptions",
         ),
         ("env_vars.rs", r"env::(set_|remove_)?vars?(_os)?\("),
+        # How cargo's build directory is laid out.
+        ("cargo_layout.rs", r'"\.fingerprint"|"deps"|const BUILD:|join\("build"\)|invoked\.timestamp|rustc_info'),
         ("cache.rs", r'"entries"|"record\.toml"|"stamp"|"pyo3-config'),
     ],
 )
