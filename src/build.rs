@@ -45,6 +45,7 @@ impl Source<'_> {
             name: &plan.name,
             builder: plan.builder,
             has_cpython: plan.has_cpython,
+            names_files: plan.names_files,
             request: self.request,
             cache: self.cache,
             entry: &self.entry,

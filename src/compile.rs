@@ -211,7 +211,9 @@ impl<C: Compiler> Compilation<'_, C> {
     /// Makes packages stale for cargo, as far as its files are understood.
     fn make_stale(&self, packages: &BTreeSet<String>) {
         for folder in self.compiler.profile_folders() {
-            packages.iter().for_each(|package| cargo_layout::make_stale(&folder, package));
+            for package in packages {
+                cargo_layout::make_stale(&folder, package);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
-use crate::in_place;
+use crate::in_place::{self, Asker};
 use crate::installation::Installation;
 use crate::krate;
 use crate::lane::Lane;
@@ -41,7 +41,7 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         Err(stale) => stale,
     };
     if request.in_place && !request.force {
-        match (source.look_in_place(), &source.toolchain) {
+        match (source.look_in_place(Asker::Import), &source.toolchain) {
             (Ok(artifact), _) => return Ok(outcome(artifact, None, false)),
             // What was built for this machine does not fit any more: that is the reason.
             (Err(change), Err(Error::Toolchain { message, hint })) if change != Staleness::NeverBuilt => {
@@ -216,7 +216,7 @@ pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome
     let start = Instant::now();
     let cache = Cache::of(request);
     let artifact = in_place::artifact(request);
-    if !request.force && Source::read(request, &cache, host)?.look_in_place().is_ok() {
+    if !request.force && Source::read(request, &cache, host)?.look_in_place(Asker::Build).is_ok() {
         return Ok(Outcome::since(start, artifact, None, false));
     }
     let found = ensure(&Request { in_place: false, ..request.clone() }, host)?;
@@ -229,7 +229,7 @@ pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome
 pub fn check_in_place(request: &Request, host: &mut dyn Host) -> Result<Option<String>> {
     let cache = Cache::of(request);
     let source = Source::read(request, &cache, host)?;
-    Ok(source.look_in_place().err().map(|change| change.story(request.folder())))
+    Ok(source.look_in_place(Asker::Build).err().map(|change| change.story(request.folder())))
 }
 
 /// The tools that a build would use, with where they are and what they say of themselves.
@@ -248,7 +248,18 @@ pub fn is_module(path: &Path) -> bool {
     let (Ok(source), Some(stem)) = (fs::read(path), path.file_stem().and_then(|stem| stem.to_str())) else {
         return false;
     };
-    Script::parse(path, &source).is_ok_and(|script| script.declares_module(stem)) && !is_library_of_a_crate(path)
+    // What cannot be parsed, and shows that it is meant to be a module, the compiler has to speak about.
+    let is_ours = match Script::parse(path, &source) {
+        Ok(script) if script.is_parsed() => script.declares_module(stem),
+        _ => names_module(&source, stem),
+    };
+    is_ours && !is_library_of_a_crate(path)
+}
+
+/// Whether the bytes of a file have the signs of a module of this name, wherever these stand.
+fn names_module(source: &[u8], stem: &str) -> bool {
+    let has = |text: &str| memchr::memmem::find(source, text.as_bytes()).is_some();
+    has(&format!("PyInit_{stem}")) || (has("#[pymodule") && has(stem))
 }
 
 /// Whether a Cargo.toml in the file's folder or above calls it its library.
@@ -262,6 +273,23 @@ fn is_library_of_a_crate(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_meant_to_be_a_module() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.rs");
+        let check = |text: &str, expected: bool| {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(is_module(&path), expected, "{text}");
+        };
+        check("#[pymodule] mod m {}", true);
+        check("#[pymodule] mod other {}", false);
+        check("#[pymodule] mod m { fn }", true);
+        check("fn broken( {} #[pyo3::pymodule] mod m {}", false);
+        check("pub extern \"C\" fn PyInit_m( {", true);
+        check("fn broken( {", false);
+        check("//: [broken\n#[pymodule] mod m {}", true);
+    }
 
     #[test]
     fn a_crates_library_is_no_script() {

@@ -1,6 +1,6 @@
 //! Artifacts beside their sources: what `build` leaves for machines that have no Rust.
 //!
-//! `name.<suffix>` is the library as Python itself would find it; `name.<suffix>.toml` says what it was made of, by
+//! `name.<suffix>` is the library as Python itself would find it; `.rustimport-name.<suffix>.toml` says what it was made of, by
 //! content, with paths relative to the source. So the two are right wherever the tree is copied to. Where there
 //! is no toolchain, only the sources can have changed: flags and configuration are nobody's business there.
 
@@ -34,10 +34,21 @@ pub fn artifact(request: &Request) -> PathBuf {
     request.place().join(format!("{}{}", request.stem(), request.interpreter.extension_suffix))
 }
 
+/// Its name does not begin with the module's: some packages load the first file of that name.
 fn description(artifact: &Path) -> PathBuf {
-    let mut name = artifact.file_name().unwrap_or_default().to_owned();
+    let mut name = std::ffi::OsString::from(".rustimport-");
+    name.push(artifact.file_name().unwrap_or_default());
     name.push(".toml");
     artifact.with_file_name(name)
+}
+
+/// Who wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// An import without settings of its own takes what there is.
+    Import,
+    /// What was asked for is what is wanted.
+    Build,
 }
 
 /// The inputs of the artifact beside the source, if it is what a build would give now; or why it is not.
@@ -46,6 +57,7 @@ pub fn look(
     settings: &BuildSettings,
     surroundings: &Surroundings,
     toolchain: Option<&Toolchain>,
+    asker: Asker,
 ) -> std::result::Result<(Inputs, Look), Staleness> {
     let artifact = artifact(request);
     let known: Description = sealed::read_portable(&description(&artifact)).ok_or(Staleness::NeverBuilt)?;
@@ -59,12 +71,12 @@ pub fn look(
         if known.rustc != toolchain.version {
             return Err(Staleness::toolchain_changed(&known.rustc, &toolchain.version));
         }
-        // Who asked for nothing takes what there is.
-        if settings.profile != known.profile && settings.profile != BuildSettings::DEFAULT_PROFILE {
+        let takes_any = |is_default: bool| asker == Asker::Import && is_default;
+        if settings.profile != known.profile && !takes_any(settings.profile == BuildSettings::DEFAULT_PROFILE) {
             let (from, to) = (known.profile, settings.profile.clone());
             return Err(Staleness::SettingChanged { name: "profile", from, to });
         }
-        if settings.arguments != known.arguments && !settings.arguments.is_empty() {
+        if settings.arguments != known.arguments && !takes_any(settings.arguments.is_empty()) {
             let (from, to) = (known.arguments.to_string(), settings.arguments.to_string());
             return Err(Staleness::SettingChanged { name: "arguments", from, to });
         }

@@ -432,8 +432,12 @@ impl Surroundings {
             Some(uid) if !trusted().contains(&uid) && self.owner != Some(uid) => Err(Error::project(
                 path,
                 format!("{} belongs to another user (uid {uid})", path.display()),
-                "cargo would read it for this source, and it can name programs to run: remove it, or move the \
-                 source to a folder that only you can write above",
+                format!(
+                    "cargo would read it for this source, and it can name programs to run: if you trust it, make it \
+                     yours with `chown $(id -u) {}`, else remove it, or move the source to a folder that only you can \
+                     write above",
+                    path.display()
+                ),
             )),
             _ => Ok(()),
         }

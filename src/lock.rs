@@ -321,24 +321,25 @@ mod tests {
         lock(AT_ONCE).unwrap();
     }
 
+    /// Gives a sign of life with each of a hundred checks, five times as long as the timeout.
+    struct Alive<'a>(&'a Path, u32);
+    impl Host for Alive<'_> {
+        fn event(&mut self, _: Event) {}
+
+        fn check(&mut self) -> Result<()> {
+            self.1 += 1;
+            if self.1 < 100 {
+                sign(self.0, &format!("serde, {} of 100", self.1));
+            }
+            Ok(())
+        }
+    }
+
     #[test]
     fn who_lives_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = lock_entry(&path, "m.rs", AT_ONCE, &mut Impatient(0)).unwrap();
-        // Gives a sign of life with each of a hundred checks, five times as long as the timeout.
-        struct Alive<'a>(&'a Path, u32);
-        impl Host for Alive<'_> {
-            fn event(&mut self, _: Event) {}
-
-            fn check(&mut self) -> Result<()> {
-                self.1 += 1;
-                if self.1 < 100 {
-                    sign(self.0, &format!("serde, {} of 100", self.1));
-                }
-                Ok(())
-            }
-        }
         for (from_life, least) in [(true, 100), (false, 1)] {
             let limit = Some(Duration::from_millis(100));
             let mut host = Alive(&path, 0);

@@ -53,6 +53,7 @@ pub fn cargo_manifest(request: &Request, script: &Script, settings: &BuildSettin
         complete_pyo3(table(&mut manifest, "dependencies"), &settings.pyo3);
     }
 
+    declare_features(&mut manifest, &settings.arguments.cargo);
     // The cache is nobody's workspace.
     table(&mut manifest, "workspace");
     add_profiles(table(&mut manifest, "profile"), script.is_long());
@@ -118,6 +119,22 @@ pub fn default(table: &mut Table, key: &str, value: impl Into<Value>) {
 
 fn absolute(folder: &Path, path: &str) -> String {
     folder.join(path).display().to_string()
+}
+
+/// Declares the features that are asked for, as `maturin_import_hook` does; not those of dependencies.
+fn declare_features(manifest: &mut Table, arguments: &[String]) {
+    let asked = arguments.iter().zip(arguments.iter().skip(1)).filter(|(option, _)| *option == "--features");
+    let names = asked.flat_map(|(_, names)| names.split([',', ' '])).filter(|name| !name.is_empty());
+    let names: Vec<&str> = names.filter(|name| !name.contains(['/', ':'])).collect();
+    let is_optional = |manifest: &Table, name: &str| {
+        let dependency = manifest.get("dependencies").and_then(|found| found.get(name)?.get("optional"));
+        dependency == Some(&Value::Boolean(true))
+    };
+    for name in names {
+        if !is_optional(manifest, name) {
+            default(table(manifest, "features"), name, Value::Array(Vec::new()));
+        }
+    }
 }
 
 /// Makes every relative `path` of a dependency relative to the script, wherever cargo allows one.
@@ -191,8 +208,10 @@ pub fn complete_pyo3(dependencies: &mut Table, version: &str) {
 /// and the first build takes longer.
 pub fn add_profiles(profiles: &mut Table, is_long: bool) {
     let dev = table(profiles, "dev");
+    // Who asks for debug information wants to keep it.
+    let has_debug = has_debug_information(dev);
     default(dev, "debug", 0);
-    default(dev, "strip", true);
+    default(dev, "strip", !has_debug);
     default(dev, "incremental", is_long);
     for (name, settings) in [
         ("release", &[] as &[(&str, Value)]),
@@ -200,13 +219,23 @@ pub fn add_profiles(profiles: &mut Table, is_long: bool) {
         ("small", &[("opt-level", "z".into()), ("lto", "fat".into()), ("codegen-units", 1.into())]),
     ] {
         let profile = table(profiles, name);
-        default(profile, "strip", "debuginfo");
+        if !has_debug_information(profile) {
+            default(profile, "strip", "debuginfo");
+        }
         if name != "release" {
             default(profile, "inherits", "release");
         }
         for (key, value) in settings {
             default(profile, key, value.clone());
         }
+    }
+}
+
+/// Whether a profile asks for debug information.
+pub fn has_debug_information(profile: &Table) -> bool {
+    match profile.get("debug") {
+        None | Some(Value::Boolean(false) | Value::Integer(0)) => false,
+        Some(value) => value.as_str() != Some("none"),
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Job<'a> {
     pub builder: Builder,
     /// Whether rust-cpython is in it, which asks a python about itself.
     pub has_cpython: bool,
+    /// Whether the library may name the user's folders.
+    pub names_files: bool,
     /// Run in the source's folder, whose cargo configuration holds. Otherwise in the package's, which
     /// comes to the same where neither has any, and spares maturin a `cargo metadata` (30 ms).
     pub in_source_folder: bool,
@@ -198,7 +200,8 @@ impl Job<'_> {
 
     /// For the script's own crate alone: flags for all would compile the dependencies once per folder.
     fn rustc_arguments(&self) -> Vec<String> {
-        let folders = self.request.unnamed_folders().into_iter().chain([Path::new(manifest::COPY_FOLDER)]);
+        let users = if self.names_files { Vec::new() } else { self.request.unnamed_folders() };
+        let folders = users.into_iter().chain([Path::new(manifest::COPY_FOLDER)]);
         let remap = |from: &Path| {
             let from = from.display().to_string();
             let from = from.trim_end_matches(std::path::MAIN_SEPARATOR);

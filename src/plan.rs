@@ -30,6 +30,8 @@ pub struct Plan {
     pub units: String,
     pub builder: Builder,
     pub has_cpython: bool,
+    /// Whether debug information names the user's files, for debuggers to find them.
+    pub names_files: bool,
     /// Names the dependencies as they will be compiled.
     pub dependencies: Option<String>,
     /// The manifest, with absolute paths.
@@ -81,11 +83,18 @@ impl Source<'_> {
             units: self.key(toolchain, &table),
             builder: if has(&["pyo3", "pyo3-ffi"]) { Builder::Maturin } else { Builder::Cargo },
             has_cpython,
+            names_files: self.names_files(&table),
             dependencies: None,
             table,
         };
         plan.dependencies = closure.map(|closure| self.dependencies(toolchain, &plan, &closure));
         Ok(plan)
+    }
+
+    /// Whether the chosen profile has debug information.
+    fn names_files(&self, manifest: &Table) -> bool {
+        let profile = manifest.get("profile").and_then(|profiles| profiles.get(&self.settings.profile)?.as_table());
+        self.krate.is_none() && profile.is_some_and(manifest::has_debug_information)
     }
 
     /// The name of the dependencies as the lock file has them now: after a build, with what cargo resolved.

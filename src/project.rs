@@ -50,6 +50,8 @@ pub struct Project<'a> {
     pub manifest: PathBuf,
     /// Hash of the part of pyproject.toml that matters to a build.
     pyproject: String,
+    /// Whether uv watches the Rust files as well.
+    is_rebuilt_by_uv: bool,
     pub settings: BuildSettings,
     /// Globs of files that count as inputs, whoever reads them.
     patterns: Vec<String>,
@@ -118,6 +120,7 @@ impl<'a> Project<'a> {
             entry: cache.entry(&request.entry),
             module: index::module_of(&installation.name, &pyproject, &cargo),
             pyproject: relevant(&pyproject),
+            is_rebuilt_by_uv: is_rebuilt_by_uv(&pyproject),
             maturin,
             installation,
             manifest,
@@ -371,6 +374,11 @@ impl<'a> Project<'a> {
     ) -> Result<PathBuf> {
         let start = Instant::now();
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        if stale.record.is_none() && self.is_rebuilt_by_uv {
+            let message = "`cache-keys` of [tool.uv] in pyproject.toml has `uv run` build this project again after each \
+                           edit, from scratch: remove the entry for `*.rs` files there, since imports rebuild it";
+            host.event(Event::Notice { message: message.into() });
+        }
         let profile = self.profile(installed);
         let job = ProjectJob::new(self, toolchain, metadata, &profile)?;
 
@@ -400,6 +408,9 @@ impl<'a> Project<'a> {
             toolchain,
         };
         let mut done = compilation.run(clock, reason, host)?;
+        if let Some(wheel) = done.output.as_mut().filter(|_| metadata.is_extension) {
+            self.check_entry_point(wheel)?;
+        }
         let data = done.output.as_mut().map(Wheel::data);
         let mut is_simple = metadata.is_extension;
         if let Some(wheel) = &mut done.output {
@@ -433,6 +444,30 @@ impl<'a> Project<'a> {
         let artifact = self.publish(record, &artifact, &library, is_simple.then_some(toolchain))?;
         host.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)
+    }
+
+    /// Refuses a library that Python could not import.
+    fn check_entry_point(&self, wheel: &mut Wheel) -> Result<()> {
+        for native in wheel.natives() {
+            let stem = Path::new(&native).file_name().and_then(|name| name.to_str()?.split('.').next());
+            let (Some(stem), Some(library)) = (stem, wheel.read(&native)) else { continue };
+            let symbol = format!("PyInit_{stem}");
+            if memchr::memmem::find(&library, symbol.as_bytes()).is_none() {
+                let root = &self.request.root;
+                return Err(Error::project(
+                    root,
+                    format!(
+                        "{} compiles, but does not define the module `{stem}` (no `{symbol}` in the library)",
+                        root.display()
+                    ),
+                    format!(
+                        "the function or module below #[pymodule] has another name: call it `{stem}`, write \
+                         `#[pyo3(name = \"{stem}\")]` below #[pymodule], or set `module-name` in [tool.maturin] of pyproject.toml"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Puts what is in a wheel where Python finds it. Where more changed than modules, maturin installs; returns whether
@@ -577,6 +612,13 @@ fn features_of(maturin: &Table) -> Vec<String> {
     let features = maturin.get("features").and_then(Value::as_array).into_iter().flatten();
     let name = |feature: &Value| feature.as_str().or_else(|| feature.get("feature")?.as_str()).map(str::to_owned);
     features.filter_map(name).collect()
+}
+
+/// Whether uv builds a project again when its Rust files change.
+fn is_rebuilt_by_uv(pyproject: &Table) -> bool {
+    let uv = pyproject.get("tool").and_then(|tool| tool.get("uv")?.get("cache-keys")?.as_array());
+    let file = |key: &Value| Some(Path::new(key.get("file")?.as_str()?).extension()? == "rs");
+    uv.into_iter().flatten().any(|key| file(key) == Some(true))
 }
 
 /// A hash of the part of a pyproject.toml that matters to a build.

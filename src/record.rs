@@ -17,7 +17,7 @@ use crate::toolchain::Toolchain;
 const FORMAT: u32 = 3;
 
 /// Of the generated packages: a change here rebuilds everything once.
-pub const GENERATOR: u32 = 1;
+pub const GENERATOR: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {

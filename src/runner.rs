@@ -172,11 +172,11 @@ impl Runner<'_> {
         if says("error: unexpected argument") || says("error: unrecognized subcommand") {
             return Ok(maturin::too_old(Path::new(&words[0]), host));
         }
-        if says("linker `") && says("not found") {
+        let linker = link_failure(&complaint, self.request.settings.arguments.target.as_deref());
+        if let Some(LinkFailure { hint, is_missing: true }) = linker {
             return Ok(Error::toolchain(
                 format!("{} cannot be linked: {}", self.name(), first_error(&complaint)),
-                "rustc needs a C compiler to link: install one (Debian: `apt install gcc`, macOS: \
-                 `xcode-select --install`, Windows: the Visual Studio build tools)",
+                hint,
             ));
         }
         let mut failure = BuildFailure {
@@ -202,8 +202,21 @@ impl Runner<'_> {
             failure.message = format!("{} could not be built: {reason}", self.name());
         }
         failure.hint = hint(&output, &failure.diagnostics, self.request.kind == SourceKind::Script);
+        if let Some(LinkFailure { hint, .. }) = linker {
+            failure.message = format!("{} cannot be linked", self.name());
+            failure.hint = hint;
+        }
+        if has_noexec_signs(&output) {
+            let variable =
+                if self.request.kind == SourceKind::Project { "CARGO_TARGET_DIR" } else { "RUSTIMPORT_CACHE_DIR" };
+            failure.hint = format!(
+                "programs cannot be run in {}, most likely since its file system is mounted `noexec`: set {variable} to \
+                 a folder elsewhere",
+                self.target.display()
+            );
+        }
         if failure.hint == MEND && self.request.cell.is_some() {
-            failure.hint = "mend it and run it again".into();
+            failure.hint = "fix the error and run the cell again".into();
         }
         Ok(Error::Build(Box::new(failure)))
     }
@@ -334,11 +347,8 @@ fn missing_package(output: &str) -> Option<String> {
     SIGNS.iter().find_map(|sign| Some(output.split_once(sign)?.1.split_once('`')?.0.to_owned()))
 }
 
-/// Where the compiler has said all that there is to say.
-const MEND: &str = "mend the source and import again; what was built last stays in place";
-
-/// What to do about a failed build, as far as its words tell.
-fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
+/// What to do about code for another version of pyo3.
+fn pyo3_hint(diagnostics: &[Diagnostic], is_script: bool) -> Option<String> {
     /// Gone from pyo3, with what to write instead.
     const RENAMED: [(&str, &str); 5] = [
         ("with_gil", "Python::attach"),
@@ -347,6 +357,148 @@ fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
         ("prepare_freethreaded_python", "Python::initialize"),
         ("GILOnceCell", "PyOnceLock"),
     ];
+    let errors = || diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
+    for (old, new) in RENAMED {
+        if errors().any(|error| error.message.contains(&format!("`{old}`"))) {
+            if !is_script {
+                return Some(format!(
+                    "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, name it in Cargo.toml"
+                ));
+            }
+            return Some(format!(
+                "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, write \
+                 `//: [dependencies]` and `//: pyo3 = \"0.23\"` at the top of the script, or set \
+                 `pyo3 = \"0.23\"` in [tool.rustimport] of pyproject.toml, or RUSTIMPORT_PYO3=0.23"
+            ));
+        }
+    }
+    // `the trait bound &PyModule: From<BoundModule> is not satisfied`
+    let is_about_reference = |error: &Diagnostic| {
+        let says = |words: &[&str]| words.iter().any(|word| error.message.contains(word));
+        says(&["`&PyModule", "`&PyAny", "`&PyDict", "`&PyList", "`&PyTuple"])
+            && says(&["trait bound", "Python function argument"])
+    };
+    if errors().any(is_about_reference) {
+        let place = if is_script {
+            "`//: [dependencies]` and `//: pyo3 = \"0.22\"` at the top of the script"
+        } else {
+            "pyo3 = \"0.22\" in Cargo.toml"
+        };
+        return Some(format!(
+            "references such as `&PyModule` were replaced by `&Bound<'_, PyModule>` in pyo3 0.23: change them, or stay with \
+             the last version that has them with {place}"
+        ));
+    }
+    None
+}
+
+/// Whether something that cargo has just built could not be started.
+fn has_noexec_signs(output: &str) -> bool {
+    let starts = ["failed to run custom build command", "could not execute process", "cannot execute"];
+    output.contains("Permission denied (os error 13)") && starts.iter().any(|sign| output.contains(sign))
+}
+
+/// Why the linker failed.
+struct LinkFailure {
+    hint: String,
+    /// Whether there is no linker.
+    is_missing: bool,
+}
+
+/// What to do where the linker failed; `target` is the triple that was asked for, if one was.
+fn link_failure(complaint: &str, target: Option<&str>) -> Option<LinkFailure> {
+    let says = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
+    let after = |start: &str, end: &[char]| {
+        let (_, rest) = complaint.split_once(start)?;
+        Some(rest.split(end).next().unwrap_or_default().to_owned())
+    };
+    let variable = target.map(|target| format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_")));
+    let debian = |target: &str| {
+        let machine = target.split('-').next().unwrap_or_default();
+        let library = if target.contains("musl") { "musl" } else { "gnu" };
+        (
+            format!("gcc-{}-linux-{library}", machine.replace('_', "-")),
+            machine.replace("aarch64", "arm64").replace("x86_64", "amd64"),
+        )
+    };
+    let failure = |hint: String, is_missing: bool| Some(LinkFailure { hint, is_missing });
+    if let Some(linker) = after("linker `", &['`']).filter(|_| says(&["not found"])) {
+        return match (target, &variable) {
+            (Some(target), Some(variable)) => failure(
+                format!(
+                    "there is no `{linker}`: install a linker for {target} (Debian: `apt install {}`) and name it in {variable}, \
+                     or link with zig (--zig, after `python -m pip install ziglang`)",
+                    debian(target).0
+                ),
+                true,
+            ),
+            _ => failure(
+                "rustc needs a C compiler to link: install one (Debian: `apt install gcc`, macOS: \
+                 `xcode-select --install`, Windows: the Visual Studio build tools)"
+                    .into(),
+                true,
+            ),
+        };
+    }
+    if !says(&["linking with `"]) {
+        return None;
+    }
+    if says(&["crt1.o", "crti.o", "cannot find -lc:", "cannot find -lc\n", "unable to find library -lc\n"]) {
+        let package = target.map_or("libc6-dev".into(), |target| format!("libc6-dev-{}-cross", debian(target).1));
+        let zig = if target.is_some() { "; or link with zig (--zig), which brings it" } else { "" };
+        return failure(
+            format!("the linker does not find the C library (Debian: `apt install {package}`){zig}"),
+            false,
+        );
+    }
+    let foreign = ["file in wrong format", "is incompatible with", "Relocations in generic ELF", "incompatible target"];
+    if says(&foreign) {
+        let variable = variable.unwrap_or_else(|| "CARGO_TARGET_<TRIPLE>_LINKER".into());
+        return failure(
+            format!(
+                "the linker, or a library that it was given, is for another machine: name a linker for this one in \
+                 {variable}, or link with zig (--zig)"
+            ),
+            false,
+        );
+    }
+    let starts = ["cannot find -l", "unable to find library -l", "library not found for -l", "library '"];
+    if let Some(name) = starts.iter().find_map(|start| after(start, &[':', '\n', ' ', '\''])) {
+        return failure(
+            format!(
+                "the library `{name}` is not where the linker looks: install its development package (Debian: \
+                 `apt install lib{name}-dev`), or name its folder with RUSTFLAGS=\"-L /folder\""
+            ),
+            false,
+        );
+    }
+    failure(
+        "the linker's own words are above: what it misses, or cannot read, has to be installed or named".into(),
+        false,
+    )
+}
+
+/// Where two versions of pyo3 are asked for: by whom, and which.
+fn pyo3_conflict(output: &str) -> Option<String> {
+    output.split_once("links to the native library `python`")?;
+    let mut asked: Vec<(String, String)> = Vec::new();
+    for part in output.split("dependency `pyo3 = \"").skip(1) {
+        let (requirement, rest) = part.split_once('"')?;
+        let package = rest.split_once("of package `")?.1.split([' ', '`']).next()?;
+        if !asked.iter().any(|(_, known)| known == package) {
+            asked.push((requirement.to_owned(), package.to_owned()));
+        }
+    }
+    let asked: Vec<String> =
+        asked.iter().map(|(requirement, package)| format!("`{package}` asks for {requirement}")).collect();
+    (!asked.is_empty()).then(|| asked.join(", "))
+}
+
+/// Where the compiler has said all that there is to say.
+const MEND: &str = "fix the error and import again; the last good build is still in use";
+
+/// What to do about a failed build, as far as its words tell.
+fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
     /// Of what cargo compiled before, or wrote down.
     const DAMAGED: [&str; 4] = [
         "found invalid metadata files",
@@ -362,19 +514,8 @@ fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
     }
     let place = if is_script { "the `//:` lines of the script" } else { "Cargo.toml" };
     let errors = || diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
-    for (old, new) in RENAMED {
-        if errors().any(|error| error.message.contains(&format!("`{old}`"))) {
-            if !is_script {
-                return format!(
-                    "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, name it in Cargo.toml"
-                );
-            }
-            return format!(
-                "newer versions of pyo3 have `{new}` for `{old}`; to stay with an older one, write \
-                 `//: [dependencies]` and `//: pyo3 = \"0.23\"` at the top of the script, or set \
-                 `pyo3 = \"0.23\"` in [tool.rustimport] of pyproject.toml, or RUSTIMPORT_PYO3=0.23"
-            );
-        }
+    if let Some(hint) = pyo3_hint(diagnostics, is_script) {
+        return hint;
     }
     let unlinked = errors().find_map(|error| {
         let (_, after) = error.rendered.split_once("unresolved module or unlinked crate `")?;
@@ -388,6 +529,15 @@ fn hint(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
             "if `{name}` is a crate, name it at the top of the script, above all code: `//: [dependencies]` and \
              `//: {name} = \"…\"` with its version; if it is a module, write `mod {name};`"
         );
+    }
+    if let Some(conflict) = pyo3_conflict(output) {
+        let fix = if is_script {
+            "write the version that both accept at the top of the script: `//: [dependencies]` and `//: pyo3 = \"…\"` (where \
+             a script names none, it asks for rustimport's range)"
+        } else {
+            "name a version in Cargo.toml that both accept"
+        };
+        return format!("a library can have one version of pyo3: {conflict}; {fix}");
     }
     let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
     if !has_compiled(output) && says(&["you're using offline mode", "--offline was specified"]) {
@@ -456,8 +606,39 @@ mod tests {
         let error =
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")], true).contains("Python::attach"));
+        let old = "the trait bound `&PyModule: From<BoundModule<'_, '_>>` is not satisfied";
+        assert!(hint("", &[error(old)], true).contains("pyo3 = \"0.22\""));
+        assert!(hint("", &[error("expected `&PyDict`, found `i32`")], true) == MEND);
         assert!(hint(output, &[], true).contains("names and versions"));
         assert!(hint("error[E0786]: found invalid metadata files for crate `pyo3`", &[], true).contains("cache clear"));
+        let links =
+            |text: &str, target: Option<&str>| link_failure(text, target).map(|found| (found.hint, found.is_missing));
+        assert!(
+            links("error: linker `cc` not found", None)
+                .is_some_and(|(hint, missing)| missing && hint.contains("apt install gcc"))
+        );
+        for (text, target, word) in [
+            (
+                "error: linker `aarch64-linux-gnu-gcc` not found",
+                Some("aarch64-unknown-linux-gnu"),
+                "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
+            ),
+            ("linking with `cc` failed\n/usr/bin/ld: cannot find -lssl: No such file", None, "libssl-dev"),
+            (
+                "linking with `cc` failed\nld: cannot find crt1.o",
+                Some("aarch64-unknown-linux-gnu"),
+                "libc6-dev-arm64-cross",
+            ),
+            ("linking with `cc` failed\nld: x.o: file in wrong format", Some("aarch64-unknown-linux-gnu"), "--zig"),
+            ("linking with `cc` failed\nsomething else", None, "linker's own words"),
+        ] {
+            assert!(links(text, target).is_some_and(|(hint, _)| hint.contains(word)), "{text}");
+        }
+        assert!(links("error[E0308]: mismatched types", None).is_none());
+        let conflict = "required by package `pyo3 v0.20.0`\n which satisfies dependency `pyo3 = \"^0.20\"` of package `numpy v0.20.0`\n\
+                        package `pyo3-ffi` links to the native library `python`, but\n\
+                        dependency `pyo3 = \">=0.23, <0.31\"` of package `m v0.1.0 (/p)`";
+        assert_eq!(pyo3_conflict(conflict).as_deref(), Some("`numpy` asks for ^0.20, `m` asks for >=0.23, <0.31"));
         let full = Diagnostic { rendered: "error: No space left on device".into(), ..error("") };
         assert_eq!(complaint(output, &[]), output);
         assert_eq!(complaint("1 | \"No space left on device\"", &[&full]), full.rendered);

@@ -91,6 +91,11 @@ impl Script {
             || (self.text.contains("pyo3") && (self.file.is_none() || contains_ident(self.tokens(), "pyo3")))
     }
 
+    /// Whether it is Rust as far as can be told without compiling it.
+    pub fn is_parsed(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Whether a file without a marker is a module named `stem` all the same.
     pub fn declares_module(&self, stem: &str) -> bool {
         self.has_entry_point(stem) || self.modules(stem).iter().any(|name| name == stem)
@@ -185,7 +190,10 @@ impl Script {
         }
         if needs_module {
             let exports = exports(file, &self.text).map_err(|names| exported_twice(path, &names))?;
-            let module = format!("\n#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{exports}}}\n");
+            let doc = documentation(file);
+            let init = include_str!("templates/init.txt");
+            let module =
+                format!("\n{doc}#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{exports}{init}}}\n");
             added.push_str(&module);
         }
         self.extended(path, file, &added, cell)
@@ -397,6 +405,20 @@ fn exports(file: &syn::File, text: &str) -> Result<String, [String; 3]> {
         lines += &format!("{}    #[pymodule_export]\n    use {};\n", export.cfgs, export.path);
     }
     Ok(lines)
+}
+
+/// What the `//!` comments of a file say, as attributes of the module that is made of it; without the marker's line.
+fn documentation(file: &syn::File) -> String {
+    let texts = file.attrs.iter().filter_map(|attribute| match &attribute.meta {
+        syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let is_marker = |(index, text): &(usize, String)| *index == 0 && text.contains("rustimport");
+    let lines = texts.enumerate().filter(|line| !is_marker(line));
+    lines.fold(String::new(), |all, (_, text)| format!("{all}#[doc = {text:?}]\n"))
 }
 
 /// The module of the `extern "C"` functions in the script at `path`.
@@ -651,6 +673,7 @@ mod tests {
             panic!("nothing generated for {source}")
         };
         let (_, module) = code.split_once(&format!("mod {MODULE} {{")).expect(&code);
+        let module = module.replace(include_str!("templates/init.txt"), "");
         let lines = module.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "}");
         lines.filter(|line| !line.contains("pymodule_export")).map(|line| line.replace(' ', "")).collect()
     }

@@ -6,7 +6,7 @@ use crate::cache::{Cache, Entry};
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
-use crate::in_place;
+use crate::in_place::{self, Asker};
 use crate::inputs::{Inputs, Look, Surroundings};
 use crate::krate::Crate;
 use crate::record::{GENERATOR, Record};
@@ -160,9 +160,9 @@ impl<'a> Source<'a> {
     }
 
     /// The artifact beside the source, if it is what a build would give now; then with a stamp. Or why it is not.
-    pub fn look_in_place(&self) -> Result<PathBuf, Staleness> {
-        let (inputs, look) =
-            in_place::look(self.request, &self.settings, &self.surroundings, self.toolchain.as_ref().ok())?;
+    pub fn look_in_place(&self, asker: Asker) -> Result<PathBuf, Staleness> {
+        let toolchain = self.toolchain.as_ref().ok();
+        let (inputs, look) = in_place::look(self.request, &self.settings, &self.surroundings, toolchain, asker)?;
         let artifact = in_place::artifact(self.request);
         if self.entry.create().is_ok() {
             self.write_stamp(&artifact, &inputs, &look);

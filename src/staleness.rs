@@ -82,6 +82,8 @@ impl fmt::Display for Staleness {
             Self::ArtifactLost => f.write_str("the built library is missing or damaged"),
             Self::ArtifactExposed => f.write_str("other users could have written the built library"),
             Self::GeneratorChanged => f.write_str("built by another version of rustimport"),
+            Self::SettingChanged { name, from, to } if from.is_empty() => write!(f, "{name} set to `{to}`"),
+            Self::SettingChanged { name, from, to } if to.is_empty() => write!(f, "{name} `{from}` no longer set"),
             Self::SettingChanged { name, from, to } => write!(f, "{name} changed from `{from}` to `{to}`"),
             Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),
             Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
@@ -107,6 +109,11 @@ mod tests {
         check(Staleness::FileRemoved("/t/util.rs".into()), "`/t/util.rs` disappeared");
         check(Staleness::FileAppeared("/s/.cargo/config.toml".into()), "`.cargo/config.toml` appeared");
         check(Staleness::VariableChanged("FEATURE".into()), "`FEATURE` changed");
+        let setting =
+            |from: &str, to: &str| Staleness::SettingChanged { name: "profile", from: from.into(), to: to.into() };
+        check(setting("dev", "release"), "profile changed from `dev` to `release`");
+        check(setting("", "release"), "profile set to `release`");
+        check(setting("dev", ""), "profile `dev` no longer set");
         let rustc = |from: &str, to: &str| Staleness::ToolchainChanged { from: from.into(), to: to.into() };
         check(rustc("1.94.0", "1.95.0"), "rustc changed from 1.94.0 to 1.95.0");
         check(rustc("1.95.0", "1.95.0"), "rustc changed");

@@ -40,7 +40,7 @@ impl Wheel {
         self.read(&native)
     }
 
-    fn read(&mut self, name: &str) -> Option<Vec<u8>> {
+    pub fn read(&mut self, name: &str) -> Option<Vec<u8>> {
         let mut file = self.archive.by_name(name).ok()?;
         let mut content = Vec::with_capacity(usize::try_from(file.size()).ok()?);
         file.read_to_end(&mut content).ok()?;

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,8 @@ class Place:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}.maturin.log"
         self.cache = CACHE
+        #: Every interpreter; what hangs would keep the others waiting.
+        self.started: list[subprocess.Popen[str]] = []
         self.env = {
             name: value
             for name, value in os.environ.items()
@@ -96,7 +100,7 @@ class Place:
     ) -> subprocess.Popen[str]:
         """Starts an interpreter in the folder, with the hook on. An `env` value of `None` unsets."""
         environ: dict[str, Any] = {**self.env, **env}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [executable, *args, "-c", (HOOK if hook else "") + textwrap.dedent(code)],
             cwd=self.folder,
             env={name: value for name, value in environ.items() if value is not None},
@@ -104,7 +108,11 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # The shell that runs the tests in the background has it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        self.started.append(process)
+        return process
 
     def python(
         self,
@@ -146,9 +154,11 @@ def counting_maturin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, counting_maturin: Path) -> Place:
+def place(tmp_path: Path, counting_maturin: Path) -> Iterator[Place]:
     folder = tmp_path / "place"
     folder.mkdir()
     place = Place(folder, counting_maturin)
     place.forget()
-    return place
+    yield place
+    for process in place.started:
+        process.kill()

@@ -10,12 +10,19 @@ import sys
 import bpy
 
 version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-places = [os.path.join(os.path.dirname(bpy.data.filepath), ".venv"), os.path.expanduser("~/.venv")]
-venv = next((place for place in places if os.path.isfile(os.path.join(place, "pyvenv.cfg"))), places[0])
-packages = os.path.join(venv, *(["Lib"] if os.name == "nt" else ["lib", version]), "site-packages")
 
 
-def register():
+@bpy.app.handlers.persistent
+def switch_on(*_):
+    """Called for each file that is opened: until then, startup scripts do not see its path."""
+    folder = os.path.dirname(bpy.data.filepath)
+    # A file that was not saved yet has no folder.
+    places = [os.path.join(folder, ".venv")] if folder else []
+    places.append(os.path.expanduser("~/.venv"))
+    venv = next((place for place in places if os.path.isfile(os.path.join(place, "pyvenv.cfg"))), None)
+    if venv is None:
+        return
+    packages = os.path.join(venv, *(["Lib"] if os.name == "nt" else ["lib", version]), "site-packages")
     if packages not in sys.path:
         sys.path.append(packages)
     import rustimport
@@ -23,10 +30,18 @@ def register():
     rustimport.embed(venv)
 
 
-def unregister():
-    import rustimport
+def register():
+    bpy.app.handlers.load_post.append(switch_on)
+    # Not at startup, when the data are restricted.
+    if hasattr(bpy.data, "filepath"):
+        switch_on()
 
-    rustimport.unembed()
+
+def unregister():
+    if switch_on in bpy.app.handlers.load_post:
+        bpy.app.handlers.load_post.remove(switch_on)
+    if "rustimport" in sys.modules:
+        sys.modules["rustimport"].unembed()
 
 
 if __name__ == "__main__":

@@ -13,17 +13,29 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from . import _build, _maturin_settings, error, errors, project_importer, rust_file_importer, settings
+    from . import (
+        _build,
+        _maturin_settings,
+        error,
+        error_handling,
+        errors,
+        project_importer,
+        rust_file_importer,
+        settings,
+    )
+    from ._maturin_settings import MaturinSettings
     from .errors import BuildError
 
 __all__ = [
     "BuildError",
+    "MaturinSettings",
     "__version__",
     "build",
     "build_all",
     "build_filepath",
     "embed",
     "error",
+    "error_handling",
     "errors",
     "imp",
     "imp_from_path",
@@ -142,11 +154,11 @@ def unembed() -> None:
 
 
 def reset_logger() -> None:
-    """Lets the logger ``rustimport`` propagate, so that the application's logging configuration decides
-    what is shown. Without this, INFO goes to standard error and DEBUG nowhere."""
+    """Leaves the logger ``rustimport`` to the application's logging configuration; without one, nothing below WARNING
+    is shown. Without this call, INFO goes to standard error and DEBUG nowhere."""
     from . import _hook
 
-    _hook.log_propagates = True
+    _hook.log_propagates = _hook.log_is_reset = True
 
 
 def imp(fullname: str, opt_in: bool = False, force_rebuild: bool = False) -> "ModuleType":
@@ -297,7 +309,7 @@ def build_all(
 
 
 def __getattr__(name: str) -> "Any":
-    if name in ("error", "errors", "project_importer", "rust_file_importer", "settings"):
+    if name in ("error", "error_handling", "errors", "project_importer", "rust_file_importer", "settings"):
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")
@@ -305,6 +317,10 @@ def __getattr__(name: str) -> "Any":
         from .errors import BuildError
 
         return BuildError
+    if name == "MaturinSettings":
+        from ._maturin_settings import MaturinSettings
+
+        return MaturinSettings
     if name == "__version__":
         from importlib.metadata import version
 

@@ -130,6 +130,9 @@ def _hash(text: str) -> str:
 #: Whether log records go to the root logger's handlers (`_report` looks here when there is something to say).
 log_propagates = False
 
+#: Whether nobody else shows them: `reset_logger` was called.
+log_is_reset = False
+
 
 # ---------------------------------------------------------------------------------------------------
 # The cache, as far as a fresh import needs it.
@@ -454,6 +457,15 @@ class Loader(ExtensionFileLoader):
     def _as_ours(self, error: BaseException) -> "BaseException | None":
         if hasattr(error, "hint"):
             return error.with_traceback(None)
+        if isinstance(error, ImportError) and "failed to map segment" in str(error):
+            from .errors import CacheError
+
+            return CacheError(
+                f"the library of `{self.name}` cannot be loaded from {self.path}: {error}",
+                hint="its file system is mounted `noexec`: set RUSTIMPORT_CACHE_DIR to a folder elsewhere",
+                name=self.name,
+                path=self._source,
+            )
         if type(error).__name__ != "PanicException":
             return None
         from .errors import RustImportError
@@ -513,11 +525,27 @@ class ScriptLoader(Loader):
             if self.path in _loaded:
                 # The library beside the source has become right again; to be loaded anew it needs a new path.
                 self.path = self._finder.artifact(self.name, self._source, again=True, in_place=False)
-            fresh = self._create(ModuleSpec(self.name, self, origin=self.path))
-            super()._exec(fresh)
+            with Kept(self.name):
+                fresh = self._create(ModuleSpec(self.name, self, origin=self.path))
+                super()._exec(fresh)
             take_over(module, fresh)
         # What fails stays stale.
         _current[self.name] = self.path
+
+
+class Kept:
+    """Keeps the module that everybody holds in ``sys.modules``, where CPython puts each one that is created and has no
+    multi-phase initialisation, as those of older versions of pyo3."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._module = sys.modules.get(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        if self._module is not None:
+            sys.modules[self._name] = self._module
 
 
 def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
@@ -636,8 +664,12 @@ class ScriptFinder(Finder):
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if target is not None and not self.enable_reloading and isinstance(target.__loader__, ScriptLoader):
-            return target.__spec__
+        if target is not None:
+            if not self.enable_reloading and isinstance(target.__loader__, ScriptLoader):
+                return target.__spec__
+            if _is_projects(fullname, target):
+                # What was imported from a project is reloaded from there.
+                return None
         try:
             if path is None:
                 if fullname in sys.stdlib_module_names:
@@ -849,6 +881,13 @@ class ScriptFinder(Finder):
         if force:
             _forced.add(source)
         return outcome["artifact"]
+
+
+def _is_projects(fullname: str, module: "ModuleType") -> bool:
+    """Whether a module was imported from a project."""
+    if isinstance(module.__loader__, ScriptLoader):
+        return False
+    return any(isinstance(finder, ProjectFinder) and finder.known(fullname) for finder in sys.meta_path)
 
 
 class Project:

@@ -86,7 +86,7 @@ class MaturinSettings:
         if "--" in raw:
             end = raw.index("--")
             raw, rustc = raw[:end], raw[end + 1 :]
-        found = vars(_parser().parse_args(raw))
+        found = vars(MaturinSettings.parser().parse_args(raw))
         config = found.pop("config")
         if config is not None:
             found["config"] = {}
@@ -99,8 +99,15 @@ class MaturinSettings:
             found["color"] = {"always": True, "never": False, "auto": None}[found["color"]]
         for name in ("features", "extras", "group"):
             if found[name] is not None:
-                found[name] = [part for item in found[name] for part in item.split(",") if part]
+                # Features may be separated by spaces, too, as cargo has it.
+                items = [item.replace(" ", ",") if name == "features" else item for item in found[name]]
+                found[name] = [part for item in items for part in item.split(",") if part]
         return MaturinSettings(**found, rustc_flags=rustc or None)
+
+    @staticmethod
+    def parser() -> argparse.ArgumentParser:
+        """The parser of the arguments that `from_args` takes, as they stand before ``--``; it raises ``ValueError``."""
+        return _parser()
 
     def to_args(self, cmd: Literal["develop", "build"]) -> list[str]:
         """The command-line arguments for ``maturin develop`` or ``maturin build``."""

@@ -40,6 +40,10 @@ def enter(
     """
     if target is not None and (not finder.enable_reloading or finder is not _first_to_know(name)):
         return None
+    script = _script_before(name, path, target)
+    if script is not None:
+        # It comes first, in Python's own order: the project is not what is imported.
+        return script if target is None else None
     _check_claims(name, projects)
     spec = None
     for project in projects:
@@ -50,6 +54,17 @@ def enter(
         else:
             spec = _reload(finder, name, project) or spec
     return spec
+
+
+def _script_before(name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+    """The script or crate that an import leads to in place of a project, since it stands earlier on ``sys.path``; at a
+    reload, what the module was loaded from."""
+    if target is not None:
+        spec = target.__spec__
+        return spec if spec is not None and isinstance(spec.loader, _hook.ScriptLoader) else None
+    finder = _hook.installed(_hook.ScriptFinder)
+    spec = None if finder is None else finder.find_spec(name, path)
+    return spec if spec is not None and isinstance(spec.loader, _hook.ScriptLoader) else None
 
 
 def _first_to_know(name: str) -> _hook.ProjectFinder | None:
@@ -240,7 +255,8 @@ def _load_anew(finder: _hook.ProjectFinder, module: ModuleType, project: _hook.P
     asked = _request(finder, name, project, finder.chosen(name, project.root), None, False)
     copy = str(_load.core().copy_installed(asked, artifact, _silent))
     loader = _hook.Loader(name, copy, project.root)
-    fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
-    loader.exec_module(fresh)
+    with _hook.Kept(name):
+        fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
+        loader.exec_module(fresh)
     _hook.take_over(module, fresh)
     _loaded[name] = state

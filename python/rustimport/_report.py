@@ -40,7 +40,8 @@ def logger() -> Any:
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 # Who configured logging gets the record there.
-                if not (found.propagate and logging.getLogger().handlers):
+                is_theirs = found.propagate and logging.getLogger().handlers
+                if not is_theirs and (record.levelno >= WARNING or not _hook.log_is_reset):
                     _print_line(record.getMessage())
 
         found = logging.getLogger("rustimport")
@@ -70,7 +71,7 @@ def _default_level() -> int:
 def _is_shown(level: int) -> bool:
     if _has_logging():
         return bool(logger().isEnabledFor(level))
-    return level >= _default_level()
+    return level >= (WARNING if _hook.log_is_reset else _default_level())
 
 
 def _say(level: int, message: str) -> None:
@@ -155,16 +156,20 @@ class Reporter:
         self._started = time.monotonic()
         self._line: Any = None
         self._shown_at = 0.0
+        self._progress: tuple[int, int, str] | None = None
 
     def __call__(self, event: str, **details: Any) -> None:
         getattr(self, f"_on_{event}")(**details)
 
     @property
     def is_cancelled(self) -> bool:
-        """Asked often by the core: signals reach the main thread only."""
+        """Asked often by the core: signals reach the main thread only. So the seconds go on where nothing happens."""
+        if self._progress is not None and time.monotonic() - self._shown_at >= 1:
+            self._show(*self._progress)
         return self._stop is not None and bool(self._stop.is_set())
 
     def close(self) -> None:
+        self._progress = None
         self._clear()
 
     def _on_log(self, message: str) -> None:
@@ -180,9 +185,12 @@ class Reporter:
         self._log(self._lifecycle, f"building {self._module}: {reason}")
 
     def _on_progress(self, done: int, total: int, what: str) -> None:
+        self._progress = done, total, what
+        if time.monotonic() - self._shown_at >= 0.1:
+            self._show(done, total, what)
+
+    def _show(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
-        if now - self._shown_at < 0.1:
-            return
         self._shown_at = now
         count = f"{done}/{total}: " if total else ""
         line = f"{self._module} {now - self._started:.0f} s, {count}{what}"

@@ -192,13 +192,19 @@ def _own_folders(source: Source) -> Iterator[str]:
 
 
 def _state(source: Source) -> State:
-    """What a source's files look like: those that it was made of, and all in its folders that it could be made of."""
+    """What a source's files look like: those that it was made of, and the Rust files in its folders that it could be
+    made of. Of other files there only the names: a log may grow there, ours among them."""
     paths = set(_inputs(source))
+    found: State = set()
     for folder in _own_folders(source):
         # What is hidden is mostly an editor's.
         with contextlib.suppress(OSError):
-            paths.update(os.path.join(folder, name) for name in os.listdir(folder) if not name.startswith("."))
-    found = set()
+            for name in os.listdir(folder):
+                path = os.path.join(folder, name)
+                if name.endswith((".rs", "Cargo.toml", "build.rs")):
+                    paths.add(path)
+                elif not name.startswith(".") and not os.path.isdir(path):
+                    found.add((path, 0, 0))
     for path in paths:
         with contextlib.suppress(OSError):
             status = os.stat(path)

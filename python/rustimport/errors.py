@@ -10,6 +10,7 @@ __all__ = [
     "CacheError",
     "Diagnostic",
     "LockTimeout",
+    "MaturinError",
     "ProjectError",
     "RustImportError",
     "ToolchainError",
@@ -78,7 +79,11 @@ class RustImportError(ImportError):
         return _restore, (type(self), self.args, {**self.__dict__, "name": self.name, "path": self.path})
 
 
-class BuildError(RustImportError):
+class MaturinError(RustImportError):
+    """maturin, or what it needs, could not do what was asked: the base of what ``maturin_import_hook`` calls so."""
+
+
+class BuildError(MaturinError):
     """The source did not compile, or no library could be made of it.
 
     Attributes:
@@ -121,7 +126,7 @@ class BuildError(RustImportError):
         return self.rendered
 
 
-class ToolchainError(RustImportError):
+class ToolchainError(MaturinError):
     """cargo, rustc or maturin is missing, too old or broken."""
 
 

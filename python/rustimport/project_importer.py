@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ class DefaultProjectFileSearcher(ProjectFileSearcher):
             "venv",
         }
     )
-    DEFAULT_SOURCE_EXCLUDED_DIR_MARKERS = frozenset({"CACHEDIR.TAG", "pyvenv.cfg", "conda-meta"})
+    DEFAULT_SOURCE_EXCLUDED_DIR_MARKERS = frozenset(
+        {".maturin_hook_ignore", "CACHEDIR.TAG", "pyvenv.cfg", "conda-meta"}
+    )
     DEFAULT_SOURCE_EXCLUDED_FILE_EXTENSIONS = frozenset(
         {".dll", ".dylib", ".egg", ".py", ".pyc", ".pyd", ".pyi", ".pyo", ".so", ".tar.gz", ".whl", ".md", ".rst"}
     )
@@ -77,39 +79,55 @@ class DefaultProjectFileSearcher(ProjectFileSearcher):
     def __init__(
         self,
         *,
-        source_excluded_dir_names: set[str] | None = None,
-        source_excluded_dir_markers: set[str] | None = None,
-        source_excluded_file_extensions: set[str] | None = None,
+        source_excluded_dir_names: Iterable[str] | None = None,
+        source_excluded_dir_markers: Iterable[str] | None = None,
+        source_excluded_file_extensions: Iterable[str] | None = None,
     ) -> None:
         """
         Args:
-            source_excluded_dir_names: Folders with these names are left out.
-            source_excluded_dir_markers: Folders that hold something of these names are left out.
+            source_excluded_dir_names: Folders of these names are left out.
+            source_excluded_dir_markers: Folders that contain one of these names are left out.
             source_excluded_file_extensions: Files with these endings are left out, whatever their case.
         """
 
-        def chosen(names: set[str] | None, default: frozenset[str]) -> frozenset[str]:
+        def chosen(names: Iterable[str] | None, default: frozenset[str]) -> frozenset[str]:
             return default if names is None else frozenset(names)
 
         self._folders = chosen(source_excluded_dir_names, self.DEFAULT_SOURCE_EXCLUDED_DIR_NAMES)
         self._markers = chosen(source_excluded_dir_markers, self.DEFAULT_SOURCE_EXCLUDED_DIR_MARKERS)
-        self._endings = tuple(
-            chosen(source_excluded_file_extensions, self.DEFAULT_SOURCE_EXCLUDED_FILE_EXTENSIONS),
-        )
+        endings = chosen(source_excluded_file_extensions, self.DEFAULT_SOURCE_EXCLUDED_FILE_EXTENSIONS)
+        self._endings = tuple(ending.lower() for ending in endings)
 
     def get_source_paths(
         self, project_dir: Path, all_path_dependencies: list[Path], installed_package_root: Path
     ) -> Iterator[Path]:
         for root in (project_dir, *all_path_dependencies):
-            for folder, folders, files in os.walk(root):
-                if not self._markers.isdisjoint([*folders, *files]) or Path(folder) == installed_package_root:
-                    folders.clear()
-                    continue
-                folders[:] = sorted(name for name in folders if name not in self._folders)
-                for name in sorted(files):
-                    path = Path(folder, name)
-                    if not name.lower().endswith(self._endings) and path != installed_package_root:
-                        yield path
+            found = self._files_in(root, installed_package_root, self._folders, self._markers, self._endings)
+            yield from (path for path in found if path != installed_package_root)
+
+    def get_installation_paths(self, installed_package_root: Path) -> Iterator[Path]:
+        if installed_package_root.is_dir():
+            yield from self._files_in(installed_package_root, None, frozenset({"__pycache__"}), frozenset(), (".pyc",))
+        elif installed_package_root.is_file():
+            yield installed_package_root
+
+    @staticmethod
+    def _files_in(
+        root: Path, without: Path | None, folders: frozenset[str], markers: frozenset[str], endings: tuple[str, ...]
+    ) -> Iterator[Path]:
+        """The files below a folder, sorted.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+        """
+        if not root.is_dir():
+            raise FileNotFoundError(f"there is no folder {root}")
+        for folder, inside, files in os.walk(root):
+            if not markers.isdisjoint([*inside, *files]) or Path(folder) == without:
+                inside.clear()
+                continue
+            inside[:] = sorted(name for name in inside if name not in folders)
+            yield from (Path(folder, name) for name in sorted(files) if not name.lower().endswith(endings))
 
 
 class MaturinProjectImporter(_importer.Importer, _hook.ProjectFinder):

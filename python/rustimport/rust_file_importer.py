@@ -46,8 +46,8 @@ class MaturinRustFileImporter(_importer.Importer, _hook.ScriptFinder):
     def generate_project_for_single_rust_file(
         self, module_path: str, project_dir: Path, rust_file: Path, settings: MaturinSettings
     ) -> Path:
-        """Writes the Cargo package that a script becomes, and returns its folder. To be overridden; where it is not,
-        the hook makes a package of its own, in which the script is compiled where it stands.
+        """Writes the Cargo package that a script becomes, and returns its folder. To be overridden, and called from
+        there; where it is not overridden, the hook makes another, in which the script is compiled where it stands.
 
         Args:
             module_path: The full name of the module that is imported.
@@ -55,7 +55,32 @@ class MaturinRustFileImporter(_importer.Importer, _hook.ScriptFinder):
             rust_file: The script.
             settings: As `get_settings` gives them.
         """
-        raise NotImplementedError
+        if project_dir.exists():
+            shutil.rmtree(project_dir)
+        (project_dir / "src").mkdir(parents=True)
+        name = module_path.rpartition(".")[2]
+        features = [feature for feature in settings.features or [] if "/" not in feature]
+        declared = "".join(f"{feature} = []\n" for feature in features)
+        pyo3 = _hook.setting("pyo3") or ">=0.23, <0.31"
+        # What is added at the end, as with maturin_import_hook, is a dependency.
+        manifest = f'''\
+[package]
+name = "{name}"
+version = "0.1.0"
+edition = "2021"
+
+[lib]
+name = "{name}"
+crate-type = ["cdylib"]
+
+[features]
+{declared}
+[dependencies]
+pyo3 = "{pyo3}"
+'''
+        (project_dir / "Cargo.toml").write_text(manifest, encoding="utf-8")
+        shutil.copy(rust_file, project_dir / "src" / "lib.rs")
+        return project_dir
 
     def artifact(self, fullname: str, source: str, **arguments: Any) -> Any:
         """Returns the path of the source's fresh artifact, as the hook does; of the package that was written for it, if

@@ -117,9 +117,9 @@ def test_a_built_tree_imports_without_rust(place: Place) -> None:
     source = place.write("tree/m.rs", SCRIPT.format('include_str!("data.txt").len() as i32'))
     assert command(place, "build", "tree", "--release").returncode == 0
     assert sorted(path.name for path in (place.folder / "tree").iterdir()) == [
+        f".rustimport-m{SUFFIX}.toml",
         "data.txt",
         f"m{SUFFIX}",
-        f"m{SUFFIX}.toml",
         "m.rs",
     ]
     moved = Path(shutil.move(place.folder / "tree", place.folder / "elsewhere"))
@@ -144,7 +144,7 @@ def test_a_foreign_library_is_never_loaded(place: Place) -> None:
     for damage in (b"", (place.folder / f"n{SUFFIX}").read_bytes(), (place.folder / f"m{SUFFIX}").read_bytes()[:-1]):
         (place.folder / f"m{SUFFIX}").write_bytes(damage)
         assert place.python("import m; print(m.value())").out == "1"
-    (place.folder / f"m{SUFFIX}.toml").unlink()
+    (place.folder / f".rustimport-m{SUFFIX}.toml").unlink()
     assert place.python("import m; print(m.value())").out == "1"
 
 
@@ -243,7 +243,7 @@ def test_clearing_waits_for_builds(place: Place, tmp_path: Path) -> None:
         text=True,
     )
     assert clearing.stderr is not None
-    assert clearing.stderr.readline() == "waiting for the builds that run\n"
+    assert clearing.stderr.readline() == "waiting for running builds to finish\n"
     (tmp_path / "go").touch()
     assert "BuildError" in building.communicate(timeout=60)[1]
     assert clearing.wait(timeout=60) == 0
@@ -322,9 +322,16 @@ def test_what_others_put_there_stays(place: Place) -> None:
 def test_build_and_check_agree(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     assert command(place, "build", "--release").stdout == "1 built, 0 fresh, 0 failed\n"
+    assert command(place, "build", "--check", "--release").returncode == 0
+    # What was asked for decides.
+    check = command(place, "build", "--check")
+    assert (check.returncode, check.stderr) == (1, "m.rs: profile changed from `release` to `dev`\n")
+    # An import asks for nothing.
+    assert place.python("import m; print(m.__file__)").out == str(place.folder / f"m{SUFFIX}")
+    assert command(place, "build").stdout == "1 built, 0 fresh, 0 failed\n"
     assert command(place, "build", "--check").returncode == 0
     assert command(place, "build").stdout == "0 built, 1 fresh, 0 failed\n"
-    assert command(place, "build", "--check", "--release").returncode == 0
+    assert command(place, "build", "--check", "--release").returncode == 1
     assert command(place, "build", "--force", "--release").stdout == "1 built, 0 fresh, 0 failed\n"
 
 
@@ -420,7 +427,7 @@ def test_building_from_python(place: Place) -> None:
     folder = place.folder
     assert run.out.splitlines() == [
         f"{folder}/package/sub.rs {folder}/package/sub{SUFFIX} True",
-        "True False",
+        "True True",
         "['/m.rs', 'ub.rs'] ['bad.rs']",
         "ModuleNotFoundError",
         "FileNotFoundError",

@@ -76,7 +76,8 @@ def test_wrong_arguments_are_named() -> None:
         with pytest.raises(ValueError, match=named):
             MaturinSettings.from_args(arguments)
     assert MaturinSettings.default() == MaturinSettings(color=True)
-    assert issubclass(error.MaturinError, errors.BuildError)
+    assert issubclass(errors.BuildError, error.MaturinError)
+    assert issubclass(errors.ToolchainError, error.MaturinError)
     assert error.ImportHookError is errors.RustImportError
 
 

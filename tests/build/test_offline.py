@@ -75,7 +75,7 @@ def test_words_of_the_users_are_no_network(place: Place) -> None:
     place.write("offline/m.rs", '// rustimport:pyo3\n#[pyfunction]\nfn f() -> i32 { "Connection refused" }\n')
     run = place.python("import sys; sys.path.insert(0, 'offline'); import m")
     assert "m.rs does not compile (1 error)" in run.stderr
-    assert "hint: mend the source" in run.stderr
+    assert "hint: fix the error" in run.stderr
     assert run.builds == 1
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -590,7 +591,7 @@ def move_python(root: Path) -> None:
 
 
 #: What is changed in a project that is installed.
-RELAYOUTS = {
+RELAYOUTS: dict[str, Callable[[Path], object]] = {
     "python-source": move_python,
     "cffi-mixed": move_python,
     "uniffi-mixed": move_python,

@@ -191,7 +191,8 @@ def test_a_platform_is_promised_only_if_it_is_kept(place: Place) -> None:
     assert command(place, "build", "m.rs").returncode == 0
     assert "1 built" in command(place, "build", "--strip", "m.rs").stdout
     assert "1 fresh" in command(place, "build", "--strip", "m.rs").stdout
-    assert "1 fresh" in command(place, "build", "m.rs").stdout
+    # What was asked for decides.
+    assert "1 built" in command(place, "build", "m.rs").stdout
 
 
 def test_what_maturin_does_not_build_is_promised_nowhere(place: Place) -> None:

@@ -26,7 +26,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This package, as users get it."""
     folder = tmp_path_factory.mktemp("wheels")
-    command = [SCRIPTS / "maturin", "build", "--release", "--quiet", "--out", folder]
+    command = [str(SCRIPTS / "maturin"), "build", "--release", "--quiet", "--out", str(folder)]
     # The library is there: it was built for these tests.
     subprocess.run(command, cwd=ROOT, env={**os.environ, "VIRTUAL_ENV": sys.prefix}, check=True)
     (wheel,) = folder.glob("*.whl")
@@ -53,15 +53,17 @@ class Day:
             self.pip("install", "--quiet", "--upgrade", "pip")
         self.pip("install", "--quiet", str(wheel), "pytest")
 
-    def run(self, *command: str | Path, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         words = [str(word) for word in command]
-        environ = {**self.env, **env}
+        environ = {**self.env, **(env or {})}
         return subprocess.run(
             words, cwd=cwd or self.folder, env=environ, capture_output=True, text=True, check=False, timeout=600
         )
 
-    def check(self, *command: str | Path, cwd: Path | None = None, **env: str) -> str:
-        done = self.run(*command, cwd=cwd, **env)
+    def check(self, *command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+        done = self.run(*command, cwd=cwd, env=env)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout
@@ -73,17 +75,17 @@ class Day:
 
     def pip(self, *arguments: str) -> None:
         if self.installer == "uv":
-            self.check("uv", "pip", *arguments, **self.activated)
+            self.check("uv", "pip", *arguments, env=self.activated)
         else:
-            self.check(self.python, "-m", "pip", *arguments, **self.activated)
+            self.check(self.python, "-m", "pip", *arguments, env=self.activated)
 
     def develop(self, root: Path) -> None:
         arguments = ["--uv"] if self.installer == "uv" else []
-        self.check("maturin", "develop", "--quiet", *arguments, cwd=root, **self.activated)
+        self.check("maturin", "develop", "--quiet", *arguments, cwd=root, env=self.activated)
 
-    def imports(self, code: str, **env: str) -> tuple[str, bool]:
+    def imports(self, code: str) -> tuple[str, bool]:
         """What is printed, and whether something was built."""
-        done = self.run(self.python, "-c", code, **env)
+        done = self.run(self.python, "-c", code)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout.strip(), "rustimport: built " in done.stderr
@@ -113,8 +115,8 @@ def test_a_day(day: Day) -> None:
     for module in modules[day.installer == "uv" :]:
         day.touch_site()
         day.check(day.python, "-m", *module)
-        day.check(day.python, "-m", *module, RUSTIMPORT_CACHE_DIR=str(day.folder / "new"))
-        day.check(day.python, "-m", *module, RUSTIMPORT_CACHE_DIR="/proc/nothing")
+        day.check(day.python, "-m", *module, env={"RUSTIMPORT_CACHE_DIR": str(day.folder / "new")})
+        day.check(day.python, "-m", *module, env={"RUSTIMPORT_CACHE_DIR": "/proc/nothing"})
 
     # By hand, and from then on by itself; again and again.
     value = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,6 @@ def test_no_failure_of_ours_is_anybodys(site: Path, monkeypatch: pytest.MonkeyPa
     finder = _hook.ProjectFinder(cache_dir="/proc/nothing")
     monkeypatch.setattr(finder, "_index", lambda _: 1 / 0)
     monkeypatch.setitem(sys.modules, "logging", type(sys)("logging"))
-    sys.modules["logging"].__spec__ = _hook.ModuleSpec("logging", None)
+    sys.modules["logging"].__spec__ = ModuleSpec("logging", None)
     sys.modules["logging"].__spec__._initializing = True  # type: ignore[attr-defined]
     assert finder.find_spec("somebody_elses") is None
