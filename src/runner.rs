@@ -375,8 +375,7 @@ fn pyo3_hint(diagnostics: &[Diagnostic], is_script: bool) -> Option<String> {
     // `the trait bound &PyModule: From<BoundModule> is not satisfied`
     let is_about_reference = |error: &Diagnostic| {
         let says = |words: &[&str]| words.iter().any(|word| error.message.contains(word));
-        says(&["`&PyModule", "`&PyAny", "`&PyDict", "`&PyList", "`&PyTuple"])
-            && says(&["trait bound", "Python function argument"])
+        says(&["`&pyo3::", "`&Py"]) && says(&["trait bound", "Python function argument"])
     };
     if errors().any(is_about_reference) {
         let place = if is_script {
@@ -606,7 +605,7 @@ mod tests {
         let error =
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(hint("", &[error("no function `with_gil` found")], true).contains("Python::attach"));
-        let old = "the trait bound `&PyModule: From<BoundModule<'_, '_>>` is not satisfied";
+        let old = "`&pyo3::PyAny` cannot be used as a Python function argument";
         assert!(hint("", &[error(old)], true).contains("pyo3 = \"0.22\""));
         assert!(hint("", &[error("expected `&PyDict`, found `i32`")], true) == MEND);
         assert!(hint(output, &[], true).contains("names and versions"));

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +118,35 @@ def test_a_failure_is_told_once(place: Place, watches: list[Watch]) -> None:
     watch.expect("m.rs still cannot be built")
     assert sum("cannot find value" in line for line in watch.lines) == 1, watch.lines
     place.write("m.rs", SOURCE.format(1))
+    watch.expect("built m.rs in")
+
+
+def test_a_log_in_the_folder(place: Place, watches: list[Watch]) -> None:
+    """What grows there, as what the watch itself says may, is no reason to try a broken source again; an edit is."""
+    place.write("m.rs", SOURCE.format("part::one()").replace("rustimport:pyo3\n", "rustimport:pyo3\nmod part;\n"))
+    place.write("part.rs", "broken")
+    place.write("n.rs", SOURCE.format(1))
+    log = place.write("watch.log", "")
+    watch = Watch(place, "m.rs", "n.rs")
+    watches.append(watch)
+    watch.expect("m.rs cannot be built", "watching 2 sources")
+    builds = place.builds
+    for value in (2, 3):
+        with log.open("a") as file:
+            file.write("more\n")
+        place.write("n.rs", SOURCE.format(value))
+        watch.expect("built n.rs in")
+    # Of the sources beside it each could be a part, but for those that are known to be sources of their own.
+    assert place.builds - builds <= 4
+    with log.open("a") as file:
+        file.write("more\n" * 1000)
+    time.sleep(3)
+    builds = place.builds
+    with log.open("a") as file:
+        file.write("more\n")
+    time.sleep(3)
+    assert place.builds == builds
+    place.write("part.rs", "pub fn one() -> i32 { 1 }\n")
     watch.expect("built m.rs in")
 
 
