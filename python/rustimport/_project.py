@@ -1,8 +1,6 @@
 """What happens when an import enters an editable project: it is looked at, once a process and again at each reload;
 rebuilt if it is stale; and at a reload its extension module is loaded anew."""
 
-from __future__ import annotations
-
 import os
 import sys
 from _frozen_importlib import ModuleSpec
@@ -22,49 +20,56 @@ if TYPE_CHECKING:
 _seen: set[str] = set()
 
 #: Extension module -> the state of the artifact that it was loaded from.
-_loaded: dict[str, Any] = {}
+_loaded: "dict[str, Any]" = {}
 
 
 def enter(
     finder: _hook.ProjectFinder,
     name: str,
-    path: Sequence[str] | None,
-    target: ModuleType | None,
+    path: "Sequence[str] | None",
+    target: "ModuleType | None",
     projects: list[_hook.Project],
-) -> ModuleSpec | None:
-    """Has the projects rebuilt that an import of `name` enters. Returns a spec only where Python's own would lead to
-    what is loaded already.
+) -> "ModuleSpec | None":
+    """Has the projects rebuilt that an import of `name` enters. Returns a spec where the search need not be repeated.
 
     Raises:
         rustimport.errors.RustImportError: a project cannot be built.
     """
-    if target is not None and (not finder.enable_reloading or finder is not _first_to_know(name)):
-        return None
-    script = _script_before(name, path, target)
-    if script is not None:
-        # It comes first, in Python's own order: the project is not what is imported.
-        return script if target is None else None
+    if target is not None:
+        return _enter_again(finder, name, path, target, projects)
+    scripts = _hook.installed(_hook.ScriptFinder)
+    # What Python would import: what stands first on its path.
+    found: ModuleSpec | None = (scripts or PathFinder).find_spec(name, path)
+    if found is not None and isinstance(found.loader, _hook.ScriptLoader):
+        return found
     _check_claims(name, projects)
+    is_fresh = True
+    for project in projects:
+        if project.root not in _seen and _leads_into(found, project):
+            is_fresh = _ensure(finder, name, project)[1] and is_fresh
+    order = sys.meta_path
+    is_next = scripts is not None and finder in order and order[order.index(finder) + 1 :][:1] == [scripts]
+    return found if is_fresh and is_next else None
+
+
+def _enter_again(
+    finder: _hook.ProjectFinder,
+    name: str,
+    path: "Sequence[str] | None",
+    target: "ModuleType",
+    projects: list[_hook.Project],
+) -> "ModuleSpec | None":
+    """The same at a reload, which stays with what the module was imported from."""
+    is_script = isinstance(target.__loader__, _hook.ScriptLoader)
+    if is_script or not finder.enable_reloading or finder is not _first_to_know(name):
+        return None
+    _check_claims(name, projects)
+    found = PathFinder.find_spec(name, path)
     spec = None
     for project in projects:
-        if (target is None and project.root in _seen) or not _leads_into(name, path, project):
-            continue
-        if target is None:
-            _ensure(finder, name, project)
-        else:
+        if _leads_into(found, project):
             spec = _reload(finder, name, project) or spec
     return spec
-
-
-def _script_before(name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
-    """The script or crate that an import leads to in place of a project, since it stands earlier on ``sys.path``; at a
-    reload, what the module was loaded from."""
-    if target is not None:
-        spec = target.__spec__
-        return spec if spec is not None and isinstance(spec.loader, _hook.ScriptLoader) else None
-    finder = _hook.installed(_hook.ScriptFinder)
-    spec = None if finder is None else finder.find_spec(name, path)
-    return spec if spec is not None and isinstance(spec.loader, _hook.ScriptLoader) else None
 
 
 def _first_to_know(name: str) -> _hook.ProjectFinder | None:
@@ -89,9 +94,8 @@ def _check_claims(name: str, projects: list[_hook.Project]) -> None:
             )
 
 
-def _leads_into(name: str, path: Sequence[str] | None, project: _hook.Project) -> bool:
+def _leads_into(found: "ModuleSpec | None", project: _hook.Project) -> bool:
     """Whether what Python would import is the project's, and not something that comes before it."""
-    found = PathFinder.find_spec(name, path)
     if found is None or found.origin is None or found.loader is None:
         return True
     origin = os.path.normcase(found.origin)
@@ -103,8 +107,8 @@ def _leads_into(name: str, path: Sequence[str] | None, project: _hook.Project) -
     return any(origin.startswith(os.path.realpath(folder) + os.sep) for folder in folders)
 
 
-def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> str:
-    """Returns the project's fresh artifact, built if need be."""
+def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> tuple[str, bool]:
+    """Returns the project's fresh artifact, built if need be; and whether its stamp said that it was fresh."""
     chosen = finder.chosen(name, project.root)
     files = _listed(finder, name, project)
     state = _hook.context(chosen, files)
@@ -115,6 +119,7 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
     if not force and _hook._is_private(root):
         stamp = _hook.entry_folder(root, entry) + os.sep + "stamp"
         artifact = _hook.fresh_artifact(stamp, project.root, state)
+    is_fresh = artifact is not None
     if artifact is None:
         from . import _load
 
@@ -145,12 +150,12 @@ def _ensure(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> s
         from . import _ipython
 
         _ipython.follow_autoreload()
-    return artifact
+    return artifact, is_fresh
 
 
 def _request(
-    finder: _hook.ProjectFinder, name: str, project: _hook.Project, chosen: Any, files: list[str] | None, force: bool
-) -> dict[str, Any]:
+    finder: _hook.ProjectFinder, name: str, project: _hook.Project, chosen: "Any", files: list[str] | None, force: bool
+) -> "dict[str, Any]":
     return finder.request(
         project.root,
         name,
@@ -181,7 +186,7 @@ def _listed(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> l
     return [os.path.abspath(os.fspath(file)) for file in files]
 
 
-def _silent(*_: Any, **__: Any) -> None:
+def _silent(*_: "Any", **__: "Any") -> None:
     """Where nobody wants to know of events."""
 
 
@@ -216,12 +221,12 @@ class ReloadingLoader(ExtensionFileLoader):
         self._project = project
         self._finder = finder
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         _load_anew(self._finder, module, self._project, self.path)
 
 
-def _reload(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> ModuleSpec | None:
-    artifact = _ensure(finder, name, project)
+def _reload(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> "ModuleSpec | None":
+    artifact, _ = _ensure(finder, name, project)
     module = _module_of(artifact)
     if module is None:
         return None
@@ -235,7 +240,7 @@ def _reload(finder: _hook.ProjectFinder, name: str, project: _hook.Project) -> M
     return None
 
 
-def _load_anew(finder: _hook.ProjectFinder, module: ModuleType, project: _hook.Project, artifact: str) -> None:
+def _load_anew(finder: _hook.ProjectFinder, module: "ModuleType", project: _hook.Project, artifact: str) -> None:
     name = module.__name__
     state = _state(artifact)
     if _loaded.get(name) == state:

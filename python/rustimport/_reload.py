@@ -93,7 +93,7 @@ def _projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
 def _refresh_project(finder: _hook.ProjectFinder, names: list[str], project: _hook.Project) -> bool:
     extension, *packages = names
     before = _project._loaded.get(extension)
-    if _project._state(_project._ensure(finder, extension, project)) == before:
+    if _project._state(_project._ensure(finder, extension, project)[0]) == before:
         return False
     for name in packages or [extension]:
         importlib.reload(sys.modules[name])

@@ -244,7 +244,7 @@ FOREIGN = '{ #[link(name = "nosuchthing")] unsafe extern "C" { fn nothing(); } u
 )
 def test_linkers(place: Place, code: str, variables: dict[str, str], words: str) -> None:
     place.write("m.rs", MODULE.format(value=code))
-    run = place.python("import m", **variables)
+    run = place.python("import m", **variables)  # type: ignore[arg-type]
     assert "m.rs cannot be linked" in run.stderr
     assert words in run.stderr
     assert "fix the error" not in run.stderr

@@ -1,0 +1,115 @@
+"""What the hook costs, as two numbers that are no matter of a machine's mood: calls to the system that concern files, and
+modules that are loaded. Each is what comes on top of bare CPython doing the same, and may fall but not rise.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests import projects
+from tests.build.test_projects import Environment
+
+STRACE = shutil.which("strace")
+pytestmark = pytest.mark.skipif(STRACE is None, reason="needs strace")
+
+SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 1 }\n"
+
+
+class Cost(NamedTuple):
+    calls: int
+    modules: list[str]
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.calls - other.calls, sorted(set(self.modules) - set(other.modules)))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One at the same depth on every machine: each folder above a source is asked for cargo's configuration."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def cost(environment: Environment, folder: Path, code: str, *, enabled: bool, **env: str) -> Cost:
+    """Of running code in the environment. `enabled`: with the hook at its start."""
+    sitecustomize = environment.site / "sitecustomize.py"
+    sitecustomize.unlink(missing_ok=True)
+    if enabled:
+        sitecustomize.write_text("import rustimport\nrustimport.install()\n")
+    # What has just changed is looked at more closely.
+    for changed in (environment.site, folder):
+        os.utime(changed, (1_000_000_000, 1_000_000_000))
+    trace = folder.parent / f"{folder.name}.trace"
+    command = [str(environment.bin / "python"), "-c", f"{code}\nimport sys; print(*sys.modules)"]
+    environ = {**environment.place.env, **env}
+    counted = "trace=%file,getdents64"
+    try:
+        # The first time, Python compiles and the system's times settle.
+        for words in ([], [], [str(STRACE), "-f", "-qq", "-e", counted, "-e", "signal=none", "-o", str(trace)]):
+            done = subprocess.run(
+                [*words, *command], cwd=folder, env=environ, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            assert "built" not in done.stderr or not words, done.stderr
+        return Cost(len(trace.read_text().splitlines()), done.stdout.split())
+    finally:
+        trace.unlink(missing_ok=True)
+
+
+def check(measured: Cost, calls: int, modules: list[str]) -> None:
+    """`calls` were counted with CPython 3.11; other versions differ a little in what they do themselves."""
+    assert measured.modules == modules
+    assert measured.calls <= calls + (0 if sys.version_info[:2] == (3, 11) else 6)
+
+
+def test_start(environment: Environment, folder: Path) -> None:
+    bare = cost(environment, folder, "", enabled=False)
+    hooked = cost(environment, folder, "", enabled=True)
+    check(hooked - bare, 28, ["rustimport", "rustimport._hook", "sitecustomize"])
+
+
+def test_foreign_imports(environment: Environment, folder: Path) -> None:
+    """One that is found in the last folder, one of the standard library, one that nobody has."""
+    (environment.site / "foreign.py").write_text("")
+    for code, calls in (
+        ("import foreign", 17),
+        ("import colorsys", 4),
+        ("try: import nobodys\nexcept ImportError: pass", 22),
+    ):
+        bare = cost(environment, folder, code, enabled=False) - cost(environment, folder, "", enabled=False)
+        hooked = cost(environment, folder, code, enabled=True) - cost(environment, folder, "", enabled=True)
+        check(hooked - bare, calls, [])
+
+
+def difference(environment: Environment, folder: Path, bare_folder: Path, code: str) -> Cost:
+    """What an import costs with the hook, without its start, against CPython importing the same library."""
+    start, fresh = (cost(environment, folder, text, enabled=True) for text in ("", code))
+    bare_start, bare = (cost(environment, bare_folder, text, enabled=False) for text in ("", code))
+    modules = {*fresh.modules} - {*start.modules, *bare.modules}
+    return Cost((fresh.calls - start.calls) - (bare.calls - bare_start.calls), sorted(modules))
+
+
+def test_a_fresh_script(environment: Environment, folder: Path) -> None:
+    (folder / "m.rs").write_text(SCRIPT)
+    (folder / "bare").mkdir()
+    code = f"import os, sys; os.chdir({str(folder)!r}); sys.path.insert(0, ''); import m; print(m.__file__)"
+    shutil.copy(environment.run(code).out, folder / "bare")
+    check(difference(environment, folder, folder / "bare", "import m"), 21, [])
+
+
+def test_a_fresh_project(environment: Environment, folder: Path) -> None:
+    layout = projects.LAYOUTS["flat"]
+    for file, text in layout.files.items():
+        (folder / "project" / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "project" / file).write_text(text)
+    environment.develop(folder / "project")
+    check(difference(environment, folder, folder, "import t_flat"), 62, ["rustimport._project"])
