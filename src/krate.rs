@@ -124,7 +124,7 @@ impl Crate {
 }
 
 fn read_manifest(path: &Path) -> Result<Table> {
-    let broken = |what: String| Error::project(path, format!("{}: {what}", path.display()), "mend the manifest");
+    let broken = |what: String| Error::project(path, format!("{}: {what}", path.display()), "fix the manifest");
     let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
     text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))
 }

@@ -88,7 +88,7 @@ impl Metadata {
     }
 
     fn ask(toolchain: &Toolchain, question: &Question, host: &mut dyn Host) -> Result<Self> {
-        const MEND: &str = "mend the manifest, or what it names; `cargo metadata` says the same";
+        const FIX: &str = "fix the manifest, or what it names; `cargo metadata` says the same";
         let manifest = question.manifest;
         let failed = |(why, hint): (String, &str)| {
             Error::project(manifest, format!("cargo cannot read {}: {why}", manifest.display()), hint)
@@ -103,13 +103,13 @@ impl Metadata {
             let finished = running.finish(host, |_, _| {})?;
             if finished.status.success() {
                 let found: CargoMetadata =
-                    serde_json::from_slice(&finished.stdout).map_err(|error| failed((error.to_string(), MEND)))?;
+                    serde_json::from_slice(&finished.stdout).map_err(|error| failed((error.to_string(), FIX)))?;
                 let found = Self::of(&found, &real(manifest), question.is_program);
-                return found.ok_or_else(|| failed(("it has no [package], so there is nothing to build".into(), MEND)));
+                return found.ok_or_else(|| failed(("it has no [package], so there is nothing to build".into(), FIX)));
             }
             first.get_or_insert(finished);
         }
-        Err(failed(first.expect("it ran").complaint(MEND)))
+        Err(failed(first.expect("it ran").complaint(FIX)))
     }
 
     fn of(found: &CargoMetadata, manifest: &Path, is_program: bool) -> Option<Self> {

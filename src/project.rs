@@ -87,7 +87,7 @@ impl<'a> Project<'a> {
             return Err(gone(format!("the project of `{name}`, installed in {site}, is gone: there is no {root}")));
         }
         let broken = |path: &Path, what: &dyn std::fmt::Display| {
-            Error::project(path, format!("{}: {what}", path.display()), "mend it: maturin cannot build the project")
+            Error::project(path, format!("{}: {what}", path.display()), "fix it: maturin cannot build the project")
         };
         let path = root.join(PYPROJECT);
         let pyproject: Table = match fs::read_text(&path) {

@@ -75,7 +75,7 @@ impl Toolchain {
         let running = process::spawn(command).map_err(|error| failed((error.to_string(), "try again")))?;
         let finished = running.finish(host, |_, _| {})?;
         if !finished.status.success() {
-            return Err(failed(finished.complaint("mend it")));
+            return Err(failed(finished.complaint("fix it")));
         }
         let root = PathBuf::from(String::from_utf8_lossy(&finished.stdout).trim());
         Ok(root.parent().filter(|root| folder.starts_with(root)).unwrap_or(folder).to_owned())

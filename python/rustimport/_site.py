@@ -101,7 +101,7 @@ def probe() -> Probe:
         active, sitecustomize, usercustomize = json.loads(result.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         raise ToolchainError(
-            f"{sys.executable} does not start: {result.stderr.strip()}", hint="mend what it complains of first"
+            f"{sys.executable} does not start: {result.stderr.strip()}", hint="fix what it complains about first"
         ) from None
     return Probe(active, sitecustomize, usercustomize)
 
@@ -212,7 +212,7 @@ def _check_source(path: str) -> None:
     except (SyntaxError, ValueError) as error:
         raise ProjectError(
             f"{path} is no valid Python ({error}): nothing was written",
-            hint="mend it or move it away, then install again",
+            hint="fix it or move it away, then install again",
             path=path,
         ) from None
 

@@ -1,5 +1,5 @@
-"""What the hook costs, as two numbers that are no matter of a machine's mood: calls to the system that concern files, and
-modules that are loaded. Each is what comes on top of bare CPython doing the same, and may fall but not rise.
+"""What the hook costs, as two numbers that are no matter of a machine's mood: calls to the system that concern files,
+and modules that are loaded. Each is what comes on top of bare CPython doing the same, and may fall but not rise.
 """
 
 from __future__ import annotations

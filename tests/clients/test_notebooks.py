@@ -139,7 +139,7 @@ def test_errors_are_the_compilers(kernel: Kernel) -> None:
     # The cell's own lines, of which the magic is the first; and once.
     assert lines[2:4] == ["error[E0308]: mismatched types", f" --> In[{reply.number}]:4:5"]
     assert sum("mismatched types" in line for line in lines) == 1
-    assert lines[-1] == "hint: mend it and run it again"
+    assert lines[-1] == "hint: fix the error and run the cell again"
     assert reply.text("stderr") == ""
     assert "cell_" not in strip_ansi(reply.traceback)
     caught = kernel.run(
