@@ -375,7 +375,7 @@ fn pyo3_hint(diagnostics: &[Diagnostic], is_script: bool) -> Option<String> {
     // `the trait bound &PyModule: From<BoundModule> is not satisfied`
     let is_about_reference = |error: &Diagnostic| {
         let says = |words: &[&str]| words.iter().any(|word| error.message.contains(word));
-        says(&["`&pyo3::", "`&Py"]) && says(&["trait bound", "Python function argument"])
+        says(&["`&pyo3", "`&Py"]) && says(&["trait bound", "Python function argument"])
     };
     if errors().any(is_about_reference) {
         let place = if is_script {
