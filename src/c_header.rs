@@ -76,3 +76,11 @@ fn generate(path: &Path, config: Config) -> Result<String> {
     made.write(&mut text);
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
+
+/// The module of the `extern "C"` functions in the script at `path`.
+pub fn module(path: &Path, stem: &str) -> Result<String> {
+    let declarations = declarations(path)?;
+    let hashes = "#".repeat(8);
+    let text = format!("r{hashes}\"{declarations}\"{hashes}");
+    Ok(include_str!("templates/cffi.txt").replace("{name}", stem).replace("{declarations}", &text))
+}

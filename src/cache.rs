@@ -183,8 +183,8 @@ impl Cache {
         file.starts_with(&self.home) || self.shared.as_ref().is_some_and(|shared| file.starts_with(shared))
     }
 
-    pub fn toolchain(&self, key: &str) -> PathBuf {
-        self.home.join("toolchains").join(format!("{key}.toml"))
+    pub fn toolchains(&self) -> PathBuf {
+        self.home.join("toolchains")
     }
 
     /// Artifacts by the content of their inputs.

@@ -13,16 +13,8 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::header::{Header, Template};
+use crate::request::Cell;
 use crate::script::Script;
-
-/// What is known of a cell besides its text.
-#[derive(Debug, Clone)]
-pub struct Cell {
-    /// Where relative paths lead.
-    pub folder: PathBuf,
-    /// More of its manifest, as TOML.
-    pub manifest: String,
-}
 
 /// A cell's file, and the name of the module that it declares itself, if it does.
 pub type Written = (PathBuf, Option<String>);

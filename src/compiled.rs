@@ -30,7 +30,7 @@ pub struct Compiled {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Content {
-    #[serde(with = "crate::stamp::path_text")]
+    #[serde(with = "crate::text::path_text")]
     path: PathBuf,
     /// None if nobody knows what was read.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,8 +9,8 @@ use toml::{Table, Value};
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::krate::relative;
 use crate::manifest;
+use crate::paths::relative;
 use crate::script::Script;
 use crate::settings::PYO3_RANGE;
 

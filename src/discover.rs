@@ -6,6 +6,7 @@ use crate::ensure;
 use crate::error::{Error, Result};
 use crate::header::Header;
 use crate::krate;
+use crate::paths;
 
 /// The sources among `paths` and in the folders among them, each once, in the order of their names. A path that names a
 /// source needs no marker; in folders, those count that opted in, or all crates and what declares a module if not
@@ -13,7 +14,7 @@ use crate::krate;
 pub fn sources(paths: &[PathBuf], opt_in: bool, are_named: bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
-        let path = krate::normal(&std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        let path = paths::normal(&std::path::absolute(path).unwrap_or_else(|_| path.clone()));
         if krate::is_package(&path) && (are_named || !opt_in || krate::is_marked(&path)) {
             found.push(path);
         } else if path.is_dir() {

@@ -235,7 +235,8 @@ pub fn check_in_place(request: &Request, host: &mut dyn Host) -> Result<Option<S
 /// The tools that a build would use, with where they are and what they say of themselves.
 pub fn tools(request: &Request, host: &mut dyn Host) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);
-    let toolchain = Toolchain::find(request, &cache, host).ok();
+    let toolchain =
+        Toolchain::find(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), host).ok();
     let mut tell = |path: &Path| Some(format!("{} ({})", toolchain::version_of(path, host)?, path.display()));
     let maturin = maturin::find_maturin(request).ok().and_then(|path| tell(&path));
     let cargo = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.cargo));

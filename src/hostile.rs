@@ -8,16 +8,17 @@ use toml::Table;
 use crate::cargo_layout::Directories;
 use crate::cargo_lock;
 use crate::dep_info;
-use crate::diagnostic;
 use crate::fs;
 use crate::installation::{Installation, folder_of_url};
 use crate::interpreter::Interpreter;
 use crate::manifest;
+use crate::messages;
 use crate::record::Record;
 use crate::request::{Request, SourceKind};
 use crate::script::{Root, Script};
 use crate::settings::{BuildSettings, Settings};
 use crate::stamp;
+use crate::text;
 
 const SOURCE: &str = "/s/m.rs";
 
@@ -28,7 +29,7 @@ pub fn script(data: &[u8]) {
     let _ = script.check_module(path, "m");
     script.declares_module("m");
     for cell in [None, Some(Path::new("/n"))] {
-        let Ok(root) = script.root(path, "m", cell) else { return };
+        let Ok(root) = script.root(path, "m", cell, &|| Ok(String::new())) else { return };
         if let Root::Wrapped(code) | Root::Copied(code) = root {
             assert!(!code.is_empty());
         }
@@ -53,16 +54,16 @@ pub fn dep_info(data: &[u8]) {
 
 /// What cargo says, a message a line.
 pub fn messages(data: &[u8]) {
-    diagnostic::read_messages(data, &[Path::new("/s")], Path::new("/p"), &Directories::both(Path::new("/t")));
-    diagnostic::without_ansi(&String::from_utf8_lossy(data));
+    messages::read_messages(data, &[Path::new("/s")], Path::new("/p"), &Directories::both(Path::new("/t")));
+    text::without_ansi(&String::from_utf8_lossy(data));
 }
 
 pub fn stamp(data: &[u8]) {
     stamp::files_are_unchanged(data);
     let path = String::from_utf8_lossy(data);
-    let escaped = stamp::escape(Path::new(&*path));
+    let escaped = text::escape(Path::new(&*path));
     assert!(!escaped.contains(['\n', '\r', '\t']));
-    assert_eq!(stamp::unescape(&escaped), Path::new(&*path));
+    assert_eq!(text::unescape(&escaped), Path::new(&*path));
 }
 
 /// Where a distribution was installed from, and what of it.

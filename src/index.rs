@@ -25,7 +25,8 @@ use crate::installation::{self, Environment, Installation};
 use crate::interpreter::Interpreter;
 use crate::krate;
 use crate::settings::{self, PYPROJECT};
-use crate::stamp::{escape, sealed};
+use crate::stamp::sealed;
+use crate::text::escape;
 
 /// An editable project, and the names that lead into it.
 #[derive(Debug, PartialEq, Eq)]

@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::fs::{self, Stat, Watched};
+use crate::programs::cargo_home;
 use crate::settings::PYPROJECT;
 use crate::staleness::Staleness;
-use crate::toolchain::{TOOLCHAIN_FILES, cargo_home};
+use crate::toolchain::TOOLCHAIN_FILES;
 use crate::unit::UnitKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileInput {
-    #[serde(with = "crate::stamp::path_text")]
+    #[serde(with = "crate::text::path_text")]
     pub path: PathBuf,
     /// SHA-256; none if the file changed while the compiler ran, so that nobody knows what it read.
     #[serde(skip_serializing_if = "Option::is_none")]

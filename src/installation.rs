@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::diagnostic;
 use crate::fs;
-use crate::krate::normal;
+use crate::paths::normal;
+use crate::text;
 
 /// A distribution that maturin installed from a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,7 +252,7 @@ pub(crate) fn recorded(text: &str) -> Vec<String> {
 pub(crate) fn folder_of_url(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("file://")?;
     let path = path.strip_prefix("localhost").unwrap_or(path);
-    let path = diagnostic::percent_decoded(path.split(['#', '?']).next().unwrap_or_default());
+    let path = text::percent_decoded(path.split(['#', '?']).next().unwrap_or_default());
     let path = String::from_utf8(path).ok()?;
     // `file:///C:/project`
     let has_drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::toolchain::program;
+use crate::programs::program;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interpreter {
@@ -17,7 +17,7 @@ pub struct Interpreter {
     pub version: (u8, u8),
     /// `.cpython-311-x86_64-linux-gnu.so`
     pub extension_suffix: String,
-    #[serde(with = "crate::stamp::path_text")]
+    #[serde(with = "crate::text::path_text")]
     pub base_prefix: PathBuf,
     /// 32 or 64.
     pub pointer_width: u32,

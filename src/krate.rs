@@ -12,6 +12,7 @@ use crate::cargo_lock;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::manifest;
+use crate::paths::normal;
 
 pub struct Crate {
     pub folder: PathBuf,
@@ -177,43 +178,4 @@ pub fn is_marked(folder: &Path) -> bool {
     let manifest = fs::read_text(folder.join("Cargo.toml")).unwrap_or_default();
     let first = manifest.lines().next().unwrap_or_default();
     (first.starts_with('#') && first.contains("rustimport")) || folder.join(MARKER).exists()
-}
-
-/// Without `.` and `..`, as cargo understands paths.
-pub fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                normal.pop();
-            }
-            Component::CurDir => {}
-            part => normal.push(part),
-        }
-    }
-    normal
-}
-
-/// A path as seen from a folder, with slashes as TOML and Rust want them. Both are absolute.
-pub fn relative(path: &Path, folder: &Path) -> String {
-    let (path, folder) = (normal(path), normal(folder));
-    let common = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
-    let up = folder.components().skip(common).map(|_| Component::ParentDir);
-    let parts: PathBuf = up.chain(path.components().skip(common)).collect();
-    parts.display().to_string().replace('\\', "/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_as_seen_from_a_folder() {
-        let check = |path: &str, folder: &str, expected: &str| {
-            assert_eq!(relative(Path::new(path), Path::new(folder)), expected, "{path} from {folder}");
-        };
-        check("/a/b/x.rs", "/a/b/c/src", "../../x.rs");
-        check("/a/b/../x.rs", "/a/b", "../x.rs");
-        check("/a/b/c/x.rs", "/a/b", "c/x.rs");
-    }
 }

@@ -12,8 +12,9 @@ use crate::error::{Error, Result};
 use crate::event::Host;
 use crate::fs;
 use crate::process;
+use crate::programs::program;
 use crate::sealed;
-use crate::toolchain::{Toolchain, program};
+use crate::toolchain::Toolchain;
 use crate::unit::{self, Unit, UnitKind};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Table;
 
+use crate::c_header;
 use crate::cargo_lock::{self, Closure};
 use crate::compile;
 use crate::error::{Error, Result};
@@ -11,8 +12,8 @@ use crate::event::Host;
 use crate::fs;
 use crate::krate::Crate;
 use crate::manifest;
-use crate::maturin::Builder;
 use crate::script::Root;
+use crate::script_job::Builder;
 use crate::source::Source;
 use crate::toolchain::Toolchain;
 
@@ -123,7 +124,10 @@ impl Source<'_> {
     /// The library's root, if it is generated; `package` is where.
     fn write_root(&self, package: &Path) -> Result<Option<PathBuf>> {
         let cell = self.request.cell.as_ref().map(|cell| cell.folder.as_path());
-        let (path, code) = match self.script.root(&self.library, self.request.stem(), cell)? {
+        let (path, code) = match {
+            let c_module = || c_header::module(&self.library, self.request.stem());
+            self.script.root(&self.library, self.request.stem(), cell, &c_module)?
+        } {
             Root::Direct => return Ok(None),
             Root::Wrapped(code) => (package.join(manifest::GENERATED), code),
             Root::Copied(code) => {

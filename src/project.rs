@@ -113,7 +113,8 @@ impl<'a> Project<'a> {
             settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
         }
         let patterns = own.inputs.iter().filter_map(|pattern| absolute_pattern(root, pattern)).collect();
-        let toolchain = Toolchain::look_for(request, cache, host)?;
+        let toolchain =
+            Toolchain::look_for(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), host)?;
         Ok(Self {
             request,
             cache,
@@ -355,11 +356,16 @@ impl<'a> Project<'a> {
         Keys::of(&known, &self.request.root)
     }
 
+    fn job<'j>(&'j self, toolchain: &'j Toolchain, metadata: &'j Metadata, profile: &'j str) -> Result<ProjectJob<'j>> {
+        let (installation, settings) = (&self.installation, &self.settings);
+        ProjectJob::new(self.request, installation, settings, &self.entry, toolchain, metadata, profile)
+    }
+
     /// Has maturin install it in editable mode.
     pub fn develop(&self, metadata: &Metadata, reason: &str, host: &mut dyn Host) -> Result<()> {
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let profile = self.profile(None);
-        ProjectJob::new(self, toolchain, metadata, &profile)?.develop(true, reason, host).map(drop)
+        self.job(toolchain, metadata, &profile)?.develop(true, reason, host).map(drop)
     }
 
     /// Has maturin build it, and installs what came of it.
@@ -380,7 +386,7 @@ impl<'a> Project<'a> {
             host.event(Event::Notice { message: message.into() });
         }
         let profile = self.profile(installed);
-        let job = ProjectJob::new(self, toolchain, metadata, &profile)?;
+        let job = self.job(toolchain, metadata, &profile)?;
 
         // Before anything is read by others: an edit from here on is for the next build.
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.clone());

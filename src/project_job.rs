@@ -9,26 +9,32 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::cache::Entry;
 use crate::compile::{Built, Compiler};
-use crate::diagnostic::{self, Messages};
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::{Event, Host};
 use crate::fs;
-use crate::installation::Environment;
+use crate::installation::{Environment, Installation};
 use crate::krate;
 use crate::manifest;
 use crate::maturin::find_maturin;
+use crate::messages::{self, Messages};
 use crate::metadata::Metadata;
 use crate::process::{self, Finished, Priority};
-use crate::project::Project;
+use crate::programs::{cargo_home, home, program};
+use crate::request::Request;
 use crate::runner::{self, Runner, text};
 use crate::settings::BuildSettings;
-use crate::toolchain::{Toolchain, cargo_home, home, program};
+use crate::toolchain::Toolchain;
 use crate::wheel::Wheel;
 
 pub struct ProjectJob<'a> {
-    project: &'a Project<'a>,
+    request: &'a Request,
+    installation: &'a Installation,
+    settings: &'a BuildSettings,
+    /// The project's folder in the cache.
+    entry: &'a Entry,
     toolchain: &'a Toolchain,
     metadata: &'a Metadata,
     profile: &'a str,
@@ -50,13 +56,16 @@ struct Call {
 
 impl<'a> ProjectJob<'a> {
     pub fn new(
-        project: &'a Project<'a>,
+        request: &'a Request,
+        installation: &'a Installation,
+        settings: &'a BuildSettings,
+        entry: &'a Entry,
         toolchain: &'a Toolchain,
         metadata: &'a Metadata,
         profile: &'a str,
     ) -> Result<Self> {
-        let environment = project.installation.environment();
-        let interpreter = &project.request.interpreter;
+        let environment = installation.environment();
+        let interpreter = &request.interpreter;
         let prefix = environment.as_ref().map_or(interpreter.base_prefix.as_path(), Environment::prefix);
         let python = interpreter.python_of(prefix).ok_or_else(|| {
             Error::toolchain(
@@ -64,9 +73,12 @@ impl<'a> ProjectJob<'a> {
                 "the environment is damaged: make it anew, and run `maturin develop` in it",
             )
         })?;
-        let maturin = find_maturin(project.request)?;
+        let maturin = find_maturin(request)?;
         Ok(Self {
-            project,
+            request,
+            installation,
+            settings,
+            entry,
             toolchain,
             metadata,
             profile,
@@ -79,7 +91,7 @@ impl<'a> ProjectJob<'a> {
 
     fn build_command(&self, wheels: &Path) -> Command {
         let mut command = process::command(&self.maturin);
-        command.args(["build", "-i"]).arg(&self.python).args(self.project.settings.arguments.for_wheel());
+        command.args(["build", "-i"]).arg(&self.python).args(self.settings.arguments.for_wheel());
         command.arg("--out").arg(wheels);
         self.add_arguments(&mut command);
         command
@@ -87,7 +99,7 @@ impl<'a> ProjectJob<'a> {
 
     /// What `build` and `develop` have in common.
     fn add_arguments(&self, command: &mut Command) {
-        let arguments = &self.project.settings.arguments;
+        let arguments = &self.settings.arguments;
         command.args(["--profile", self.profile]).args(&arguments.cargo);
         // Ours, where the workspace has none of this name.
         let workspace = krate::manifest_in(&self.metadata.workspace);
@@ -106,11 +118,11 @@ impl<'a> ProjectJob<'a> {
 
     /// As in the activated environment: otherwise cargo would compile pyo3 anew each time somebody else builds.
     fn set_environment(&self, command: &mut Command) {
-        command.current_dir(&self.project.request.root);
+        command.current_dir(&self.request.root);
         for name in [env_vars::CARGO, env_vars::CARGO_TERM_QUIET, env_vars::CARGO_TERM_VERBOSE] {
             command.env_remove(name);
         }
-        let scripts = |prefix: &Path| self.project.request.interpreter.scripts_of(prefix);
+        let scripts = |prefix: &Path| self.request.interpreter.scripts_of(prefix);
         let mut folders: Vec<PathBuf> = self.environment.iter().map(|found| scripts(found.prefix())).collect();
         // The real tools before rustup's proxies: 50 ms. Whoever builds by hand in between pays 45 ms for it, once.
         let known = self.toolchain.path();
@@ -142,15 +154,14 @@ impl<'a> ProjectJob<'a> {
     /// Also where it is installed for this user, or beside our own tools.
     fn uv(&self) -> Option<PathBuf> {
         let usual = [home().map(|home| home.join(".local").join("bin")), cargo_home().map(|home| home.join("bin"))];
-        let folders =
-            usual.into_iter().flatten().chain(self.project.request.interpreter.script_folders.iter().cloned());
+        let folders = usual.into_iter().flatten().chain(self.request.interpreter.script_folders.iter().cloned());
         let beside = folders.map(|folder| folder.join(program("uv"))).find(|path| path.is_file());
         which::which("uv").ok().or(beside)
     }
 
     fn runner(&self) -> Runner<'_> {
         Runner {
-            request: self.project.request,
+            request: self.request,
             tool: "maturin",
             package: &self.metadata.package,
             priority: Priority::Normal,
@@ -161,23 +172,20 @@ impl<'a> ProjectJob<'a> {
     /// Runs `maturin develop`: with `whole`, it installs everything, metadata, scripts and dependencies; otherwise only
     /// what it generates in the project. Returns what it said; `None` outside of an environment of its own.
     pub fn develop(&self, whole: bool, reason: &str, host: &mut dyn Host) -> Result<Option<String>> {
-        let arguments = &self.project.settings.arguments;
+        let arguments = &self.settings.arguments;
         let Some(environment) = &self.environment else {
-            let root = self.project.request.root.display();
+            let root = self.request.root.display();
             let message = format!("more than the library of {root} changed: `pip install -e {root}` installs the rest");
             host.event(Event::Notice { message });
             return Ok(None);
         };
         let is_asked = |option: &str| arguments.develop.iter().any(|argument| argument == option);
         let installs = whole && !is_asked("--skip-install");
-        let has_pip = self.project.installation.site().join("pip").is_dir();
+        let has_pip = self.installation.site().join("pip").is_dir();
         let wants_uv = is_asked("--uv") || environment.is_uv() || !has_pip;
-        if installs && wants_uv && self.uv().is_none() && !self.project.installation.site().join("uv").is_dir() {
+        if installs && wants_uv && self.uv().is_none() && !self.installation.site().join("uv").is_dir() {
             return Err(Error::toolchain(
-                format!(
-                    "{reason} of {}, and there is neither pip nor uv to install it",
-                    self.project.request.root.display()
-                ),
+                format!("{reason} of {}, and there is neither pip nor uv to install it", self.request.root.display()),
                 format!("install uv, or pip with `{} -m ensurepip`", self.python.display()),
             ));
         }
@@ -227,16 +235,16 @@ impl Compiler for ProjectJob<'_> {
 
     fn build(&self, reason: &str, host: &mut dyn Host) -> Result<Built<Option<Wheel>>> {
         // What maturin generates among the user's files, only maturin may write.
-        let is_mixed = !self.project.installation.roots.is_empty();
+        let is_mixed = !self.installation.roots.is_empty();
         if !self.metadata.has_library || (is_mixed && !self.metadata.is_extension) {
             let output = self.develop(!self.metadata.has_library, reason, host)?.ok_or_else(|| {
-                let root = &self.project.request.root;
+                let root = &self.request.root;
                 let message = format!("{}: {reason}; it has to be installed anew, outside of a venv", root.display());
                 Error::project(root, message, format!("run `pip install -e {}`", root.display()))
             })?;
             return Ok(self.built(None, &output));
         }
-        let wheels = fs::temporary_folder(self.project.entry.home(), "wheel")?;
+        let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
         let command = || Ok(self.build_command(wheels.path()));
         let read = |_: &Finished| Wheel::open(wheels.path());
         let replay = |finished: &Finished, host: &mut dyn Host| self.replay_of(finished, host);
@@ -258,7 +266,7 @@ impl Compiler for ProjectJob<'_> {
             command.envs(call.set.iter().map(|(name, value)| (name, value)));
             let finished = runner::repeat(command, Priority::Normal, host)?;
             let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
-            let Messages { diagnostics, units, foreign_outputs } = diagnostic::read_messages(
+            let Messages { diagnostics, units, foreign_outputs } = messages::read_messages(
                 &finished.stdout,
                 &[&self.metadata.workspace],
                 folder,
@@ -279,7 +287,7 @@ impl Compiler for ProjectJob<'_> {
     fn clean(&self, packages: &BTreeSet<String>, host: &mut dyn Host) -> Result<()> {
         let mut command = process::command(&self.toolchain.cargo);
         command.args(["clean", "--profile", self.profile, "--manifest-path"]).arg(&self.metadata.manifest);
-        if let Some(target) = &self.project.settings.arguments.target {
+        if let Some(target) = &self.settings.arguments.target {
             command.args(["--target", target]);
         }
         self.set_environment(&mut command);

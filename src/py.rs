@@ -9,7 +9,6 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::cell::Cell;
 use crate::diagnostic::Diagnostic;
 use crate::ensure;
 use crate::env_vars::without_secrets;
@@ -17,6 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, Host};
 use crate::interpreter::Interpreter;
 use crate::lock::Timeout;
+use crate::request::Cell;
 use crate::request::{Installed, Outcome, Request, SourceKind};
 use crate::settings::{Arguments, Settings};
 

@@ -3,10 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::cell::Cell;
 use crate::interpreter::Interpreter;
 use crate::lock::Timeout;
 use crate::settings::Settings;
+
+/// What is known of a cell besides its text.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Where relative paths lead.
+    pub folder: PathBuf,
+    /// More of its manifest, as TOML.
+    pub manifest: String,
+}
 
 /// The kinds of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

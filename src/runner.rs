@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::diagnostic::{self, Diagnostic, Messages};
+use crate::diagnostic::Diagnostic;
 use crate::env_vars;
 use crate::error::{BuildFailure, Error, Result};
 use crate::event::{Event, Host};
 use crate::maturin;
+use crate::messages::Messages;
 use crate::process::{self, Finished, Priority};
 use crate::request::{Request, SourceKind};
+use crate::text;
 
 /// How a build uses the network, where it needs it: first as if it were there, then not at all, and only when
 /// something is missing here with all of cargo's patience.
@@ -121,7 +123,7 @@ impl Runner<'_> {
         let mut logged = 0;
         let mut has_waited = false;
         running.finish(host, |line, host| {
-            let line = &diagnostic::without_ansi(line);
+            let line = &text::without_ansi(line);
             if let Some(progress) = progress(&self.renamed(line)) {
                 if matches!(progress, Event::Waiting { .. }) && std::mem::replace(&mut has_waited, true) {
                     return;
@@ -243,7 +245,7 @@ pub fn clean(mut command: Command, packages: &BTreeSet<String>, host: &mut dyn H
 
 /// Bytes as text, without colours: users may ask for some.
 pub fn text(bytes: &[u8]) -> String {
-    diagnostic::without_ansi(&String::from_utf8_lossy(bytes))
+    text::without_ansi(&String::from_utf8_lossy(bytes))
 }
 
 /// What a line of cargo's standard error says about how far it is.

@@ -15,11 +15,10 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Attribute, Item, LitStr, Meta, UseTree, Visibility};
 
-use crate::c_header;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::header::{self, Header, Template};
-use crate::krate::relative;
+use crate::paths::relative;
 
 /// The name of the generated module in Rust; its name in Python is the script's.
 const MODULE: &str = "__rustimport_module";
@@ -172,12 +171,19 @@ impl Script {
     }
 
     /// What cargo is to compile for the script at `path`, imported as `stem`. A `cell` has relative paths lead elsewhere.
-    pub fn root(&self, path: &Path, stem: &str, cell: Option<&Path>) -> Result<Root> {
+    /// `c_module` makes the module of its functions for C.
+    pub fn root(
+        &self,
+        path: &Path,
+        stem: &str,
+        cell: Option<&Path>,
+        c_module: &dyn Fn() -> Result<String>,
+    ) -> Result<Root> {
         let (Some(template), Some(file)) = (self.header.template, &self.file) else {
             return Ok(Root::Direct);
         };
         if template == Template::Cffi {
-            return self.extended(path, file, &c_module(path, stem)?, cell);
+            return self.extended(path, file, &c_module()?, cell);
         }
         let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
         let needs_prelude = !file.items.iter().any(is_prelude);
@@ -421,14 +427,6 @@ fn documentation(file: &syn::File) -> String {
     lines.fold(String::new(), |all, (_, text)| format!("{all}#[doc = {text:?}]\n"))
 }
 
-/// The module of the `extern "C"` functions in the script at `path`.
-fn c_module(path: &Path, stem: &str) -> Result<String> {
-    let declarations = c_header::declarations(path)?;
-    let hashes = "#".repeat(8);
-    let text = format!("r{hashes}\"{declarations}\"{hashes}");
-    Ok(include_str!("templates/cffi.txt").replace("{name}", stem).replace("{declarations}", &text))
-}
-
 struct Export {
     /// In Python.
     name: String,
@@ -664,7 +662,7 @@ mod tests {
     }
 
     fn root(source: &str) -> Root {
-        script(source).root(Path::new("/s/m.rs"), "m", None).unwrap()
+        script(source).root(Path::new("/s/m.rs"), "m", None, &|| Ok(String::new())).unwrap()
     }
 
     /// The generated module's exports, without white space.
@@ -739,7 +737,11 @@ mod tests {
         let script = script("//! rustimport:pyo3\nmod a;");
         let check = |child: &str, expected: bool| {
             std::fs::write(&flat, child).unwrap();
-            let found = script.root(&path, "m", None).and(script.as_library(&path, &folder.path().join("src"), "m"));
+            let found = script.root(&path, "m", None, &|| Ok(String::new())).and(script.as_library(
+                &path,
+                &folder.path().join("src"),
+                "m",
+            ));
             let refused = found.as_ref().is_err_and(|error| error.to_string().contains("has modules of its own"));
             assert!(found.is_ok() == expected && refused != expected, "{child}");
         };
@@ -751,7 +753,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("a")).unwrap();
         std::fs::rename(&flat, folder.path().join("a/mod.rs")).unwrap();
         std::fs::write(folder.path().join("a/mod.rs"), "mod z;").unwrap();
-        assert!(matches!(script.root(&path, "m", None), Ok(Root::Copied(_))));
+        assert!(matches!(script.root(&path, "m", None, &|| Ok(String::new())), Ok(Root::Copied(_))));
     }
 
     #[test]
@@ -777,7 +779,7 @@ mod tests {
         check("// rustimport\nfn f() {}", "declares no Python module");
         check("// rustimport:pyo3\n#[pymodule] fn other() {}", "declares the module `other`, but is imported as `m`");
         let twice = "// rustimport:pyo3\nmod a { #[pyfunction] pub fn g() {} } mod b { #[pyfunction] pub fn g() {} }";
-        let error = script(twice).root(Path::new("/s/m.rs"), "m", None).unwrap_err();
+        let error = script(twice).root(Path::new("/s/m.rs"), "m", None, &|| Ok(String::new())).unwrap_err();
         assert!(error.to_string().ends_with("exports `g` twice: a::g and b::g"), "{error}");
         let deep = "(".repeat(5000) + &")".repeat(5000);
         assert!(!script(&format!("#[pymodule] fn m() {{ {deep} }}")).declares_module("m"));

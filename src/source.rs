@@ -94,7 +94,8 @@ impl<'a> Source<'a> {
         // Without its marker it is nobody's module; what is built of it stays the same.
         let marker = krate.as_ref().map(Crate::marker).filter(|marker| marker.exists());
         surroundings.watched.extend(marker.map(|marker| fs::watch(&marker)));
-        let toolchain = Toolchain::look_for(request, cache, host)?;
+        let toolchain =
+            Toolchain::look_for(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), host)?;
         Ok(Self {
             request,
             cache,

@@ -14,13 +14,14 @@
 //! ```
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::Error;
 use crate::fs::{self, Stat, Watched};
 use crate::inputs::{Inputs, Look, Surroundings};
 use crate::interpreter::Interpreter;
 use crate::request::Request;
+use crate::text::{escape, unescape};
 use crate::toolchain::Toolchain;
 
 /// The stamp for an artifact that was just found, or made, fresh.
@@ -126,58 +127,16 @@ pub fn files_are_unchanged(stamp: &[u8]) -> bool {
     })
 }
 
-/// Undoes [`escape`].
-pub(crate) fn unescape(text: &str) -> PathBuf {
-    let bytes = crate::diagnostic::percent_decoded(text);
-    #[cfg(unix)]
-    return PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
-    #[cfg(not(unix))]
-    return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
-}
-
 /// With a hash of all that goes before as the last line.
 pub fn sealed(text: String, interpreter: &Interpreter) -> String {
     let seal = interpreter.source_hash(text.as_bytes());
     text + &seal + "\n"
 }
 
-/// A path as one field of a line: what would end the field, and bytes that are no text, as `%XX`.
-pub fn escape(path: &Path) -> String {
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '%' | '\n' | '\r' | '\t' => {
-                    let _ = write!(text, "%{:02X}", c as u32);
-                }
-                c => text.push(c),
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
-/// Paths in records, which are text as well.
-pub mod path_text {
-    use std::path::{Path, PathBuf};
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&super::escape(path))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(super::unescape(&text))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -194,23 +153,5 @@ mod tests {
         std::fs::write(&paths[7], "xy").unwrap();
         assert!(!files_are_unchanged(stamp.as_bytes()));
         assert!(!files_are_unchanged(b"F -\t/\n"));
-    }
-
-    #[test]
-    fn fields_stay_fields() {
-        let check = |path: &str, expected: &str| assert_eq!(escape(Path::new(path)), expected);
-        check("/a b/c", "/a b/c");
-        check("/a\tb\nc\rd%e", "/a%09b%0Ac%0Dd%25e");
-        check("/größe", "/größe");
-        #[cfg(unix)]
-        {
-            use std::os::unix::ffi::OsStrExt;
-            let path = Path::new(std::ffi::OsStr::from_bytes(b"/a\xff%"));
-            assert_eq!(escape(path), "/a%FF%25");
-            let table =
-                toml::to_string(&crate::inputs::FileInput { path: path.to_owned(), hash: None, stat: Stat::default() });
-            let back: crate::inputs::FileInput = toml::from_str(&table.unwrap()).unwrap();
-            assert_eq!(back.path, path);
-        }
     }
 }

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::fs::{self, Stat};
 use crate::inputs::{FileInput, Inputs, Look, Surroundings, Variable};
+use crate::programs;
 use crate::sealed;
-use crate::toolchain;
 
 /// Bytes of libraries that are kept. Beyond it, the least recently used go.
 pub const ROOM: u64 = 1 << 30;
@@ -147,7 +147,7 @@ struct Location {
     /// How many folders up; none for a path that is absolute.
     #[serde(skip_serializing_if = "Option::is_none")]
     up: Option<usize>,
-    #[serde(with = "crate::stamp::path_text")]
+    #[serde(with = "crate::text::path_text")]
     path: PathBuf,
 }
 
@@ -246,7 +246,7 @@ impl Set {
     pub fn configuration(&self, folder: &Path, surroundings: &Surroundings) -> Option<Vec<FileInput>> {
         let found = self.configuration.iter().map(|content| {
             let path = match &content.location {
-                Location { up: None, path } if !path.is_absolute() => toolchain::cargo_home()?.join(path),
+                Location { up: None, path } if !path.is_absolute() => programs::cargo_home()?.join(path),
                 location => location.seen_from(&canonical(folder))?,
             };
             let hash = fs::hash_file(&path).filter(|hash| *hash == content.hash)?;
@@ -454,7 +454,7 @@ impl Store {
 /// Where a configuration file stands: below cargo's home (a relative path), or as seen from the source's folder, whose
 /// links cargo resolves.
 fn locate_configuration(path: &Path, locate: &impl Fn(&Path) -> Option<Location>) -> Option<Location> {
-    let home = toolchain::cargo_home().map(|home| canonical(&home));
+    let home = programs::cargo_home().map(|home| canonical(&home));
     match home.and_then(|home| Some(path.strip_prefix(home).ok()?.to_owned())) {
         Some(path) => Some(Location { up: None, path }),
         None => locate(path),
@@ -471,7 +471,7 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
     let height = set.height();
     // What lies beyond, a home with everything in it, is no tree that moves.
     let is_tree = |tree: &&Path| {
-        let holds_home = height > 0 && toolchain::home().is_some_and(|home| home.starts_with(tree));
+        let holds_home = height > 0 && programs::home().is_some_and(|home| home.starts_with(tree));
         tree.file_name().is_some() && !holds_home
     };
     let Some(tree) = place.folder.ancestors().nth(height).filter(is_tree) else { return false };
@@ -487,7 +487,7 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
         }
     }
     // Packages of the registry have their paths in the library too; they are the same for all.
-    let registry = toolchain::cargo_home().map(|home| home.display().to_string()).unwrap_or_default();
+    let registry = programs::cargo_home().map(|home| home.display().to_string()).unwrap_or_default();
     let names_tree = |bytes: &[u8]| {
         names.iter().any(|name| {
             let mut found = memchr::memmem::find_iter(bytes, name.as_bytes());

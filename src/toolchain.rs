@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::Cache;
 use crate::env_vars;
 use crate::error::{Error, Result};
 use crate::event::Host;
 use crate::fs::{self, Stat, Watched};
 use crate::process;
-use crate::request::Request;
+use crate::programs::{cargo_home, home, program};
 use crate::sealed;
 
 const INSTALL: &str = "install Rust from https://rustup.rs and start a new terminal; if it is installed, set \
@@ -25,9 +24,9 @@ const SYSTEM_FOLDERS: &[&str] = if cfg!(unix) { &["/usr/bin", "/bin"] } else { &
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toolchain {
-    #[serde(with = "crate::stamp::path_text")]
+    #[serde(with = "crate::text::path_text")]
     pub cargo: PathBuf,
-    #[serde(with = "crate::stamp::path_text")]
+    #[serde(with = "crate::text::path_text")]
     pub rustc: PathBuf,
     /// What `rustc -vV` prints.
     pub version: String,
@@ -81,15 +80,17 @@ impl Toolchain {
         Ok(root.parent().filter(|root| folder.starts_with(root)).unwrap_or(folder).to_owned())
     }
 
-    /// The toolchain for sources in `request.folder()`. No process is started for one that is known.
-    pub fn find(request: &Request, cache: &Cache, host: &mut dyn Host) -> Result<Self> {
-        let cargo = find_cargo(request.settings.cargo.as_deref())?;
-        let proxy = Proxy::of(&cargo, request.folder());
+    /// The toolchain for sources in `folder`. No process is started for one that is known.
+    ///
+    /// `cargo` is the one that was chosen, if one was; `known` the folder in which it is remembered what was found.
+    pub fn find(cargo: Option<&Path>, folder: &Path, known: &Path, host: &mut dyn Host) -> Result<Self> {
+        let cargo = find_cargo(cargo)?;
+        let proxy = Proxy::of(&cargo, folder);
         let watched = proxy.as_ref().map(|proxy| proxy.watched.clone()).unwrap_or_default();
         let rustc_variable = env_vars::get_text(env_vars::RUSTC);
         let decided_by = proxy.as_ref().map(|proxy| &proxy.decided_by);
         let key = format!("{}\n{:?}\n{decided_by:?}\n{rustc_variable:?}", cargo.display(), Stat::of(&cargo));
-        let file = cache.toolchain(&fs::hash_bytes(key.as_bytes())[..16]);
+        let file = known.join(format!("{}.toml", &fs::hash_bytes(key.as_bytes())[..16]));
         let known: Option<Self> = sealed::read(&file);
         if let Some(known) = known
             && Stat::of(&known.rustc) == Some(known.rustc_stat)
@@ -98,11 +99,11 @@ impl Toolchain {
             return Ok(Self { watched: known.all_watched(watched), ..known });
         }
         let cargo = match proxy {
-            Some(proxy) => proxy.resolve(request.folder(), host)?,
+            Some(proxy) => proxy.resolve(folder, host)?,
             None => cargo,
         };
         let rustc = find_rustc(&cargo, rustc_variable.map(PathBuf::from))?;
-        let version = ask(&rustc, &["-vV"], request.folder(), host)?;
+        let version = ask(&rustc, &["-vV"], folder, host)?;
         let rustc_stat = Stat::of(&rustc).unwrap_or_default();
         let found = Self { cargo, rustc, version, rustc_stat, watched: Vec::new() };
         if found.host().is_empty() {
@@ -128,8 +129,8 @@ impl Toolchain {
     }
 
     /// The same, or why there is none: that is missed only when there is something to build. An interrupt is none of it.
-    pub fn look_for(request: &Request, cache: &Cache, host: &mut dyn Host) -> Result<Result<Self>> {
-        match Self::find(request, cache, host) {
+    pub fn look_for(cargo: Option<&Path>, folder: &Path, known: &Path, host: &mut dyn Host) -> Result<Result<Self>> {
+        match Self::find(cargo, folder, known, host) {
             Err(Error::Interrupted) => Err(Error::Interrupted),
             found => Ok(found),
         }
@@ -153,20 +154,6 @@ pub fn version_of(program: &Path, host: &mut dyn Host) -> Option<String> {
 pub fn line_of<'a>(version: &'a str, key: &str) -> &'a str {
     let line = version.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
     line.unwrap_or_default()
-}
-
-pub fn home() -> Option<PathBuf> {
-    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
-}
-
-pub fn cargo_home() -> Option<PathBuf> {
-    let named = env_vars::get(env_vars::CARGO_HOME).filter(|value| !value.is_empty()).map(PathBuf::from);
-    named.or_else(|| Some(home()?.join(".cargo")))
-}
-
-/// `name` as a program on this system.
-pub fn program(name: &str) -> String {
-    format!("{name}{}", std::env::consts::EXE_SUFFIX)
 }
 
 fn find_cargo(chosen: Option<&Path>) -> Result<PathBuf> {
