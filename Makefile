@@ -45,7 +45,7 @@ test-toolchains: $(VENV)/.dev
 
 # What `make test` has samples of.
 test-faults: $(VENV)/.dev
-	PROPTEST_CASES=20000 cargo test --no-default-features hostile
+	PROPTEST_CASES=20000 cargo test --no-default-features fuzz
 	FAULTS=all $(BIN)/python -m pytest tests/faults
 
 # Projects that others wrote, from PyPI.

@@ -7,33 +7,33 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::cache::Cache;
-use crate::error::{Error, Result};
-use crate::event::{Event, Host};
-use crate::fs;
-use crate::in_place::{self, Asker};
-use crate::installation::Installation;
-use crate::krate;
-use crate::lane::Lane;
-use crate::lock::{self, Pulse};
-use crate::maturin;
-use crate::project::{Adopted, Project};
-use crate::record::Record;
-use crate::request::{Outcome, Request, SourceKind};
-use crate::script::Script;
-use crate::source::Source;
-use crate::staleness::Staleness;
-use crate::toolchain::{self, Toolchain};
+use crate::base::error::{Error, Result};
+use crate::base::event::{Event, Observer};
+use crate::base::fs;
+use crate::base::lock::{self, Pulse};
+use crate::build::maturin;
+use crate::cache::in_place::{self, Asker};
+use crate::cache::layout::Cache;
+use crate::cache::target_slot::TargetSlot;
+use crate::env::request::{Outcome, Request, SourceKind};
+use crate::env::toolchain::{self, Toolchain};
+use crate::freshness::dirty_reason::DirtyReason;
+use crate::freshness::record::Record;
+use crate::package::krate;
+use crate::projects::installation::Installation;
+use crate::projects::project::{Adopted, Project};
+use crate::script::parse::Script;
+use crate::sources::source::Source;
 
 /// Returns the artifact of the request's source, built if it was stale.
-pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+pub fn ensure(request: &Request, observer: &mut dyn Observer) -> Result<Outcome> {
     if request.kind == SourceKind::Project {
-        return ensure_project(request, host);
+        return ensure_project(request, observer);
     }
     let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
-    let source = Source::read(request, &cache, host)?;
+    let source = Source::read(request, &cache, observer)?;
     let outcome = |artifact, reason, built| Outcome::since(start, artifact, reason, built);
 
     let changes = match source.look() {
@@ -44,8 +44,8 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         match (source.look_in_place(Asker::Import), &source.toolchain) {
             (Ok(artifact), _) => return Ok(outcome(artifact, None, false)),
             // What was built for this machine does not fit any more: that is the reason.
-            (Err(change), Err(Error::Toolchain { message, hint })) if change != Staleness::NeverBuilt => {
-                let (source, change) = (request.root.display(), change.story(request.folder()));
+            (Err(change), Err(Error::Toolchain { message, hint })) if change != DirtyReason::NeverBuilt => {
+                let (source, change) = (request.root.display(), change.describe(request.folder()));
                 return Err(Error::toolchain(format!("{source} has to be built again: {change}; but {message}"), hint));
             }
             _ => {}
@@ -56,51 +56,56 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
     }
     let reason = changes.reason(request.folder());
     if let Some(why) = cache.why_not_shared() {
-        host.event(Event::Notice { message: format!("the shared cache is not used: {why}") });
+        observer.event(Event::Notice { message: format!("the shared cache is not used: {why}") });
     }
-    host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
+    observer.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
 
     cache.create_root()?;
-    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, observer)?;
     cache.create(&request.interpreter)?;
     source.entry.create()?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
-    let lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, host)?;
-    let host = &mut Pulse::new(host);
-    host.hold(lock.path());
-    let mut held: Option<Lane> = None;
+    let lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, observer)?;
+    let observer = &mut Pulse::new(observer);
+    observer.hold(lock.path());
+    let mut held: Option<TargetSlot> = None;
     // A wait may have been long: everything is read anew. So it is after a build that failed while the
     // source was being edited: what it complained of may never have been anybody's intention.
     loop {
-        let source = Source::read(request, &cache, host)?;
+        let source = Source::read(request, &cache, observer)?;
         let stale = match source.look() {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
             Err(stale) => stale,
         };
         let reason = stale.reason(request.folder());
         if !request.force
-            && let Some(artifact) = source.restore(host)?
+            && let Some(artifact) = source.restore(observer)?
         {
             return Ok(outcome(artifact, Some(reason), false));
         }
-        let plan = source.plan(host)?;
+        let plan = source.plan(observer)?;
         let dependencies = plan.dependencies.as_deref();
         // An edit during a wait may have brought new dependencies.
-        let lane = if let Some(lane) = held.take().filter(|lane| lane.takes(&cache, dependencies)) {
-            held.insert(lane)
-        } else {
-            let own = (request.kind == SourceKind::Crate).then_some(&source.entry);
-            let lane = held.insert(Lane::take(&cache, own, dependencies, &name, request.lock_timeout, host)?);
-            if lane.was_waited_for {
-                continue;
+        let slot = match held.take() {
+            Some(slot) if slot.takes(&cache, dependencies) => held.insert(slot),
+            other => {
+                other.iter().filter_map(TargetSlot::lock).for_each(|lock| observer.release(lock));
+                drop(other);
+                let own = (request.kind == SourceKind::Crate).then_some(&source.entry);
+                let slot = TargetSlot::take(&cache, own, dependencies, &name, request.lock_timeout, observer)?;
+                slot.lock().into_iter().for_each(|lock| observer.hold(lock));
+                let was_waited_for = slot.was_waited_for;
+                let slot = held.insert(slot);
+                if was_waited_for {
+                    continue;
+                }
+                slot
             }
-            lane
         };
-        lane.lock().into_iter().for_each(|lock| host.hold(lock));
-        match source.build(&plan, lane, &stale, &reason, host) {
+        match source.build(&plan, slot, &stale, &reason, observer) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
             Err(Error::Build(_) | Error::Project { .. }) if source.was_edited() => {
-                host.event(Event::Log { message: format!("{name} was edited while it was built: again") });
+                observer.event(Event::Log { message: format!("{name} was edited while it was built: again") });
             }
             Err(error) => return Err(error),
         }
@@ -108,7 +113,7 @@ pub fn ensure(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
 }
 
 /// The same for a project, whose artifact stands where it is installed.
-fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+fn ensure_project(request: &Request, observer: &mut dyn Observer) -> Result<Outcome> {
     let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
@@ -118,53 +123,53 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
         let roots = Installation::now(dist_info, &request.root).map(|now| now.roots).unwrap_or_default();
         Outcome { roots, ..Outcome::since(start, artifact, reason, built) }
     };
-    let project = Project::read(request, &cache, host)?;
+    let project = Project::read(request, &cache, observer)?;
     let reason = match project.look() {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
         // A machine without Rust, to which the environment was brought as it is: nobody can tell what has changed.
         Err(stale) if stale.record.is_none() && matches!(project.toolchain, Err(Error::Toolchain { .. })) => {
             let Some(artifact) = project.found() else { return Err(project.toolchain.expect_err("it is missing")) };
-            host.event(Event::Notice {
+            observer.event(Event::Notice {
                 message: "imported as it is installed: there is no Rust to check it with".into(),
             });
             return Ok(outcome(artifact, None, false));
         }
         Err(stale) => stale.reason(&request.root),
     };
-    host.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
+    observer.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
 
     cache.create_root()?;
-    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, observer)?;
     cache.create(&request.interpreter)?;
     project.entry.create()?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
     let of_project = cache.project_lock(&request.root);
     fs::create_private_folder(of_project.parent().unwrap_or(Path::new("/")))?;
-    let lock = lock::lock_entry(&of_project, &name, request.lock_timeout, host)?;
-    let host = &mut Pulse::new(host);
-    host.hold(lock.path());
+    let lock = lock::lock_entry(&of_project, &name, request.lock_timeout, observer)?;
+    let observer = &mut Pulse::new(observer);
+    observer.hold(lock.path());
     let mut was_installed = false;
     let mut attempts = 0;
     loop {
         attempts += 1;
         // A wait may have been long.
-        let project = Project::read(request, &cache, host)?;
+        let project = Project::read(request, &cache, observer)?;
         let stale = match project.look() {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
             Err(stale) => stale,
         };
-        let metadata = project.metadata(host)?;
+        let metadata = project.metadata(observer)?;
         if !project.installation.is_editable {
             if std::mem::replace(&mut was_installed, true) {
                 let message = format!("maturin installed {}, but not in editable mode", request.root.display());
                 return Err(Error::project(&request.root, message, "run `maturin develop` in the project's folder"));
             }
-            project.develop(&metadata, "not installed", host)?;
+            project.develop(&metadata, "not installed", observer)?;
             continue;
         }
         let mut installed = stale.record.as_ref().and_then(|record| record.project.clone());
         let mut reason = stale.reason(&request.root);
-        match project.adopt(&metadata, &stale, host)? {
+        match project.adopt(&metadata, &stale, observer)? {
             Adopted::Artifact(artifact) if !request.force => return Ok(outcome(artifact, Some(reason), was_installed)),
             // With the profile that was found.
             Adopted::Artifact(_) => {
@@ -173,24 +178,24 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
             Adopted::Outdated(change, found) => {
                 // That tells more than that nobody has built yet.
                 if stale.record.is_none() {
-                    reason = change.story(&request.root);
+                    reason = change.describe(&request.root);
                 }
                 installed = Some(found);
             }
             Adopted::Nothing => {}
         }
         if !request.force
-            && let Some(artifact) = project.restore(&stale, host)?
+            && let Some(artifact) = project.restore(&stale, observer)?
         {
             return Ok(outcome(artifact, Some(reason), false));
         }
         let known = project.known(&stale);
-        match project.build(&metadata, &stale, installed.as_ref(), &reason, host) {
+        match project.build(&metadata, &stale, installed.as_ref(), &reason, observer) {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
             Err(Error::Build(_) | Error::Project { .. })
                 if attempts < 3 && known.iter().any(|(path, hash)| fs::hash_file(path) != *hash) =>
             {
-                host.event(Event::Log { message: format!("{name} was edited while it was built: again") });
+                observer.event(Event::Log { message: format!("{name} was edited while it was built: again") });
             }
             Err(error) => return Err(error),
         }
@@ -198,46 +203,46 @@ fn ensure_project(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
 }
 
 /// The folders of the packages on this machine that a project is made of.
-pub fn local_packages(request: &Request, host: &mut dyn Host) -> Result<Vec<PathBuf>> {
+pub fn local_packages(request: &Request, observer: &mut dyn Observer) -> Result<Vec<PathBuf>> {
     let cache = Cache::of(request);
-    Ok(Project::read(request, &cache, host)?.metadata(host)?.local_folders())
+    Ok(Project::read(request, &cache, observer)?.metadata(observer)?.local_folders())
 }
 
 /// A copy of what is loaded of a project, at a path that was never loaded.
-pub fn copy_installed(request: &Request, artifact: &Path, host: &mut dyn Host) -> Result<PathBuf> {
+pub fn copy_installed(request: &Request, artifact: &Path, observer: &mut dyn Observer) -> Result<PathBuf> {
     let cache = Cache::of(request);
-    let project = Project::read(request, &cache, host)?;
-    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, host)?;
+    let project = Project::read(request, &cache, observer)?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, observer)?;
     project.copy(artifact)
 }
 
 /// The same, and puts it beside the source. It counts as built if that was not so already.
-pub fn ensure_in_place(request: &Request, host: &mut dyn Host) -> Result<Outcome> {
+pub fn ensure_in_place(request: &Request, observer: &mut dyn Observer) -> Result<Outcome> {
     let start = Instant::now();
     let cache = Cache::of(request);
     let artifact = in_place::artifact(request);
-    if !request.force && Source::read(request, &cache, host)?.look_in_place(Asker::Build).is_ok() {
+    if !request.force && Source::read(request, &cache, observer)?.look_in_place(Asker::Build).is_ok() {
         return Ok(Outcome::since(start, artifact, None, false));
     }
-    let found = ensure(&Request { in_place: false, ..request.clone() }, host)?;
-    let source = Source::read(request, &cache, host)?;
+    let found = ensure(&Request { in_place: false, ..request.clone() }, observer)?;
+    let source = Source::read(request, &cache, observer)?;
     let built = source.install_in_place(&found.artifact)? || found.built;
     Ok(Outcome::since(start, artifact, found.reason, built))
 }
 
 /// Why the artifact beside the source is not what a build would give now; `None` if it is.
-pub fn check_in_place(request: &Request, host: &mut dyn Host) -> Result<Option<String>> {
+pub fn check_in_place(request: &Request, observer: &mut dyn Observer) -> Result<Option<String>> {
     let cache = Cache::of(request);
-    let source = Source::read(request, &cache, host)?;
-    Ok(source.look_in_place(Asker::Build).err().map(|change| change.story(request.folder())))
+    let source = Source::read(request, &cache, observer)?;
+    Ok(source.look_in_place(Asker::Build).err().map(|change| change.describe(request.folder())))
 }
 
 /// The tools that a build would use, with where they are and what they say of themselves.
-pub fn tools(request: &Request, host: &mut dyn Host) -> Vec<(&'static str, Option<String>)> {
+pub fn tools(request: &Request, observer: &mut dyn Observer) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);
     let toolchain =
-        Toolchain::find(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), host).ok();
-    let mut tell = |path: &Path| Some(format!("{} ({})", toolchain::version_of(path, host)?, path.display()));
+        Toolchain::find(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer).ok();
+    let mut tell = |path: &Path| Some(format!("{} ({})", toolchain::version_of(path, observer)?, path.display()));
     let maturin = maturin::find_maturin(request).ok().and_then(|path| tell(&path));
     let cargo = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.cargo));
     let rustc = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.rustc));

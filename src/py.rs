@@ -9,16 +9,16 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::env_vars::without_secrets;
+use crate::base::error::Error;
+use crate::base::event::{Event, Observer};
+use crate::base::lock::Timeout;
 use crate::ensure;
-use crate::env_vars::without_secrets;
-use crate::error::Error;
-use crate::event::{Event, Host};
-use crate::interpreter::Interpreter;
-use crate::lock::Timeout;
-use crate::request::Cell;
-use crate::request::{Installed, Outcome, Request, SourceKind};
-use crate::settings::{Arguments, Settings};
+use crate::env::interpreter::Interpreter;
+use crate::env::request::Cell;
+use crate::env::request::{Installed, Outcome, Request, SourceKind};
+use crate::env::settings::{Arguments, Settings};
 
 #[pymodule]
 #[allow(clippy::needless_pass_by_value, reason = "that is how arguments come")]
@@ -38,14 +38,19 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let request = super::request(request)?;
-        let done = super::run_with(py, on_event, |host| ensure::ensure(&request, host))?;
+        let done = super::run_with(py, on_event, |observer| ensure::ensure(&request, observer))?;
         outcome(py, &done)
     }
 
     /// Writes a cell's text into the cache. Returns its file, and the module that it declares itself.
     #[pyfunction]
-    fn write_cell(py: Python<'_>, root: PathBuf, text: &str, manifest: &str) -> PyResult<crate::cell::Written> {
-        super::run(py, || crate::cell::write(&root, text, manifest))
+    fn write_cell(
+        py: Python<'_>,
+        root: PathBuf,
+        text: &str,
+        manifest: &str,
+    ) -> PyResult<crate::sources::cell::Written> {
+        super::run(py, || crate::sources::cell::write(&root, text, manifest))
     }
 
     /// A copy of what is installed of a project, at a path that was never loaded.
@@ -57,27 +62,27 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<PathBuf> {
         let request = super::request(request)?;
-        super::run_with(py, on_event, |host| ensure::copy_installed(&request, &artifact, host))
+        super::run_with(py, on_event, |observer| ensure::copy_installed(&request, &artifact, observer))
     }
 
     /// The folders of the packages on this machine that a project is made of.
     #[pyfunction]
     fn local_packages(py: Python<'_>, request: &Bound<'_, PyDict>, on_event: Py<PyAny>) -> PyResult<Vec<PathBuf>> {
         let request = super::request(request)?;
-        super::run_with(py, on_event, |host| ensure::local_packages(&request, host))
+        super::run_with(py, on_event, |observer| ensure::local_packages(&request, observer))
     }
 
     /// Whether all files of a stamp have the stats that stand there.
     #[pyfunction]
     fn files_are_unchanged(stamp: &[u8]) -> bool {
-        catch(|| crate::stamp::files_are_unchanged(stamp)).unwrap_or(false)
+        catch(|| crate::freshness::stamp::files_are_unchanged(stamp)).unwrap_or(false)
     }
 
     /// The maturin that a build would use.
     #[pyfunction]
     fn find_maturin(py: Python<'_>, request: &Bound<'_, PyDict>) -> PyResult<PathBuf> {
         let request = super::request(request)?;
-        super::run(py, || crate::maturin::find_maturin(&request))
+        super::run(py, || crate::build::maturin::find_maturin(&request))
     }
 
     /// The index of the editable projects in some site folders, written to a file if that can be written.
@@ -89,13 +94,13 @@ mod _core {
         interpreter: &Bound<'_, PyDict>,
     ) -> PyResult<Vec<u8>> {
         let interpreter = super::interpreter(interpreter)?;
-        super::run(py, || Ok(crate::index::index(&folders, &file, &interpreter).into_bytes()))
+        super::run(py, || Ok(crate::projects::index::index(&folders, &file, &interpreter).into_bytes()))
     }
 
     /// The same, with all projects that could be installed: those of some folders, and those that stand above others.
     #[pyfunction]
     fn index_all_projects(py: Python<'_>, folders: Vec<PathBuf>, entries: Vec<PathBuf>) -> PyResult<Vec<u8>> {
-        super::run(py, || Ok(crate::index::index_all(&folders, &entries).into_bytes()))
+        super::run(py, || Ok(crate::projects::index::index_all(&folders, &entries).into_bytes()))
     }
 
     /// The same, and puts it beside the source.
@@ -106,7 +111,7 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let request = super::request(request)?;
-        let done = super::run_with(py, on_event, |host| ensure::ensure_in_place(&request, host))?;
+        let done = super::run_with(py, on_event, |observer| ensure::ensure_in_place(&request, observer))?;
         outcome(py, &done)
     }
 
@@ -114,27 +119,28 @@ mod _core {
     #[pyfunction]
     fn check_in_place(py: Python<'_>, request: &Bound<'_, PyDict>, on_event: Py<PyAny>) -> PyResult<Option<String>> {
         let request = super::request(request)?;
-        super::run_with(py, on_event, |host| ensure::check_in_place(&request, host))
+        super::run_with(py, on_event, |observer| ensure::check_in_place(&request, observer))
     }
 
     /// Sources in folders, and among them.
     #[pyfunction]
     fn discover(py: Python<'_>, paths: Vec<PathBuf>, opt_in: bool, are_named: bool) -> PyResult<Vec<PathBuf>> {
-        super::run(py, || crate::discover::sources(&paths, opt_in, are_named))
+        super::run(py, || crate::commands::discover::sources(&paths, opt_in, are_named))
     }
 
     /// Writes the C header of a source; returns whether it was not there already.
     #[pyfunction]
     fn write_header(py: Python<'_>, source: PathBuf, header: PathBuf, force: bool) -> PyResult<bool> {
-        super::run(py, || crate::c_header::write(&source, &header, force))
+        super::run(py, || crate::script::c_header::write(&source, &header, force))
     }
 
     /// The template that a source asks for, by its name.
     #[pyfunction]
     fn template(py: Python<'_>, source: PathBuf) -> PyResult<Option<&'static str>> {
         super::run(py, || {
-            let template = if source.is_dir() { None } else { crate::script::Script::read(&source)?.header.template };
-            Ok(template.map(crate::header::Template::name))
+            let template =
+                if source.is_dir() { None } else { crate::script::parse::Script::read(&source)?.header.template };
+            Ok(template.map(crate::script::header::Template::name))
         })
     }
 
@@ -143,51 +149,51 @@ mod _core {
     #[pyo3(signature = (path, kind, script))]
     fn scaffold(py: Python<'_>, path: PathBuf, kind: &str, script: Option<PathBuf>) -> PyResult<Vec<PathBuf>> {
         let kind = super::kind(kind)?;
-        super::run(py, || crate::scaffold::source(&path, kind, script.as_deref()))
+        super::run(py, || crate::commands::scaffold::source(&path, kind, script.as_deref()))
     }
 
     /// What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there.
     #[pyfunction]
     fn site_look(py: Python<'_>, path: PathBuf) -> PyResult<(Option<String>, bool)> {
-        let found = super::run(py, || Ok(crate::site::look(&path)))?;
+        let found = super::run(py, || Ok(crate::commands::site::look(&path)))?;
         Ok((found.arguments, found.predecessor))
     }
 
     /// Writes our block into a `sitecustomize.py`.
     #[pyfunction]
     fn site_install(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {
-        super::run(py, || crate::site::install(&path, arguments))
+        super::run(py, || crate::commands::site::install(&path, arguments))
     }
 
     /// Takes our block out again.
     #[pyfunction]
     fn site_uninstall(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
-        super::run(py, || crate::site::uninstall(&path))
+        super::run(py, || crate::commands::site::uninstall(&path))
     }
 
     /// Puts back what stood in a `sitecustomize.py`.
     #[pyfunction]
     #[pyo3(signature = (path, content))]
     fn site_restore(py: Python<'_>, path: PathBuf, content: Option<Vec<u8>>) -> PyResult<()> {
-        super::run(py, || crate::site::restore(&path, content.as_deref()))
+        super::run(py, || crate::commands::site::restore(&path, content.as_deref()))
     }
 
     /// Writes the `.pth` file.
     #[pyfunction]
     fn site_install_pth(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {
-        super::run(py, || crate::site::install_pth(&path, arguments))
+        super::run(py, || crate::commands::site::install_pth(&path, arguments))
     }
 
     /// Writes the `.start` file, and the module that it names.
     #[pyfunction]
     fn site_install_start(py: Python<'_>, path: PathBuf, module: PathBuf, arguments: &str) -> PyResult<()> {
-        super::run(py, || crate::site::install_start(&path, &module, arguments))
+        super::run(py, || crate::commands::site::install_start(&path, &module, arguments))
     }
 
     /// What is in the cache.
     #[pyfunction]
     fn cache_info(py: Python<'_>, root: PathBuf) -> PyResult<Bound<'_, PyDict>> {
-        let found = super::run(py, || Ok(crate::inventory::take(&root)))?;
+        let found = super::run(py, || Ok(crate::commands::prune::take(&root)))?;
         super::inventory(py, &root, found)
     }
 
@@ -195,14 +201,14 @@ mod _core {
     #[pyfunction]
     fn cache_create(py: Python<'_>, root: PathBuf, interpreter: &Bound<'_, PyDict>) -> PyResult<PathBuf> {
         let interpreter = super::interpreter(interpreter)?;
-        super::run(py, || crate::inventory::create(&root, &interpreter))
+        super::run(py, || crate::commands::prune::create(&root, &interpreter))
     }
 
     /// Removes what is in the cache, of one interpreter or of all; returns the bytes that are free now.
     #[pyfunction]
     #[pyo3(signature = (root, key, on_event))]
     fn cache_clear(py: Python<'_>, root: PathBuf, key: Option<String>, on_event: Py<PyAny>) -> PyResult<u64> {
-        super::run_with(py, on_event, |host| crate::inventory::clear(&root, key.as_deref(), host))
+        super::run_with(py, on_event, |observer| crate::commands::prune::clear(&root, key.as_deref(), observer))
     }
 
     /// Removes what is of no use any more, was not used for so many seconds, or is more than so many bytes; returns the
@@ -217,14 +223,14 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<u64> {
         let unused_for = unused_for.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
-        let limits = crate::inventory::Limits { unused_for, size };
-        super::run_with(py, on_event, |host| crate::inventory::prune(&root, limits, host))
+        let limits = crate::commands::prune::Limits { unused_for, size };
+        super::run_with(py, on_event, |observer| crate::commands::prune::prune(&root, limits, observer))
     }
 
     /// Lets every user read the cache.
     #[pyfunction]
     fn cache_share(py: Python<'_>, root: PathBuf) -> PyResult<()> {
-        super::run(py, || crate::inventory::share(&root))
+        super::run(py, || crate::commands::prune::share(&root))
     }
 
     /// Writes what one interpreter's store holds into a file; returns how many artifacts and bytes.
@@ -237,7 +243,9 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<(usize, u64)> {
         let interpreter = super::interpreter(interpreter)?;
-        let load = super::run_with(py, on_event, |host| crate::bundle::export(&root, &interpreter, &file, host))?;
+        let load = super::run_with(py, on_event, |observer| {
+            crate::commands::bundle::export(&root, &interpreter, &file, observer)
+        })?;
         Ok((load.artifacts, load.bytes))
     }
 
@@ -251,7 +259,9 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<(usize, u64)> {
         let interpreter = super::interpreter(interpreter)?;
-        let load = super::run_with(py, on_event, |host| crate::bundle::import(&root, &interpreter, &file, host))?;
+        let load = super::run_with(py, on_event, |observer| {
+            crate::commands::bundle::import(&root, &interpreter, &file, observer)
+        })?;
         Ok((load.artifacts, load.bytes))
     }
 
@@ -264,7 +274,7 @@ mod _core {
     /// Device and inode of the open files that a forked child has to close: they are its parent's alone.
     #[pyfunction]
     fn inherited_files() -> Vec<(u64, u64)> {
-        crate::own::inherited()
+        crate::base::fork_guard::inherited()
     }
 
     /// Where the tools are, and their versions.
@@ -275,19 +285,19 @@ mod _core {
         on_event: Py<PyAny>,
     ) -> PyResult<Vec<(&'static str, Option<String>)>> {
         let request = super::request(request)?;
-        super::run_with(py, on_event, |host| Ok(ensure::tools(&request, host)))
+        super::run_with(py, on_event, |observer| Ok(ensure::tools(&request, observer)))
     }
 
     /// What the nearest `pyproject.toml` sets: its path, and the values by their names.
     #[pyfunction]
-    fn project_settings(py: Python<'_>, folder: PathBuf) -> PyResult<Option<crate::settings::ProjectSettings>> {
-        super::run(py, || crate::settings::of_project(&folder))
+    fn project_settings(py: Python<'_>, folder: PathBuf) -> PyResult<Option<crate::env::settings::ProjectSettings>> {
+        super::run(py, || crate::env::settings::of_project(&folder))
     }
 
     /// The table `[project]` of a `pyproject.toml`, as JSON.
     #[pyfunction]
     fn project_table(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-        super::run(py, || Ok(serde_json::to_string(&crate::settings::project_table(&path)?).unwrap_or_default()))
+        super::run(py, || Ok(serde_json::to_string(&crate::env::settings::project_table(&path)?).unwrap_or_default()))
     }
 
     /// Whether a script without a marker is a module named like its file, and no part of a crate.
@@ -310,16 +320,16 @@ fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error> + Send) 
 fn run_with<T: Send>(
     py: Python<'_>,
     on_event: Py<PyAny>,
-    work: impl FnOnce(&mut dyn Host) -> Result<T, Error> + Send,
+    work: impl FnOnce(&mut dyn Observer) -> Result<T, Error> + Send,
 ) -> PyResult<T> {
-    let mut host = PythonHost { on_event, raised: None };
+    let mut observer = PythonObserver { on_event, raised: None };
     let children = Children::of(py)?;
     let lock = ImportLock::release(py);
-    let result = py.detach(|| catch(|| work(&mut host)));
+    let result = py.detach(|| catch(|| work(&mut observer)));
     drop(lock);
     drop(children);
     // What a signal handler or the callback raised is what the caller gets.
-    if let Some(raised) = host.raised {
+    if let Some(raised) = observer.raised {
         return Err(raised);
     }
     match result {
@@ -399,7 +409,7 @@ fn watch(py: Python<'_>, look: Py<PyAny>) -> PyResult<()> {
             Error::Interrupted
         })
     };
-    let result = run_with(py, look, |host| crate::watch::watch(&mut folders, host));
+    let result = run_with(py, look, |observer| crate::commands::watch::watch(&mut folders, observer));
     raised.map_or(result, Err)
 }
 
@@ -407,7 +417,7 @@ fn watch(py: Python<'_>, look: Py<PyAny>) -> PyResult<()> {
 fn inventory<'py>(
     py: Python<'py>,
     root: &std::path::Path,
-    found: Vec<crate::inventory::Interpreter>,
+    found: Vec<crate::commands::prune::Interpreter>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
     all.set_item("path", root.as_os_str())?;
@@ -417,7 +427,7 @@ fn inventory<'py>(
         let dict = PyDict::new(py);
         dict.set_item("key", interpreter.key)?;
         dict.set_item("bytes", interpreter.bytes)?;
-        dict.set_item("lanes", interpreter.lanes)?;
+        dict.set_item("lanes", interpreter.slots)?;
         dict.set_item("store", interpreter.store)?;
         let environments = interpreter.environments.iter().map(|prefix| prefix.as_os_str());
         dict.set_item("environments", environments.collect::<Vec<_>>())?;
@@ -447,13 +457,13 @@ fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-struct PythonHost {
+struct PythonObserver {
     on_event: Py<PyAny>,
     /// What the callback or a signal handler raised.
     raised: Option<PyErr>,
 }
 
-impl Host for PythonHost {
+impl Observer for PythonObserver {
     fn event(&mut self, event: Event) {
         if self.raised.is_some() {
             return;

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| _core::hostile::dep_info(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| _core::fuzz::dep_info(data));

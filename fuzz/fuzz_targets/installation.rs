@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| _core::hostile::installation(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| _core::fuzz::installation(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| _core::hostile::lock_file(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| _core::fuzz::lock_file(data));

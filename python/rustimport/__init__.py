@@ -75,7 +75,7 @@ def install(
         force_rebuild: Build past every check, once a source and process; before ``settings.force_rebuild``.
         lock_timeout_seconds: How long to wait while another process builds the same source, or its dependencies;
             ``None`` waits for ever. By default 120 seconds since that process's last sign of life, so that a long
-            build is waited for; any other number counts from the beginning of the wait.
+            build is waited for; any other number is what each process that is waited for may take.
         show_warnings: Show the compiler's warnings, once a build.
         file_searcher: Says which files are a project's inputs, in place of the compiler.
         enable_automatic_installation: Also rebuild projects that were installed from a folder once and for all, and

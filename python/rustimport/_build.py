@@ -35,7 +35,7 @@ class Result(NamedTuple):
 
 
 def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool, are_named: bool = True) -> list[str]:
-    """The sources among `paths`, and in the folders among them (see `src/discover.rs`). If not `are_named`, these are
+    """The sources among `paths`, and in the folders among them (`commands/discover.rs`). If not `are_named`, these are
     folders to search, and a crate needs its marker there too.
 
     Raises:

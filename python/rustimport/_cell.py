@@ -1,6 +1,6 @@
 """Rust in a string: the cells of notebooks, and `rustimport.inline`.
 
-A string becomes a script in the cache, named by its content (`src/cell.rs`), and is built like every other. What is
+A string becomes a script in the cache, named by its content (`sources/cell.rs`), and is built like every other. What is
 said of it calls it what its author does: `In[3]`, with the author's line numbers.
 """
 

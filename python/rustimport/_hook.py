@@ -234,7 +234,7 @@ def index_file(root: str, folders: "list[str]") -> str:
 
 
 # ---------------------------------------------------------------------------------------------------
-# Stamps. The core writes them (`src/stamp.rs` describes the format); here they are only compared.
+# Stamps. The core writes them (`src/freshness/stamp.rs` describes the format); here they are only compared.
 
 
 def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -> "str | None":
@@ -457,7 +457,8 @@ class Loader(ExtensionFileLoader):
     def _as_ours(self, error: BaseException) -> "BaseException | None":
         if hasattr(error, "hint"):
             return error.with_traceback(None)
-        if isinstance(error, ImportError) and "failed to map segment" in str(error):
+        text = str(error)
+        if "failed to map segment" in text and ("not permitted" in text or "Permission denied" in text):
             from .errors import CacheError
 
             return CacheError(
@@ -565,7 +566,7 @@ class Finder:
         cache_dir: The cache folder, before the setting.
         force_rebuild: Build past every check, once a source and process; before the setting.
         lock_timeout: How many seconds to wait for another process's build; for ever if ``None``. `LOCK_TIMEOUT` counts
-            from that process's last sign of life, others from the beginning of the wait.
+            from that process's last sign of life, others from when it was found to hold the lock.
         show_warnings: Show the compiler's warnings.
         settings: A ``MaturinSettings``.
         enable_reloading: ``importlib.reload`` loads what was rebuilt.
@@ -665,7 +666,8 @@ class ScriptFinder(Finder):
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
         if target is not None:
-            if not self.enable_reloading and isinstance(target.__loader__, ScriptLoader):
+            loader = getattr(target, "__loader__", None)
+            if not self.enable_reloading and isinstance(loader, ScriptLoader):
                 return target.__spec__
             if _is_projects(fullname, target):
                 # What was imported from a project is reloaded from there.
@@ -676,9 +678,9 @@ class ScriptFinder(Finder):
                     return None
                 entries = sys.path
             else:
-                if fullname.partition(".")[0] in sys.stdlib_module_names:
-                    return None
                 entries = list(path)
+                if _is_standard(fullname, entries):
+                    return None
             file = fullname.rpartition(".")[2] + ".rs"
             if entries == self._listed:
                 # These folders have listings: one search, in Python's own order, says everything.
@@ -883,9 +885,18 @@ class ScriptFinder(Finder):
         return outcome["artifact"]
 
 
+def _is_standard(fullname: str, entries: "list[str]") -> bool:
+    """Whether a submodule is looked for in a package of the standard library."""
+    parent = fullname.rpartition(".")[0]
+    if parent.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    home = getattr(os, "__file__", "").rpartition(os.sep)[0]
+    return entries[:1] == [home + os.sep + parent.replace(".", os.sep)]
+
+
 def _is_projects(fullname: str, module: "ModuleType") -> bool:
     """Whether a module was imported from a project."""
-    if isinstance(module.__loader__, ScriptLoader):
+    if isinstance(getattr(module, "__loader__", None), ScriptLoader):
         return False
     return any(isinstance(finder, ProjectFinder) and finder.known(fullname) for finder in sys.meta_path)
 

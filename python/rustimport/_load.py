@@ -104,7 +104,7 @@ def request(
     automatic: bool = False,
     cell: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What the core is asked about a source (see `src/request.rs`).
+    """What the core is asked about a source (see `src/env/request.rs`).
 
     `wheels`: where a forced build leaves the wheel that maturin makes. `chosen`: its ``MaturinSettings``.
     `maturin`: the program to use. `files`: its inputs, or more of them. `project`: the installation, if it is one.
@@ -157,7 +157,7 @@ def find_maturin() -> Any:
 
 
 def index_projects(folders: list[str], file: str) -> bytes:
-    """The index of the editable projects in some site folders (see `src/index.rs`)."""
+    """The index of the editable projects in some site folders (see `src/projects/index.rs`)."""
     index: bytes = core().index_projects(folders, file, describe_interpreter())
     return index
 

@@ -60,7 +60,7 @@ def _enter_again(
     projects: list[_hook.Project],
 ) -> "ModuleSpec | None":
     """The same at a reload, which stays with what the module was imported from."""
-    is_script = isinstance(target.__loader__, _hook.ScriptLoader)
+    is_script = isinstance(getattr(target, "__loader__", None), _hook.ScriptLoader)
     if is_script or not finder.enable_reloading or finder is not _first_to_know(name):
         return None
     _check_claims(name, projects)

@@ -93,7 +93,8 @@ def warn(message: str) -> None:
 def _has_logging() -> bool:
     """Whether somebody has loaded `logging`, whole: it may be what is being imported."""
     module = sys.modules.get("logging")
-    return module is not None and not getattr(module.__spec__, "_initializing", False)
+    spec = getattr(module, "__spec__", None)
+    return module is not None and not getattr(spec, "_initializing", False)
 
 
 class Bar:
@@ -182,6 +183,7 @@ class Reporter:
         self._log(INFO, f"{self._file} is waiting for {what}")
 
     def _on_started(self, reason: str) -> None:
+        self._progress = None
         self._log(self._lifecycle, f"building {self._module}: {reason}")
 
     def _on_progress(self, done: int, total: int, what: str) -> None:

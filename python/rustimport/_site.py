@@ -143,11 +143,16 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
         return f"the hook is installed in {place.file}, and active in every interpreter of this environment"
     # Somebody else's file is run in place of ours: as if nothing had been written.
     core.site_restore(place.file, before)
-    if _HAS_START_FILES:
-        core.site_install_start(place.others["start"], place.others["py"], written)
-    else:
-        core.site_install_pth(place.others["pth"], written)
-    if probe().active:
+    try:
+        if _HAS_START_FILES:
+            core.site_install_start(place.others["start"], place.others["py"], written)
+        else:
+            core.site_install_pth(place.others["pth"], written)
+        is_active = probe().active
+    except BaseException:
+        place.remove_others()
+        raise
+    if is_active:
         other = seen.usercustomize if user else seen.sitecustomize
         why = f"{other} is run in place of {place.file}" if other else f"{place.file} is not run at the start"
         return f"{why}\nthe hook is installed in {place.other}, and active in every interpreter of this environment"

@@ -467,9 +467,38 @@ def test_a_dependency_that_is_a_library_for_python_too(environment: Environment)
     with (root / "helper/Cargo.toml").open("a") as file:
         file.write('\n[lib]\ncrate-type = ["cdylib", "rlib"]\n')
     environment.develop(root)
-    environment.run(layout.code)
+    check_knows_its_parts(environment, layout, root)
+
+
+def check_knows_its_parts(environment: Environment, layout: projects.Layout, root: Path) -> None:
+    """What was built by hand is taken as it is, and an edit is built, without a word about unknown files of cargo's."""
+    first = environment.run(layout.code)
+    assert (first.out, first.builds, first.stderr) == ("1", 0, "")
     edit(root / layout.edited, projects.EDITED, "2")
-    assert environment.run(layout.code).out == "2"
+    second = environment.run(layout.code)
+    assert (second.out, second.builds) == ("2", 1)
+    assert "does not know" not in second.stderr
+    third = environment.run(layout.code, ANY_VARIABLE="1")
+    assert (third.out, third.builds) == ("2", 0)
+
+
+def test_a_target_folder_called_build(environment: Environment) -> None:
+    layout = projects.LAYOUTS["pure"]
+    root = environment.project(layout)
+    environment.place.env["CARGO_TARGET_DIR"] = str(environment.place.folder / "build")
+    environment.develop(root)
+    check_knows_its_parts(environment, layout, root)
+
+
+def test_another_library_in_the_wheel(environment: Environment) -> None:
+    """It is no module of Python: something for ctypes."""
+    layout = projects.LAYOUTS["flat"]
+    root = environment.project(layout)
+    (root / "t_flat" / "libother.dylib").write_bytes(b"no module")
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.maturin]\ninclude = ["t_flat/libother.dylib"]\n')
+    environment.develop(root)
+    check_knows_its_parts(environment, layout, root)
 
 
 def test_a_dependency_behind_a_feature(environment: Environment) -> None:

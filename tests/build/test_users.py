@@ -98,6 +98,26 @@ def test_a_script_with_the_name_of_a_project(environment: Environment) -> None:
     assert run.builds == 1
 
 
+def test_a_package_with_a_name_of_the_standard_library(place: Place) -> None:
+    """Python finds it first, in the working folder; what is in it is not the standard library's."""
+    place.write("profile/__init__.py", "")
+    place.write("profile/m.rs", MODULE.format(value=3))
+    assert place.python("import profile.m; print(profile.m.value())").out == "3"
+
+
+def test_a_reload_of_anything(place: Place) -> None:
+    """Python takes whatever has a name, also what has no loader."""
+    run = place.python(
+        """
+        import importlib, sys, types
+        proxy = sys.modules["colorsys"] = types.SimpleNamespace(__name__="colorsys", __spec__=None)
+        importlib.reload(proxy)
+        print(proxy.rgb_to_hsv(0, 0, 0))
+        """
+    )
+    assert run.out == "(0.0, 0.0, 0)"
+
+
 def test_features_of_a_script(place: Place) -> None:
     place.write("m.rs", MODULE.format(value='if cfg!(feature = "extra") { 2 } else { 1 }'))
     install = "rustimport.install(settings=rustimport.MaturinSettings(features={}))"

@@ -1,0 +1,572 @@
+//! Everything that writes. Records are written beside and renamed, and only when their content changed.
+
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use crate::base::error::{Error, Result};
+
+/// A file's size and times, as far as they tell that nobody touched it. Times in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Stat {
+    pub size: u64,
+    pub mtime: i64,
+    pub ctime: i64,
+}
+
+impl Stat {
+    /// The stat of what `path` leads to, `None` where there is nothing.
+    pub fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
+    }
+
+    fn from_metadata(metadata: &fs::Metadata) -> Self {
+        let mtime = metadata.modified().map_or(0, nanoseconds);
+        Self { size: metadata.len(), mtime, ctime: change_time(metadata) }
+    }
+
+    /// Whether a later edit could leave this stat as it is: the file changed within the file system's
+    /// granularity before `now` (or in its future), so equal stats prove nothing.
+    pub fn is_unsettled(&self, now: i64) -> bool {
+        const SECOND: i64 = 1_000_000_000;
+        let newest = self.mtime.max(self.ctime);
+        // Whole seconds come from file systems that keep no more (FAT: two seconds).
+        let granularity = if newest % SECOND == 0 { 2 * SECOND + SECOND / 10 } else { SECOND / 50 };
+        newest.saturating_add(granularity) > now
+    }
+}
+
+/// A path with the stat it had before it was looked into, if that proves anything later.
+pub type Watched = (PathBuf, Option<Stat>);
+
+/// Takes a stat that later equality with proves that nothing changed since; to be called first.
+pub fn watch(path: &Path) -> Watched {
+    let now = nanoseconds(SystemTime::now());
+    (path.to_owned(), Stat::of(path).filter(|stat| !stat.is_unsettled(now)))
+}
+
+#[cfg(unix)]
+fn change_time(metadata: &fs::Metadata) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn change_time(metadata: &fs::Metadata) -> i64 {
+    // What Python's `st_ctime_ns` is there.
+    metadata.created().map_or(0, nanoseconds)
+}
+
+/// Nanoseconds since 1970, negative before.
+pub fn nanoseconds(time: SystemTime) -> i64 {
+    let clamp = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => clamp(after.as_nanos()),
+        Err(before) => -clamp(before.duration().as_nanos()),
+    }
+}
+
+/// SHA-256 of a file's content in hexadecimal, `None` where it cannot be read.
+pub fn hash_file(path: &Path) -> Option<String> {
+    let mut file = open(path).ok()?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break Some(hex(&hasher.finalize())),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break None,
+        }
+    }
+}
+
+/// Opens a file for reading; a pipe would have us wait for whoever writes into it.
+pub fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    File::open(path)
+}
+
+/// The content of a file that anybody may have put there.
+pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(path.as_ref())?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The same as text.
+pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// SHA-256 in hexadecimal.
+pub fn hash_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Writes a file of the user's: beside its place and renamed, through a link, with the rights that it had.
+pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_users_file_with(path, |file| file.write_all(content))
+}
+
+/// The same for what is too long to be held.
+pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut builder = tempfile::Builder::new();
+    // A new file is for others to read, as far as the user's umask says.
+    #[cfg(unix)]
+    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_data()?;
+    if let Ok(metadata) = fs::metadata(&target) {
+        file.as_file().set_permissions(metadata.permissions())?;
+        // Root gives back what was another user's.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let _ = std::os::unix::fs::fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()));
+        }
+    }
+    file.persist(&target)?;
+    Ok(())
+}
+
+/// Writes a file for others to read beside its place and renames it: a link there is replaced, not followed.
+pub fn put_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        fs::remove_file(path)?;
+    }
+    write_users_file(path, content)
+}
+
+/// Removes a file of the user's.
+pub fn remove_users_file(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// Creates a folder of the user's where there is nothing.
+pub fn create_new_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
+}
+
+/// Creates a folder of the user's, and what is missing above it.
+pub fn create_users_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Writes a file where there is none: whole, or not at all.
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(content).inspect_err(|_| remove(path))
+}
+
+/// Removes a file, or a folder with all that is in it; links are removed, not followed.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let done = if is_folder(path) { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::cache_io("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that a file, or a folder with all that is in it, takes; what is linked twice counts once.
+pub fn size(path: &Path) -> u64 {
+    fn add(path: &Path, seen: &mut std::collections::HashSet<u64>) -> u64 {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            if !metadata.is_dir() && metadata.nlink() > 1 && !seen.insert(metadata.ino()) {
+                return 0;
+            }
+        }
+        let below = fs::read_dir(path).into_iter().flatten().flatten().filter(|_| metadata.is_dir());
+        metadata.len() + below.map(|item| add(&item.path(), seen)).sum::<u64>()
+    }
+    add(path, &mut std::collections::HashSet::new())
+}
+
+/// Creates a folder, and what is missing above it, for the user alone.
+pub fn create_private_folder(path: &Path) -> Result<()> {
+    check_maker(path)?;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| Error::cache_io("create the folder", path, &error))
+}
+
+/// Whether nobody but this user and root can have written a file.
+#[cfg(unix)]
+pub fn is_private(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    [me, 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0
+}
+
+#[cfg(not(unix))]
+pub fn is_private(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Keeps root from making folders in somebody's home, who could neither use nor remove them.
+#[cfg(unix)]
+fn check_maker(path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if path.exists() || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let above = path.ancestors().skip(1).find_map(|folder| Some((folder, fs::metadata(folder).ok()?.uid())));
+    match above {
+        Some((folder, owner @ 1..)) => Err(Error::cache(
+            path,
+            format!(
+                "{} would be root's, in {}, which is another user's (uid {owner})",
+                path.display(),
+                folder.display()
+            ),
+            "build as that user; or set RUSTIMPORT_CACHE_DIR, or HOME (`sudo -H`), to a folder of root's",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_maker(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// Takes everybody else's rights away.
+#[cfg(unix)]
+pub fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Lets everybody read a folder with all that is in it, and nobody but its owner write. What is so already is left
+/// alone.
+#[cfg(unix)]
+pub fn make_readable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    let everybody = if metadata.is_dir() || mode & 0o100 != 0 { 0o055 } else { 0o044 };
+    if mode != (mode & 0o700) | everybody {
+        fs::set_permissions(path, fs::Permissions::from_mode((mode & 0o700) | everybody))?;
+    }
+    let inside = if metadata.is_dir() { Some(fs::read_dir(path)?) } else { None };
+    inside.into_iter().flatten().try_for_each(|item| make_readable(&item?.path()))
+}
+
+/// Elsewhere folders have the rights of those above them.
+#[cfg(not(unix))]
+pub fn make_readable(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes a file beside its place and renames it there, unless it has that content already. Returns
+/// whether it had to.
+pub fn write(path: &Path, content: &[u8]) -> Result<bool> {
+    if read(path).is_ok_and(|current| current == content) {
+        return Ok(false);
+    }
+    put(path, content).map_err(|error| Error::cache_io("write", path, &error))?;
+    Ok(true)
+}
+
+fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    replace(file, path)
+}
+
+/// The same for what is loaded without being looked into again: it must not be found empty after a power failure.
+fn put_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_data()?;
+    replace(file, path)
+}
+
+/// Renames a file to its place in the cache. A folder that stands there is nobody's.
+fn replace(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    let Err(failed) = file.persist(path) else { return Ok(()) };
+    if !is_folder(path) {
+        return Err(failed.error);
+    }
+    fs::remove_dir_all(path)?;
+    failed.file.persist(path)?;
+    Ok(())
+}
+
+/// Puts a library where none ever stood: a new folder below `folder`, since a path that was loaded
+/// must never carry another library. Returns the library's path.
+pub fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
+    // After all that are there, although the clock may have been set back; and never one that was there.
+    let clock = u64::try_from(nanoseconds(SystemTime::now()) / 1_000_000).unwrap_or_default();
+    let newest = numbered_folders(folder).last().map_or(0, |(number, _)| number + 1);
+    let mut number = clock.max(newest);
+    let home = loop {
+        let home = folder.join(format!("{number:x}"));
+        match fs::create_dir(&home) {
+            Ok(()) => break home,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(Error::cache_io("create the folder", &home, &error)),
+        }
+    };
+    let path = home.join(name);
+    put_durably(&path, content).map_err(|error| {
+        let _ = fs::remove_dir_all(&home);
+        Error::cache_io("write", &path, &error)
+    })?;
+    Ok(path)
+}
+
+/// Removes the published folders below `folder` except the newest `keep`, as far as the system lets go
+/// of them (Windows keeps a library that is loaded).
+pub fn remove_old_artifacts(folder: &Path, keep: usize) {
+    for (_, path) in numbered_folders(folder).iter().rev().skip(keep) {
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+/// The published folders, the oldest first.
+fn numbered_folders(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let numbered = items(folder).filter_map(|item| {
+        let number = u64::from_str_radix(item.file_name().to_str()?, 16).ok()?;
+        item.file_type().ok()?.is_dir().then(|| (number, item.path()))
+    });
+    let mut numbered: Vec<_> = numbered.collect();
+    numbered.sort_unstable();
+    numbered
+}
+
+/// A folder of its own for one build's output, removed when dropped. What earlier builds that were killed
+/// left under the same prefix goes now.
+pub fn temporary_folder(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
+    for item in items(parent) {
+        if item.file_name().to_string_lossy().starts_with(prefix) {
+            let _ = fs::remove_dir_all(item.path());
+        }
+    }
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in(parent)
+        .map_err(|error| Error::cache_io("create a folder in", parent, &error))
+}
+
+/// Sets a file's modification time to 1970, so that cargo sees every source as newer.
+pub fn set_epoch(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_times(FileTimes::new().set_modified(UNIX_EPOCH))
+}
+
+/// Sets a file's modification time to now: what is least recently used goes first. Best effort.
+pub fn touch(path: &Path) {
+    let now = FileTimes::new().set_modified(SystemTime::now());
+    let _ = File::options().write(true).open(path).and_then(|file| file.set_times(now));
+}
+
+/// Removes a file that is no longer of use. Best effort.
+pub fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+/// Removes a folder if nothing is in it.
+pub fn remove_empty(path: &Path) {
+    let _ = fs::remove_dir(path);
+}
+
+/// Whether there is a folder, and no link to one.
+pub fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Whether two paths lead to files of the same content, which they mostly do by being one file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let (Ok(first), Ok(second)) = (fs::metadata(one), fs::metadata(other)) else { return false };
+    is_one_file(&first, &second)
+        || (first.is_file()
+            && first.len() == second.len()
+            && read(one).is_ok_and(|one| read(other).is_ok_and(|other| one == other)))
+}
+
+#[cfg(unix)]
+fn is_one_file(first: &fs::Metadata, second: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (first.dev(), first.ino()) == (second.dev(), second.ino())
+}
+
+#[cfg(not(unix))]
+fn is_one_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    false
+}
+
+/// What is in a folder of the cache. A link to a folder has nothing: it may lead to anybody's files.
+pub fn items(folder: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
+    let listing = is_folder(folder).then(|| fs::read_dir(folder).ok()).flatten();
+    listing.into_iter().flatten().flatten()
+}
+
+/// The files in a folder with their sizes, the least recently used first.
+pub fn by_use(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut files: Vec<_> = items(folder)
+        .filter_map(|item| {
+            let metadata = item.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some((metadata.modified().ok()?, item.path(), metadata.len()))
+        })
+        .collect();
+    files.sort();
+    files.into_iter().map(|(_, path, size)| (path, size)).collect()
+}
+
+/// Copies a file, or a folder with all that is in it, times and all.
+pub fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(from)?;
+    let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    if metadata.is_dir() {
+        // Whole or not at all.
+        let temporary = tempfile::Builder::new().prefix(".new").tempdir_in(folder)?;
+        for item in fs::read_dir(from)?.flatten() {
+            duplicate(&item.path(), &temporary.path().join(item.file_name()))?;
+        }
+        let _ = fs::remove_dir_all(to);
+        return fs::rename(temporary.keep(), to);
+    }
+    let _ = fs::remove_file(to);
+    fs::copy(from, to)?;
+    let times = FileTimes::new().set_modified(metadata.modified()?);
+    // Opened for reading, where it is read-only: to set times takes no more.
+    File::options().write(true).open(to).or_else(|_| File::open(to))?.set_times(times)
+}
+
+/// Makes a folder of links to what is in another, but for what `is_left_out`. What else is there, and is no link, stays.
+pub fn mirror(real: &Path, mirror: &Path, is_left_out: &dyn Fn(&std::ffi::OsStr) -> bool) -> Result<()> {
+    // It was a link to a folder, and is a folder of links now.
+    if fs::symlink_metadata(mirror).is_ok_and(|metadata| metadata.is_symlink()) {
+        remove(mirror);
+    }
+    create_private_folder(mirror)?;
+    for item in fs::read_dir(mirror).into_iter().flatten().flatten() {
+        let is_link = item.file_type().is_ok_and(|kind| kind.is_symlink());
+        if is_link && (is_left_out(&item.file_name()) || !real.join(item.file_name()).exists()) {
+            remove(&item.path());
+        }
+    }
+    for item in fs::read_dir(real).into_iter().flatten().flatten() {
+        if !is_left_out(&item.file_name()) {
+            link(&item.path(), &mirror.join(item.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a link, unless there is that one.
+pub fn link(real: &Path, path: &Path) -> Result<()> {
+    if fs::read_link(path).is_ok_and(|target| target == real) {
+        return Ok(());
+    }
+    remove_tree(path)?;
+    #[cfg(unix)]
+    let made = std::os::unix::fs::symlink(real, path);
+    #[cfg(windows)]
+    let made = if real.is_dir() {
+        std::os::windows::fs::symlink_dir(real, path)
+    } else {
+        std::os::windows::fs::symlink_file(real, path)
+    };
+    made.map_err(|error| Error::cache_io("make the link", path, &error))
+}
+
+/// Has a library stand elsewhere as well: the same file, where the file system can, since compilers replace
+/// libraries and do not write into them. Other files are copied.
+pub fn share(from: &Path, to: &Path) -> io::Result<()> {
+    const LIBRARIES: [&str; 5] = ["rlib", "rmeta", "so", "dylib", "dll"];
+    let is_library = from.extension().is_some_and(|extension| LIBRARIES.iter().any(|known| extension == *known));
+    fs::create_dir_all(to.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+    let _ = fs::remove_file(to);
+    if is_library && fs::hard_link(from, to).is_ok() { Ok(()) } else { duplicate(from, to) }
+}
+
+/// The file system's own idea of now, in nanoseconds: the time of a file that is written for this.
+pub fn tick(path: &Path) -> Result<i64> {
+    let failed = |error: io::Error| Error::cache_io("write", path, &error);
+    remove_tree(path)?;
+    let file = File::create_new(path).map_err(failed)?;
+    file.set_len(1).map_err(failed)?;
+    Ok(Stat::from_metadata(&file.metadata().map_err(failed)?).mtime)
+}
+
+/// Writes into a file as it stands: who reads it meanwhile may find nothing.
+pub fn overwrite(path: &Path, content: &str) -> io::Result<()> {
+    fs::write(path, content)
+}
+
+/// Opens a file for locking, creating it.
+pub fn open_lock(path: &Path) -> Result<File> {
+    check_maker(path)?;
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|error| Error::cache_io("open the lock", path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stats_settle() {
+        const MS: i64 = 1_000_000;
+        let check = |mtime: i64, ctime: i64, now: i64, unsettled: bool| {
+            let stat = Stat { size: 1, mtime, ctime };
+            assert_eq!(stat.is_unsettled(now), unsettled, "{mtime} {ctime} {now}");
+        };
+        let base = 1_700_000_000_123 * MS;
+        check(base, base, base + 5 * MS, true);
+        check(base, base, base + 50 * MS, false);
+        check(0, base, base + 5 * MS, true);
+        check(base + 3_600_000 * MS, base, base + 50 * MS, true);
+        let whole = 1_700_000_000_000 * MS;
+        check(whole, whole, whole + 1_900 * MS, true);
+        check(whole, whole, whole + 2_200 * MS, false);
+    }
+
+    #[test]
+    fn published_paths_are_never_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = publish(folder.path(), "m.so", b"one").unwrap();
+        let second = publish(folder.path(), "m.so", b"two").unwrap();
+        // A clock that is set back makes nothing older.
+        fs::create_dir(folder.path().join("7fffffffffff")).unwrap();
+        let third = publish(folder.path(), "m.so", b"three").unwrap();
+        assert!(third.starts_with(folder.path().join("800000000000")));
+        fs::remove_dir(folder.path().join("7fffffffffff")).unwrap();
+        assert!(first != second && second != third);
+        remove_old_artifacts(folder.path(), 2);
+        assert_eq!(fs::read(second).unwrap(), b"two");
+        assert!(!first.exists() && third.exists());
+    }
+}

@@ -1,0 +1,14 @@
+//! What everything stands on: files, processes, locks, errors, what is said. Nothing here knows what a source is.
+
+pub mod diagnostic;
+pub mod env_vars;
+pub mod error;
+pub mod event;
+pub mod fork_guard;
+pub mod fs;
+pub mod lock;
+pub mod paths;
+pub mod process;
+pub mod programs;
+pub mod sealed;
+pub mod text;

@@ -1,0 +1,436 @@
+//! Child processes. They are ours to the end: both pipes are drained, the user's Ctrl-C ends them with
+//! all their children, and what they print is kept within bounds.
+
+use std::io::Read;
+#[cfg(unix)]
+use std::os::fd::{AsFd, OwnedFd};
+#[cfg(unix)]
+use std::os::unix::{net::UnixStream, process::ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use process_wrap::std::{ChildWrapper, CommandWrap};
+
+use crate::base::env_vars;
+use crate::base::error::{Error, Result};
+use crate::base::event::Observer;
+#[cfg(unix)]
+use crate::base::fork_guard::ForkGuard;
+
+/// How often a wait asks whether to go on.
+const POLL: Duration = Duration::from_millis(50);
+/// How long to wait for a pipe that a grandchild (a compiler daemon) keeps open after the child ended.
+const GRACE: Duration = Duration::from_millis(500);
+/// The same while something comes out of it: it may be what the child said last.
+const TALK: Duration = Duration::from_secs(3);
+/// What is kept of each pipe: this much from its beginning, as much from its end.
+const KEPT: usize = 4 << 20;
+
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Finished {
+    /// The signal that ended it.
+    pub fn signal(&self) -> Option<i32> {
+        #[cfg(unix)]
+        if let Some(signal) = self.status.signal() {
+            return Some(signal);
+        }
+        // As who waited for it tells.
+        self.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0)
+    }
+
+    /// Why it failed, and what to do: `hint`, if that is what it said.
+    pub fn complaint<'a>(&self, hint: &'a str) -> (String, &'a str) {
+        if let Some(signal) = self.signal() {
+            return (format!("it was killed by signal {signal}"), "try again");
+        }
+        let said = String::from_utf8_lossy(&self.stderr);
+        (said.strip_prefix("error: ").unwrap_or(&said).trim().to_owned(), hint)
+    }
+}
+
+/// A command without a terminal, in which the import hook stays off.
+pub fn command(program: &std::path::Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env(env_vars::ENABLED, "0")
+        .env(env_vars::MATURIN_HOOK_ENABLED, "0");
+    command
+}
+
+/// A command as one would type it, for messages and errors.
+pub fn words(command: &Command) -> Vec<String> {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// How a command shares the processors with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    Normal,
+    /// Somebody waits for it, but others that are soon done go first.
+    Patient,
+}
+
+/// Starts a command that is not to outlive this process, however it ends: the orphans of a build would
+/// go on writing where the next one writes.
+#[cfg(unix)]
+#[allow(clippy::needless_pass_by_value, reason = "Windows starts this very command")]
+pub fn spawn_bound(command: Command, priority: Priority) -> std::io::Result<Running> {
+    let mut shell = bound(&command, priority)?;
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let own = ForkGuard::of(&std::fs::File::from(ours.as_fd().try_clone_to_owned()?).metadata()?);
+    shell.stdin(Stdio::from(OwnedFd::from(theirs)));
+    let mut running = spawn(shell)?;
+    running.lifeline = Some((ours, own));
+    Ok(running)
+}
+
+/// Windows ends the members of a job together with its last handle.
+#[cfg(not(unix))]
+pub fn spawn_bound(command: Command, _: Priority) -> std::io::Result<Running> {
+    spawn(command)
+}
+
+/// The command under a shell that holds the other end of a line to us, on which it tells how the command ended: others
+/// in this process may be told by the system instead of us. When the line breaks before that, the shell kills the
+/// process group: the command, its children, itself.
+#[cfg(unix)]
+fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
+    const NICE: &str = "/usr/bin/nice";
+    const SHELL: &str = r#"
+        exec 3<&0 </dev/null
+        "$@" 3<&- &
+        command=$!
+        (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
+        watcher=$!
+        exec 2>/dev/null
+        wait $command
+        status=$?
+        echo $status >&3
+        kill -KILL $watcher
+        exit $status
+    "#;
+    if !std::path::Path::new(command.get_program()).is_file() {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", SHELL, "rustimport"]);
+    if priority == Priority::Patient && std::path::Path::new(NICE).is_file() {
+        shell.args([NICE, "-n", "5"]);
+    }
+    shell.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(shell)
+}
+
+/// Starts a command, in a process group of its own.
+pub fn spawn(command: Command) -> std::io::Result<Running> {
+    let mut wrap = CommandWrap::from(command);
+    #[cfg(unix)]
+    wrap.wrap(process_wrap::std::ProcessGroup::leader());
+    #[cfg(windows)]
+    wrap.wrap(process_wrap::std::JobObject);
+    let mut child = wrap.spawn()?;
+    // Whoever prints faster than it is read has to wait: what is between must not fill the memory.
+    let (sender, chunks) = mpsc::sync_channel(16);
+    let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+    let running = Running {
+        child,
+        chunks,
+        done: false,
+        #[cfg(unix)]
+        lifeline: None,
+    };
+    if let Some(stdout) = stdout {
+        drain(Pipe::Stdout, stdout, sender.clone())?;
+    }
+    if let Some(stderr) = stderr {
+        drain(Pipe::Stderr, stderr, sender)?;
+    }
+    Ok(running)
+}
+
+#[derive(Clone, Copy)]
+enum Pipe {
+    Stdout,
+    Stderr,
+}
+
+fn drain(
+    pipe: Pipe,
+    mut from: impl Read + Send + 'static,
+    to: mpsc::SyncSender<(Pipe, Vec<u8>)>,
+) -> std::io::Result<()> {
+    let work = move || {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            if to.send((pipe, buffer[..read].to_vec())).is_err() {
+                break;
+            }
+        }
+    };
+    thread::Builder::new().spawn(work).map(drop)
+}
+
+/// A child that runs. Dropping it kills it, with its children.
+pub struct Running {
+    child: Box<dyn ChildWrapper>,
+    chunks: mpsc::Receiver<(Pipe, Vec<u8>)>,
+    done: bool,
+    /// Closed when this process ends, whatever ends it.
+    #[cfg(unix)]
+    lifeline: Option<(UnixStream, ForkGuard)>,
+}
+
+impl Running {
+    /// Waits for the end. `line` sees every line of standard error as it comes, lines that end in a
+    /// carriage return (progress) too.
+    pub fn finish(
+        mut self,
+        observer: &mut dyn Observer,
+        mut line: impl FnMut(&str, &mut dyn Observer),
+    ) -> Result<Finished> {
+        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
+        let mut partial = Vec::new();
+        let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut asked = Instant::now();
+        loop {
+            observer.check()?;
+            let received = self.chunks.recv_timeout(POLL);
+            let grace = if received.is_ok() { TALK } else { GRACE };
+            let is_closed = matches!(received, Err(RecvTimeoutError::Disconnected));
+            match received {
+                Ok((Pipe::Stdout, chunk)) => stdout.push(&chunk),
+                Ok((Pipe::Stderr, chunk)) => {
+                    stderr.push(&chunk);
+                    for &byte in &chunk {
+                        if byte == b'\n' || byte == b'\r' {
+                            line(&String::from_utf8_lossy(&partial), observer);
+                            partial.clear();
+                        } else if partial.len() < 1 << 16 {
+                            partial.push(byte);
+                        }
+                    }
+                }
+                Err(_) => {}
+            }
+            // A grandchild may go on talking.
+            if ended.is_none() && (is_closed || asked.elapsed() >= POLL) {
+                ended = self.status()?.map(|status| (status, Instant::now()));
+                asked = Instant::now();
+            }
+            match ended {
+                // Both pipes are closed: all that is left is the exit status.
+                None if is_closed => thread::sleep(Duration::from_millis(1)),
+                Some((_, since)) if is_closed || since.elapsed() > grace => break,
+                _ => {}
+            }
+        }
+        self.done = true;
+        let status = ended.map(|(status, _)| status).unwrap_or_default();
+        Ok(Finished { status, stdout: stdout.into(), stderr: stderr.into() })
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>> {
+        let status = self
+            .child
+            .try_wait()
+            .map_err(|error| Error::toolchain(format!("lost track of a child process: {error}"), "try again"))?;
+        #[cfg(unix)]
+        let status = status.or_else(|| self.status_told_to_others());
+        Ok(status)
+    }
+
+    /// The status of a child that ended without our being told: an application may ignore `SIGCHLD`, or take every
+    /// child's status for its own.
+    #[cfg(unix)]
+    fn status_told_to_others(&mut self) -> Option<ExitStatus> {
+        /// One that tells nothing was.
+        const KILLED: i32 = 9;
+        let process = rustix::process::Pid::from_raw(self.child.id().try_into().ok()?)?;
+        if rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH) {
+            return None;
+        }
+        let Some((line, _)) = &mut self.lifeline else {
+            // Whether it worked, its output tells.
+            return Some(ExitStatus::default());
+        };
+        let mut told = [0; 16];
+        let length = line.read(&mut told).unwrap_or(0);
+        let code = std::str::from_utf8(&told[..length]).ok().and_then(|text| text.trim().parse::<i32>().ok());
+        Some(ExitStatusExt::from_raw(code.map_or(KILLED, |code| code << 8)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.done && self.child.start_kill().is_ok() {
+            // What was killed is gone soon; what the system keeps for longer is not waited for.
+            let start = Instant::now();
+            while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < GRACE {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+/// The beginning and the end of a stream.
+#[derive(Default)]
+struct Kept {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    cut: bool,
+}
+
+impl Kept {
+    fn push(&mut self, chunk: &[u8]) {
+        let room = (KEPT - self.head.len()).min(chunk.len());
+        let (head, tail) = chunk.split_at(room);
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(tail);
+        if self.tail.len() > 2 * KEPT {
+            self.tail.drain(..self.tail.len() - KEPT);
+            self.cut = true;
+        }
+    }
+}
+
+impl From<Kept> for Vec<u8> {
+    fn from(kept: Kept) -> Self {
+        let mut all = kept.head;
+        if kept.cut {
+            all.extend_from_slice(b"\n[...]\n");
+        }
+        all.extend_from_slice(&kept.tail);
+        all
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::base::event::Event;
+    use std::path::Path;
+
+    /// Interrupts after so many questions, or never.
+    struct Patience(Option<u32>);
+
+    impl Observer for Patience {
+        fn event(&mut self, _: Event) {}
+
+        fn check(&mut self) -> Result<()> {
+            match &mut self.0 {
+                Some(0) => Err(Error::Interrupted),
+                Some(left) => {
+                    *left -= 1;
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn shell(script: &str, patience: Option<u32>) -> (Result<Finished>, Vec<String>) {
+        let mut command = command(Path::new("/bin/sh"));
+        command.args(["-c", script]);
+        let mut lines = Vec::new();
+        let running = spawn(command).unwrap();
+        let finished = running.finish(&mut Patience(patience), |line, _| lines.push(line.to_owned()));
+        (finished, lines)
+    }
+
+    #[test]
+    fn both_pipes_are_drained_and_lines_arrive() {
+        let script = r"head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; printf '\na\rb\377\n' >&2; exit 3";
+        let (finished, lines) = shell(script, None);
+        let finished = finished.unwrap();
+        assert_eq!(finished.status.code(), Some(3));
+        assert_eq!((finished.stdout.len(), finished.stderr.len()), (300_000, 300_006));
+        assert_eq!(lines[1..], ["a", "b\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_flood_stays_within_bounds() {
+        let (finished, _) = shell("head -c 60000000 /dev/zero; echo end", None);
+        let stdout = finished.unwrap().stdout;
+        assert!(stdout.len() < 4 * KEPT && stdout.ends_with(b"end\n"));
+    }
+
+    #[test]
+    fn a_daemon_that_keeps_the_pipe_open_is_not_waited_for() {
+        let (finished, _) = shell("sleep 600 & echo $!", None);
+        let daemon = String::from_utf8(finished.unwrap().stdout).unwrap().trim().parse().unwrap();
+        // It outlived its parent, and still runs; but not on, with whatever else it has inherited open.
+        rustix::process::kill_process(rustix::process::Pid::from_raw(daemon).unwrap(), rustix::process::Signal::KILL)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_talks_is_not_listened_to() {
+        let talk = "while sleep 0.01; do echo talk || exit; done";
+        let (finished, _) = shell(&format!("({talk}) & echo $!"), Some(3000));
+        let stdout = String::from_utf8(finished.unwrap().stdout).unwrap();
+        let daemon = stdout.lines().next().unwrap().parse().unwrap();
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_raw(daemon).unwrap(),
+            rustix::process::Signal::KILL,
+        );
+    }
+
+    #[test]
+    fn a_bound_command_is_itself_and_ends_with_its_lifeline() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("alive");
+        let start = |script: &str| {
+            let mut shell = command(Path::new("/bin/sh"));
+            shell.args(["-c", script, "a b", "'\""]).env("BOUND", "x y").current_dir(folder.path());
+            spawn_bound(shell, Priority::Patient).unwrap()
+        };
+        let finished =
+            start(r#"echo "$0$1$BOUND"; pwd; cat; echo err >&2; exit 7"#).finish(&mut Patience(None), |_, _| {});
+        let finished = finished.unwrap();
+        let expected = format!("a b'\"x y\n{}\n", folder.path().canonicalize().unwrap().display());
+        assert_eq!((String::from_utf8(finished.stdout).unwrap(), finished.stderr), (expected, b"err\n".to_vec()));
+        assert_eq!(finished.status.code(), Some(7));
+
+        let mut running = start(&format!("(sleep 1; touch {}) & sleep 600", file.display()));
+        // As if this process had died: it neither kills nor waits.
+        running.done = true;
+        drop(running);
+        thread::sleep(Duration::from_millis(1500));
+        assert!(!file.exists());
+    }
+
+    #[test]
+    fn an_interrupt_kills_grandchildren_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("alive");
+        let script = format!("(sleep 1; touch {0}) & sleep 600", file.display());
+        let (finished, _) = shell(&script, Some(2));
+        assert!(matches!(finished, Err(Error::Interrupted)));
+        thread::sleep(Duration::from_millis(1500));
+        assert!(!file.exists());
+    }
+}

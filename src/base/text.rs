@@ -1,0 +1,112 @@
+//! Texts as such: paths as fields of a line, percent escapes, colours of terminals.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// A path as one field of a line: what would end the field, and bytes that are no text, as `%XX`.
+pub fn escape(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '%' | '\n' | '\r' | '\t' => {
+                    let _ = write!(text, "%{:02X}", c as u32);
+                }
+                c => text.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// Paths in records, which are text as well.
+pub mod path_text {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::escape(path))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(super::unescape(&text))
+    }
+}
+
+/// Undoes [`escape`].
+pub fn unescape(text: &str) -> PathBuf {
+    let bytes = percent_decoded(text);
+    #[cfg(unix)]
+    return PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
+    #[cfg(not(unix))]
+    return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+}
+
+/// Undoes `%XX`.
+pub fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = (byte == b'%').then(|| after.get(..2)).flatten();
+        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(byte));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    bytes
+}
+
+/// Drops ANSI escape sequences: `ESC [ … letter`, the only ones that rustc writes, and OSC links.
+pub fn without_ansi(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = if let Some(sequence) = after.strip_prefix('[') {
+            sequence.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)
+        } else if after.starts_with(']') {
+            after.split_once('\u{7}').or(after.split_once("\u{1b}\\")).map_or("", |(_, rest)| rest)
+        } else {
+            after
+        };
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_go() {
+        let check = |text: &str, plain: &str| assert_eq!(without_ansi(text), plain);
+        check("\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: x", "error: x");
+        check("a\u{1b}]8;;http://x\u{7}b", "ab");
+        check("a\u{1b}[", "a");
+    }
+
+    #[test]
+    fn fields_stay_fields() {
+        let check = |path: &str, expected: &str| assert_eq!(escape(Path::new(path)), expected);
+        check("/a b/c", "/a b/c");
+        check("/a\tb\nc\rd%e", "/a%09b%0Ac%0Dd%25e");
+        check("/größe", "/größe");
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            let path = Path::new(std::ffi::OsStr::from_bytes(b"/a\xff%"));
+            assert_eq!(escape(path), "/a%FF%25");
+            let table = toml::to_string(&crate::freshness::inputs::FileInput {
+                path: path.to_owned(),
+                hash: None,
+                stat: crate::base::fs::Stat::default(),
+            });
+            let back: crate::freshness::inputs::FileInput = toml::from_str(&table.unwrap()).unwrap();
+            assert_eq!(back.path, path);
+        }
+    }
+}

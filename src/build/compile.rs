@@ -1,0 +1,329 @@
+//! Having a package compiled, and being sure that cargo compiled what stands there now.
+//!
+//! Cargo compares times, we compare content. What changed since cargo compiled is made stale for cargo before a
+//! build; after it, what cargo took for fresh is looked at again, and if need be the build is repeated.
+//!
+//! Part of that needs files that cargo does not document ([`crate::freshness::cargo_layout`]). Where they are not understood, which
+//! costs time and never truth, `cargo clean -p` makes a package stale, the `.d` file beside the library says what was read,
+//! whole package folders and the whole environment count as inputs, and one line says so.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use crate::base::env_vars;
+use crate::base::error::{BuildFailure, Error, Result};
+use crate::base::event::{Event, Observer};
+use crate::base::fs;
+use crate::build::messages::Messages;
+use crate::env::cargo_config::CargoConfig;
+use crate::env::settings::BuildSettings;
+use crate::env::toolchain::Toolchain;
+use crate::freshness::cargo_layout;
+use crate::freshness::compiled::Compiled;
+use crate::freshness::dep_info::{self, DepInfo};
+use crate::freshness::inputs::{Collector, Inputs};
+use crate::freshness::unit::{self, Unit, UnitKind, is_same_path};
+
+/// Who compiles.
+pub trait Compiler {
+    /// What a build leaves.
+    type Output;
+
+    /// Runs the build. `reason` is for the event that says so.
+    fn build(&self, reason: &str, observer: &mut dyn Observer) -> Result<Built<Self::Output>>;
+
+    /// Has cargo say again, as JSON, what it said in the last build: nothing is compiled that was.
+    fn replay(&self, observer: &mut dyn Observer) -> Result<Messages>;
+
+    /// The profile's folders in cargo's build directory, for the package and for what runs here.
+    fn profile_folders(&self) -> Vec<PathBuf>;
+
+    /// Runs `cargo clean -p`, the documented way to have packages compiled again.
+    fn clean(&self, packages: &BTreeSet<String>, observer: &mut dyn Observer) -> Result<()>;
+}
+
+pub struct Built<T> {
+    pub output: T,
+    /// What cargo said, where it was asked.
+    pub messages: Option<Messages>,
+    /// Whether the compiler warned.
+    pub warned: bool,
+    /// What cargo wrote on its standard error.
+    pub said: String,
+}
+
+/// What cargo did: the parts of local packages, and where the variables of dependencies' build scripts are found.
+pub struct Done<T> {
+    pub output: T,
+    pub units: Vec<Unit>,
+    pub foreign_outputs: Vec<PathBuf>,
+}
+
+/// What cargo is to compile in one folder.
+pub struct Compilation<'a, C> {
+    pub compiler: &'a C,
+    /// For messages.
+    pub source: &'a Path,
+    /// Where it is remembered what cargo compiled last there.
+    pub memory: PathBuf,
+    /// Names everything that decides which units cargo compiles.
+    pub units: &'a str,
+    /// Packages that are compiled anew whatever cargo thinks.
+    pub always: Vec<String>,
+    /// Packages that are compiled anew when nothing is remembered.
+    pub unknown: &'a dyn Fn() -> Vec<String>,
+    /// Whether others, with packages of the same names, may have compiled in the same folder.
+    pub is_shared: bool,
+    /// The user's file that the compiler read; none for what was generated.
+    pub users_file: &'a dyn Fn(&Path) -> Option<PathBuf>,
+    /// The folder of the package, if that is generated.
+    pub generated: Option<&'a Path>,
+    /// The folders in which Python's files stand.
+    pub python: &'a [PathBuf],
+    /// The user's folders of local packages, as far as they are known without asking cargo's build.
+    pub folders: Vec<PathBuf>,
+    pub toolchain: &'a Toolchain,
+}
+
+/// A name for `plan`, with all around it that decides how cargo compiles it.
+pub fn key(cargo_config: &CargoConfig, toolchain: &Toolchain, settings: &BuildSettings, plan: &impl Debug) -> String {
+    let configuration: Vec<_> = cargo_config.files.iter().map(|path| fs::hash_file(path)).collect();
+    let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
+    let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
+    let all = (plan, configuration, variables, &toolchain.version, &settings.profile, &settings.arguments);
+    fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
+}
+
+/// Takes down what one unit read: files, not before `read_from`, whole folders, not before `since`, and variables.
+/// `users_file` is the user's file for what was read, and `python` are the folders in which Python's files stand.
+pub fn collect_unit(
+    collector: &mut Collector,
+    unit: &Unit,
+    info: &DepInfo,
+    users_file: &dyn Fn(&Path) -> Option<PathBuf>,
+    python: &[PathBuf],
+    read_from: i64,
+    since: i64,
+) {
+    for file in info.files.iter().filter_map(|file| users_file(file)) {
+        if file.is_dir() {
+            // Of a build script: everything below, as cargo takes it.
+            collector.add_folder(&file, since);
+        } else if file.exists() {
+            collector.add_file(&file, read_from);
+        } else if unit.kind == UnitKind::Compiled {
+            collector.add_missing(&file);
+        } else {
+            collector.add_absent(&file);
+        }
+    }
+    for name in &info.variables {
+        collector.add_variable(name, unit.kind);
+    }
+    // A build script that does not say what it reads may read anything of its package, as cargo takes it.
+    if unit.kind == UnitKind::Ran
+        && info.files.is_empty()
+        && info.variables.is_empty()
+        && let Some(folder) = users_file(unit.folder())
+    {
+        collector.add_package(&folder, python, since);
+    }
+}
+
+impl<C: Compiler> Compilation<'_, C> {
+    /// Builds, and sees to it that cargo compiled what is there now. It may take for fresh what is not: another
+    /// source, a failed build or another profile has compiled a dependency in between, and then the dependency was
+    /// restored with its old time. Such a build is repeated, never recorded. `clock` is when the build began.
+    pub fn run(&self, clock: i64, reason: &str, observer: &mut dyn Observer) -> Result<Done<C::Output>> {
+        const ATTEMPTS: u32 = 4;
+        let last = Compiled::read(&self.memory);
+        let changed = last.as_ref().map(Compiled::changed_files).unwrap_or_default();
+        let known = last.as_ref().filter(|last| last.units_hold(self.units, &changed));
+        let stale = self.stale_for_cargo(last.as_ref(), &changed);
+        self.make_stale(&stale);
+        let mut cleaned = last.iter().flat_map(Compiled::unreadable).map(|unit| unit.package.clone()).collect();
+        self.clean(&cleaned, observer)?;
+        let mut set_back = stale.clone();
+        for _ in 0..ATTEMPTS {
+            let Built { output, messages, warned, said } = self.compiler.build(reason, observer)?;
+            let (units, foreign_outputs) = match known {
+                Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
+                _ => {
+                    let messages = messages.map_or_else(|| self.compiler.replay(observer), Ok)?;
+                    let Messages { diagnostics, units, foreign_outputs } = messages;
+                    for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
+                        observer.event(Event::Warning(warning));
+                    }
+                    (units, foreign_outputs)
+                }
+            };
+            let is_unreadable = |unit: &&Unit| unit.dep_info().is_none();
+            let must = units.iter().filter(is_unreadable).map(|unit| &unit.package).chain(&stale).chain(&self.always);
+            let must: BTreeSet<&String> = must.filter(|name| units.iter().any(|unit| unit.package == **name)).collect();
+            let mut outdated: BTreeSet<String> =
+                units.iter().filter(|unit| unit.is_outdated(clock)).map(|unit| unit.package.clone()).collect();
+            let is_in_doubt = |name: &str| match self.was_compiled(name, clock, &said) {
+                Some(was_compiled) => !was_compiled,
+                None => !cleaned.contains(name),
+            };
+            outdated.extend(must.into_iter().filter(|name| is_in_doubt(name)).cloned());
+            if outdated.is_empty() {
+                return Ok(Done { output, units, foreign_outputs });
+            }
+            let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
+            observer.event(Event::Log { message: format!("cargo took for fresh what is not: {}", names.join(", ")) });
+            self.make_stale(&outdated);
+            let folders = self.compiler.profile_folders();
+            let is_known =
+                |name: &String| folders.iter().any(|folder| cargo_layout::last_compiled(folder, name).is_some());
+            // Times may not be what this cargo goes by.
+            let again = std::mem::replace(&mut set_back, outdated.clone());
+            outdated.retain(|name| !is_known(name) || again.contains(name));
+            self.clean(&outdated, observer)?;
+            cleaned.append(&mut outdated);
+        }
+        Err(Error::Build(Box::new(BuildFailure {
+            message: format!("cargo did not compile {} although it changed", self.source.display()),
+            hint: "this is a bug in rustimport: please report it. To go on, remove the cache folder".into(),
+            rendered: String::new(),
+            diagnostics: Vec::new(),
+            command: Vec::new(),
+            returncode: Some(0),
+        })))
+    }
+
+    /// What changed since cargo compiled here must be stale for cargo, although a file was restored with its old
+    /// time. Only packages with a changed input are touched, and those of which nobody can tell.
+    fn stale_for_cargo(&self, last: Option<&Compiled>, changed: &[&Path]) -> BTreeSet<String> {
+        let always = self.always.iter().cloned();
+        if let Some(last) = last {
+            let is_changed =
+                |file: &PathBuf| (self.users_file)(file).is_some_and(|file| changed.contains(&file.as_path()));
+            let is_others = |unit: &Unit| self.is_shared && !last.made_by_us(unit);
+            let concerned = |unit: &&Unit| {
+                is_changed(&unit.manifest)
+                    || unit.dep_info().is_none_or(|info| info.files.iter().any(is_changed))
+                    || is_others(unit)
+            };
+            last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain(always).collect()
+        } else {
+            (self.unknown)().into_iter().chain(always).collect()
+        }
+    }
+
+    /// Makes packages stale for cargo, as far as its files are understood.
+    fn make_stale(&self, packages: &BTreeSet<String>) {
+        for folder in self.compiler.profile_folders() {
+            for package in packages {
+                cargo_layout::make_stale(&folder, package);
+            }
+        }
+    }
+
+    fn clean(&self, packages: &BTreeSet<String>, observer: &mut dyn Observer) -> Result<()> {
+        if packages.is_empty() { Ok(()) } else { self.compiler.clean(packages, observer) }
+    }
+
+    /// Whether cargo compiled a package in this build, by its own word or by the times of its files; `None` if neither is
+    /// understood.
+    fn was_compiled(&self, package: &str, clock: i64, said: &str) -> Option<bool> {
+        if said.contains(&format!("Compiling {package} v")) {
+            return Some(true);
+        }
+        let folders = self.compiler.profile_folders();
+        let last = folders.iter().filter_map(|folder| cargo_layout::last_compiled(folder, package)).max();
+        last.map(|time| time >= clock).or_else(|| said.contains("Finished ").then_some(false))
+    }
+
+    /// Takes down what the compiler and the build scripts read, not before `since`.
+    pub fn collect(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64, observer: &mut dyn Observer) {
+        // The packages of which nobody can tell what was read.
+        let mut unclear: BTreeSet<PathBuf> = BTreeSet::new();
+        for unit in &done.units {
+            let folder = (self.users_file)(unit.folder()).filter(|_| self.generated != Some(unit.folder()));
+            match unit.dep_info() {
+                Some(info) => {
+                    let read_from = unit.began().unwrap_or(since);
+                    collect_unit(collector, unit, &info, self.users_file, self.python, read_from, since);
+                }
+                None => drop(unclear.insert(folder.clone().unwrap_or_default())),
+            }
+            if let Some(root) = unit.root.as_ref().and_then(|root| (self.users_file)(root)) {
+                collector.add_file(&root, since);
+            }
+            if let Some(folder) = folder {
+                // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
+                for manifest in folder.ancestors().map(|folder| folder.join("Cargo.toml")) {
+                    collector.add_file(&manifest, since);
+                }
+                if !folder.join("build.rs").exists() {
+                    collector.add_absent(&folder.join("build.rs"));
+                }
+            }
+        }
+        for output in &done.foreign_outputs {
+            match unit::build_script_output(output, Path::new("/")) {
+                Some(info) => info.variables.iter().for_each(|name| collector.add_variable(name, UnitKind::Ran)),
+                None => drop(unclear.insert(PathBuf::new())),
+            }
+        }
+        let listed = self.collect_listed(collector, done, since);
+        if !done.units.iter().any(|unit| unit.kind == UnitKind::Compiled) {
+            unclear.insert(PathBuf::new());
+        }
+        if unclear.is_empty() {
+            return;
+        }
+        if !listed {
+            // There is no package of the user's around a script: who cannot tell what it read, builds it each time.
+            if self.folders.is_empty() {
+                collector.add_unknown(self.source);
+            }
+            unclear.extend(self.folders.iter().cloned());
+        }
+        for folder in unclear.iter().filter(|folder| folder.is_dir()) {
+            collector.add_package(folder, self.python, since);
+        }
+        collector.add_environment();
+        let version = self.toolchain.cargo_version(observer).unwrap_or_else(|| "this cargo".into());
+        let message = format!(
+            "{version} keeps its files in a way that this version of rustimport does not know: more is rebuilt than \
+             needed; a newer rustimport may know it"
+        );
+        observer.event(Event::Notice { message });
+    }
+
+    /// Takes down what cargo lists beside the library that it made, which is documented to be all files of local
+    /// packages. Returns whether there is such a list.
+    fn collect_listed(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64) -> bool {
+        let mut is_listed = false;
+        for unit in done.units.iter().filter(|unit| unit.kind == UnitKind::Compiled) {
+            let path = unit.made.with_extension("d");
+            // In cargo's own folders that name is rustc's.
+            let is_rustcs = cargo_layout::compiled_unit(&unit.made, &unit.package, &unit.profile)
+                .is_some_and(|known| known.dep_info == path);
+            let text = fs::read_text(&path).ok().filter(|_| !is_rustcs);
+            let Some(files) = text.and_then(|text| dep_info::parse_artifact_dep_info(&text)) else { continue };
+            let folders: Vec<&Path> = unit.folder().ancestors().chain(self.source.ancestors()).collect();
+            let absolute = |file: PathBuf| {
+                let found = folders.iter().map(|folder| folder.join(&file)).find(|path| path.exists());
+                if file.is_absolute() { Some(file) } else { found }
+            };
+            let count = files.len();
+            let files: Vec<PathBuf> = files.into_iter().filter_map(absolute).collect();
+            let is_root = |file: &PathBuf| unit.root.as_ref().is_none_or(|root| is_same_path(file, root));
+            is_listed |= files.len() == count && files.iter().any(is_root);
+            for file in files.iter().filter_map(|file| (self.users_file)(file)) {
+                collector.add_listed(&file, since);
+            }
+        }
+        is_listed
+    }
+
+    /// Remembers what cargo compiled, of these inputs. Without that, the next build compiles all that is local.
+    pub fn remember(&self, inputs: &Inputs, done: Done<C::Output>) -> Result<C::Output> {
+        Compiled::new(self.units, inputs, done.units, done.foreign_outputs).write(&self.memory)?;
+        Ok(done.output)
+    }
+}

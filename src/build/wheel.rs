@@ -1,0 +1,119 @@
+//! A wheel that maturin built of a project: what is in it that has to be installed anew.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use zip::ZipArchive;
+
+use crate::base::fs;
+
+pub struct Wheel {
+    archive: ZipArchive<File>,
+    /// The names of all files in it.
+    names: Vec<String>,
+    /// The folder that goes with the wheel, if any.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Wheel {
+    /// The wheel in a folder; `None` if there is none that can be read.
+    pub fn open(folder: &Path) -> Option<Self> {
+        let files = std::fs::read_dir(folder).ok()?.filter_map(|item| Some(item.ok()?.path()));
+        let wheel = files.filter(|path| path.extension().is_some_and(|kind| kind == "whl")).last()?;
+        let archive = ZipArchive::new(File::open(wheel).ok()?).ok()?;
+        let names = archive.file_names().flatten().map(Cow::into_owned).filter(|name| !name.ends_with('/'));
+        Some(Self { names: names.collect(), archive, _folder: None })
+    }
+
+    /// Has the wheel's folder removed when the wheel is dropped, and not before.
+    #[must_use]
+    pub fn in_folder(self, folder: tempfile::TempDir) -> Self {
+        Self { _folder: Some(folder), ..self }
+    }
+
+    /// The library of a wheel that has one.
+    pub fn library(&mut self) -> Option<Vec<u8>> {
+        let native = self.natives().into_iter().next()?;
+        self.read(&native)
+    }
+
+    pub fn read(&mut self, name: &str) -> Option<Vec<u8>> {
+        let mut file = self.archive.by_name(name).ok()?;
+        let mut content = Vec::with_capacity(usize::try_from(file.size()).ok()?);
+        file.read_to_end(&mut content).ok()?;
+        Some(content)
+    }
+
+    /// What is installed where Python looks for modules.
+    pub fn modules(&self) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(|name| !is_beside(name))
+    }
+
+    /// The extension modules, and the libraries of cffi and uniffi; not what those were linked to.
+    pub fn natives(&self) -> Vec<String> {
+        let natives = self.modules().filter(|name| is_native(Path::new(name)) && !name.contains(".libs/"));
+        natives.cloned().collect()
+    }
+
+    /// A name for all that is installed elsewhere: data and scripts. Programs are compiled each time.
+    pub fn data(&mut self) -> String {
+        let names: Vec<String> = self.names.iter().filter(|name| name.contains(".data/")).cloned().collect();
+        let checksums = names.iter().map(|name| (name, self.archive.by_name(name).map(|file| file.crc32()).ok()));
+        format!("{:?}", checksums.collect::<Vec<_>>())
+    }
+
+    /// A file of the dist-info folder.
+    pub fn metadata(&mut self, file: &str) -> Option<Vec<u8>> {
+        let end = format!(".dist-info/{file}");
+        let name = self.names.iter().find(|name| name.ends_with(&end) && name.matches('/').count() == 1)?.clone();
+        self.read(&name)
+    }
+
+    /// The content of a member, if that is not what stands in a place.
+    pub fn read_if_new(&mut self, name: &str, place: &Path) -> Option<Vec<u8>> {
+        let size = self.archive.by_name(name).ok()?.size();
+        let content = self.read(name)?;
+        let is_there = std::fs::metadata(place).is_ok_and(|metadata| metadata.len() == size)
+            && fs::read(place).is_ok_and(|found| found == content);
+        (!is_there).then_some(content)
+    }
+}
+
+/// Whether a file's name is a library's that could be loaded.
+pub fn is_native(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| ["so", "pyd", "dll", "dylib"].iter().any(|native| kind == *native))
+}
+
+/// Whether a file of a wheel belongs elsewhere: metadata, scripts, data.
+fn is_beside(name: &str) -> bool {
+    let first = name.split('/').next().unwrap_or_default();
+    Path::new(first).extension().is_some_and(|kind| kind == "dist-info" || kind == "data")
+}
+
+/// The part of METADATA that decides how a distribution is known and what it needs: without its description.
+pub fn headers(metadata: &[u8]) -> Vec<String> {
+    const KEYS: [&str; 5] = ["Name:", "Version:", "Requires-Dist:", "Requires-Python:", "Provides-Extra:"];
+    let text = String::from_utf8_lossy(metadata);
+    let headers = text.lines().take_while(|line| !line.trim().is_empty());
+    headers.filter(|line| KEYS.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_decides_of_metadata() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(headers(text.as_bytes()), expected);
+        check(
+            "Metadata-Version: 2.4\nName: x\nVersion: 1\nSummary: s\n\nName: in the description\n",
+            &["Name: x", "Version: 1"],
+        );
+        check(
+            "Requires-Dist: a ; extra == 'b'\r\nProvides-Extra: b\r\n",
+            &["Requires-Dist: a ; extra == 'b'", "Provides-Extra: b"],
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! Artifacts beside their sources: what `build` leaves for machines that have no Rust.
+//!
+//! `name.<suffix>` is the library as Python itself would find it; `.rustimport-name.<suffix>.toml` says what it was made of, by
+//! content, with paths relative to the source. So the two are right wherever the tree is copied to. Where there
+//! is no toolchain, only the sources can have changed: flags and configuration are nobody's business there.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, Result};
+use crate::base::fs;
+use crate::base::sealed;
+use crate::cache::store::Set;
+use crate::env::cargo_config::CargoConfig;
+use crate::env::request::Request;
+use crate::env::settings::{Arguments, BuildSettings};
+use crate::env::toolchain::Toolchain;
+use crate::freshness::dirty_reason::DirtyReason;
+use crate::freshness::inputs::{Inputs, Look};
+use crate::freshness::record::{GENERATOR, Record};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    generator: u32,
+    rustc: String,
+    profile: String,
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    arguments: Arguments,
+    inputs: Set,
+}
+
+/// The artifact's place for a source.
+pub fn artifact(request: &Request) -> PathBuf {
+    request.place().join(format!("{}{}", request.stem(), request.interpreter.extension_suffix))
+}
+
+/// Its name does not begin with the module's: some packages load the first file of that name.
+fn description(artifact: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".rustimport-");
+    name.push(artifact.file_name().unwrap_or_default());
+    name.push(".toml");
+    artifact.with_file_name(name)
+}
+
+/// Who wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// An import without settings of its own takes what there is.
+    Import,
+    /// What was asked for is what is wanted.
+    Build,
+}
+
+/// The inputs of the artifact beside the source, if it is what a build would give now; or why it is not.
+pub fn look(
+    request: &Request,
+    settings: &BuildSettings,
+    cargo_config: &CargoConfig,
+    toolchain: Option<&Toolchain>,
+    asker: Asker,
+) -> std::result::Result<(Inputs, Look), DirtyReason> {
+    let artifact = artifact(request);
+    let known: Description = sealed::read_portable(&description(&artifact)).ok_or(DirtyReason::NeverBuilt)?;
+    if fs::hash_file(&artifact).as_deref() != Some(known.inputs.artifact()) {
+        return Err(DirtyReason::ArtifactLost);
+    }
+    if let Some(toolchain) = toolchain {
+        if known.generator != GENERATOR {
+            return Err(DirtyReason::GeneratorChanged);
+        }
+        if known.rustc != toolchain.version {
+            return Err(DirtyReason::toolchain_changed(&known.rustc, &toolchain.version));
+        }
+        let takes_any = |is_default: bool| asker == Asker::Import && is_default;
+        if settings.profile != known.profile && !takes_any(settings.profile == BuildSettings::DEFAULT_PROFILE) {
+            let (from, to) = (known.profile, settings.profile.clone());
+            return Err(DirtyReason::SettingChanged { name: "profile", from, to });
+        }
+        if settings.arguments != known.arguments && !takes_any(settings.arguments.is_empty()) {
+            let (from, to) = (known.arguments.to_string(), settings.arguments.to_string());
+            return Err(DirtyReason::SettingChanged { name: "arguments", from, to });
+        }
+    }
+    let nothing = CargoConfig::default();
+    let around = if toolchain.is_some() { cargo_config } else { &nothing };
+    let configuration =
+        if toolchain.is_some() { known.inputs.configuration(request.folder(), cargo_config) } else { Some(Vec::new()) };
+    let configuration = configuration.ok_or(DirtyReason::ConfigurationChanged)?;
+    let mut inputs = known.inputs.inputs(request.folder()).ok_or(DirtyReason::NeverBuilt)?;
+    inputs.files.extend(configuration);
+    inputs.variables.retain(|_| toolchain.is_some());
+    let mut look = inputs.look(around, &request.cache);
+    if toolchain.is_none() {
+        look.changes.retain(|change| !matches!(change, DirtyReason::VariableChanged(_)));
+    }
+    match look.changes.first() {
+        Some(change) => Err(change.clone()),
+        None => Ok((inputs, look)),
+    }
+}
+
+/// Puts what was built beside its source. Returns whether it had to.
+pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, library: &[u8]) -> Result<bool> {
+    let artifact = artifact(request);
+    if !request.force && !is_ours(&artifact) {
+        return Err(Error::project(
+            &artifact,
+            format!("{} is there already, and rustimport did not put it there", artifact.display()),
+            "move it away, or build with --force (force_rebuild=True) to put the library in its place",
+        ));
+    }
+    let unknown = || {
+        let message = format!("{} changed while it was built", request.root.display());
+        Error::project(&request.root, message, "build it again")
+    };
+    let set = Set::relative(record.artifact_hash.clone(), &record.inputs, cargo_config, request.folder())
+        .ok_or_else(unknown)?;
+    let known = Description {
+        generator: GENERATOR,
+        rustc: record.rustc.clone(),
+        profile: record.settings.profile.clone(),
+        arguments: record.settings.arguments.clone(),
+        inputs: set,
+    };
+    let failed = |error: std::io::Error| {
+        Error::project(
+            &artifact,
+            format!("cannot write {}: {error}", artifact.display()),
+            "artifacts are written beside their sources: build where you may write",
+        )
+    };
+    let text = sealed::portable(&known);
+    let is_there = |path: &Path, content: &[u8]| fs::read(path).is_ok_and(|found| found == content);
+    if is_there(&artifact, library) && is_there(&description(&artifact), text.as_bytes()) {
+        return Ok(false);
+    }
+    // In this order nobody ever finds a library with another's description that would fit it.
+    fs::put_users_file(&artifact, library).map_err(failed)?;
+    fs::put_users_file(&description(&artifact), text.as_bytes()).map_err(failed)?;
+    Ok(true)
+}
+
+/// Whether what stands at the artifact's place, if anything, may be replaced: a file that has a description of ours.
+fn is_ours(artifact: &Path) -> bool {
+    let Ok(metadata) = std::fs::symlink_metadata(artifact) else { return true };
+    let known: Option<Description> = sealed::read_portable(&description(artifact));
+    metadata.is_file() && known.is_some()
+}

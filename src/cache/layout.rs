@@ -1,0 +1,311 @@
+//! Where everything is kept. The layout is `ARCHITECTURE.md`'s; paths are made here and nowhere else.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Error, Result};
+use crate::base::fs;
+use crate::cache::store::Store;
+use crate::env::interpreter::Interpreter;
+use crate::env::request::Request;
+
+/// Format of everything below the root. What another format wrote is left alone.
+const FORMAT: &str = "v1";
+
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This folder holds what rustimport built; it may be deleted at any time.\n\
+    # See https://bford.info/cachedir/\n";
+
+/// One interpreter's part of the cache.
+pub struct Cache {
+    root: PathBuf,
+    home: PathBuf,
+    /// The root of the one that was prepared for all users.
+    shared: Option<PathBuf>,
+}
+
+/// What belongs to one source.
+pub struct Entry {
+    home: PathBuf,
+}
+
+impl Cache {
+    /// The cache as the request names it, without touching the disk.
+    pub fn of(request: &Request) -> Self {
+        let shared = request.shared_cache.clone().filter(|shared| *shared != request.cache);
+        Self { shared, ..Self::at(&request.cache, &request.interpreter.key) }
+    }
+
+    /// One interpreter's part of the cache below a root.
+    pub fn at(root: &Path, key: &str) -> Self {
+        Self { root: root.to_owned(), home: root.join(FORMAT).join(key), shared: None }
+    }
+
+    /// All interpreters' parts below a root.
+    pub fn all(root: &Path) -> Vec<Self> {
+        let homes = folders(&root.join(FORMAT)).into_iter();
+        homes.map(|home| Self { root: root.to_owned(), home, shared: None }).collect()
+    }
+
+    /// The part for this interpreter of the cache that was prepared for all users: to be read only, and only if nobody
+    /// but its owner, who is root or this user, can have written to it.
+    pub fn shared(&self) -> Option<Self> {
+        let cache = self.shared_unchecked()?;
+        cache.check_private().is_ok().then_some(cache)
+    }
+
+    /// Why the shared cache is not used, if there is one.
+    pub fn why_not_shared(&self) -> Option<String> {
+        self.shared_unchecked()?.check_private().err().map(|error| error.to_string())
+    }
+
+    fn shared_unchecked(&self) -> Option<Self> {
+        let root = self.shared.as_ref()?;
+        Some(Self::at(root, &self.key())).filter(|cache| cache.home.is_dir())
+    }
+
+    /// This part's interpreter.
+    pub fn key(&self) -> String {
+        self.home.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The slots that there are.
+    pub fn existing_lanes(&self) -> Vec<PathBuf> {
+        (0..100).map(|number| self.slot(number)).take_while(|slot| fs::is_folder(slot)).collect()
+    }
+
+    /// The names of all entries.
+    pub fn entry_names(&self) -> Vec<String> {
+        let homes = folders(&self.home.join("entries"));
+        homes.iter().map(|home| home.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Refuses a cache that other users could have written to: what stands in it is going to be loaded.
+    pub fn check_private(&self) -> Result<()> {
+        Self::check_private_root(&self.root)?;
+        let below = [self.root.join(FORMAT), self.home.clone(), self.home.join("entries"), self.home.join("store")];
+        below.iter().try_for_each(|folder| Self::check_private_root(folder))
+    }
+
+    /// The same of one folder: of the root, before it is known for which interpreter.
+    pub fn check_private_root(root: &Path) -> Result<()> {
+        std::fs::metadata(root).map_or(Ok(()), |metadata| check_owner(root, &metadata))
+    }
+
+    /// Creates the folder that has the lock. All else is made under the lock: who clears the cache removes what is below.
+    pub fn create_root(&self) -> Result<()> {
+        if self.root.to_str().is_none() {
+            return Err(Error::cache(
+                &self.root,
+                format!("the path of the cache folder {} is no valid Unicode", self.root.display()),
+                "cargo cannot build there: set RUSTIMPORT_CACHE_DIR to another folder",
+            ));
+        }
+        fs::create_private_folder(&self.root)
+    }
+
+    /// Creates what is missing.
+    pub fn create(&self, interpreter: &Interpreter) -> Result<()> {
+        // The root first: if that is at fault, it is what the error names.
+        self.create_root()?;
+        fs::create_private_folder(&self.home.join("entries"))?;
+        fs::write(&self.root.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
+        let description = toml::to_string(interpreter).expect("an interpreter is a table of plain values");
+        fs::write(&self.home.join("interpreter.toml"), description.as_bytes())?;
+        // Cargo compares this file's time: it is written once.
+        fs::write(&self.own_pyo3_config(), interpreter.pyo3_config().as_bytes())?;
+        self.note_environment(&interpreter.prefix)?;
+        let common = self.shared().map(|shared| shared.common_lock()).filter(|_| !self.common_lock().exists());
+        // What is compiled in the shared cache is so in these versions.
+        match common.and_then(|lock| fs::read(lock).ok()) {
+            Some(lock) => fs::write(&self.common_lock(), &lock).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn note_environment(&self, prefix: &Path) -> Result<()> {
+        let Some(text) = prefix.to_str() else { return Ok(()) };
+        let folder = self.environments_home();
+        fs::create_private_folder(&folder)?;
+        fs::write(&folder.join(&fs::hash_bytes(text.as_bytes())[..16]), text.as_bytes()).map(drop)
+    }
+
+    /// The environments that have built here and still exist.
+    pub fn environments(&self) -> Vec<PathBuf> {
+        let notes = std::fs::read_dir(self.environments_home()).into_iter().flatten().flatten();
+        let prefixes = notes.filter_map(|note| Some(PathBuf::from(fs::read_text(note.path()).ok()?)));
+        let mut prefixes: Vec<_> = prefixes.filter(|prefix| prefix.is_dir()).collect();
+        prefixes.sort();
+        prefixes
+    }
+
+    fn environments_home(&self) -> PathBuf {
+        self.home.join("environments")
+    }
+
+    fn own_pyo3_config(&self) -> PathBuf {
+        self.home.join("pyo3-config.txt")
+    }
+
+    /// The shared cache's, where it says the same: cargo compares the path, and what was compiled there is of use here.
+    pub fn pyo3_config(&self) -> PathBuf {
+        let own = self.own_pyo3_config();
+        let shared = self.shared().map(|shared| shared.own_pyo3_config());
+        let content = |path: &Path| fs::read(path).ok();
+        shared.filter(|shared| content(shared).is_some_and(|text| Some(text) == content(&own))).unwrap_or(own)
+    }
+
+    pub fn common_lock(&self) -> PathBuf {
+        self.home.join("Cargo.lock")
+    }
+
+    /// Held for the moment of an update.
+    pub fn common_lock_guard(&self) -> PathBuf {
+        self.slots().join("common.lock")
+    }
+
+    /// A target folder for cargo, shared by all scripts that build there.
+    pub fn slot(&self, number: usize) -> PathBuf {
+        self.home.join(if number == 0 { "target".into() } else { format!("target-{}", number + 1) })
+    }
+
+    /// Holds the slots' locks.
+    pub fn slots(&self) -> PathBuf {
+        self.home.join("lanes")
+    }
+
+    /// Whether a file is one that this interpreter's builds made.
+    pub fn has_made(&self, file: &Path) -> bool {
+        file.starts_with(&self.home) || self.shared.as_ref().is_some_and(|shared| file.starts_with(shared))
+    }
+
+    pub fn toolchains(&self) -> PathBuf {
+        self.home.join("toolchains")
+    }
+
+    /// Artifacts by the content of their inputs.
+    pub fn store(&self) -> Store {
+        Store::at(self.home.join("store"))
+    }
+
+    /// Locked in shared mode by whoever uses the cache, exclusively by whoever clears it.
+    pub fn lock(&self) -> PathBuf {
+        Self::lock_of(&self.root)
+    }
+
+    /// The lock of the cache below a root.
+    pub fn lock_of(root: &Path) -> PathBuf {
+        root.join("lock")
+    }
+
+    /// Holds the texts of cells, for all interpreters.
+    pub fn cells_of(root: &Path) -> PathBuf {
+        root.join("cells")
+    }
+
+    /// Held by whoever builds a project: its target folder is one for all interpreters and environments.
+    pub fn project_lock(&self, project: &Path) -> PathBuf {
+        let name = fs::hash_bytes(project.as_os_str().as_encoded_bytes());
+        self.root.join("projects").join(format!("{}.lock", &name[..16]))
+    }
+
+    pub fn entry(&self, name: &str) -> Entry {
+        Entry { home: self.home.join("entries").join(name) }
+    }
+}
+
+impl Entry {
+    pub fn create(&self) -> Result<()> {
+        fs::create_private_folder(&self.package())
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.home.join("lock")
+    }
+
+    pub fn stamp(&self) -> PathBuf {
+        self.home.join("stamp")
+    }
+
+    pub fn record(&self) -> PathBuf {
+        self.home.join("record.toml")
+    }
+
+    /// Cargo's target folder of a crate.
+    pub fn target(&self) -> PathBuf {
+        self.home.join("target")
+    }
+
+    /// What cargo says of a project.
+    pub fn metadata(&self) -> PathBuf {
+        self.home.join("metadata.toml")
+    }
+
+    /// What cargo compiled last in a slot.
+    pub fn compiled(&self, slot: &Path) -> PathBuf {
+        self.home.join(format!("compiled-in-{}.toml", slot.file_name().unwrap_or_default().to_string_lossy()))
+    }
+
+    /// The generated package.
+    pub fn package(&self) -> PathBuf {
+        self.home.join("package")
+    }
+
+    /// A file whose time is the file system's idea of when the build began.
+    pub fn clock(&self) -> PathBuf {
+        self.home.join("clock")
+    }
+
+    /// Artifacts stand in numbered folders below.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+}
+
+fn folders(parent: &Path) -> Vec<PathBuf> {
+    let folders = fs::items(parent).filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut folders: Vec<_> = folders.map(|item| item.path()).collect();
+    folders.sort();
+    folders
+}
+
+#[cfg(unix)]
+fn check_owner(folder: &Path, metadata: &Metadata) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    let others_may_write = metadata.mode() & 0o022 != 0;
+    if metadata.uid() != me && (metadata.uid() != 0 || others_may_write) {
+        return Err(Error::cache(
+            folder,
+            format!("the cache folder {} belongs to another user (uid {})", folder.display(), metadata.uid()),
+            "whoever owns it could have put any library there: set RUSTIMPORT_CACHE_DIR to a folder of your own",
+        ));
+    }
+    if others_may_write {
+        // Nobody can have put anything into an empty folder.
+        let is_empty = || std::fs::read_dir(folder).is_ok_and(|mut listing| listing.next().is_none());
+        if metadata.uid() == me && is_empty() && fs::make_private(folder).is_ok() {
+            return Ok(());
+        }
+        return Err(Error::cache(
+            folder,
+            format!("the cache folder {} is writable by other users", folder.display()),
+            format!(
+                "they could have put any library there: remove the folder, then it is made anew; or, if you \
+                 trust them, `chmod go-w {}`",
+                folder.display()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &Metadata) -> Result<()> {
+    // The user's folders are private by their access control lists.
+    Ok(())
+}

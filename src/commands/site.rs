@@ -1,0 +1,193 @@
+//! What `site install` writes: a block of our own in `sitecustomize.py`, among whatever others wrote there.
+//!
+//! The block is found by its first and its last line. What stands before and after is kept to the byte; its first
+//! line says whether the file, or the line break before it, is ours to take away again.
+
+use std::path::Path;
+
+use crate::base::error::{Error, Result};
+use crate::base::fs;
+
+const BLOCK: &str = include_str!("../../site/sitecustomize.py");
+const PTH: &str = include_str!("../../site/rustimport_hook.pth");
+const START: &str = include_str!("../../site/rustimport_hook.start");
+const START_MODULE: &str = include_str!("../../site/rustimport_hook.py");
+const BEGIN: &str = "# <rustimport>";
+const END: &str = "# </rustimport>";
+/// How the predecessor marks its own.
+const PREDECESSOR: [&str; 2] = ["# <maturin_import_hook>", "# </maturin_import_hook>"];
+/// The file was made for the block.
+const CREATED: &str = " (file)";
+/// The last line had no end.
+const BROKEN: &str = " (line)";
+
+/// What stands in a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// The arguments that our block gives to `install()`.
+    pub arguments: Option<String>,
+    /// Whether `maturin_import_hook`'s block is there: both hooks would build.
+    pub predecessor: bool,
+}
+
+pub fn look(path: &Path) -> Installed {
+    let content = fs::read(path).unwrap_or_default();
+    let block =
+        find(&content, BEGIN, END).map(|(start, end)| String::from_utf8_lossy(&content[start..end]).into_owned());
+    let arguments = block.as_deref().and_then(|block| block.split_once("install(")?.1.rsplit_once(')'));
+    Installed {
+        arguments: arguments.map(|(arguments, _)| arguments.to_owned()),
+        predecessor: find(&content, PREDECESSOR[0], PREDECESSOR[1]).is_some(),
+    }
+}
+
+/// Writes the block into a `sitecustomize.py`, in place of an older one of ours and of the predecessor's.
+pub fn install(path: &Path, arguments: &str) -> Result<()> {
+    let content = read(path)?;
+    write(path, &with_block(content.as_deref(), arguments))
+}
+
+/// Takes the block out again; and the file away, if it was made for the block. Returns whether there was one.
+pub fn uninstall(path: &Path) -> Result<bool> {
+    let Some(content) = read(path)? else { return Ok(false) };
+    let Some((rest, is_ours)) = without_block(&content) else { return Ok(false) };
+    if is_ours {
+        fs::remove_users_file(path).map_err(|error| failed("remove", path, &error))?;
+    } else {
+        write(path, &rest)?;
+    }
+    Ok(true)
+}
+
+/// Puts back what was there before `install`: this content, or no file.
+pub fn restore(path: &Path, content: Option<&[u8]>) -> Result<()> {
+    match content {
+        Some(content) => write(path, content),
+        None => fs::remove_users_file(path).map_err(|error| failed("remove", path, &error)),
+    }
+}
+
+/// Writes the file that does the same where no `sitecustomize.py` of this environment is run.
+pub fn install_pth(path: &Path, arguments: &str) -> Result<()> {
+    write(path, PTH.replace("{arguments}", arguments).as_bytes())
+}
+
+/// Writes the files that do the same where Python runs no code in `.pth` files (PEP 829): one that names a function, and
+/// the module with that.
+pub fn install_start(path: &Path, module: &Path, arguments: &str) -> Result<()> {
+    write(module, START_MODULE.replace("{arguments}", arguments).as_bytes())?;
+    write(path, START.as_bytes())
+}
+
+fn with_block(content: Option<&[u8]>, arguments: &str) -> Vec<u8> {
+    let mut rest = content.map(<[u8]>::to_vec);
+    if let Some(text) = &rest
+        && let Some((without, is_ours)) = without_block(text)
+    {
+        rest = (!is_ours).then_some(without);
+    }
+    if let Some(text) = &mut rest
+        && let Some((start, end)) = find(text, PREDECESSOR[0], PREDECESSOR[1])
+    {
+        text.drain(start..end);
+    }
+    let is_created = rest.is_none();
+    let mut all = rest.unwrap_or_default();
+    let line_end = if memchr::memmem::find(&all, b"\r\n").is_some() { "\r\n" } else { "\n" };
+    let is_broken = !all.is_empty() && !all.ends_with(b"\n") && all != b"\xef\xbb\xbf";
+    if is_broken {
+        all.extend_from_slice(line_end.as_bytes());
+    }
+    let notes = format!("{}{}", if is_created { CREATED } else { "" }, if is_broken { BROKEN } else { "" });
+    let block = BLOCK.replacen(BEGIN, &format!("{BEGIN}{notes}"), 1).replace("{arguments}", arguments);
+    all.extend_from_slice(block.replace('\n', line_end).as_bytes());
+    all
+}
+
+/// What is left without the block, and whether that is nothing, in a file that was made for it. `None` if there is no
+/// block.
+fn without_block(content: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let (start, end) = find(content, BEGIN, END)?;
+    let line = content[start..end].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let notes = |note: &str| {
+        memchr::memmem::find(line, format!("{BEGIN}{CREATED}{note}").as_bytes()).is_some()
+            || memchr::memmem::find(line, format!("{BEGIN}{note}").as_bytes()).is_some()
+    };
+    let mut rest = content.to_vec();
+    let mut start = start;
+    // If something was added below, the line break is theirs by now.
+    if notes(BROKEN) && end == content.len() && rest[..start].ends_with(b"\n") {
+        start -= if rest[..start].ends_with(b"\r\n") { 2 } else { 1 };
+    }
+    rest.drain(start..end);
+    let is_ours = rest.is_empty() && notes(CREATED);
+    Some((rest, is_ours))
+}
+
+/// From the beginning of the line that starts the block to the end of the line that ends it.
+fn find(content: &[u8], begin: &str, end: &str) -> Option<(usize, usize)> {
+    let start = memchr::memmem::find(content, begin.as_bytes())?;
+    let last = start + memchr::memmem::find(&content[start..], end.as_bytes())? + end.len();
+    let after = content[last..].iter().position(|byte| *byte == b'\n').map_or(content.len(), |at| last + at + 1);
+    Some((start, after))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path, &error)),
+    }
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    fs::write_users_file(path, content).map_err(|error| failed("write", path, &error))
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::project(
+        path,
+        format!("cannot {what} {}: {error}", path.display()),
+        "nothing was changed: use an environment that you may write to, such as one made by `python -m venv`, or `--user`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_kept_to_the_byte() {
+        let check = |content: Option<&[u8]>| {
+            let with = with_block(content, "show_warnings=False");
+            assert!(memchr::memmem::find(&with, b"install(show_warnings=False)").is_some());
+            // Once more, with other arguments: still one block.
+            let again = with_block(Some(&with), "");
+            assert_eq!(memchr::memmem::find_iter(&again, BEGIN.as_bytes()).count(), 1);
+            let (rest, is_ours) = without_block(&again).unwrap();
+            assert_eq!((rest.as_slice(), is_ours), (content.unwrap_or_default(), content.is_none()));
+            // What is added later stays, on a line of its own.
+            let (left, is_ours) = without_block(&[&with[..], b"later = 1\n"].concat()).unwrap();
+            assert!(!is_ours && left.starts_with(content.unwrap_or_default()) && left.ends_with(b"later = 1\n"));
+            assert!(left == b"later = 1\n" || left.ends_with(b"\nlater = 1\n") || content == Some(b"\xef\xbb\xbf"));
+        };
+        check(None);
+        check(Some(b""));
+        check(Some(b"import os\n"));
+        check(Some(b"import os"));
+        check(Some(b"import os\r\nx = 1\r\n"));
+        check(Some(b"import os\r\nx = 1"));
+        check(Some(b"\xef\xbb\xbfimport os\n"));
+        check(Some(b"\xef\xbb\xbf"));
+        check(Some(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n"));
+        assert_eq!(without_block(b"import os\n"), None);
+    }
+
+    #[test]
+    fn the_predecessors_block_is_replaced() {
+        let text = b"a = 1\n# <maturin_import_hook>\nimport x\n# </maturin_import_hook>\nb = 2\n";
+        let with = with_block(Some(text), "");
+        assert!(with.starts_with(b"a = 1\nb = 2\n# <rustimport>"));
+        assert_eq!(without_block(&with).unwrap().0, b"a = 1\nb = 2\n");
+    }
+}

@@ -1,0 +1,160 @@
+//! What stands around a source and decides how cargo treats it: cargo's configuration, toolchain files, the nearest
+//! `pyproject.toml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Error, Result};
+use crate::base::fs::{self, Stat, Watched};
+use crate::base::programs::cargo_home;
+use crate::env::settings::PYPROJECT;
+use crate::env::toolchain::TOOLCHAIN_FILES;
+
+/// What stands around a source and decides how cargo treats it: the configuration that cargo reads from
+/// the source's folder upwards, the toolchain files, the `pyproject.toml`, and the places where
+/// there is none yet.
+#[derive(Debug, Default)]
+pub struct CargoConfig {
+    /// Cargo's configuration: inputs by content.
+    pub files: Vec<PathBuf>,
+    /// Files whose effect, not content, is an input: settings.
+    pub watched: Vec<Watched>,
+    /// By folder, with its stat, the names that would matter if they appeared.
+    pub absent: BTreeMap<PathBuf, (Option<Stat>, Vec<String>)>,
+    /// Whether cargo finds configuration that it would not find from everywhere.
+    pub has_own_config: bool,
+    /// Of the folder, where users have numbers.
+    owner: Option<u32>,
+}
+
+const CONFIG_FILES: [&str; 2] = ["config.toml", "config"];
+
+impl CargoConfig {
+    /// Looks around `folder`, for a source in it. Refuses what a third party put there: cargo's configuration
+    /// can run code. Who owns the folder can so anyway.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let mut found = Self { owner: owner(folder), ..Self::default() };
+        // cargo asks for its working folder, which has its links resolved.
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let common = cargo_home().map(|home| std::fs::canonicalize(&home).unwrap_or(home));
+        let mut wants_pyproject = true;
+        for parent in folder.ancestors() {
+            let config = parent.join(".cargo");
+            if config.is_dir() {
+                found.has_own_config |= found.look_for_config(&config)? && common.as_deref() != Some(&config);
+            } else {
+                found.miss(parent, ".cargo");
+            }
+            for name in TOOLCHAIN_FILES {
+                if found.look_for(parent, name) {
+                    found.check_owner(&parent.join(name))?;
+                    found.watched.push(fs::watch(&parent.join(name)));
+                }
+            }
+            if wants_pyproject && found.look_for(parent, PYPROJECT) {
+                found.watched.push(fs::watch(&parent.join(PYPROJECT)));
+                wants_pyproject = false;
+            }
+        }
+        if let Some(common) = common
+            && !folder.ancestors().any(|parent| parent.join(".cargo") == common)
+        {
+            found.look_for_config(&common)?;
+        }
+        Ok(found)
+    }
+
+    fn look_for(&mut self, folder: &Path, name: &str) -> bool {
+        self.miss(folder, name);
+        let exists = folder.join(name).exists();
+        if exists && let Some((_, names)) = self.absent.get_mut(folder) {
+            names.pop();
+        }
+        exists
+    }
+
+    /// Notes a name that is not in a folder, whose stat is taken first.
+    fn miss(&mut self, folder: &Path, name: &str) {
+        let (_, names) = self.absent.entry(folder.to_owned()).or_insert_with(|| (fs::watch(folder).1, Vec::new()));
+        names.push(name.to_owned());
+    }
+
+    fn check_owner(&self, path: &Path) -> Result<()> {
+        match owner(path) {
+            Some(uid) if !trusted().contains(&uid) && self.owner != Some(uid) => Err(Error::project(
+                path,
+                format!("{} belongs to another user (uid {uid})", path.display()),
+                format!(
+                    "cargo would read it for this source, and it can name programs to run: if you trust it, make it \
+                     yours with `chown $(id -u) {}`, else remove it, or move the source to a folder that only you can \
+                     write above",
+                    path.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a configuration file, and those that it includes.
+    fn add_config(&mut self, path: &Path) -> Result<()> {
+        if self.files.iter().any(|known| known == path) {
+            return Ok(());
+        }
+        self.check_owner(path)?;
+        self.files.push(path.to_owned());
+        let text = fs::read_text(path).unwrap_or_default();
+        // Mostly there is nothing to parse.
+        let table: toml::Table = text.contains("include").then(|| text.parse().ok()).flatten().unwrap_or_default();
+        let Some(folder) = path.parent() else { return Ok(()) };
+        for include in included(&table) {
+            let include = folder.join(include);
+            if let (Some(folder), Some(name)) = (include.parent(), include.file_name().and_then(|name| name.to_str()))
+                && self.look_for(folder, name)
+            {
+                self.add_config(&include)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_for_config(&mut self, folder: &Path) -> Result<bool> {
+        let mut any = false;
+        for name in CONFIG_FILES {
+            if self.look_for(folder, name) {
+                self.add_config(&folder.join(name))?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// The files that a cargo configuration includes: a path, or a list of paths or of tables with one
+/// (<https://doc.rust-lang.org/cargo/reference/config.html>).
+fn included(configuration: &toml::Table) -> Vec<String> {
+    let path = |value: &toml::Value| value.as_str().or_else(|| value.get("path")?.as_str()).map(str::to_owned);
+    match configuration.get("include") {
+        Some(toml::Value::Array(list)) => list.iter().filter_map(path).collect(),
+        Some(value) => path(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|metadata| metadata.uid())
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<u32> {
+    None
+}
+
+/// Users whose files nobody needs to be protected from: oneself, and root.
+fn trusted() -> [u32; 2] {
+    #[cfg(unix)]
+    return [rustix::process::geteuid().as_raw(), 0];
+    #[cfg(not(unix))]
+    return [0, 0];
+}

@@ -1,0 +1,144 @@
+//! The interpreter that imports, described from inside: no child python is started to learn about it,
+//! since `sys.executable` may be an application that embeds Python.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::programs::program;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// Names this interpreter's part of the cache.
+    pub key: String,
+    /// `CPython`
+    pub implementation: String,
+    /// Major and minor.
+    pub version: (u8, u8),
+    /// `.cpython-311-x86_64-linux-gnu.so`
+    pub extension_suffix: String,
+    #[serde(with = "crate::base::text::path_text")]
+    pub base_prefix: PathBuf,
+    /// 32 or 64.
+    pub pointer_width: u32,
+    /// `Py_DEBUG`, `Py_REF_DEBUG`, `Py_GIL_DISABLED`, …
+    pub build_flags: Vec<String>,
+    /// Folders that may hold this environment's executables, first choice first. Not part of the record.
+    #[serde(skip)]
+    pub script_folders: Vec<PathBuf>,
+    /// This environment's folder. Not part of the record, since environments share an interpreter's.
+    #[serde(skip)]
+    pub prefix: PathBuf,
+    /// `glibc 2.36`, where it says so. Not part of the record: the system is brought up to date without us.
+    #[serde(skip)]
+    pub c_library: Option<String>,
+    /// Whether the interpreter hashes with SipHash-1-3 (since 3.11) or with SipHash-2-4.
+    #[serde(skip)]
+    pub siphash13: bool,
+}
+
+impl Interpreter {
+    /// `python3.11`, with a `t` where there is no GIL: what maturin's `-i` takes for an interpreter
+    /// that it need not run.
+    pub fn maturin_name(&self) -> String {
+        let threads = if self.build_flags.iter().any(|flag| flag == "Py_GIL_DISABLED") { "t" } else { "" };
+        format!("python{}.{}{threads}", self.version.0, self.version.1)
+    }
+
+    /// The python of the installation that all its environments share.
+    pub fn base_executable(&self) -> PathBuf {
+        if cfg!(windows) {
+            self.base_prefix.join("python.exe")
+        } else {
+            self.base_prefix.join("bin").join(self.maturin_name())
+        }
+    }
+
+    /// The folder of an environment's executables.
+    pub fn scripts_of(&self, prefix: &Path) -> PathBuf {
+        prefix.join(if cfg!(windows) { "Scripts" } else { "bin" })
+    }
+
+    /// The python of an environment, if there is one: for tools that want to ask it.
+    pub fn python_of(&self, prefix: &Path) -> Option<PathBuf> {
+        let folders = [self.scripts_of(prefix), prefix.to_owned()];
+        let names = [program("python"), program(&self.maturin_name()), program("python3")];
+        let all = folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        all.into_iter().find(|path| path.is_file())
+    }
+
+    /// The content of pyo3's configuration file for this interpreter.
+    pub fn pyo3_config(&self) -> String {
+        let (major, minor) = self.version;
+        let mut config = format!(
+            "implementation={}\nversion={major}.{minor}\nshared=true\nabi3=false\npointer_width={}\n\
+             build_flags={}\nsuppress_build_script_link_lines=false\n",
+            self.implementation,
+            self.pointer_width,
+            self.build_flags.join(","),
+        );
+        if cfg!(windows) {
+            // Elsewhere an extension module takes its symbols from the process that loads it.
+            let libs = self.base_prefix.join("libs");
+            config += &format!("lib_name=python{major}{minor}\nlib_dir={}\n", libs.display());
+        }
+        config
+    }
+
+    /// The keyed hash that `_imp.source_hash(0, bytes)` gives in this interpreter, in hexadecimal.
+    pub fn source_hash(&self, bytes: &[u8]) -> String {
+        use std::hash::Hasher;
+        let hash = if self.siphash13 {
+            let mut hasher = siphasher::sip::SipHasher13::new_with_keys(0, 0);
+            hasher.write(bytes);
+            hasher.finish()
+        } else {
+            let mut hasher = siphasher::sip::SipHasher24::new_with_keys(0, 0);
+            hasher.write(bytes);
+            hasher.finish()
+        };
+        format!("{:016x}", if cfg!(target_endian = "little") { hash.swap_bytes() } else { hash })
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn interpreter() -> Interpreter {
+        Interpreter {
+            key: "cpython-311-x86_64-linux-gnu-0".into(),
+            implementation: "CPython".into(),
+            version: (3, 11),
+            extension_suffix: ".cpython-311-x86_64-linux-gnu.so".into(),
+            base_prefix: "/usr".into(),
+            pointer_width: 64,
+            build_flags: vec![],
+            script_folders: vec![],
+            prefix: "/usr".into(),
+            c_library: Some("glibc 2.36".into()),
+            siphash13: true,
+        }
+    }
+
+    #[test]
+    fn hashes_as_the_interpreter_does() {
+        let check = |siphash13: bool, expected: &str| {
+            let interpreter = Interpreter { siphash13, ..interpreter() };
+            assert_eq!(interpreter.source_hash(b"hello"), expected);
+        };
+        check(true, "9e1f4ecb417be7e2");
+        check(false, "b952f7b25d5dc18c");
+    }
+
+    #[test]
+    fn names_for_maturin() {
+        let check = |flags: &[&str], expected: &str| {
+            let build_flags = flags.iter().map(ToString::to_string).collect();
+            assert_eq!(Interpreter { build_flags, ..interpreter() }.maturin_name(), expected);
+        };
+        check(&[], "python3.11");
+        check(&["Py_DEBUG"], "python3.11");
+        check(&["Py_GIL_DISABLED"], "python3.11t");
+    }
+}

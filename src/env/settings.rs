@@ -1,0 +1,228 @@
+//! How a source is to be built: what the caller said, completed by `[tool.rustimport]` of the nearest
+//! `pyproject.toml` and by the defaults.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, Result};
+use crate::base::fs;
+
+/// What the caller chose: arguments, assigned settings and environment, already in that order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// A Cargo profile.
+    pub profile: Option<String>,
+    /// The version of pyo3 for sources that name none.
+    pub pyo3: Option<String>,
+    pub cargo: Option<PathBuf>,
+    pub maturin: Option<PathBuf>,
+    pub arguments: Arguments,
+}
+
+/// What is handed on to the tools, as it would stand on their command lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Arguments {
+    /// For cargo, through maturin: `--features`, `--locked`, …
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cargo: Vec<String>,
+    /// For `maturin build`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub build: Vec<String>,
+    /// For `maturin develop`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub develop: Vec<String>,
+    /// For rustc, of the package alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rustc: Vec<String>,
+    /// The triple to compile for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+impl Arguments {
+    /// What `maturin build` is told of the wheel: what matters is in it, for this machine alone, unless asked otherwise.
+    pub fn for_wheel(&self) -> Vec<&str> {
+        let is_asked = |option: &str| self.build.iter().any(|argument| argument == option);
+        let mut arguments = vec!["--compression-method", "stored"];
+        if !["--auditwheel", "--compatibility"].into_iter().any(is_asked) {
+            arguments.extend(["--auditwheel", "skip", "--compatibility", "linux"]);
+        }
+        arguments.extend(self.build.iter().map(String::as_str));
+        arguments
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Arguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let target = self.target.iter().map(|target| format!("--target={target}"));
+        let all = [&self.cargo, &self.build, &self.develop, &self.rustc].into_iter().flatten().cloned().chain(target);
+        f.write_str(&all.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// The settings that the artifact depends on, complete. Part of its inputs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSettings {
+    pub profile: String,
+    pub pyo3: String,
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    pub arguments: Arguments,
+}
+
+/// Where pyo3's version is left to us: from the oldest that the predecessors' templates brought to the
+/// newest that was tested. Cargo picks the newest that the other dependencies can live with.
+pub const PYO3_RANGE: &str = ">=0.23, <0.31";
+
+pub const PYPROJECT: &str = "pyproject.toml";
+
+/// `[tool.rustimport]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Table {
+    profile: Option<String>,
+    pyo3: Option<String>,
+    /// Of the project: whether the hook rebuilds it.
+    enabled: Option<bool>,
+    /// Of the project: cargo features, besides those that maturin's own table names.
+    #[serde(default)]
+    features: Vec<String>,
+    /// Of the project: globs of files that count as inputs.
+    #[serde(default)]
+    inputs: Vec<String>,
+}
+
+/// What `[tool.rustimport]` says of the project that it stands in.
+#[derive(Debug, Default)]
+pub struct OfProject {
+    pub features: Vec<String>,
+    /// Globs, relative to the project.
+    pub inputs: Vec<String>,
+}
+
+/// Reads a project's own table.
+pub fn of_own_project(project: &Path) -> Result<OfProject> {
+    let path = project.join(PYPROJECT);
+    let table = if path.is_file() { read_table(&path)? } else { Table::default() };
+    Ok(OfProject { features: table.features, inputs: table.inputs })
+}
+
+/// Whether `[tool.rustimport]` around a project chooses its profile.
+pub fn sets_profile(project: &Path) -> Result<bool> {
+    Ok(of_project(project)?.is_some_and(|(_, values)| values.iter().any(|(name, _)| *name == "profile")))
+}
+
+/// The table `[project]` of a pyproject.toml.
+pub fn project_table(path: &Path) -> Result<toml::Table> {
+    let broken = |what: String| {
+        Error::project(path, format!("{}: {what}", path.display()), "correct it, or give --name and --version yourself")
+    };
+    let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
+    let mut document: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
+    Ok(document.remove("project").and_then(|table| table.as_table().cloned()).unwrap_or_default())
+}
+
+/// Whether a project does not want to be rebuilt.
+pub fn is_disabled(project: &Path) -> bool {
+    read_table(&project.join(PYPROJECT)).is_ok_and(|table| table.enabled == Some(false))
+}
+
+/// A `pyproject.toml`, and the values that it sets by their names.
+pub type ProjectSettings = (PathBuf, Vec<(&'static str, String)>);
+
+/// What `[tool.rustimport]` of the nearest `pyproject.toml` says, and where that stands.
+pub fn of_project(folder: &Path) -> Result<Option<ProjectSettings>> {
+    let Some(path) = nearest_pyproject(folder) else { return Ok(None) };
+    let table = read_table(&path)?;
+    let values = [("profile", table.profile), ("pyo3", table.pyo3)];
+    Ok(Some((path, values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())))
+}
+
+/// The first `pyproject.toml` in `folder` or above.
+pub fn nearest_pyproject(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|parent| parent.join(PYPROJECT)).find(|path| path.is_file())
+}
+
+impl BuildSettings {
+    pub const DEFAULT_PROFILE: &str = "dev";
+
+    /// Completes the caller's settings for a source in `folder`.
+    pub fn resolve(settings: &Settings, folder: &Path) -> Result<Self> {
+        let table = match nearest_pyproject(folder) {
+            Some(path) => read_table(&path)?,
+            None => Table::default(),
+        };
+        let all = Self {
+            profile: settings.profile.clone().or(table.profile).unwrap_or_else(|| Self::DEFAULT_PROFILE.into()),
+            pyo3: settings.pyo3.clone().or(table.pyo3).unwrap_or_else(|| PYO3_RANGE.into()),
+            arguments: settings.arguments.clone(),
+        };
+        if let Err(error) = semver::VersionReq::parse(&all.pyo3) {
+            return Err(Error::project(
+                folder,
+                format!("the setting pyo3 = \"{}\" is no version: {error}", all.pyo3),
+                "it comes from rustimport.settings.pyo3, RUSTIMPORT_PYO3 or [tool.rustimport] of pyproject.toml: \
+                 write something like \"0.29\"",
+            ));
+        }
+        Ok(all)
+    }
+
+    /// The folder below cargo's target folder that holds this profile's output.
+    pub fn profile_folder(&self) -> &str {
+        match self.profile.as_str() {
+            "dev" | "test" => "debug",
+            "bench" => "release",
+            name => name,
+        }
+    }
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    let broken = |what: String| {
+        Error::project(
+            path,
+            format!("{}: {what}", path.display()),
+            "[tool.rustimport] knows the keys profile, pyo3, and for a project enabled, features and inputs",
+        )
+    };
+    let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
+    // A project without our table owes us nothing, not even valid TOML.
+    if !text.contains("rustimport") {
+        return Ok(Table::default());
+    }
+    let mut document: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
+    match document.remove("tool").and_then(|tool| tool.get("rustimport").cloned()) {
+        Some(table) => table.try_into().map_err(|error: toml::de::Error| broken(error.to_string())),
+        None => Ok(Table::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_table_then_defaults() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("a/b");
+        std::fs::create_dir_all(&inner).unwrap();
+        let resolve = |profile: Option<&str>| {
+            let settings = Settings { profile: profile.map(str::to_owned), ..Settings::default() };
+            BuildSettings::resolve(&settings, &inner).map(|all| (all.profile, all.pyo3))
+        };
+        let write = |path: &str, text: &str| std::fs::write(root.path().join(path), text).unwrap();
+        write(PYPROJECT, "[tool.rustimport]\nprofile = 'fast'\npyo3 = '0.23'\n");
+        assert_eq!(resolve(None).unwrap(), ("fast".into(), "0.23".into()));
+        assert_eq!(resolve(Some("dev")).unwrap(), ("dev".into(), "0.23".into()));
+        write("a/pyproject.toml", "no toml at all [");
+        assert_eq!(resolve(None).unwrap(), ("dev".into(), PYO3_RANGE.into()));
+        write("a/pyproject.toml", "[tool.rustimport]\nprofile = 3\n");
+        assert!(resolve(None).unwrap_err().to_string().contains("a/pyproject.toml"));
+    }
+}

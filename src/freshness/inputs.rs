@@ -1,0 +1,449 @@
+//! Everything an artifact was made of: files by content, variables by value, names by their absence.
+//!
+//! Content decides. A file's stat is kept beside its hash only to save reading it again, and only where
+//! the stat was old enough to prove something ([`Stat::is_unsettled`]).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::env_vars;
+use crate::base::error::Result;
+use crate::base::fs::{self, Stat, Watched};
+use crate::env::cargo_config::CargoConfig;
+use crate::freshness::dirty_reason::DirtyReason;
+use crate::freshness::unit::UnitKind;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInput {
+    #[serde(with = "crate::base::text::path_text")]
+    pub path: PathBuf,
+    /// SHA-256; none if the file changed while the compiler ran, so that nobody knows what it read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// All zero if equal stats would prove nothing.
+    pub stat: Stat,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    pub name: String,
+    /// SHA-256 of its value, which is nobody else's business; none if it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+impl Variable {
+    pub fn new(name: &str, value: Option<&str>) -> Self {
+        Self { name: name.to_owned(), hash: value.map(|value| fs::hash_bytes(value.as_bytes())) }
+    }
+
+    /// Its value, if that is what it was.
+    pub fn value(&self) -> Result<Option<String>, DirtyReason> {
+        let now = env_vars::get_text(&self.name);
+        let is_same = Self::new(&self.name, now.as_deref()) == *self;
+        if is_same { Ok(now) } else { Err(DirtyReason::VariableChanged(self.name.clone())) }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    #[serde(default)]
+    pub files: Vec<FileInput>,
+    #[serde(default)]
+    pub variables: Vec<Variable>,
+    /// Absolute globs, from `//d:`; what they match stands in `files`.
+    #[serde(default)]
+    pub patterns: Vec<String>,
+    /// Files that cargo would take up if they appeared.
+    #[serde(default)]
+    pub absent: Vec<PathBuf>,
+    /// Hash of all variables, where nobody can tell which of them matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+}
+
+/// What a look at the inputs found.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// Everything that is not as it was, the most telling first.
+    pub changes: Vec<DirtyReason>,
+    /// The files, each with the stat under which its content was found unchanged.
+    pub files: Vec<Watched>,
+    /// Folders whose listings decide what the patterns match.
+    pub folders: Vec<Watched>,
+}
+
+impl Inputs {
+    /// Compares with the inputs as they are now. What a pattern finds in the cache is nobody's input.
+    pub fn look(&self, cargo_config: &CargoConfig, cache: &Path) -> Look {
+        let mut changes = Vec::new();
+        let mut files = Vec::new();
+        for file in &self.files {
+            let (path, stat) = fs::watch(&file.path);
+            match &file.hash {
+                None => changes.push(DirtyReason::ChangedDuringBuild(path.clone())),
+                Some(_) if stat == Some(file.stat) => {}
+                Some(hash) => match fs::hash_file(&path) {
+                    None => changes.push(DirtyReason::FileRemoved(path.clone())),
+                    Some(now) if now == *hash => {}
+                    Some(_) => changes.push(DirtyReason::FileChanged(path.clone())),
+                },
+            }
+            files.push((path, stat));
+        }
+        let folders = self.patterns.iter().flat_map(|pattern| listed_folders(pattern)).collect();
+        let known: BTreeSet<&Path> = self.files.iter().map(|file| file.path.as_path()).collect();
+        let matched = self.patterns.iter().flat_map(|pattern| matches(pattern)).filter(|path| !path.starts_with(cache));
+        let appeared = cargo_config.files.iter().cloned().chain(matched).filter(|path| !known.contains(path.as_path()));
+        changes.extend(appeared.map(DirtyReason::FileAppeared));
+        changes.extend(self.absent.iter().filter(|path| path.exists()).cloned().map(DirtyReason::FileAppeared));
+
+        changes.extend(self.variables.iter().filter_map(|variable| variable.value().err()));
+        for name in env_vars::set_build_variables() {
+            if !self.variables.iter().any(|variable| variable.name == name) {
+                changes.push(DirtyReason::VariableChanged(name));
+            }
+        }
+        if self.environment.as_ref().is_some_and(|known| *known != hash_environment(&env_vars::all())) {
+            changes.push(DirtyReason::EnvironmentChanged);
+        }
+        Look { changes, files, folders }
+    }
+
+    /// The same right after the build that took these inputs down.
+    pub fn as_built(&self) -> Look {
+        let settled = |file: &FileInput| (file.path.clone(), (file.stat != Stat::default()).then_some(file.stat));
+        Look {
+            changes: Vec::new(),
+            files: self.files.iter().map(settled).collect(),
+            // Files may have appeared during the build: to be listed again.
+            folders: self
+                .patterns
+                .iter()
+                .flat_map(|pattern| listed_folders(pattern))
+                .map(|(path, _)| (path, None))
+                .collect(),
+        }
+    }
+}
+
+fn hash_environment(variables: &HashMap<String, String>) -> String {
+    let sorted: BTreeMap<_, _> = variables.iter().collect();
+    fs::hash_bytes(format!("{sorted:?}").as_bytes())
+}
+
+/// Takes inputs down: before the build what is known then, after it what the compiler tells.
+pub struct Collector {
+    before: HashMap<PathBuf, Seen>,
+    variables_before: HashMap<String, String>,
+    files: BTreeMap<PathBuf, FileInput>,
+    variables: BTreeSet<String>,
+    patterns: BTreeSet<String>,
+    absent: BTreeSet<PathBuf>,
+    environment: Option<String>,
+}
+
+#[derive(Clone)]
+struct Seen {
+    stat: Stat,
+    hash: Option<String>,
+    settled: bool,
+}
+
+impl Seen {
+    fn look(path: &Path) -> Option<Self> {
+        let now = fs::nanoseconds(SystemTime::now());
+        let stat = Stat::of(path)?;
+        Some(Self { stat, hash: Some(fs::hash_file(path)?), settled: !stat.is_unsettled(now) })
+    }
+
+    fn into_input(self, path: &Path) -> FileInput {
+        let stat = if self.settled { self.stat } else { Stat::default() };
+        FileInput { path: path.to_owned(), hash: self.hash, stat }
+    }
+}
+
+impl Collector {
+    /// Before the build: `paths` are the inputs that are known already.
+    pub fn before<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let look = |path: &Path| Some((path.to_owned(), Seen::look(path)?));
+        Self {
+            before: paths.into_iter().filter_map(look).collect(),
+            variables_before: env_vars::all(),
+            files: BTreeMap::new(),
+            variables: env_vars::set_build_variables().into_iter().collect(),
+            patterns: BTreeSet::new(),
+            absent: BTreeSet::new(),
+            environment: None,
+        }
+    }
+
+    /// The script itself: what was made of it was made of the bytes with this hash, whatever stands there now.
+    pub fn add_source(&mut self, path: &Path, hash: &str) {
+        let now = Seen::look(path).filter(|now| now.hash.as_deref() == Some(hash));
+        let input = match now {
+            Some(now) => now.into_input(path),
+            None => FileInput { hash: Some(hash.to_owned()), ..unknown(path) },
+        };
+        self.files.insert(path.to_owned(), input);
+    }
+
+    /// A folder of which everything was, or could have been, read.
+    pub fn add_folder(&mut self, folder: &Path, read_from: i64) {
+        let Some(pattern) = absolute_pattern(folder, "**/*") else { return };
+        for file in matches(&pattern) {
+            self.add_file(&file, read_from);
+        }
+        self.patterns.insert(pattern);
+    }
+
+    /// A package of which any file could have been read, but for what is built in it, what is hidden, and what is
+    /// Python's, if one of the folders with Python's files (`python`) stands in it.
+    pub fn add_package(&mut self, folder: &Path, python: &[PathBuf], read_from: i64) {
+        let is_mixed = python.iter().any(|root| root.starts_with(folder));
+        for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let (name, path) = (item.file_name(), item.path());
+            let is_left_out = name == "target" || name.to_string_lossy().starts_with('.');
+            if is_left_out || (is_mixed && is_pythons(&path)) {
+                continue;
+            }
+            if path.is_dir() {
+                self.add_folder(&path, read_from);
+            } else if is_mixed {
+                self.add_file(&path, read_from);
+            }
+        }
+        if let Some(pattern) = absolute_pattern(folder, "*").filter(|_| !is_mixed) {
+            for file in matches(&pattern) {
+                self.add_file(&file, read_from);
+            }
+            self.patterns.insert(pattern);
+        }
+    }
+
+    /// What cargo lists: a file, or what a build script named, there or not.
+    pub fn add_listed(&mut self, path: &Path, read_from: i64) {
+        if self.files.contains_key(path) || self.absent.contains(path) {
+            return;
+        }
+        if path.is_dir() {
+            let is_known = absolute_pattern(path, "**/*").is_some_and(|pattern| self.patterns.contains(&pattern));
+            if !is_known {
+                self.add_folder(path, read_from);
+            }
+        } else if path.exists() {
+            self.add_file(path, read_from);
+        } else {
+            self.add_absent(path);
+        }
+    }
+
+    /// Any variable could have been read.
+    pub fn add_environment(&mut self) {
+        self.environment = Some(hash_environment(&self.variables_before));
+    }
+
+    /// Nobody can tell what was read: no look finds this fresh.
+    pub fn add_unknown(&mut self, path: &Path) {
+        self.files.insert(path.to_owned(), unknown(path));
+    }
+
+    /// A file that was read, and is gone.
+    pub fn add_missing(&mut self, path: &Path) {
+        let known = self.before.get(path).and_then(|known| known.hash.clone());
+        self.files.insert(path.to_owned(), FileInput { hash: known, ..unknown(path) });
+    }
+
+    /// A file that would have been read if it were there.
+    pub fn add_absent(&mut self, path: &Path) {
+        self.absent.insert(path.to_owned());
+    }
+
+    /// After the build: `path` was read, not before `read_from` (a file's time, in nanoseconds).
+    pub fn add_file(&mut self, path: &Path, read_from: i64) {
+        if self.files.contains_key(path) {
+            return;
+        }
+        let known = self.before.get(path);
+        let input = match (known, Stat::of(path)) {
+            (Some(known), Some(stat)) if known.settled && known.stat == stat => known.clone().into_input(path),
+            (known, Some(stat)) => {
+                let Some(now) = Seen::look(path) else { return };
+                let changed_before_it_was_read = stat.mtime.max(stat.ctime) < read_from;
+                match known {
+                    _ if changed_before_it_was_read => now.into_input(path),
+                    Some(known) if known.hash == now.hash => now.into_input(path),
+                    // What was there before: the next look finds it changed.
+                    Some(known) => FileInput { hash: known.hash.clone(), ..unknown(path) },
+                    None => unknown(path),
+                }
+            }
+            (Some(known), None) => FileInput { hash: known.hash.clone(), ..unknown(path) },
+            (None, None) => return,
+        };
+        self.files.insert(path.to_owned(), input);
+    }
+
+    /// A variable that was looked at; its value is the one before the build.
+    pub fn add_variable(&mut self, name: &str, by: UnitKind) {
+        if env_vars::is_users(name) && (by == UnitKind::Compiled || !env_vars::is_set_for_build_scripts(name)) {
+            self.variables.insert(name.to_owned());
+        }
+    }
+
+    /// `patterns` are those of the header.
+    pub fn finish(self, patterns: Vec<String>) -> Inputs {
+        let variable = |name: &String| Variable::new(name, self.variables_before.get(name).map(String::as_str));
+        Inputs {
+            files: self.files.into_values().collect(),
+            variables: self.variables.iter().map(variable).collect(),
+            patterns: self.patterns.into_iter().chain(patterns).collect(),
+            absent: self.absent.into_iter().collect(),
+            environment: self.environment,
+        }
+    }
+}
+
+/// Whether something beside a manifest is Python's, or says nothing that is compiled: a folder with modules or an
+/// environment in it or in one of its own, a file that is no code.
+fn is_pythons(path: &Path) -> bool {
+    const KINDS: [&str; 12] = ["py", "pyi", "pyc", "so", "pyd", "cfg", "ini", "md", "rst", "lock", "coverage", "ipynb"];
+    let is_kind = |path: &Path| path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known));
+    let names = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
+    let is_code = |path: &Path| {
+        path.extension().is_some_and(|kind| ["py", "pyi", "cfg"].iter().any(|known| kind == *known))
+            || path.ends_with("__pycache__")
+    };
+    if !path.is_dir() {
+        return is_kind(path) || path.extension().is_none();
+    }
+    names(path).any(|path| is_code(&path) || (path.is_dir() && names(&path).any(|path| is_code(&path))))
+}
+
+fn unknown(path: &Path) -> FileInput {
+    FileInput { path: path.to_owned(), hash: None, stat: Stat::default() }
+}
+
+/// The files that a glob matches.
+pub fn matches(pattern: &str) -> Vec<PathBuf> {
+    glob::glob(pattern).into_iter().flatten().flatten().filter(|path| path.is_file()).collect()
+}
+
+/// The folders whose listing decides what a glob matches.
+fn listed_folders(pattern: &str) -> Vec<Watched> {
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let first = parts.iter().position(|part| part.contains(['*', '?', '['])).unwrap_or(parts.len() - 1);
+    let mut folders = BTreeSet::new();
+    for end in first..parts.len() {
+        let prefix = parts[..end].join("/");
+        let prefix = if prefix.is_empty() { "/" } else { &prefix };
+        folders.extend(glob::glob(prefix).into_iter().flatten().flatten().filter(|path| path.is_dir()));
+    }
+    folders.iter().map(|folder: &PathBuf| fs::watch(folder)).collect()
+}
+
+/// A `//d:` pattern as an absolute glob.
+pub fn absolute_pattern(folder: &Path, pattern: &str) -> Option<String> {
+    let joined = if Path::new(pattern).is_absolute() {
+        pattern.to_owned()
+    } else {
+        format!("{}/{}", glob::Pattern::escape(folder.to_str()?), pattern.trim_start_matches("./"))
+    };
+    // A folder stands for all that is in it.
+    let joined = if Path::new(&joined).is_dir() { format!("{}/**/*", joined.trim_end_matches('/')) } else { joined };
+    glob::Pattern::new(&joined).is_ok().then_some(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_is_judged_by_when_the_compiler_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rs");
+        let hash = |text: &str| Some(fs::hash_bytes(text.as_bytes()));
+        // Whether the file was known before, whether it changed then, whether the compiler read it later.
+        let check = |known: bool, edited: bool, read_later: bool, expected: Option<String>| {
+            std::fs::write(&file, "old").unwrap();
+            let paths = if known { vec![file.as_path()] } else { vec![] };
+            let mut collector = Collector::before(paths);
+            if edited {
+                std::fs::write(&file, "new").unwrap();
+            }
+            collector.add_file(&file, if read_later { i64::MAX } else { 0 });
+            let inputs = collector.finish(vec![]);
+            assert_eq!(inputs.files[0].hash, expected, "{known} {edited} {read_later}");
+        };
+        check(true, false, false, hash("old"));
+        check(true, false, true, hash("old"));
+        check(true, true, false, hash("old"));
+        check(true, true, true, hash("new"));
+        check(false, true, false, None);
+        check(false, true, true, hash("new"));
+    }
+
+    #[test]
+    fn content_decides() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rs");
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(&file, "one").unwrap();
+        let mut collector = Collector::before([file.as_path()]);
+        collector.add_file(&file, 0);
+        collector.add_variable("CARGO_PKG_NAME", UnitKind::Compiled);
+        collector.add_variable("PROFILE", UnitKind::Ran);
+        collector.add_variable("RUSTIMPORT_TEST_UNSET", UnitKind::Compiled);
+        collector.add_absent(&folder.path().join("build.rs"));
+        let pattern = absolute_pattern(folder.path(), "./data/**/*.json").unwrap();
+        let inputs = collector.finish(vec![pattern]);
+        assert_eq!(inputs.variables.iter().filter(|v| !env_vars::is_build_variable(&v.name)).count(), 1);
+        let check = |expected: &[DirtyReason]| {
+            assert_eq!(inputs.look(&CargoConfig::default(), Path::new("/c")).changes, expected);
+        };
+        check(&[]);
+        File::touch(&file);
+        check(&[]);
+        std::fs::write(&file, "two").unwrap();
+        check(&[DirtyReason::FileChanged(file.clone())]);
+        std::fs::remove_file(&file).unwrap();
+        check(&[DirtyReason::FileRemoved(file.clone())]);
+        std::fs::write(&file, "one").unwrap();
+        let json = data.join("x.json");
+        std::fs::write(&json, "{}").unwrap();
+        std::fs::write(folder.path().join("build.rs"), "").unwrap();
+        check(&[DirtyReason::FileAppeared(json), DirtyReason::FileAppeared(folder.path().join("build.rs"))]);
+    }
+
+    struct File;
+
+    impl File {
+        fn touch(path: &Path) {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() + std::time::Duration::from_secs(5)).unwrap();
+        }
+    }
+
+    #[test]
+    fn globs_and_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("x/y/z")).unwrap();
+        std::fs::write(root.join("x/y/z/a.txt"), "").unwrap();
+        let check = |pattern: &str, files: usize, folders: &[&str]| {
+            let pattern = absolute_pattern(root, pattern).unwrap();
+            assert_eq!(matches(&pattern).len(), files, "{pattern}");
+            let expected: Vec<PathBuf> = folders.iter().map(|name| root.join(name)).collect();
+            let found: Vec<PathBuf> = listed_folders(&pattern).into_iter().map(|(path, _)| path).collect();
+            assert_eq!(found, expected, "{pattern}");
+        };
+        check("x/**/*.txt", 1, &["x", "x/y", "x/y/z"]);
+        check("x/*/z/a.txt", 1, &["x", "x/y", "x/y/z"]);
+        check("x/*.txt", 0, &["x"]);
+        check("x/y/z/a.txt", 1, &["x/y/z"]);
+    }
+}

@@ -1,0 +1,170 @@
+//! What is remembered of the last good build of a source. Written under the entry's lock only.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::Result;
+use crate::base::fs::{self, Stat};
+use crate::base::sealed;
+use crate::env::cargo_config::CargoConfig;
+use crate::env::request::Request;
+use crate::env::settings::BuildSettings;
+use crate::env::toolchain::Toolchain;
+use crate::freshness::dirty_reason::DirtyReason;
+use crate::freshness::inputs::{Inputs, Look};
+
+/// Of this file. Other formats are as good as no record.
+const FORMAT: u32 = 3;
+
+/// Of the generated packages: a change here rebuilds everything once.
+pub const GENERATOR: u32 = 2;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    format: u32,
+    pub generator: u32,
+    pub source: PathBuf,
+    /// The artifact, relative to the entry.
+    pub artifact: PathBuf,
+    pub artifact_hash: String,
+    /// What `rustc -vV` printed.
+    pub rustc: String,
+    pub settings: BuildSettings,
+    /// Of a project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<OfProject>,
+    pub inputs: Inputs,
+}
+
+/// What else is remembered of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfProject {
+    /// The profile of the artifact, whatever the settings ask for.
+    pub profile: String,
+    /// Hash of the part of pyproject.toml that matters to a build.
+    pub pyproject: String,
+    /// Of the artifact, as it was installed.
+    pub stat: Stat,
+    /// What its wheel installs besides modules; none if it was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
+impl Record {
+    pub fn new(source: &Path, rustc: &str, settings: &BuildSettings) -> Self {
+        Self {
+            format: FORMAT,
+            generator: GENERATOR,
+            source: source.to_owned(),
+            artifact: PathBuf::new(),
+            artifact_hash: String::new(),
+            rustc: rustc.to_owned(),
+            settings: settings.clone(),
+            project: None,
+            inputs: Inputs::default(),
+        }
+    }
+
+    /// `None` for what is missing, damaged, or of another format.
+    pub fn read(path: &Path) -> Option<Self> {
+        sealed::read(path).filter(|record: &Self| record.format == FORMAT)
+    }
+
+    pub fn write(&self, path: &Path) -> Result<()> {
+        sealed::write(path, self)
+    }
+
+    /// Compares with everything as it is now; `artifact` is what was built, `changes` are those that are known already.
+    pub fn look(
+        &self,
+        artifact: &Path,
+        mut changes: Vec<DirtyReason>,
+        cargo_config: &CargoConfig,
+        request: &Request,
+    ) -> Result<Look, Vec<DirtyReason>> {
+        let mut look = self.inputs.look(cargo_config, &request.cache);
+        if self.generator != GENERATOR {
+            changes.insert(0, DirtyReason::GeneratorChanged);
+        }
+        changes.append(&mut look.changes);
+        let is_known = self.project.as_ref().is_some_and(|own| Stat::of(artifact) == Some(own.stat));
+        if changes.is_empty() && !is_known && fs::hash_file(artifact).as_ref() != Some(&self.artifact_hash) {
+            changes.push(DirtyReason::ArtifactLost);
+        }
+        // What stands elsewhere is the environment's, whoever that belongs to.
+        if artifact.starts_with(&request.cache) && std::fs::metadata(artifact).is_ok_and(|file| !fs::is_private(&file))
+        {
+            changes.insert(0, DirtyReason::ArtifactExposed);
+        }
+        if request.force {
+            changes.insert(0, DirtyReason::Forced);
+        }
+        if changes.is_empty() { Ok(look) } else { Err(changes) }
+    }
+
+    /// What settings, as far as `names` says that they matter, and toolchain are otherwise now.
+    pub fn changed_conditions(
+        &self,
+        settings: &BuildSettings,
+        toolchain: Option<&Toolchain>,
+        matters: impl Fn(&str) -> bool,
+    ) -> Vec<DirtyReason> {
+        let mut changes = Vec::new();
+        if let Some(toolchain) = toolchain
+            && toolchain.version != self.rustc
+        {
+            changes.push(DirtyReason::toolchain_changed(&self.rustc, &toolchain.version));
+        }
+        let (old, new) = (&self.settings, settings);
+        let arguments = |settings: &BuildSettings| settings.arguments.to_string();
+        for (name, from, to) in [
+            ("profile", old.profile.clone(), new.profile.clone()),
+            ("pyo3", old.pyo3.clone(), new.pyo3.clone()),
+            ("arguments", arguments(old), arguments(new)),
+        ] {
+            if from != to && matters(name) {
+                changes.push(DirtyReason::SettingChanged { name, from, to });
+            }
+        }
+        changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::freshness::inputs::{FileInput, Variable};
+
+    #[test]
+    fn a_damaged_record_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.toml");
+        let settings = BuildSettings { profile: "dev".into(), pyo3: "0.30".into(), ..BuildSettings::default() };
+        let mut record = Record::new(Path::new("/s/m.rs"), "rustc 1\nhost: x", &settings);
+        record.inputs = Inputs {
+            files: vec![FileInput {
+                path: "/s/m.rs".into(),
+                hash: None,
+                stat: fs::Stat { size: 1, mtime: -2, ctime: 3 },
+            }],
+            variables: vec![Variable::new("A", Some("x\"\n")), Variable::new("B", None)],
+            patterns: vec!["/s/*".into()],
+            absent: vec!["/s/build.rs".into()],
+            environment: Some("0123".into()),
+        };
+        record.write(&path).unwrap();
+        assert_eq!(Record::read(&path).as_ref(), Some(&record));
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() - 1 {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(Record::read(&path), None, "cut at {length}");
+        }
+        for place in (0..whole.len() - 1).step_by(7) {
+            let mut flipped = whole.clone();
+            flipped[place] ^= 4;
+            std::fs::write(&path, &flipped).unwrap();
+            assert_eq!(Record::read(&path), None, "flipped at {place}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What Python can check by itself: the artifact and its inputs as stats, in a text that is read in
+//! microseconds. `_hook.py` holds the reader. Any difference means: ask the core.
+//!
+//! ```text
+//! rustimport-stamp 2 <entry>
+//! <context> <1 if the source opted in>
+//! <source>
+//! F <size> <mtime> <ctime>\t<path>         the artifact first, then every file; `F -` is never equal
+//! D <mtime> <ctime>\t<path>\t<name>\t…     names that must stay absent; looked up if the folder changed
+//! L <mtime> <ctime>\t<path>                a folder whose listing is an input
+//! V\t<name>=<value>                        a variable's value
+//! U\t<name>\t…                             variables that must stay unset
+//! <hash of all the above>
+//! ```
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::base::error::Error;
+use crate::base::fs::{self, Stat, Watched};
+use crate::base::text::{escape, unescape};
+use crate::env::cargo_config::CargoConfig;
+use crate::env::interpreter::Interpreter;
+use crate::env::request::Request;
+use crate::env::toolchain::Toolchain;
+use crate::freshness::inputs::{Inputs, Look};
+
+/// The stamp for an artifact that was just found, or made, fresh.
+fn stamp(
+    request: &Request,
+    artifact: &Path,
+    inputs: &Inputs,
+    look: &Look,
+    cargo_config: &CargoConfig,
+    toolchain: &[Watched],
+) -> Option<String> {
+    // All variables are more than a stamp should hold.
+    if inputs.environment.is_some() {
+        return None;
+    }
+    let marked = u8::from(request.marked);
+    let mut text =
+        format!("rustimport-stamp 2 {}\n{} {marked}\n{}\n", request.entry, request.context, escape(&request.root));
+    // Nobody edits an artifact: its stat proves enough at once.
+    let artifact = (artifact.to_owned(), Stat::of(artifact));
+    for (path, stat) in [&artifact].into_iter().chain(&look.files).chain(&cargo_config.watched).chain(toolchain) {
+        let _ = match stat {
+            Some(stat) => writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(path)),
+            None => writeln!(text, "F -\t{}", escape(path)),
+        };
+    }
+    let times = |stat: &Option<Stat>| match stat {
+        Some(stat) => format!("{} {}", stat.mtime, stat.ctime),
+        None => "-".into(),
+    };
+    for (folder, (stat, names)) in cargo_config.absent.iter().filter(|(_, (_, names))| !names.is_empty()) {
+        let _ = writeln!(text, "D {}\t{}\t{}", times(stat), escape(folder), names.join("\t"));
+    }
+    for path in &inputs.absent {
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            let _ = writeln!(text, "D -\t{}\t{}", escape(folder), escape(Path::new(name)));
+        }
+    }
+    for (folder, stat) in &look.folders {
+        let _ = writeln!(text, "L {}\t{}", times(stat), escape(folder));
+    }
+    let mut unset = Vec::new();
+    for variable in &inputs.variables {
+        let name = escape(Path::new(&variable.name));
+        match variable.value().ok()? {
+            Some(value) => {
+                let _ = writeln!(text, "V\t{name}={}", escape(Path::new(&value)));
+            }
+            None => unset.push(name),
+        }
+    }
+    if !unset.is_empty() {
+        let _ = writeln!(text, "U\t{}", unset.join("\t"));
+    }
+    Some(sealed(text, &request.interpreter))
+}
+
+/// Writes the stamp of a source. It only saves the next look: a read-only cache must not stop anybody.
+pub fn write(
+    file: &Path,
+    request: &Request,
+    artifact: &Path,
+    inputs: &Inputs,
+    look: &Look,
+    cargo_config: &CargoConfig,
+    toolchain: Result<&Toolchain, &Error>,
+) {
+    let toolchain = toolchain.map_or(&[] as &[_], |toolchain| &toolchain.watched);
+    match stamp(request, artifact, inputs, look, cargo_config, toolchain) {
+        Some(text) => drop(fs::write(file, text.as_bytes())),
+        None => fs::remove(file),
+    }
+}
+
+/// Leaves of a stamp only what says where the artifact is. Values of variables are for nobody else to read, and who comes
+/// from elsewhere has others in any case.
+pub fn shorten(file: &Path) -> Result<(), Error> {
+    let Ok(stamp) = fs::read(file) else { return Ok(()) };
+    let lines: Vec<&[u8]> = stamp.split_inclusive(|byte| *byte == b'\n').take(4).collect();
+    fs::write(file, &lines.concat()).map(drop)
+}
+
+/// Whether all files of a stamp have the stats that stand there: for those with many, of which Python would take
+/// its time.
+pub fn files_are_unchanged(stamp: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stamp);
+    let lines: Vec<&str> = text.split('\n').filter_map(|line| line.strip_prefix("F ")).collect();
+    let is_unchanged = |line: &&str| {
+        let Some((stats, path)) = line.split_once('\t') else { return false };
+        let mut numbers = stats.split(' ').map(str::parse);
+        let mut next = || numbers.next().and_then(Result::ok).unwrap_or(i64::MIN);
+        let (size, mtime, ctime) = (u64::try_from(next()).unwrap_or(u64::MAX), next(), next());
+        let found = if path.contains('%') { Stat::of(&unescape(path)) } else { Stat::of(Path::new(path)) };
+        found == Some(Stat { size, mtime, ctime })
+    };
+    let share = lines.len().div_ceil(std::thread::available_parallelism().map_or(1, |count| count.get().min(4))).max(1);
+    let look = &|lines: &[&str]| lines.iter().all(is_unchanged);
+    std::thread::scope(|scope| {
+        let start = |lines| std::thread::Builder::new().spawn_scoped(scope, move || look(lines));
+        let shares: Vec<_> = lines.chunks(share).map(start).collect();
+        // Where there are no more threads, nobody knows.
+        shares.into_iter().all(|share| share.is_ok_and(|share| share.join().unwrap_or(false)))
+    })
+}
+
+/// With a hash of all that goes before as the last line.
+pub fn sealed(text: String, interpreter: &Interpreter) -> String {
+    let seal = interpreter.source_hash(text.as_bytes());
+    text + &seal + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn many_files_are_looked_at_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = (0..9).map(|number| folder.path().join(format!("{number} %\n"))).collect();
+        let line = |path: &PathBuf| {
+            std::fs::write(path, "x").unwrap();
+            let stat = Stat::of(path).unwrap();
+            format!("F {} {} {}\t{}\n", stat.size, stat.mtime, stat.ctime, escape(path))
+        };
+        let stamp: String = paths.iter().map(line).collect::<String>() + "D -\t/x\ty\n";
+        assert!(files_are_unchanged(stamp.as_bytes()));
+        std::fs::write(&paths[7], "xy").unwrap();
+        assert!(!files_are_unchanged(stamp.as_bytes()));
+        assert!(!files_are_unchanged(b"F -\t/\n"));
+    }
+}

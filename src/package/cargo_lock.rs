@@ -1,0 +1,287 @@
+//! Cargo's lock files. A new script's is seeded from the cache's common one, so that all scripts take
+//! the same versions and what was compiled for one serves the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use semver::{Version, VersionReq};
+use toml::{Table, Value};
+
+use crate::base::error::Result;
+use crate::base::fs;
+
+type Id = (String, String, String);
+
+/// Gives the package at `lock` every locked version that it lacks and the common lock has. Where a
+/// dependency of its manifest leaves several versions open, the newest of them: cargo would take any.
+pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
+    let Some(common) = read(common) else {
+        // Cargo makes none anew in the place of one that it cannot read.
+        if lock.exists() && read(lock).is_none() {
+            fs::remove_tree(lock)?;
+        }
+        return Ok(());
+    };
+    let mut seeded = merge(read(lock).unwrap_or_default(), common);
+    for (name, requirement, _) in dependencies(manifest) {
+        let Some(requirement) = requirement else { continue };
+        let version =
+            |id: &Id| Version::parse(&id.1).ok().filter(|version| id.0 == name && requirement.matches(version));
+        let newest = seeded.keys().filter_map(version).max();
+        seeded.retain(|id, _| version(id).is_none_or(|version| Some(version) == newest));
+    }
+    fs::write(lock, render(&seeded).as_bytes()).map(drop)
+}
+
+const DEPENDENCIES: [&str; 2] = ["dependencies", "build-dependencies"];
+
+fn tables(manifest: &Table) -> impl Iterator<Item = &Table> {
+    DEPENDENCIES.into_iter().filter_map(|name| manifest.get(name)?.as_table())
+}
+
+/// The direct dependencies under their own names, with the version that is asked for, and whether they are local.
+pub fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<VersionReq>, bool)> {
+    tables(manifest).flatten().map(|(name, value)| {
+        let version = value.as_str().or_else(|| value.get("version")?.as_str());
+        let name = value.get("package").and_then(Value::as_str).unwrap_or(name);
+        (name, version.and_then(|version| VersionReq::parse(version).ok()), value.get("path").is_some())
+    })
+}
+
+/// The packages with their versions that a manifest's dependencies lead to, and the manifests of those that are local
+/// (with those of their workspaces).
+pub type Closure = (BTreeSet<String>, BTreeMap<PathBuf, String>);
+
+/// The closure of a manifest's dependencies; `None` if the lock file does not know one of them.
+pub fn closure(lock: &Path, manifest: &Table) -> Option<Closure> {
+    let packages = read(lock)?;
+    let mut found = BTreeSet::new();
+    let mut manifests = BTreeMap::new();
+    let mut local = vec![manifest.clone()];
+    while let Some(manifest) = local.pop() {
+        follow(&packages, &manifest, &mut found)?;
+        for folder in local_dependencies(&manifest) {
+            let text = fs::read_text(folder.join("Cargo.toml")).ok()?;
+            let mut table: Table = text.parse().ok()?;
+            anchor_paths(&mut table, &folder);
+            for parent in folder.ancestors().skip(1).map(|parent| parent.join("Cargo.toml")) {
+                if let Ok(text) = fs::read_text(&parent) {
+                    manifests.insert(parent, text);
+                }
+            }
+            if manifests.insert(folder, text).is_none() {
+                local.push(table);
+            }
+        }
+    }
+    Some((found, manifests))
+}
+
+/// Adds what a manifest's dependencies from elsewhere lead to.
+fn follow(packages: &BTreeMap<Id, Table>, manifest: &Table, found: &mut BTreeSet<String>) -> Option<()> {
+    let foreign = dependencies(manifest).filter(|(_, _, is_local)| !is_local);
+    let direct = foreign.map(|(name, requirement, _)| {
+        let versions = packages.keys().filter(|id| id.0 == name);
+        let matching = versions.filter(|id| match &requirement {
+            Some(requirement) => Version::parse(&id.1).is_ok_and(|version| requirement.matches(&version)),
+            None => true,
+        });
+        matching.max_by_key(|id| Version::parse(&id.1).ok())
+    });
+    let mut todo: Vec<&Id> = direct.collect::<Option<_>>()?;
+    while let Some(id) = todo.pop() {
+        if !found.insert(format!("{} {}", id.0, id.1)) {
+            continue;
+        }
+        let names = packages[id].get("dependencies").and_then(Value::as_array).into_iter().flatten();
+        for name in names.filter_map(Value::as_str) {
+            todo.extend(packages.keys().find(|(n, version, _)| {
+                let mut words = name.split(' ');
+                words.next() == Some(n) && words.next() == Some(version)
+            }));
+        }
+    }
+    Some(())
+}
+
+/// The folders of a manifest's dependencies by path, which are absolute here.
+fn local_dependencies(manifest: &Table) -> Vec<PathBuf> {
+    let paths = tables(manifest).flatten().filter_map(|(_, value)| value.get("path")?.as_str());
+    paths.map(PathBuf::from).collect()
+}
+
+/// Makes the paths of dependencies absolute.
+fn anchor_paths(manifest: &mut Table, folder: &Path) {
+    for name in DEPENDENCIES {
+        let table = manifest.get_mut(name).and_then(Value::as_table_mut);
+        for (_, dependency) in table.into_iter().flatten() {
+            if let Some(Value::String(path)) = dependency.get_mut("path") {
+                *path = folder.join(&*path).display().to_string();
+            }
+        }
+    }
+}
+
+/// The names of all packages in a lock file.
+pub fn packages(lock: &Path) -> BTreeSet<String> {
+    read(lock).unwrap_or_default().into_keys().map(|(name, ..)| name).collect()
+}
+
+/// The names of all packages that came from elsewhere: nobody edits them.
+pub fn foreign_packages(lock: &Path) -> BTreeSet<String> {
+    let packages = read(lock).unwrap_or_default().into_keys();
+    packages.filter(|(_, _, source)| !source.is_empty()).map(|(name, ..)| name).collect()
+}
+
+/// Adds what a build resolved anew to the common lock.
+pub fn share(lock: &Path, common: &Path) -> Result<()> {
+    let Some(mut resolved) = read(lock) else { return Ok(()) };
+    // What has no source is local: the script itself, and its path dependencies.
+    resolved.retain(|(_, _, source), _| !source.is_empty());
+    fs::write(common, render(&merge(read(common).unwrap_or_default(), resolved)).as_bytes()).map(drop)
+}
+
+/// The names of all packages that a lock file says are local: the root, and path dependencies.
+pub fn local_packages(lock: &Path) -> Vec<String> {
+    let packages = read(lock).unwrap_or_default();
+    packages.into_keys().filter(|(_, _, source)| source.is_empty()).map(|(name, ..)| name).collect()
+}
+
+/// All of `first`, and of `second` what is no other version of the same thing.
+fn merge(first: BTreeMap<Id, Table>, second: BTreeMap<Id, Table>) -> BTreeMap<Id, Table> {
+    let ids: Vec<Id> = first.keys().cloned().collect();
+    let mut merged = first;
+    for (id, package) in second {
+        let rival =
+            |(name, version, source): &Id| *name == id.0 && *source == id.2 && compatible(version) == compatible(&id.1);
+        if !ids.iter().any(rival) {
+            merged.insert(id, package);
+        }
+    }
+    merged
+}
+
+/// The part of a version that cargo does not mix: versions that agree in it replace each other.
+fn compatible(version: &str) -> &str {
+    let mut end = 0;
+    for part in version.split(['.', '-', '+']) {
+        end += part.len();
+        if part != "0" {
+            break;
+        }
+        end += 1;
+    }
+    &version[..end.min(version.len())]
+}
+
+/// A lock file's packages, their dependencies written out in full: a bare name is short for the only
+/// package of that name, and a merged lock may hold two.
+fn read(path: &Path) -> Option<BTreeMap<Id, Table>> {
+    let mut lock: Table = std::str::from_utf8(&fs::read(path).ok()?).ok()?.parse().ok()?;
+    let Some(Value::Array(packages)) = lock.remove("package") else { return Some(BTreeMap::new()) };
+    let mut by_id = BTreeMap::new();
+    for package in packages {
+        let Value::Table(package) = package else { continue };
+        by_id.insert(id(&package)?, package);
+    }
+    let ids: Vec<Id> = by_id.keys().cloned().collect();
+    for package in by_id.values_mut() {
+        if let Some(Value::Array(dependencies)) = package.get_mut("dependencies") {
+            for dependency in dependencies {
+                *dependency = in_full(dependency.as_str()?, &ids).into();
+            }
+        }
+    }
+    Some(by_id)
+}
+
+fn id(package: &Table) -> Option<Id> {
+    let text = |key: &str| package.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some((text("name")?, text("version")?, text("source").unwrap_or_default()))
+}
+
+fn in_full(dependency: &str, ids: &[Id]) -> String {
+    let mut words = dependency.splitn(3, ' ');
+    let (name, version, source) = (words.next(), words.next(), words.next());
+    let found = ids.iter().find(|(n, v, s)| {
+        name == Some(n)
+            && version.is_none_or(|version| version == v)
+            && source.is_none_or(|source| source == format!("({s})"))
+    });
+    match found {
+        Some((name, version, source)) if source.is_empty() => format!("{name} {version}"),
+        Some((name, version, source)) => format!("{name} {version} ({source})"),
+        None => dependency.to_owned(),
+    }
+}
+
+fn render(packages: &BTreeMap<Id, Table>) -> String {
+    let mut lock = Table::new();
+    // Every cargo that this is about reads format 3, and keeps it; format 4 only writes some git URLs otherwise.
+    lock.insert("version".into(), 3.into());
+    lock.insert("package".into(), packages.values().cloned().map(Value::Table).collect::<Vec<_>>().into());
+    lock.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+    fn lock(packages: &[(&str, &str, &[&str])]) -> String {
+        let mut text = String::from("version = 4\n");
+        for (name, version, dependencies) in packages {
+            text.push_str(&format!(
+                "[[package]]\nname = '{name}'\nversion = '{version}'\nsource = '{REGISTRY}'\ndependencies = {dependencies:?}\n"
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn versions_are_kept_and_names_stay_unambiguous() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, common) = (folder.path().join("own"), folder.path().join("common"));
+        std::fs::write(&common, lock(&[("rand", "0.8.5", &["libc"]), ("libc", "0.2.1", &[])])).unwrap();
+        let newer = lock(&[("rand", "0.8.9", &[]), ("rand", "0.9.0", &["libc"]), ("libc", "0.2.1", &[])]);
+        let local = "[[package]]\nname = 'm_1'\nversion = '0.1.0'\ndependencies = ['rand 0.9.0']\n";
+        std::fs::write(&own, newer + local).unwrap();
+        assert_eq!(local_packages(&own), ["m_1"]);
+        share(&own, &common).unwrap();
+        let names: Vec<String> = read(&common).unwrap().into_keys().map(|(n, v, _)| format!("{n} {v}")).collect();
+        assert_eq!(names, ["libc 0.2.1", "rand 0.8.5", "rand 0.9.0"]);
+        assert!(fs::read_text(&common).unwrap().contains(&format!("libc 0.2.1 ({REGISTRY})")));
+        std::fs::remove_file(&own).unwrap();
+        seed(&own, &common, &Table::new()).unwrap();
+        assert_eq!(fs::read(&own).unwrap(), fs::read(&common).unwrap());
+    }
+
+    #[test]
+    fn of_several_versions_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, common) = (folder.path().join("own"), folder.path().join("common"));
+        std::fs::write(&common, lock(&[("pyo3", "0.29.3", &[]), ("pyo3", "0.30.1", &[]), ("libc", "0.2.1", &[])]))
+            .unwrap();
+        let check = |requirement: &str, expected: &[&str]| {
+            let _ = std::fs::remove_file(&own);
+            let manifest = format!("[dependencies]\npyo3 = {{ version = '{requirement}' }}").parse().unwrap();
+            seed(&own, &common, &manifest).unwrap();
+            let versions: Vec<String> = read(&own).unwrap().into_keys().map(|(_, version, _)| version).collect();
+            assert_eq!(versions, expected, "{requirement}");
+        };
+        check(">=0.23, <0.31", &["0.2.1", "0.30.1"]);
+        check("0.29", &["0.2.1", "0.29.3", "0.30.1"]);
+        check("0.23", &["0.2.1", "0.29.3", "0.30.1"]);
+    }
+
+    #[test]
+    fn compatible_versions() {
+        let check = |version: &str, expected: &str| assert_eq!(compatible(version), expected);
+        check("1.2.3", "1");
+        check("0.8.5", "0.8");
+        check("0.0.3", "0.0.3");
+        check("2.0.0-rc.1", "2");
+        check("0.0.0", "0.0.0");
+    }
+}

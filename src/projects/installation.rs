@@ -1,0 +1,319 @@
+//! What maturin installed in an environment, as its files tell: a dist-info folder, and the `.pth` files beside it.
+//!
+//! Sources: PEP 610 (`direct_url.json`), PEP 376 and the wheel specification (`RECORD`, `WHEEL`), and the `site`
+//! module's documentation (`.pth`).
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::base::fs;
+use crate::base::paths::normal;
+use crate::base::text;
+use crate::build::wheel::is_native;
+
+/// A distribution that maturin installed from a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    pub dist_info: PathBuf,
+    /// Of the distribution, as it was written.
+    pub name: String,
+    /// The folder it was installed from.
+    pub project: PathBuf,
+    /// Whether the project was installed in editable mode.
+    pub is_editable: bool,
+    /// What is installed of it, by RECORD, but for the dist-info folder.
+    pub files: Vec<PathBuf>,
+    /// Folders of the project that its `.pth` file puts on `sys.path`.
+    pub roots: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct DirectUrl {
+    url: String,
+    dir_info: Option<DirInfo>,
+}
+
+#[derive(Deserialize)]
+struct DirInfo {
+    #[serde(default)]
+    editable: bool,
+}
+
+impl Installation {
+    /// `None` if maturin did not install it, or not from a folder.
+    pub fn read(dist_info: &Path) -> Option<Self> {
+        let text = fs::read(dist_info.join("direct_url.json")).ok()?;
+        let direct: DirectUrl = serde_json::from_slice(&text).ok()?;
+        let wheel = fs::read_text(dist_info.join("WHEEL")).ok()?;
+        if !wheel.lines().any(is_of_maturin) {
+            return None;
+        }
+        // An archive has none.
+        let is_editable = direct.dir_info?.editable;
+        let project = folder_of_url(&direct.url)?;
+        let site = dist_info.parent()?;
+        let record = fs::read_text(dist_info.join("RECORD")).ok();
+        let listed = record.as_deref().map(recorded).unwrap_or_default();
+        let files: Vec<PathBuf> = listed.iter().map(|file| normal(&site.join(file))).collect();
+        let mut paths: Vec<PathBuf> = files.iter().filter(|file| is_pth(file)).cloned().collect();
+        if record.is_none() {
+            paths.extend(std::fs::read_dir(site).into_iter().flatten().flatten().map(|item| item.path()));
+        }
+        let lines = paths.iter().filter(|path| is_pth(path)).flat_map(|path| lines_of_pth(path));
+        // maturin writes paths without links.
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let roots = lines.filter(|root| root.starts_with(&project) || real(root).starts_with(real(&project))).collect();
+        let stem = dist_info.file_stem()?.to_str()?;
+        Some(Self {
+            name: stem.rsplit_once('-').map_or(stem, |(name, _)| name).to_owned(),
+            is_editable,
+            files: files.into_iter().filter(|file| !file.starts_with(dist_info) && !is_pth(file)).collect(),
+            dist_info: dist_info.to_owned(),
+            project,
+            roots,
+        })
+    }
+
+    /// The files that decide whether a dist-info folder tells of a project of maturin's, and of which: those that are
+    /// there, and the next that would be. An installer writes them one after the other, and may rewrite each; the
+    /// folder around does not change by that.
+    pub fn decisive_files(dist_info: &Path) -> Vec<PathBuf> {
+        let wheel = dist_info.join("WHEEL");
+        let direct_url = dist_info.join("direct_url.json");
+        match fs::read_text(&wheel) {
+            Ok(text) if text.contains("Generator:") => {
+                let is_maturins = text.lines().any(is_of_maturin);
+                let mut files: Vec<PathBuf> = is_maturins.then_some(direct_url.clone()).into_iter().collect();
+                if is_maturins && direct_url.exists() {
+                    let record = dist_info.join("RECORD");
+                    let listed = recorded(&fs::read_text(&record).unwrap_or_default());
+                    let site = dist_info.parent().unwrap_or(dist_info);
+                    files.push(record);
+                    files.extend(listed.iter().map(|file| normal(&site.join(file))).filter(|file| is_pth(file)));
+                }
+                files
+            }
+            _ => vec![wheel],
+        }
+    }
+
+    /// Of a project that is to be installed in a site folder.
+    pub fn missing(site: &Path, project: &Path) -> Self {
+        Self {
+            dist_info: site.join("missing.dist-info"),
+            name: String::new(),
+            project: project.to_owned(),
+            is_editable: false,
+            files: Vec::new(),
+            roots: Vec::new(),
+        }
+    }
+
+    /// What is installed of a project now: another version may have come since `dist_info` was found.
+    pub fn now(dist_info: &Path, project: &Path) -> Option<Self> {
+        let others = || {
+            let listing = std::fs::read_dir(dist_info.parent()?).ok()?.flatten().map(|item| item.path());
+            let mut found = listing.filter(|path| path.extension().is_some_and(|kind| kind == "dist-info"));
+            found.find_map(|path| Self::read(&path).filter(|found| found.project == project))
+        };
+        Self::read(dist_info).filter(|found| found.project == project).or_else(others)
+    }
+
+    /// Where packages are installed.
+    pub fn site(&self) -> &Path {
+        self.dist_info.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// The root of the environment that it is installed in, if it is one of its own.
+    pub fn environment(&self) -> Option<Environment> {
+        Environment::around(&self.dist_info)
+    }
+
+    /// Where a file of the wheel stands: in the project, if Python looks for it there.
+    pub fn place_of(&self, member: &str) -> PathBuf {
+        self.roots.first().map_or_else(|| self.site(), PathBuf::as_path).join(member)
+    }
+
+    /// The native libraries and programs that are installed of it; in the project, below the folders that Python looks
+    /// in for the package of this name.
+    pub fn natives(&self, package: &str) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> =
+            self.files.iter().filter(|file| is_native(file) || is_program(file)).cloned().collect();
+        for root in &self.roots {
+            add_natives(root, 1, &mut found, &|name| name.split('.').next() == Some(package));
+            add_natives(&root.join(package), DEPTH, &mut found, &|_| true);
+        }
+        found
+    }
+}
+
+/// An environment that maturin can install into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Environment {
+    /// Of `venv`, `virtualenv` or `uv`.
+    Virtual(PathBuf),
+    Conda(PathBuf),
+}
+
+impl Environment {
+    /// That which a path stands in.
+    pub fn around(path: &Path) -> Option<Self> {
+        path.ancestors().find_map(|folder| {
+            if folder.join("pyvenv.cfg").is_file() {
+                Some(Self::Virtual(folder.to_owned()))
+            } else if folder.join("conda-meta").is_dir() {
+                Some(Self::Conda(folder.to_owned()))
+            } else {
+                None
+            }
+        })
+    }
+
+    pub fn prefix(&self) -> &Path {
+        match self {
+            Self::Virtual(prefix) | Self::Conda(prefix) => prefix,
+        }
+    }
+
+    /// Whether `uv` made it.
+    pub fn is_uv(&self) -> bool {
+        let config = fs::read_text(self.prefix().join("pyvenv.cfg")).unwrap_or_default();
+        config.lines().any(|line| line.split('=').next().is_some_and(|key| key.trim() == "uv"))
+    }
+}
+
+/// How deep packages are searched for a library.
+const DEPTH: u32 = 8;
+
+fn add_natives(folder: &Path, depth: u32, found: &mut Vec<PathBuf>, takes: &dyn Fn(&str) -> bool) {
+    for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = item.path();
+        if path.is_dir() {
+            if depth > 1 {
+                add_natives(&path, depth - 1, found, takes);
+            }
+        } else if is_native(&path) && takes(&item.file_name().to_string_lossy()) {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether a line of a WHEEL file says that maturin made the wheel.
+fn is_of_maturin(line: &str) -> bool {
+    line.starts_with("Generator:") && line.contains("maturin")
+}
+
+fn is_program(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| folder.ends_with("bin") || folder.ends_with("Scripts"))
+}
+
+fn is_pth(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "pth")
+}
+
+/// The folders that a `.pth` file names. Lines that run code are none.
+fn lines_of_pth(path: &Path) -> Vec<PathBuf> {
+    let text = fs::read_text(path).unwrap_or_default();
+    let is_code = |line: &&str| line.starts_with("import ") || line.starts_with("import\t") || line.starts_with('#');
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.filter(|line| !is_code(line)).map(PathBuf::from).collect()
+}
+
+/// The paths in a RECORD, a table of comma-separated values.
+pub(crate) fn recorded(text: &str) -> Vec<String> {
+    let path = |line: &str| match line.strip_prefix('"') {
+        Some(quoted) => {
+            let mut path = String::new();
+            let mut parts = quoted.split('"').peekable();
+            while let Some(part) = parts.next() {
+                path.push_str(part);
+                // Two quotes stand for one; one alone ends the field.
+                match parts.peek() {
+                    Some(&"") => {
+                        path.push('"');
+                        parts.next();
+                    }
+                    _ => break,
+                }
+            }
+            path
+        }
+        None => line.split(',').next().unwrap_or_default().to_owned(),
+    };
+    text.lines().filter(|line| !line.trim().is_empty()).map(path).collect()
+}
+
+/// The folder that a `file:` URL leads to.
+pub(crate) fn folder_of_url(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("file://")?;
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    let path = text::percent_decoded(path.split(['#', '?']).next().unwrap_or_default());
+    let path = String::from_utf8(path).ok()?;
+    // `file:///C:/project`
+    let has_drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
+    let path = if has_drive { &path[1..] } else { &path };
+    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    let path = if cfg!(windows) { path.replace('/', "\\") } else { path.to_owned() };
+    Path::new(&path).is_absolute().then(|| PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let check =
+            |url: &str, expected: Option<&str>| assert_eq!(folder_of_url(url).as_deref(), expected.map(Path::new));
+        check("file:///tmp/a%20b/gr%C3%B6%C3%9Fe", Some("/tmp/a b/größe"));
+        check("file://localhost/tmp/x/", Some("/tmp/x"));
+        check("https://example.org/x", None);
+        check("file:relative", None);
+        check("file:///", Some("/"));
+    }
+
+    #[test]
+    fn records() {
+        let check = |line: &str, expected: &str| assert_eq!(recorded(line), [expected], "{line}");
+        check("a/b.py,sha256=x,12", "a/b.py");
+        check("\"a,b.py\",sha256=x,12", "a,b.py");
+        check("\"a\"\"b.py\",,", "a\"b.py");
+        check("a.py", "a.py");
+        check("\"unclosed", "unclosed");
+    }
+
+    #[test]
+    fn what_is_no_installation_of_maturin() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = folder.path();
+        let dist_info = site.join("my_project-1.0.dist-info");
+        std::fs::create_dir(&dist_info).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dist_info.join(name), text).unwrap();
+        let check = |expected: bool| assert_eq!(Installation::read(&dist_info).is_some(), expected);
+        check(false);
+        let awaits = |names: &[&str]| {
+            let expected: Vec<PathBuf> = names.iter().map(|name| dist_info.join(name)).collect();
+            assert_eq!(Installation::decisive_files(&dist_info), expected);
+        };
+        awaits(&["WHEEL"]);
+        write("WHEEL", "Wheel-Version: 1.0\n");
+        awaits(&["WHEEL"]);
+        write("WHEEL", "Wheel-Version: 1.0\nGenerator: maturin (1.16.0)\n");
+        awaits(&["direct_url.json"]);
+        write("direct_url.json", "no json");
+        awaits(&["direct_url.json", "RECORD"]);
+        check(false);
+        write("direct_url.json", r#"{"url": "file:///p", "dir_info": {"editable": true}}"#);
+        check(true);
+        std::fs::write(site.join("my_project.pth"), "import os; x\n/p/python\n/elsewhere\n").unwrap();
+        let found = Installation::read(&dist_info).unwrap();
+        assert_eq!((found.name.as_str(), found.roots), ("my_project", vec![PathBuf::from("/p/python")]));
+        write("RECORD", "my_project/x.so,,\n../../../bin/tool,,\nmy_project-1.0.dist-info/RECORD,,\n");
+        let found = Installation::read(&dist_info).unwrap();
+        assert_eq!((found.roots.len(), found.files.len()), (0, 2));
+        write("WHEEL", "Generator: setuptools\n");
+        check(false);
+        awaits(&[]);
+    }
+}

@@ -1,0 +1,657 @@
+//! A maturin project that is installed in editable mode, as it stands now: whether what is installed of it is fresh,
+//! whether that was built by somebody else, whether it was built before.
+//!
+//! Unlike scripts and crates a project is built where the user builds it, in its own target folder, and what is loaded
+//! stands where `maturin develop` puts it. So whoever typed that command has done our work.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use toml::{Table, Value};
+
+use crate::base::env_vars;
+use crate::base::error::{Error, Result};
+use crate::base::event::{Event, Observer};
+use crate::base::fs::{self, Stat};
+use crate::build::compile::{self, Compilation, collect_unit};
+use crate::build::wheel::{self, Wheel};
+use crate::cache::layout::{Cache, Entry};
+use crate::cache::store::Keys;
+use crate::env::cargo_config::CargoConfig;
+use crate::env::request::Request;
+use crate::env::settings::{self, BuildSettings, PYPROJECT};
+use crate::env::toolchain::Toolchain;
+use crate::freshness::dirty_reason::DirtyReason;
+use crate::freshness::inputs::{Collector, Inputs, Look, absolute_pattern, matches};
+use crate::freshness::record::{GENERATOR, OfProject, Record};
+use crate::freshness::stamp;
+use crate::freshness::unit::{self, Unit, UnitKind};
+use crate::projects::index;
+use crate::projects::installation::Installation;
+use crate::projects::metadata::{Metadata, Question};
+use crate::projects::project_job::ProjectJob;
+use crate::sources::source::{KEPT_ARTIFACTS, Stale};
+
+/// In place of a profile: that of what is installed.
+const AS_INSTALLED: &str = "";
+
+/// Libraries beyond this are not kept for whenever their content comes again: a full build of debug information.
+const KEPT_SIZE: usize = 64 << 20;
+
+pub struct Project<'a> {
+    pub request: &'a Request,
+    pub cache: &'a Cache,
+    pub entry: Entry,
+    pub installation: Installation,
+    /// The full name of the extension module, as the manifests have it.
+    module: String,
+    /// `[tool.maturin]`
+    maturin: Table,
+    pub manifest: PathBuf,
+    /// Hash of the part of pyproject.toml that matters to a build.
+    pyproject: String,
+    /// Whether uv watches the Rust files as well.
+    is_rebuilt_by_uv: bool,
+    pub settings: BuildSettings,
+    /// Globs of files that count as inputs, whoever reads them.
+    patterns: Vec<String>,
+    pub cargo_config: CargoConfig,
+    /// An absent toolchain counts as unchanged; it is missed when there is something to build.
+    pub toolchain: Result<Toolchain>,
+}
+
+impl<'a> Project<'a> {
+    pub fn read(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Self> {
+        let root = &request.root;
+        let (dist_info, automatic) = match &request.installed {
+            Some(installed) => (installed.dist_info.as_path(), installed.automatic),
+            None => (Path::new(""), false),
+        };
+        let missing = || automatic.then(|| Installation::missing(dist_info.parent().unwrap_or(Path::new("/")), root));
+        let gone = |what: String| {
+            Error::project(
+                root,
+                what,
+                format!(
+                    "run `maturin develop` or `pip install -e` where the project is now, or `pip uninstall {}`",
+                    request.module
+                ),
+            )
+        };
+        let installation = Installation::now(dist_info, root)
+            .or_else(missing)
+            .ok_or_else(|| gone(format!("`{}` is no longer installed from {}", request.module, root.display())))?;
+        if !root.is_dir() {
+            let (name, site) = (&installation.name, installation.site().display());
+            let root = root.display();
+            return Err(gone(format!("the project of `{name}`, installed in {site}, is gone: there is no {root}")));
+        }
+        let broken = |path: &Path, what: &dyn std::fmt::Display| {
+            Error::project(path, format!("{}: {what}", path.display()), "fix it: maturin cannot build the project")
+        };
+        let path = root.join(PYPROJECT);
+        let pyproject: Table = match fs::read_text(&path) {
+            Ok(text) => text.parse().map_err(|error: toml::de::Error| broken(&path, &error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
+            Err(error) => return Err(broken(&path, &error)),
+        };
+        let maturin = index::maturin_of(&pyproject);
+        let manifest = index::manifest_of(root, &maturin);
+        let text = fs::read_text(&manifest).map_err(|error| broken(&manifest, &error))?;
+        let cargo: Table = text.parse().map_err(|error: toml::de::Error| broken(&manifest, &error))?;
+
+        let own = settings::of_own_project(root)?;
+        let mut settings = BuildSettings::resolve(&request.settings, root)?;
+        let is_chosen = request.settings.profile.is_some() || settings::sets_profile(root)?;
+        if !is_chosen {
+            let editable = maturin.get("editable-profile").and_then(Value::as_str);
+            editable.unwrap_or(AS_INSTALLED).clone_into(&mut settings.profile);
+        }
+        if !own.features.is_empty() {
+            // maturin takes those of its own table only where the command line has none.
+            let features = own.features.iter().cloned().chain(features_of(&maturin)).collect::<Vec<_>>();
+            settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
+        }
+        let patterns = own.inputs.iter().filter_map(|pattern| absolute_pattern(root, pattern)).collect();
+        let toolchain =
+            Toolchain::look_for(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer)?;
+        Ok(Self {
+            request,
+            cache,
+            entry: cache.entry(&request.entry),
+            module: index::module_of(&installation.name, &pyproject, &cargo),
+            pyproject: relevant(&pyproject),
+            is_rebuilt_by_uv: is_rebuilt_by_uv(&pyproject),
+            maturin,
+            installation,
+            manifest,
+            settings,
+            patterns,
+            cargo_config: CargoConfig::of(root)?,
+            toolchain,
+        })
+    }
+
+    /// What is installed, if nothing that it is made of changed; then with a new stamp.
+    pub fn look(&self) -> Result<PathBuf, Box<Stale>> {
+        let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
+        let Some((record, own)) = record.and_then(|record| Some((record.clone(), record.project?))) else {
+            return Err(Box::new(Stale { changes: vec![DirtyReason::NeverBuilt], record: None }));
+        };
+        let matters = |name: &str| name != "pyo3" && (name != "profile" || self.settings.profile != AS_INSTALLED);
+        if !self.installation.is_editable {
+            return Err(Box::new(Stale { changes: vec![DirtyReason::ArtifactLost], record: None }));
+        }
+        let mut changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
+        // Which profile it was made with is no reason: the user may have made it by hand. What is configured is.
+        changes.retain(
+            |change| !matches!(change, DirtyReason::SettingChanged { name: "profile", to, .. } if *to == own.profile),
+        );
+        if own.pyproject != self.pyproject {
+            changes.push(DirtyReason::FileChanged(self.request.root.join(PYPROJECT)));
+        }
+        let known: BTreeSet<&PathBuf> = record.inputs.files.iter().map(|file| &file.path).collect();
+        let files = self.request.files.iter().flatten();
+        changes.extend(files.filter(|file| !known.contains(file)).cloned().map(DirtyReason::FileAppeared));
+        let look = record.look(&record.artifact, changes, &self.cargo_config, self.request);
+        match look {
+            Ok(look) => {
+                self.write_stamp(&record.artifact, &record.inputs, &look);
+                Ok(record.artifact)
+            }
+            Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
+        }
+    }
+
+    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
+        let toolchain = self.toolchain.as_ref();
+        let file = self.entry.stamp();
+        stamp::write(&file, self.request, artifact, inputs, look, &self.cargo_config, toolchain);
+    }
+
+    pub fn metadata(&self, observer: &mut dyn Observer) -> Result<Metadata> {
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let cargo = &self.settings.arguments.cargo;
+        let chosen = cargo.iter().zip(cargo.iter().skip(1)).filter(|(option, _)| *option == "--features");
+        let mut features: Vec<String> = chosen.map(|(_, features)| features.clone()).collect();
+        if features.is_empty() {
+            features = features_of(&self.maturin);
+        }
+        let mut arguments =
+            if features.is_empty() { Vec::new() } else { vec!["--features".into(), features.join(",")] };
+        for (option, key) in [("--all-features", "all-features"), ("--no-default-features", "no-default-features")] {
+            if cargo.iter().any(|argument| argument == option) || self.maturin.get(key) == Some(&Value::Boolean(true)) {
+                arguments.push(option.to_owned());
+            }
+        }
+        let question = Question {
+            project: &self.request.root,
+            manifest: &self.manifest,
+            features: arguments,
+            is_program: self.maturin.get("bindings").and_then(Value::as_str) == Some("bin"),
+            configuration: &self.cargo_config.files,
+        };
+        Metadata::find(toolchain, &question, &self.entry.metadata(), observer)
+    }
+
+    /// Takes for ours what the user had maturin build: what is installed, if it is what cargo left in the target
+    /// folder, and nothing that it was made of changed since. Then nothing is run but `cargo metadata`.
+    pub fn adopt(&self, metadata: &Metadata, stale: &Stale, observer: &mut dyn Observer) -> Result<Adopted> {
+        let Ok(toolchain) = &self.toolchain else { return Ok(Adopted::Nothing) };
+        // What is known to be there needs no second look.
+        let known = stale.record.as_ref().map(|record| (record.artifact.as_path(), record.project.as_ref()));
+        if let Some((artifact, Some(own))) = known
+            && Stat::of(artifact).is_some_and(|stat| stat == own.stat)
+        {
+            return Ok(Adopted::Nothing);
+        }
+        let found = metadata.find_built(&self.natives(&self.installation)).filter(|_| !metadata.has_many_products());
+        let Some((artifact, made, profile)) = found else { return Ok(Adopted::Nothing) };
+        let library = fs::read(&artifact).unwrap_or_default();
+        let Some(units) = metadata.units_of(&made) else { return Ok(Adopted::Nothing) };
+        let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
+        // A part may have been compiled again since, for something else.
+        let began = |unit: &Unit| unit.began().unwrap_or(own).min(own);
+        let written = Stat::of(&self.installation.dist_info.join("direct_url.json")).map_or(own, |stat| stat.mtime);
+        let told = own.max(written);
+        let mut collector = Collector::before([]);
+        let mut compared = metadata.variables_of_others(&made);
+        let mut set_elsewhere: Vec<String> = self.variables_of_configuration();
+        for unit in &units {
+            let Some(info) = unit.dep_info() else { return Ok(Adopted::Nothing) };
+            set_elsewhere.extend(info.sets.iter().cloned());
+            compared.extend(
+                unit.environment()
+                    .into_iter()
+                    .filter(|(name, _)| unit.kind == UnitKind::Compiled || !env_vars::is_set_for_build_scripts(name)),
+            );
+            let (began, roots) = (began(unit), &self.installation.roots);
+            collect_unit(&mut collector, unit, &info, &|path| metadata.users_file(path), roots, began, began);
+            collector.add_file(&unit.manifest, told);
+            if !unit.folder().join("build.rs").exists() {
+                collector.add_absent(&unit.folder().join("build.rs"));
+            }
+        }
+        for (name, _) in &compared {
+            collector.add_variable(name, UnitKind::Ran);
+        }
+        self.add_around(&mut collector, metadata, told);
+        let mut inputs = collector.finish(self.patterns.clone());
+        self.restrict(&mut inputs, own);
+        let found = OfProject { profile, pyproject: self.pyproject.clone(), ..OfProject::default() };
+        let outdated = |path: &Path| Adopted::Outdated(DirtyReason::FileChanged(path.to_owned()), found.clone());
+        let is_other = |(name, value): &&(String, Option<String>)| {
+            env_vars::is_users(name) && !set_elsewhere.contains(name) && env_vars::get_text(name) != *value
+        };
+        if let Some((name, _)) = compared.iter().find(is_other) {
+            return Ok(Adopted::Outdated(DirtyReason::VariableChanged(name.clone()), found));
+        }
+        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime >= told) {
+            return Ok(outdated(&self.request.root.join(PYPROJECT)));
+        }
+        if let Some(changed) = inputs.files.iter().find(|file| file.hash.is_none()) {
+            return Ok(outdated(&changed.path));
+        }
+        let message =
+            format!("{} is installed as it was built by hand, with the profile {}", self.request.module, found.profile);
+        observer.event(Event::Log { message });
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        // What is configured decides how the next one is built.
+        record.project = Some(found.clone());
+        record.inputs = inputs;
+        self.publish(record, &artifact, &library, metadata.is_extension.then_some(toolchain)).map(Adopted::Artifact)
+    }
+
+    /// The names that cargo's configuration sets, as `[env]`.
+    fn variables_of_configuration(&self) -> Vec<String> {
+        let texts = self.cargo_config.files.iter().filter_map(|path| fs::read_text(path).ok());
+        let tables = texts.filter_map(|text| text.parse::<Table>().ok());
+        tables
+            .flat_map(|table| table.get("env").and_then(Value::as_table).cloned().unwrap_or_default())
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// The libraries and programs that are installed, as far as this interpreter would load them.
+    fn natives(&self, installation: &Installation) -> Vec<PathBuf> {
+        let mut found = installation.natives(self.module.split('.').next().unwrap_or_default());
+        found.extend(installation.natives(self.request.module.split('.').next().unwrap_or_default()));
+        let suffix = &self.request.interpreter.extension_suffix;
+        // `x.cpython-311-x86_64-linux-gnu.so` is one interpreter's, `x.abi3.so` and `libx.so` are for all.
+        let is_others = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_tagged =
+                name.split('.').any(|part| ["cpython-", "cp3", "pypy"].iter().any(|tag| part.starts_with(tag)));
+            is_tagged && !name.ends_with(suffix.as_str())
+        };
+        found.retain(|path| !is_others(path));
+        found
+    }
+
+    /// What is read around the units, not before `since`.
+    fn add_around(&self, collector: &mut Collector, metadata: &Metadata, since: i64) {
+        for path in metadata.manifests() {
+            if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
+        }
+        let watched = self.patterns.iter().flat_map(|pattern| matches(pattern));
+        for path in watched.chain(self.cargo_config.files.iter().cloned()) {
+            collector.add_file(&path, since);
+        }
+    }
+
+    /// If the user chose the inputs, these are what was chosen.
+    fn restrict(&self, inputs: &mut Inputs, since: i64) {
+        let Some(chosen) = &self.request.files else { return };
+        let around = &self.cargo_config.files;
+        inputs.files.retain(|file| chosen.contains(&file.path) || around.contains(&file.path));
+        inputs.patterns.clear();
+        inputs.absent.clear();
+        let mut collector = Collector::before([]);
+        for path in chosen.iter().filter(|path| inputs.files.iter().all(|file| file.path != **path)) {
+            collector.add_file(path, since);
+        }
+        inputs.files.extend(collector.finish(Vec::new()).files);
+    }
+
+    /// What was made of the same content before, put back where it is loaded from.
+    pub fn restore(&self, stale: &Stale, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
+        let (Ok(toolchain), Some(old)) = (&self.toolchain, &stale.record) else { return Ok(None) };
+        // What the installation says of itself may have changed with these.
+        let says = |path: &Path| path.ends_with("Cargo.toml") || path.ends_with(PYPROJECT);
+        let is_code = |change: &DirtyReason| !change.file().is_some_and(says);
+        let Some(own) = old.project.clone().filter(|_| stale.changes.iter().all(is_code)) else { return Ok(None) };
+        let profile = self.profile(Some(&own));
+        let keys = self.keys(toolchain, &profile, &old.artifact);
+        let found = self.cache.store().find(&keys, &self.request.root, &self.cargo_config, &self.request.cache);
+        let Some(found) = found else { return Ok(None) };
+        observer
+            .event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
+        Self::put(&old.artifact, &found.library)?;
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.project = Some(OfProject { profile, ..own });
+        record.inputs = found.inputs;
+        record.artifact_hash = found.hash;
+        self.take_down(record, &old.artifact, &found.look).map(Some)
+    }
+
+    /// The inputs that are known before a build, by content.
+    pub fn known(&self, stale: &Stale) -> Vec<(PathBuf, Option<String>)> {
+        let files = stale.record.iter().flat_map(|record| &record.inputs.files);
+        files.map(|file| (file.path.clone(), fs::hash_file(&file.path))).collect()
+    }
+
+    /// The profile to build with: what is configured, else that of what is installed, else maturin's.
+    fn profile(&self, own: Option<&OfProject>) -> String {
+        if self.settings.profile != AS_INSTALLED {
+            return self.settings.profile.clone();
+        }
+        let default = || self.maturin.get("profile").and_then(Value::as_str).unwrap_or("dev").to_owned();
+        own.map_or_else(default, |own| own.profile.clone())
+    }
+
+    fn keys(&self, toolchain: &Toolchain, profile: &str, artifact: &Path) -> Keys {
+        let manifest = fs::hash_file(&self.manifest);
+        // What was chosen, by whoever calls and by the project.
+        let chosen = (&self.settings.arguments, &self.request.files, &self.pyproject, profile);
+        let known = (GENERATOR, "project", artifact.file_name(), manifest, &toolchain.version, chosen);
+        Keys::of(&known, &self.request.root)
+    }
+
+    fn job<'j>(&'j self, toolchain: &'j Toolchain, metadata: &'j Metadata, profile: &'j str) -> Result<ProjectJob<'j>> {
+        let (installation, settings) = (&self.installation, &self.settings);
+        ProjectJob::new(self.request, installation, settings, &self.entry, toolchain, metadata, profile)
+    }
+
+    /// Has maturin install it in editable mode.
+    pub fn develop(&self, metadata: &Metadata, reason: &str, observer: &mut dyn Observer) -> Result<()> {
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let profile = self.profile(None);
+        self.job(toolchain, metadata, &profile)?.develop(true, reason, observer).map(drop)
+    }
+
+    /// Has maturin build it, and installs what came of it.
+    /// `installed` is what is known of the artifact that is there.
+    pub fn build(
+        &self,
+        metadata: &Metadata,
+        stale: &Stale,
+        installed: Option<&OfProject>,
+        reason: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<PathBuf> {
+        let start = Instant::now();
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        if stale.record.is_none() && self.is_rebuilt_by_uv {
+            let message = "`cache-keys` of [tool.uv] in pyproject.toml has `uv run` build this project again after each \
+                           edit, from scratch: remove the entry for `*.rs` files there, since imports rebuild it";
+            observer.event(Event::Notice { message: message.into() });
+        }
+        let profile = self.profile(installed);
+        let job = self.job(toolchain, metadata, &profile)?;
+
+        // Before anything is read by others: an edit from here on is for the next build.
+        let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.clone());
+        let watched = self.patterns.iter().flat_map(|pattern| matches(pattern));
+        let chosen = self.request.files.iter().flatten().cloned();
+        let around = self.cargo_config.files.iter().cloned().chain(metadata.manifests());
+        let paths: BTreeSet<PathBuf> = known.chain(watched).chain(chosen).chain(around).collect();
+        let mut collector = Collector::before(paths.iter().map(PathBuf::as_path));
+        let clock = fs::tick(&self.entry.clock())?;
+
+        let users_file = |path: &Path| metadata.users_file(path);
+        let compilation = Compilation {
+            compiler: &job,
+            source: &self.request.root,
+            memory: self.entry.compiled(&metadata.directories.target.join(&profile)),
+            units: &compile::key(&self.cargo_config, toolchain, &self.settings, &(metadata, &profile, &self.pyproject)),
+            always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
+            // What is installed was made of what stands in the target folder; otherwise that may be anybody's.
+            unknown: &|| if installed.is_some() { Vec::new() } else { metadata.local_names() },
+            is_shared: metadata.is_shared(),
+            users_file: &users_file,
+            generated: None,
+            python: &self.installation.roots,
+            folders: metadata.local_folders(),
+            toolchain,
+        };
+        let mut done = compilation.run(clock, reason, observer)?;
+        if let Some(wheel) = done.output.as_mut().filter(|_| metadata.is_extension) {
+            self.check_entry_point(wheel)?;
+        }
+        let data = done.output.as_mut().map(Wheel::data);
+        let mut is_simple = metadata.is_extension;
+        if let Some(wheel) = &mut done.output {
+            if links(&done.units, &done.foreign_outputs) {
+                // Only what maturin installs has the path to such a library in it.
+                is_simple = false;
+                job.develop(self.installation.roots.is_empty(), "it is linked to libraries of the system", observer)?;
+            } else {
+                is_simple &= self.install(wheel, installed, &job, observer)?;
+            }
+        }
+        let artifact = match self.installed(done.output.as_ref(), metadata) {
+            Ok(artifact) if artifact.exists() => artifact,
+            _ => {
+                // The layout is another one than when it was installed.
+                job.develop(true, "its layout changed", observer)?;
+                self.installed(done.output.as_ref(), metadata)?
+            }
+        };
+        let library = fs::read(&artifact).map_err(|error| lost(&artifact, &error))?;
+
+        let since = clock + 1;
+        self.add_around(&mut collector, metadata, since);
+        compilation.collect(&mut collector, &done, since, observer);
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.inputs = collector.finish(self.patterns.clone());
+        self.restrict(&mut record.inputs, since);
+        let pyproject = self.pyproject.clone();
+        record.project = Some(OfProject { profile: profile.clone(), pyproject, data, ..OfProject::default() });
+        compilation.remember(&record.inputs, done)?;
+        let artifact = self.publish(record, &artifact, &library, is_simple.then_some(toolchain))?;
+        observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
+        Ok(artifact)
+    }
+
+    /// Refuses a library that Python could not import.
+    fn check_entry_point(&self, wheel: &mut Wheel) -> Result<()> {
+        let stem = self.module.rsplit('.').next().unwrap_or_default();
+        for native in wheel.natives() {
+            // Others may come along, for ctypes and the like.
+            let name = Path::new(&native).file_name().and_then(|name| name.to_str()?.split('.').next());
+            let Some(library) = wheel.read(&native).filter(|_| name == Some(stem)) else { continue };
+            let symbol = format!("PyInit_{stem}");
+            if memchr::memmem::find(&library, symbol.as_bytes()).is_none() {
+                let root = &self.request.root;
+                return Err(Error::project(
+                    root,
+                    format!(
+                        "{} compiles, but does not define the module `{stem}` (no `{symbol}` in the library)",
+                        root.display()
+                    ),
+                    format!(
+                        "the function or module below #[pymodule] has another name: call it `{stem}`, write \
+                         `#[pyo3(name = \"{stem}\")]` below #[pymodule], or set `module-name` in [tool.maturin] of pyproject.toml"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is in a wheel where Python finds it. Where more changed than modules, maturin installs; returns whether
+    /// it did not have to.
+    fn install(
+        &self,
+        wheel: &mut Wheel,
+        installed: Option<&OfProject>,
+        job: &ProjectJob,
+        observer: &mut dyn Observer,
+    ) -> Result<bool> {
+        let installation = &self.installation;
+        let of_installed = |file: &str| fs::read(installation.dist_info.join(file)).unwrap_or_default();
+        let of_wheel = |wheel: &mut Wheel, file: &str| wheel.metadata(file).unwrap_or_default();
+        let says_otherwise = wheel::headers(&of_wheel(wheel, "METADATA")) != wheel::headers(&of_installed("METADATA"))
+            || of_wheel(wheel, "entry_points.txt") != of_installed("entry_points.txt")
+            || installed.and_then(|known| known.data.as_ref()).is_some_and(|data| *data != wheel.data());
+        let natives = wheel.natives();
+        let place_of = |member: &str| installation.place_of(member);
+        let is_pure = installation.roots.is_empty();
+        let is_new = |member: &String| is_pure && !installation.files.contains(&place_of(member));
+        let is_more = says_otherwise || wheel.modules().any(is_new);
+        if is_more && job.develop(true, "more than its library changed", observer)?.is_some() {
+            return Ok(false);
+        }
+        let (libraries, others): (Vec<String>, _) =
+            wheel.modules().cloned().partition(|member| natives.contains(member));
+        let mut changed = Vec::new();
+        for member in others {
+            // What the project includes may stand anywhere in it.
+            let is_users = |content: &Vec<u8>| {
+                !is_pure && fs::read(self.request.root.join(&member)).is_ok_and(|found| found == *content)
+            };
+            let content = wheel.read_if_new(&member, &place_of(&member)).filter(|content| !is_users(content));
+            changed.extend(content.map(|content| (member, content)));
+        }
+        // Files of Python that maturin generates stand among the user's: only maturin may write there.
+        if !is_pure && !changed.is_empty() {
+            if job.develop(false, "its Python files are generated", observer)?.is_some() {
+                return Ok(false);
+            }
+            changed.clear();
+        }
+        for member in libraries {
+            let content = wheel.read_if_new(&member, &place_of(&member));
+            changed.extend(content.map(|content| (member, content)));
+        }
+        changed.iter().try_for_each(|(member, content)| Self::put(&place_of(member), content))?;
+        Ok(!is_more)
+    }
+
+    /// Something that is installed and could be loaded, whatever it was made of.
+    pub fn found(&self) -> Option<PathBuf> {
+        self.natives(&self.installation).into_iter().next()
+    }
+
+    /// What is loaded, or started, of what was installed.
+    fn installed(&self, wheel: Option<&Wheel>, metadata: &Metadata) -> Result<PathBuf> {
+        let fresh = Installation::now(&self.installation.dist_info, &self.request.root);
+        let natives = wheel.map(Wheel::natives).unwrap_or_default();
+        if let Some(native) = natives.first() {
+            return Ok(fresh.as_ref().unwrap_or(&self.installation).place_of(native));
+        }
+        let found = fresh.and_then(|installation| metadata.find_built(&self.natives(&installation)));
+        found.map(|(installed, ..)| installed).ok_or_else(|| {
+            let path = &self.request.root;
+            let message = format!("maturin built {} without an error, but installed no library", path.display());
+            Error::project(path, message, "look at what `maturin develop` says in the project's folder")
+        })
+    }
+
+    /// Puts a library in the place of the one that is loaded from there.
+    fn put(place: &Path, library: &[u8]) -> Result<()> {
+        fs::put_users_file(place, library).map_err(|error| {
+            let message = format!("cannot install {}: {error}", place.display());
+            Error::project(place, message, "the environment and the project must be writable for whoever builds")
+        })
+    }
+
+    /// With a toolchain it is kept for whenever its content comes again.
+    fn publish(
+        &self,
+        mut record: Record,
+        artifact: &Path,
+        library: &[u8],
+        toolchain: Option<&Toolchain>,
+    ) -> Result<PathBuf> {
+        record.artifact_hash = fs::hash_bytes(library);
+        if let Some(toolchain) = toolchain.filter(|_| library.len() <= KEPT_SIZE) {
+            let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
+            let key = self.keys(toolchain, profile, artifact).here;
+            // Debug information names the tree.
+            self.cache.store().put_here(&key, &record.artifact_hash, &self.cargo_config, &record.inputs, library);
+        }
+        let look = record.inputs.as_built();
+        self.take_down(record, artifact, &look)
+    }
+
+    fn take_down(&self, mut record: Record, artifact: &Path, look: &Look) -> Result<PathBuf> {
+        artifact.clone_into(&mut record.artifact);
+        if let Some(own) = &mut record.project {
+            own.stat = Stat::of(artifact).unwrap_or_default();
+        }
+        record.write(&self.entry.record())?;
+        self.write_stamp(artifact, &record.inputs, look);
+        Ok(artifact.to_owned())
+    }
+
+    /// A copy of what is installed, at a path that was never loaded.
+    pub fn copy(&self, artifact: &Path) -> Result<PathBuf> {
+        let library = fs::read(artifact).map_err(|error| lost(artifact, &error))?;
+        let name = artifact.file_name().unwrap_or_default().to_string_lossy();
+        let copy = fs::publish(self.entry.home(), &name, &library)?;
+        fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
+        Ok(copy)
+    }
+}
+
+/// What came of an attempt to take over what the user built.
+pub enum Adopted {
+    Artifact(PathBuf),
+    /// It was made of something else than what stands there now; with the first thing that changed.
+    Outdated(DirtyReason, OfProject),
+    Nothing,
+}
+
+fn lost(artifact: &Path, error: &std::io::Error) -> Error {
+    let message = format!("maturin built the project, but {} cannot be read: {error}", artifact.display());
+    Error::project(artifact, message, "import again")
+}
+
+/// Whether a build script links what it is for to a library that the system loads, from a folder that it names.
+fn links(units: &[Unit], foreign_outputs: &[PathBuf]) -> bool {
+    let own = units.iter().filter(|unit| unit.kind == UnitKind::Ran).map(|unit| &unit.made);
+    let mut outs = own.chain(foreign_outputs);
+    cfg!(target_os = "linux")
+        && outs.any(|out| unit::build_script_output(out, Path::new("/")).is_some_and(|info| info.links))
+}
+
+/// The features that maturin's table names.
+fn features_of(maturin: &Table) -> Vec<String> {
+    let features = maturin.get("features").and_then(Value::as_array).into_iter().flatten();
+    let name = |feature: &Value| feature.as_str().or_else(|| feature.get("feature")?.as_str()).map(str::to_owned);
+    features.filter_map(name).collect()
+}
+
+/// Whether uv builds a project again when its Rust files change.
+fn is_rebuilt_by_uv(pyproject: &Table) -> bool {
+    let uv = pyproject.get("tool").and_then(|tool| tool.get("uv")?.get("cache-keys")?.as_array());
+    let file = |key: &Value| Some(Path::new(key.get("file")?.as_str()?).extension()? == "rs");
+    uv.into_iter().flatten().any(|key| file(key) == Some(true))
+}
+
+/// A hash of the part of a pyproject.toml that matters to a build.
+fn relevant(pyproject: &Table) -> String {
+    let tool = |name: &str| pyproject.get("tool").and_then(|tool| tool.get(name));
+    let parts = [pyproject.get("build-system"), pyproject.get("project"), tool("maturin"), tool("rustimport")];
+    fs::hash_bytes(format!("{parts:?}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_of_a_pyproject() {
+        let check = |one: &str, other: &str, same: bool| {
+            let hash = |text: &str| relevant(&text.parse().unwrap());
+            assert_eq!(hash(one) == hash(other), same, "{one} {other}");
+        };
+        check("[tool.ruff]\nline-length = 1", "[tool.ruff]\nline-length = 2", true);
+        check("[project]\nname = 'a'", "[project]\nname='a' # comment", true);
+        check("[project]\nname = 'a'", "[project]\nname = 'b'", false);
+        check("[tool.maturin]\nfeatures = []", "", false);
+        check("[tool.rustimport]\nprofile = 'dev'", "[tool.rustimport]\nprofile = 'release'", false);
+    }
+}

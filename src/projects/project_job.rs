@@ -1,0 +1,402 @@
+//! Driving maturin for a project: as `maturin develop` does in the activated environment, so that cargo finds what
+//! that has compiled, and the other way round.
+//!
+//! A wheel is built instead of having maturin install: that takes half the time, and what is loaded is replaced in
+//! one step (`docs/decisions.md` has the figures). maturin installs where more than modules changed.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::base::env_vars;
+use crate::base::error::{Error, Result};
+use crate::base::event::{Event, Observer};
+use crate::base::fs;
+use crate::base::process::{self, Finished, Priority};
+use crate::base::programs::{cargo_home, home, program};
+use crate::build::compile::{Built, Compiler};
+use crate::build::maturin::find_maturin;
+use crate::build::messages::{self, Messages};
+use crate::build::runner::{self, Runner, text};
+use crate::build::wheel::Wheel;
+use crate::cache::layout::Entry;
+use crate::env::request::Request;
+use crate::env::settings::BuildSettings;
+use crate::env::toolchain::Toolchain;
+use crate::package::krate;
+use crate::package::manifest;
+use crate::projects::installation::{Environment, Installation};
+use crate::projects::metadata::Metadata;
+
+pub struct ProjectJob<'a> {
+    request: &'a Request,
+    installation: &'a Installation,
+    settings: &'a BuildSettings,
+    /// The project's folder in the cache.
+    entry: &'a Entry,
+    toolchain: &'a Toolchain,
+    metadata: &'a Metadata,
+    profile: &'a str,
+    maturin: PathBuf,
+    environment: Option<Environment>,
+    /// The environment's interpreter: maturin wants to ask it.
+    python: PathBuf,
+    /// What maturin ran, as it said itself: of several programs, each.
+    calls: RefCell<Vec<Call>>,
+}
+
+/// A command as maturin logs it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Call {
+    removed: Vec<String>,
+    set: Vec<(String, String)>,
+    words: Vec<String>,
+}
+
+impl<'a> ProjectJob<'a> {
+    pub fn new(
+        request: &'a Request,
+        installation: &'a Installation,
+        settings: &'a BuildSettings,
+        entry: &'a Entry,
+        toolchain: &'a Toolchain,
+        metadata: &'a Metadata,
+        profile: &'a str,
+    ) -> Result<Self> {
+        let environment = installation.environment();
+        let interpreter = &request.interpreter;
+        let prefix = environment.as_ref().map_or(interpreter.base_prefix.as_path(), Environment::prefix);
+        let python = interpreter.python_of(prefix).ok_or_else(|| {
+            Error::toolchain(
+                format!("there is no python in {}, which maturin has to ask about itself", prefix.display()),
+                "the environment is damaged: make it anew, and run `maturin develop` in it",
+            )
+        })?;
+        let maturin = find_maturin(request)?;
+        Ok(Self {
+            request,
+            installation,
+            settings,
+            entry,
+            toolchain,
+            metadata,
+            profile,
+            maturin,
+            environment,
+            python,
+            calls: RefCell::new(Vec::new()),
+        })
+    }
+
+    fn build_command(&self, wheels: &Path) -> Command {
+        let mut command = process::command(&self.maturin);
+        command.args(["build", "-i"]).arg(&self.python).args(self.settings.arguments.for_wheel());
+        command.arg("--out").arg(wheels);
+        self.add_arguments(&mut command);
+        command
+    }
+
+    /// What `build` and `develop` have in common.
+    fn add_arguments(&self, command: &mut Command) {
+        let arguments = &self.settings.arguments;
+        self.add_profile(command);
+        command.args(&arguments.cargo);
+        if let Some(target) = &arguments.target {
+            command.args(["--target", target]);
+        }
+        if !arguments.rustc.is_empty() {
+            command.arg("--").args(&arguments.rustc);
+        }
+        self.set_environment(command);
+    }
+
+    fn add_profile(&self, command: &mut Command) {
+        command.args(["--profile", self.profile]);
+        // Ours, where the workspace has none of this name.
+        let workspace = krate::manifest_in(&self.metadata.workspace);
+        let is_defined = workspace.get("profile").is_some_and(|profiles| profiles.get(self.profile).is_some());
+        for (key, value) in manifest::profile(self.profile).into_iter().filter(|_| !is_defined) {
+            command.arg("--config").arg(format!("profile.{}.{key}={value}", self.profile));
+        }
+    }
+
+    /// As in the activated environment: otherwise cargo would compile pyo3 anew each time somebody else builds.
+    fn set_environment(&self, command: &mut Command) {
+        command.current_dir(&self.request.root);
+        for name in [env_vars::CARGO, env_vars::CARGO_TERM_QUIET, env_vars::CARGO_TERM_VERBOSE] {
+            command.env_remove(name);
+        }
+        let scripts = |prefix: &Path| self.request.interpreter.scripts_of(prefix);
+        let mut folders: Vec<PathBuf> = self.environment.iter().map(|found| scripts(found.prefix())).collect();
+        // The real tools before rustup's proxies: 50 ms. Whoever builds by hand in between pays 45 ms for it, once.
+        let known = self.toolchain.path();
+        folders.extend(std::env::split_paths(&known));
+        folders.extend(self.uv().and_then(|uv| uv.parent().map(Path::to_owned)));
+        let mut seen = std::collections::BTreeSet::new();
+        folders.retain(|folder| seen.insert(folder.clone()));
+        let (virtual_env, conda_prefix) = match &self.environment {
+            Some(Environment::Virtual(prefix)) => (Some(prefix), None),
+            Some(Environment::Conda(prefix)) => (None, Some(prefix)),
+            None => (None, None),
+        };
+        for (name, value) in [(env_vars::VIRTUAL_ENV, virtual_env), (env_vars::CONDA_PREFIX, conda_prefix)] {
+            match value {
+                Some(prefix) => command.env(name, prefix),
+                None => command.env_remove(name),
+            };
+        }
+        let log = env_vars::get_text(env_vars::RUST_LOG).filter(|log| !log.is_empty());
+        command
+            .env(env_vars::PATH, std::env::join_paths(folders).unwrap_or(known))
+            .env(env_vars::RUST_LOG, log.map_or(LOG.into(), |log| format!("{log},{LOG}")))
+            .env(env_vars::NO_COLOR, "1")
+            .env(env_vars::CARGO_TERM_COLOR, "never")
+            .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
+            .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
+    }
+
+    /// Also where it is installed for this user, or beside our own tools.
+    fn uv(&self) -> Option<PathBuf> {
+        let usual = [home().map(|home| home.join(".local").join("bin")), cargo_home().map(|home| home.join("bin"))];
+        let folders = usual.into_iter().flatten().chain(self.request.interpreter.script_folders.iter().cloned());
+        let beside = folders.map(|folder| folder.join(program("uv"))).find(|path| path.is_file());
+        which::which("uv").ok().or(beside)
+    }
+
+    fn runner(&self) -> Runner<'_> {
+        Runner {
+            request: self.request,
+            tool: "maturin",
+            package: &self.metadata.package,
+            priority: Priority::Normal,
+            target: &self.metadata.directories.target,
+        }
+    }
+
+    /// Runs `maturin develop`: with `whole`, it installs everything, metadata, scripts and dependencies; otherwise only
+    /// what it generates in the project. Returns what it said; `None` outside of an environment of its own.
+    pub fn develop(&self, whole: bool, reason: &str, observer: &mut dyn Observer) -> Result<Option<String>> {
+        let arguments = &self.settings.arguments;
+        let Some(environment) = &self.environment else {
+            let root = self.request.root.display();
+            let message = format!("more than the library of {root} changed: `pip install -e {root}` installs the rest");
+            observer.event(Event::Notice { message });
+            return Ok(None);
+        };
+        let is_asked = |option: &str| arguments.develop.iter().any(|argument| argument == option);
+        let installs = whole && !is_asked("--skip-install");
+        let has_pip = self.installation.site().join("pip").is_dir();
+        let wants_uv = is_asked("--uv") || environment.is_uv() || !has_pip;
+        if installs && wants_uv && self.uv().is_none() && !self.installation.site().join("uv").is_dir() {
+            return Err(Error::toolchain(
+                format!("{reason} of {}, and there is neither pip nor uv to install it", self.request.root.display()),
+                format!("install uv, or pip with `{} -m ensurepip`", self.python.display()),
+            ));
+        }
+        let command = || {
+            let mut command = process::command(&self.maturin);
+            command.arg("develop");
+            if !whole && !is_asked("--skip-install") {
+                command.arg("--skip-install");
+            }
+            match which::which("true") {
+                // maturin looks for a pip even where it has nothing to install: 300 ms.
+                Ok(nothing) if !installs && cfg!(unix) && !is_asked("--uv") => {
+                    command.arg("--pip-path").arg(nothing);
+                }
+                _ if wants_uv && !is_asked("--uv") => drop(command.arg("--uv")),
+                _ => {}
+            }
+            command.args(&arguments.develop);
+            self.add_arguments(&mut command);
+            Ok(command)
+        };
+        let replay = |finished: &Finished, observer: &mut dyn Observer| self.replay_of(finished, observer);
+        let (output, _) = self.runner().build(reason, observer, &command, &|done| Some(text(&done.stderr)), &replay)?;
+        Ok(Some(output))
+    }
+
+    fn built(&self, wheel: Option<Wheel>, output: &str) -> Built<Option<Wheel>> {
+        self.note_calls(output);
+        let warned = output.lines().any(|line| line.starts_with("warning"));
+        Built { output: wheel, messages: None, warned, said: output.to_owned() }
+    }
+
+    fn note_calls(&self, output: &str) {
+        *self.calls.borrow_mut() = output.lines().filter_map(Call::parse).collect();
+    }
+
+    /// The messages of the `cargo rustc` that maturin ran.
+    fn replay_of(&self, finished: &Finished, observer: &mut dyn Observer) -> Result<Messages> {
+        self.note_calls(&text(&finished.stderr));
+        self.replay(observer)
+    }
+}
+
+impl Compiler for ProjectJob<'_> {
+    /// None if maturin has installed as well.
+    type Output = Option<Wheel>;
+
+    fn build(&self, reason: &str, observer: &mut dyn Observer) -> Result<Built<Option<Wheel>>> {
+        // What maturin generates among the user's files, only maturin may write.
+        let is_mixed = !self.installation.roots.is_empty();
+        if !self.metadata.has_library || (is_mixed && !self.metadata.is_extension) {
+            let output = self.develop(!self.metadata.has_library, reason, observer)?.ok_or_else(|| {
+                let root = &self.request.root;
+                let message = format!("{}: {reason}; it has to be installed anew, outside of a venv", root.display());
+                Error::project(root, message, format!("run `pip install -e {}`", root.display()))
+            })?;
+            return Ok(self.built(None, &output));
+        }
+        let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
+        let command = || Ok(self.build_command(wheels.path()));
+        let read = |_: &Finished| Wheel::open(wheels.path());
+        let replay = |finished: &Finished, observer: &mut dyn Observer| self.replay_of(finished, observer);
+        let (wheel, finished) = self.runner().build(reason, observer, &command, &read, &replay)?;
+        Ok(self.built(Some(wheel.in_folder(wheels)), &text(&finished.stderr)))
+    }
+
+    fn replay(&self, observer: &mut dyn Observer) -> Result<Messages> {
+        let mut all = Messages::default();
+        for call in self.calls.borrow().iter() {
+            let mut command = process::command(&self.toolchain.cargo);
+            let words = call.words.iter().skip(1);
+            let words = words.map(|word| if word == TEXT_MESSAGES { "json-diagnostic-rendered-ansi" } else { word });
+            command.args(words);
+            self.set_environment(&mut command);
+            for name in &call.removed {
+                command.env_remove(name);
+            }
+            command.envs(call.set.iter().map(|(name, value)| (name, value)));
+            let finished = runner::repeat(command, Priority::Normal, observer)?;
+            let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
+            let Messages { diagnostics, units, foreign_outputs } = messages::read_messages(
+                &finished.stdout,
+                &[&self.metadata.workspace],
+                folder,
+                &self.metadata.directories,
+            );
+            all.diagnostics.extend(diagnostics);
+            all.units.extend(units);
+            all.foreign_outputs.extend(foreign_outputs);
+        }
+        Ok(all)
+    }
+
+    fn profile_folders(&self) -> Vec<PathBuf> {
+        let settings = BuildSettings { profile: self.profile.to_owned(), ..BuildSettings::default() };
+        self.metadata.profile_folders(settings.profile_folder())
+    }
+
+    fn clean(&self, packages: &BTreeSet<String>, observer: &mut dyn Observer) -> Result<()> {
+        let mut command = process::command(&self.toolchain.cargo);
+        command.args(["clean", "--manifest-path"]).arg(&self.metadata.manifest);
+        self.add_profile(&mut command);
+        if let Some(target) = &self.settings.arguments.target {
+            command.args(["--target", target]);
+        }
+        self.set_environment(&mut command);
+        runner::clean(command, packages, observer)
+    }
+}
+
+/// Has maturin say which `cargo rustc` it runs.
+const LOG: &str = "maturin::compile=debug";
+
+/// As maturin wants cargo's messages.
+const TEXT_MESSAGES: &str = "json-render-diagnostics";
+
+impl Call {
+    /// Reads `… Running env -u A B="c" "cargo" "rustc" …`, as Rust writes commands down.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, command) = line.split_once("Running ")?;
+        let mut call = Self::default();
+        let mut rest = command.trim();
+        if let Some(after) = rest.strip_prefix("cd ") {
+            rest = after.split_once(" && ")?.1.trim_start();
+        }
+        rest = rest.strip_prefix("env ").unwrap_or(rest);
+        while let Some(after) = rest.strip_prefix("-u ") {
+            let (name, after) = after.split_once(' ')?;
+            call.removed.push(name.to_owned());
+            rest = after.trim_start();
+        }
+        while !rest.is_empty() {
+            if let Some(quoted) = rest.strip_prefix('"') {
+                let (word, after) = unquote(quoted)?;
+                call.words.push(word);
+                rest = after.trim_start();
+            } else if call.words.is_empty() {
+                let (name, quoted) = rest.split_once("=\"")?;
+                let (value, after) = unquote(quoted)?;
+                call.set.push((name.to_owned(), value));
+                rest = after.trim_start();
+            } else {
+                return None;
+            }
+        }
+        let is_cargo = call
+            .words
+            .first()
+            .is_some_and(|program| Path::new(program).file_stem().is_some_and(|stem| stem == "cargo"));
+        (is_cargo && call.words.iter().any(|word| word == TEXT_MESSAGES)).then_some(call)
+    }
+}
+
+/// What stands before the closing quote, and what comes after it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut word = String::new();
+    let mut chars = text.char_indices();
+    while let Some((place, c)) = chars.next() {
+        match c {
+            '"' => return Some((word, &text[place + 1..])),
+            '\\' => match chars.next()?.1 {
+                'n' => word.push('\n'),
+                'r' => word.push('\r'),
+                't' => word.push('\t'),
+                '0' => word.push('\0'),
+                'u' => {
+                    let (code, _) = text[place + 2..].strip_prefix('{')?.split_once('}')?;
+                    word.push(char::from_u32(u32::from_str_radix(code, 16).ok()?)?);
+                    for _ in 0..code.len() + 2 {
+                        chars.next();
+                    }
+                }
+                escaped => word.push(escaped),
+            },
+            c => word.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is removed from the environment, what is set there, and the command itself.
+    type Parts<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
+    #[test]
+    fn commands_as_maturin_logs_them() {
+        let check = |line: &str, expected: Option<Parts>| {
+            let expected = expected.map(|(removed, set, words)| Call {
+                removed: removed.iter().map(|&text| text.to_owned()).collect(),
+                set: set.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                words: words.iter().map(|&text| text.to_owned()).collect(),
+            });
+            assert_eq!(Call::parse(line), expected, "{line}");
+        };
+        let words: &[&str] = &["cargo", "rustc", "--message-format", TEXT_MESSAGES, "--manifest-path", "/a b/\"ö\"\n"];
+        let text =
+            r#""cargo" "rustc" "--message-format" "json-render-diagnostics" "--manifest-path" "/a b/\"\u{f6}\"\n""#;
+        check(&format!("DEBUG Running {text}"), Some((&[], &[], words)));
+        let env = format!(r#"DEBUG x: Running env -u CARGO -u B PYO3_PYTHON="/v/bin/python" {text}"#);
+        check(&env, Some((&["CARGO", "B"], &[("PYO3_PYTHON", "/v/bin/python")], words)));
+        check(&format!(r#"DEBUG Running cd "/x" && A="b" {text}"#), Some((&[], &[("A", "b")], words)));
+        check(r#"DEBUG Running "rustc" "-vV""#, None);
+        check(r#"DEBUG Running "cargo" "unclosed"#, None);
+        check("Running `rustc`", None);
+    }
+}

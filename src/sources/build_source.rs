@@ -1,0 +1,184 @@
+//! One build: maturin runs, what it compiled is found out, the artifact published.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::base::error::{Error, Result};
+use crate::base::event::{Event, Observer};
+use crate::base::fs;
+use crate::base::lock::{self, Timeout, Wait};
+use crate::build::compile::Compilation;
+use crate::build::script_job::Job;
+use crate::cache::store::Told;
+use crate::cache::target_slot::TargetSlot;
+use crate::env::cargo_config::CargoConfig;
+use crate::env::toolchain::Toolchain;
+use crate::freshness::inputs::{Collector, absolute_pattern, matches};
+use crate::freshness::record::Record;
+use crate::freshness::unit::{Unit, UnitKind};
+use crate::package::cargo_lock;
+use crate::package::manifest;
+use crate::sources::plan::Plan;
+use crate::sources::source::{Source, Stale};
+
+impl Source<'_> {
+    /// What the compiler was told that may name the place: values of `env!`, but for those that only lead to
+    /// generated code; and the folders of that code.
+    fn told(&self, units: &[Unit]) -> Told {
+        let values = units.iter().filter_map(Unit::dep_info).flat_map(|info| info.values).collect();
+        let generated = units.iter().filter(|unit| unit.kind == UnitKind::Ran);
+        let folders = generated.filter_map(|unit| Some(unit.made.parent()?.display().to_string()));
+        Told {
+            values,
+            package: self.krate.is_none().then(|| manifest::package_name(&self.request.entry)),
+            folders: folders.chain([self.entry.home().display().to_string()]).collect(),
+        }
+    }
+
+    /// Has maturin build what was planned, publishes and records the artifact.
+    pub fn build(
+        &self,
+        plan: &Plan,
+        slot: &TargetSlot,
+        stale: &Stale,
+        reason: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<PathBuf> {
+        let start = Instant::now();
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let job = Job {
+            slot,
+            package: &plan.package,
+            name: &plan.name,
+            builder: plan.builder,
+            has_cpython: plan.has_cpython,
+            names_files: plan.names_files,
+            request: self.request,
+            cache: self.cache,
+            entry: &self.entry,
+            toolchain,
+            settings: &self.settings,
+            in_source_folder: self.cargo_config.has_own_config
+                || CargoConfig::of(&plan.package).is_ok_and(|cargo_config| cargo_config.has_own_config),
+        };
+
+        // Before anything is read by others: an edit from here on is for the next build.
+        let folder = self.request.folder();
+        let more = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
+        let patterns = self.script.header.patterns.iter().cloned().chain(more);
+        let patterns: Vec<String> = patterns.filter_map(|pattern| absolute_pattern(folder, &pattern)).collect();
+        let watched = patterns.iter().flat_map(|pattern| matches(pattern));
+        let watched: Vec<PathBuf> = watched.filter(|path| !path.starts_with(&self.request.cache)).collect();
+        let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());
+        let paths: BTreeSet<&Path> = (watched.iter().map(PathBuf::as_path))
+            .chain(self.cargo_config.files.iter().map(PathBuf::as_path))
+            .chain(known)
+            .collect();
+        let mut collector = Collector::before(paths);
+        let clock = fs::tick(&self.entry.clock())?;
+
+        let users_file = |path: &Path| self.users_file(path, &plan.package);
+        let compilation = Compilation {
+            compiler: &job,
+            source: &self.request.root,
+            memory: self.entry.compiled(slot.home()),
+            units: &plan.units,
+            // Its root is generated, and settings go into it.
+            always: vec![plan.name.clone()],
+            unknown: &|| cargo_lock::local_packages(&self.entry.package().join("Cargo.lock")),
+            is_shared: false,
+            users_file: &users_file,
+            generated: self.krate.is_none().then_some(&plan.package),
+            python: &[],
+            folders: self.krate.iter().map(|krate| krate.folder.clone()).collect(),
+            toolchain,
+        };
+        let done = compilation.run(clock, reason, observer)?;
+        self.check_entry_point(&done.output)?;
+
+        // The files' own times are compared with the clock file's: one tick later is after it.
+        let since = clock + 1;
+        for (path, hash) in &self.read {
+            collector.add_source(path, hash);
+        }
+        let manifests =
+            plan.workspace.iter().zip(&self.krate).flat_map(|(workspace, krate)| krate.manifests(workspace));
+        for path in manifests {
+            if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
+        }
+        for path in watched.iter().chain(&self.cargo_config.files) {
+            collector.add_file(path, since);
+        }
+        compilation.collect(&mut collector, &done, since, observer);
+        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.inputs = collector.finish(patterns);
+        let told = self.told(&done.units);
+        let library = compilation.remember(&record.inputs, done)?;
+
+        let look = record.inputs.as_built();
+        let artifact = self.publish(&mut record, &library, &look)?;
+        self.store(toolchain, &record.inputs, &told, &library);
+        self.share_dependencies(plan, toolchain, slot, observer);
+        observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
+        Ok(artifact)
+    }
+
+    /// Tells other scripts which versions were taken, and that they are compiled. It only saves them time.
+    fn share_dependencies(&self, plan: &Plan, toolchain: &Toolchain, slot: &TargetSlot, observer: &mut dyn Observer) {
+        let guard = self.cache.common_lock_guard();
+        // A crate's own lock file is its own affair.
+        if self.krate.is_none()
+            && let Ok(_guard) =
+                lock::lock_one_of(&[guard], &|| 1, &|| Wait::new("the common lock file"), Timeout::default(), observer)
+        {
+            let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
+        }
+        let resolved = self.resolved_dependencies(toolchain, plan);
+        // Mostly one and the same.
+        let names: BTreeSet<&String> = plan.dependencies.iter().chain(&resolved).collect();
+        slot.has_compiled(self.cache, names);
+    }
+
+    fn check_entry_point(&self, library: &[u8]) -> Result<()> {
+        let stem = self.request.stem();
+        let symbol = format!("PyInit_{stem}");
+        if memchr::memmem::find(library, symbol.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let path = &self.request.root;
+        Err(Error::project(
+            path,
+            format!(
+                "{} compiles, but does not define the module `{stem}` (no `{symbol}` in the library)",
+                path.display()
+            ),
+            format!(
+                "declare `#[pymodule] mod {stem} {{ … }}`, or write `// rustimport:pyo3` on the first line to \
+                 have a module made of every #[pyfunction] and #[pyclass]"
+            ),
+        ))
+    }
+
+    /// The user's file that the compiler read; of a crate's mirror, what the link leads to. What else stands in the
+    /// cache was generated, and follows from the rest.
+    fn users_file(&self, path: &Path, package: &Path) -> Option<PathBuf> {
+        if !self.cache.has_made(path) {
+            return Some(path.to_owned());
+        }
+        let krate = self.krate.as_ref()?;
+        // The mirrored folder and its manifest are no links.
+        if let Ok(inside @ ("" | "Cargo.toml")) =
+            path.strip_prefix(package).map(|inside| inside.to_str().unwrap_or("?"))
+        {
+            return Some(if inside.is_empty() { krate.folder.clone() } else { krate.folder.join(inside) });
+        }
+        let is_users = |path: &PathBuf| !self.cache.has_made(path);
+        if let Ok(real) = std::fs::canonicalize(path) {
+            return is_users(&real).then_some(real);
+        }
+        // What a build script looked for, and did not find.
+        let parent = std::fs::canonicalize(path.parent()?).ok().filter(is_users)?;
+        Some(parent.join(path.file_name()?))
+    }
+}

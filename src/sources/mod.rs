@@ -1,0 +1,6 @@
+//! Scripts, crates and cells as things to be built.
+
+pub mod build_source;
+pub mod cell;
+pub mod plan;
+pub mod source;
