@@ -35,7 +35,7 @@ def test_an_import_that_waits_for_a_clear_builds(place: Place, tmp_path: Path) -
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = place.start("import m", RUSTIMPORT_CACHE_DIR=str(cache))
         assert process.stderr is not None
-        assert "which is being cleared" in process.stderr.readline()
+        assert "which is clearing the cache" in process.stderr.readline()
         # As `cache clear` does.
         shutil.rmtree(cache / "v1", ignore_errors=True)
     _, stderr = process.communicate(timeout=120)
