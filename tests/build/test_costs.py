@@ -39,6 +39,12 @@ def folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(autouse=True)
+def _no_other_sitecustomize(environment: Environment) -> None:
+    if environment.run("import sitecustomize").returncode == 0:
+        pytest.skip("this Python has a sitecustomize.py that stands before every environment's")
+
+
 def cost(environment: Environment, folder: Path, code: str, *, enabled: bool, **env: str) -> Cost:
     """Of running code in the environment. `enabled`: with the hook at its start."""
     sitecustomize = environment.site / "sitecustomize.py"
