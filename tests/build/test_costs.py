@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -58,15 +59,17 @@ def cost(environment: Environment, folder: Path, code: str, *, enabled: bool, **
     command = [str(environment.bin / "python"), "-c", f"{code}\nimport sys; print(*sys.modules)"]
     environ = {**environment.place.env, **env}
     counted = "trace=%file,getdents64"
+    traced = [str(STRACE), "-f", "-qq", "-e", counted, "-e", "signal=none", "-o", str(trace), *command]
+    found: list[Cost] = []
     try:
-        # The first time, Python compiles and the system's times settle.
-        for words in ([], [], [str(STRACE), "-f", "-qq", "-e", counted, "-e", "signal=none", "-o", str(trace)]):
-            done = subprocess.run(
-                [*words, *command], cwd=folder, env=environ, capture_output=True, text=True, check=False
-            )
+        # At first Python compiles, and times settle: until nothing changes any more.
+        while len(found) < 2 or (found[-1] != found[-2] and len(found) < 8):
+            done = subprocess.run(traced, cwd=folder, env=environ, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
-            assert "built" not in done.stderr or not words, done.stderr
-        return Cost(len(trace.read_text().splitlines()), done.stdout.split())
+            found.append(Cost(len(trace.read_text().splitlines()), done.stdout.split()))
+            time.sleep(0.05)
+        assert "built" not in done.stderr, done.stderr
+        return found[-1]
     finally:
         trace.unlink(missing_ok=True)
 
