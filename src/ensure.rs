@@ -92,7 +92,7 @@ pub fn ensure(request: &Request, observer: &mut dyn Observer) -> Result<Outcome>
                 other.iter().filter_map(TargetSlot::lock).for_each(|lock| observer.release(lock));
                 drop(other);
                 let own = (request.kind == SourceKind::Crate).then_some(&source.entry);
-                let slot = TargetSlot::take(&cache, own, dependencies, &name, request.lock_timeout, observer)?;
+                let slot = TargetSlot::take(&cache, own, dependencies, &request.root, request.lock_timeout, observer)?;
                 slot.lock().into_iter().for_each(|lock| observer.hold(lock));
                 let was_waited_for = slot.was_waited_for;
                 let slot = held.insert(slot);

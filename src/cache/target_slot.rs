@@ -38,7 +38,7 @@ pub struct TargetSlot {
 
 impl TargetSlot {
     /// Takes a slot, waiting if need be. `dependencies` names the compiled dependencies that the build
-    /// needs, if that is known; `what` is being built, for those who wait.
+    /// needs, if that is known; `source` is being built, for those who wait.
     ///
     /// A crate builds in the target folder of its entry (`own`): it keeps its names, and two packages of one name in
     /// one target folder would give each other's artifacts. If it needs new dependencies, it has the first slot's lock
@@ -47,7 +47,7 @@ impl TargetSlot {
         cache: &Cache,
         own: Option<&Entry>,
         dependencies: Option<&str>,
-        what: &str,
+        source: &Path,
         timeout: Timeout,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
@@ -63,14 +63,15 @@ impl TargetSlot {
             let holder = || {
                 // Of several, the last: in the first the long builds are.
                 let last = usable() - 1;
-                let what = fs::read_text(occupant(cache, last)).unwrap_or_else(|_| "another source".into());
+                let other = fs::read_text(occupant(cache, last)).unwrap_or_else(|_| "another source".into());
+                let what = shown(Path::new(&other), source);
                 let does = if last > 0 { "building" } else { "compiling dependencies for" };
                 Holder::of(&locks[last]).is(&format!("{does} {what}"))
             };
             let taken = lock::lock_one_of(&locks, &usable, &holder, timeout, observer)?;
             (number, lock, was_waited_for) = (taken.0, Some(taken.1), taken.2);
             // Only for messages.
-            let _ = fs::write(&occupant(cache, number), what.as_bytes());
+            let _ = fs::write(&occupant(cache, number), source.display().to_string().as_bytes());
         }
         let priority = if is_ready() { Priority::Normal } else { Priority::Patient };
         let home = own.map_or_else(|| cache.slot(number), Entry::target);
@@ -135,7 +136,13 @@ fn lock_file(cache: &Cache, number: usize) -> PathBuf {
     cache.slots().join(format!("{number}.lock"))
 }
 
-/// Holds the name of what is being built.
+/// Another source as seen from one's own: by its name, if that tells them apart.
+fn shown(other: &Path, own: &Path) -> String {
+    let is_twin = other != own && other.file_name() == own.file_name();
+    other.file_name().filter(|_| !is_twin).unwrap_or(other.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Holds the path of what is being built.
 fn occupant(cache: &Cache, number: usize) -> PathBuf {
     cache.slots().join(format!("{number}.source"))
 }
@@ -154,3 +161,19 @@ pub fn keep_packages(target: &Path, packages: &BTreeSet<String>) -> Result<()> {
 
 /// Holds a mark for each set of dependencies that is compiled.
 const READY: &str = "ready";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sources_of_one_name() {
+        let check = |other: &str, own: &str, expected: &str| {
+            assert_eq!(shown(Path::new(other), Path::new(own)), expected);
+        };
+        check("/a/m.rs", "/a/n.rs", "m.rs");
+        check("/a/m.rs", "/b/m.rs", "/a/m.rs");
+        check("/a/m.rs", "/a/m.rs", "m.rs");
+        check("another source", "/b/m.rs", "another source");
+    }
+}

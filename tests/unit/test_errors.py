@@ -71,3 +71,30 @@ def test_logging_may_be_configured_at_any_time() -> None:
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert run.stdout.split() == ["True"] * 3, run.stderr
     assert "Error" not in run.stderr
+
+
+def test_the_seconds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build script says nothing for a minute; the core asks whether to go on all the time."""
+    from rustimport import _report
+
+    shown: list[str] = []
+
+    class Line:
+        def show(self, text: str, _done: int, _total: int) -> None:
+            shown.append(text)
+
+        def clear(self) -> None:
+            shown.append("")
+
+    now = [100.0]
+    monkeypatch.setattr(_report, "_live_line", Line)
+    monkeypatch.setattr(_report.time, "monotonic", lambda: now[0])
+    reporter = _report.Reporter("m", "/m.rs", True)
+    reporter("progress", done=1, total=2, what="serde")
+    for _ in range(4):
+        now[0] += 0.6
+        assert not reporter.is_cancelled
+    reporter("started", reason="`m.rs` changed")
+    now[0] += 5
+    assert not reporter.is_cancelled
+    assert [text for text in shown if text] == [f"rustimport: m {second} s, 1/2: serde" for second in (0, 1, 2)]
