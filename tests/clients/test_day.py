@@ -46,6 +46,8 @@ class Day:
         # What is compiled is shared with other tests.
         self.env |= {"RUSTIMPORT_CACHE_DIR": str(CACHE), "CARGO_TARGET_DIR": str(HOME / "target")}
         if installer == "uv":
+            # As pip does: a company's own certificates.
+            self.env |= {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
             self.check(SCRIPTS / "uv", "venv", "--quiet", "--python", sys.executable, self.prefix)
         else:
             self.check(sys.executable, "-m", "venv", self.prefix)

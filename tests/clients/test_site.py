@@ -39,7 +39,8 @@ class Environment:
         return self.site / "rustimport_hook.pth"
 
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
+        names = ("HOME", "PATH", "LANG", "CARGO_HOME", "RUSTUP_HOME")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         command = [str(self.python), *arguments]
         return subprocess.run(command, capture_output=True, text=True, env={**kept, **env}, cwd="/", check=False)
 
