@@ -61,6 +61,10 @@ struct UnitFolder {
 }
 
 impl UnitFolder {
+    fn new(layout: Layout, profile: &Path, package: &str, hash: &str) -> Self {
+        Self { layout, profile: profile.to_owned(), package: package.to_owned(), hash: hash.to_owned() }
+    }
+
     fn name(&self) -> String {
         format!("{}-{}", self.package, self.hash)
     }
@@ -141,41 +145,36 @@ fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 /// Every unit in a profile folder.
 fn units(profile: &Path) -> Vec<UnitFolder> {
-    let flat = subfolders(&profile.join(FINGERPRINTS)).filter_map(|folder| {
-        let (package, hash) = name_of(&folder).rsplit_once('-')?;
-        Some((Layout::Flat, package.to_owned(), hash.to_owned()))
-    });
     let packages = subfolders(&profile.join(BUILD));
-    let nested = packages.flat_map(|package| {
-        let hashes = subfolders(&package).filter(|home| home.join("fingerprint").is_dir());
-        let name = name_of(&package).to_owned();
-        hashes.map(move |home| (Layout::Nested, name.clone(), name_of(&home).to_owned())).collect::<Vec<_>>()
-    });
-    let all = flat.chain(nested);
-    all.map(|(layout, package, hash)| UnitFolder { layout, profile: profile.to_owned(), package, hash }).collect()
+    let nested = packages.flat_map(|package| nested_units(profile, name_of(&package)));
+    flat_units(profile).into_iter().chain(nested).collect()
 }
 
 /// Every unit of one package.
 fn units_of(profile: &Path, package: &str) -> Vec<UnitFolder> {
-    let unit = |layout, hash: &str| UnitFolder {
-        layout,
-        profile: profile.to_owned(),
-        package: package.to_owned(),
-        hash: hash.to_owned(),
+    let flat = flat_units(profile).into_iter().filter(|unit| unit.package == package);
+    flat.chain(nested_units(profile, package)).collect()
+}
+
+fn flat_units(profile: &Path) -> Vec<UnitFolder> {
+    let folders = subfolders(&profile.join(FINGERPRINTS));
+    let unit = |folder: PathBuf| {
+        let (package, hash) = name_of(&folder).rsplit_once('-')?;
+        Some(UnitFolder::new(Layout::Flat, profile, package, hash))
     };
-    let flat = subfolders(&profile.join(FINGERPRINTS)).filter_map(|folder| {
-        let (name, hash) = name_of(&folder).rsplit_once('-')?;
-        (name == package).then(|| unit(Layout::Flat, hash))
-    });
-    let nested = subfolders(&profile.join(BUILD).join(package)).filter(|home| home.join("fingerprint").is_dir());
-    flat.chain(nested.map(|home| unit(Layout::Nested, name_of(&home)))).collect()
+    folders.filter_map(unit).collect()
+}
+
+fn nested_units(profile: &Path, package: &str) -> Vec<UnitFolder> {
+    let homes = subfolders(&profile.join(BUILD).join(package));
+    let homes = homes.filter(|home| home.join("fingerprint").is_dir());
+    homes.map(|home| UnitFolder::new(Layout::Nested, profile, package, name_of(&home))).collect()
 }
 
 /// The profile folders in a build directory, of this machine and of triples.
 pub fn profile_folders(build: &Path) -> Vec<PathBuf> {
     let is_nested = |folder: &Path| {
-        subfolders(&folder.join(BUILD))
-            .any(|package| subfolders(&package).any(|home| home.join("fingerprint").is_dir()))
+        subfolders(&folder.join(BUILD)).any(|package| !nested_units(folder, name_of(&package)).is_empty())
     };
     let is_profile = |folder: &PathBuf| folder.join(FINGERPRINTS).is_dir() || is_nested(folder);
     // Users have links to faster disks.
@@ -204,7 +203,7 @@ pub fn compiled_unit(made: &Path, package: &str, profile: &Path) -> Option<Compi
     let crate_name = crate_of(made)?;
     let hash = |name: &str| name.rsplit_once('-').map(|(_, hash)| hash.to_owned());
     let known = |layout, profile: &Path, hash: String, dep_info: PathBuf| {
-        let unit = UnitFolder { layout, profile: profile.to_owned(), package: package.to_owned(), hash };
+        let unit = UnitFolder::new(layout, profile, package, &hash);
         CompiledUnit { dep_info, began: time(&unit.fingerprint().join(INVOKED)) }
     };
     let above = folder.parent()?;
@@ -303,8 +302,8 @@ pub struct ScriptRun {
 /// Finds what cargo knows of the build script with this `OUT_DIR`.
 pub fn script_run(out: &Path) -> Option<ScriptRun> {
     let folder = out.parent()?;
-    let nested = if folder.ends_with("run") { Some(folder.to_owned()) } else { Some(folder.join("run")) };
-    let run = match nested.filter(|run| run.join("stdout").exists()) {
+    let nested = if folder.ends_with("run") { folder.to_owned() } else { folder.join("run") };
+    let run = match Some(nested).filter(|run| run.join("stdout").exists()) {
         Some(run) => ScriptRun { fingerprint: run.with_file_name("fingerprint"), output: run.join("stdout") },
         None => ScriptRun {
             fingerprint: folder.parent()?.parent()?.join(FINGERPRINTS).join(folder.file_name()?),
