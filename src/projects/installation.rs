@@ -120,6 +120,18 @@ impl Installation {
         Self::read(dist_info).filter(|found| found.project == project).or_else(others)
     }
 
+    /// Adds a file in the site folder to RECORD, so that `pip uninstall` removes it as well.
+    pub fn list(&self, path: &Path) -> std::io::Result<()> {
+        let record = self.dist_info.join("RECORD");
+        let member = path.strip_prefix(self.site()).unwrap_or(path).to_string_lossy().replace('\\', "/");
+        let text = fs::read_text(&record)?;
+        if recorded(&text).contains(&member) {
+            return Ok(());
+        }
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        fs::write_users_file(&record, format!("{text}{end}{member},,\n").as_bytes())
+    }
+
     /// Where packages are installed.
     pub fn site(&self) -> &Path {
         self.dist_info.parent().unwrap_or(Path::new("/"))

@@ -5,3 +5,4 @@ pub mod installation;
 pub mod metadata;
 pub mod project;
 pub mod project_job;
+pub mod stubs;

@@ -1,0 +1,86 @@
+"""A Debian of its own in a folder, with a copy of this project: other versions of Python, Rust and the C library.
+
+Made by debootstrap below `target/`, and kept there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+#: What the tests of builds need of a system.
+PACKAGES = ("python3", "python3-venv", "python3-dev", "rustc", "cargo", "gcc", "make", "ca-certificates", "strace")
+
+#: What is not copied.
+LEFT_OUT = shutil.ignore_patterns("target", ".venv*", ".git", "__pycache__", ".*_cache", "*.so")
+
+
+class SkippedError(Exception):
+    """Why something cannot be had on this machine."""
+
+
+def run(*command: str | Path, **env: str) -> None:
+    subprocess.run([str(word) for word in command], env={**os.environ, **env}, check=True)
+
+
+class Chroot:
+    def __init__(self, folder: Path, suite: str, packages: Sequence[str] = PACKAGES) -> None:
+        """Makes it, or adds what packages it lacks.
+
+        Raises:
+            SkippedError: this user cannot.
+        """
+        if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+            raise SkippedError("needs root and debootstrap")
+        self.folder = folder
+        if not (folder / "usr" / "bin" / "apt-get").exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            run("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, folder)
+        for file in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
+            if Path(file).exists():
+                shutil.copy(file, folder / file.lstrip("/"))
+        installed = (folder / "var/lib/dpkg/status").read_text(encoding="utf-8")
+        missing = [package for package in packages if f"Package: {package}\n" not in installed]
+        if missing:
+            self.run(f"apt-get -q -o Acquire::Check-Valid-Until=false update && apt-get -qy install --no-install-recommends {' '.join(missing)}")
+
+    def copy_project(self) -> None:
+        """Copies this project to `/project`; what was compiled there stays."""
+        inside = self.folder / "project"
+        inside.mkdir(exist_ok=True)
+        for item in ROOT.iterdir():
+            if LEFT_OUT(str(ROOT), [item.name]):
+                continue
+            if item.is_dir():
+                shutil.rmtree(inside / item.name, ignore_errors=True)
+                shutil.copytree(item, inside / item.name, ignore=LEFT_OUT)
+            else:
+                shutil.copy2(item, inside)
+
+    def run(self, script: str) -> None:
+        """Runs a shell script in it as root, in an environment that has nothing of this one.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        env = ["HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
+        with self._mounted():
+            run("chroot", self.folder, "/usr/bin/env", "-i", *env, "/bin/sh", "-ec", script)
+
+    @contextmanager
+    def _mounted(self) -> Iterator[None]:
+        places = [(source, self.folder / source.lstrip("/")) for source in ("/proc", "/dev")]
+        places = [(source, place) for source, place in places if not os.path.ismount(place)]
+        for source, place in places:
+            run("mount", "--bind", source, place)
+        try:
+            yield
+        finally:
+            for _, place in reversed(places):
+                run("umount", "--lazy", place)

@@ -1,0 +1,57 @@
+"""The whole suite with CPython 3.14 and 3.15, and inside Blender: `make test-pythons`, or some of them, and some of
+the tests: `make test-pythons PYTHONS="3.15 tests/build"`.
+
+They are Debian sid's, in a chroot below `target/pythons`. What cannot be had on this machine is skipped, with the reason.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.chroot import PACKAGES, ROOT, Chroot, SkippedError
+
+HOME = ROOT / "target" / "pythons"
+
+#: What each needs beside the usual packages.
+PYTHONS = {
+    "3.14": ("python3.14", "python3.14-venv", "python3.14-dev"),
+    "3.15": ("python3.15", "python3.15-venv", "python3.15-dev"),
+    "blender": ("blender",),
+}
+
+
+def test(name: str, *more: str) -> None:
+    chroot = Chroot(HOME / "sid", "sid", (*PACKAGES, *PYTHONS[name]))
+    chroot.copy_project()
+    python = "python3" if name == "blender" else f"python{name}"
+    venv = ".venv-blender" if name == "blender" else f".venv-{name}"
+    setup = f"cd /project\n{python} --version\nmake VENV={venv} PYTHON={python}"
+    if name == "blender":
+        more = ("tests/clients/test_blender.py", *more)
+    if more:
+        chroot.run(f"{setup} {venv}/.dev\n{venv}/bin/python -m pytest {' '.join(more)}")
+    else:
+        chroot.run(f"{setup} test")
+
+
+def main() -> int:
+    names = [word for word in sys.argv[1:] if word in PYTHONS]
+    more = [word for word in sys.argv[1:] if word not in PYTHONS]
+    results = {}
+    for name in names or PYTHONS:
+        print(f"== {name}", flush=True)
+        try:
+            test(name, *more)
+            results[name] = "passed"
+        except SkippedError as reason:
+            results[name] = f"skipped: {reason}"
+        except subprocess.CalledProcessError:
+            results[name] = "failed"
+    for name, result in results.items():
+        print(f"{name:8} {result}")
+    return "failed" in results.values()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
