@@ -48,7 +48,9 @@ class Chroot:
         installed = (folder / "var/lib/dpkg/status").read_text(encoding="utf-8")
         missing = [package for package in packages if f"Package: {package}\n" not in installed]
         if missing:
-            self.run(f"apt-get -q -o Acquire::Check-Valid-Until=false update && apt-get -qy install --no-install-recommends {' '.join(missing)}")
+            self.run(
+                f"apt-get -q -o Acquire::Check-Valid-Until=false update && apt-get -qy install --no-install-recommends {' '.join(missing)}"
+            )
 
     def copy_project(self) -> None:
         """Copies this project to `/project`; what was compiled there stays."""
@@ -58,8 +60,11 @@ class Chroot:
             if LEFT_OUT(str(ROOT), [item.name]):
                 continue
             if item.is_dir():
-                shutil.rmtree(inside / item.name, ignore_errors=True)
-                shutil.copytree(item, inside / item.name, ignore=LEFT_OUT)
+                shutil.copytree(item, inside / item.name, ignore=LEFT_OUT, dirs_exist_ok=True)
+                for copy in (inside / item.name).rglob("*"):
+                    is_kept = copy.suffix in (".so", ".pyc") or (ROOT / copy.relative_to(inside)).exists()
+                    if copy.is_file() and not is_kept:
+                        copy.unlink()
             else:
                 shutil.copy2(item, inside)
 

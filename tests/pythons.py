@@ -1,7 +1,8 @@
 """The whole suite with CPython 3.14 and 3.15, and inside Blender: `make test-pythons`, or some of them, and some of
 the tests: `make test-pythons PYTHONS="3.15 tests/build"`.
 
-They are Debian sid's, in a chroot below `target/pythons`. What cannot be had on this machine is skipped, with the reason.
+They are Debian sid's, in a chroot below `target/pythons`. What cannot be had on this machine is skipped, with the
+reason.
 """
 
 from __future__ import annotations
