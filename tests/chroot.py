@@ -48,9 +48,8 @@ class Chroot:
         installed = (folder / "var/lib/dpkg/status").read_text(encoding="utf-8")
         missing = [package for package in packages if f"Package: {package}\n" not in installed]
         if missing:
-            self.run(
-                f"apt-get -q -o Acquire::Check-Valid-Until=false update && apt-get -qy install --no-install-recommends {' '.join(missing)}"
-            )
+            self.run("apt-get -q -o Acquire::Check-Valid-Until=false update")
+            self.run(f"apt-get -qy install --no-install-recommends {' '.join(missing)}")
 
     def copy_project(self) -> None:
         """Copies this project to `/project`; what was compiled there stays."""
