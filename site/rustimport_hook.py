@@ -1,9 +1,8 @@
-"""Written by `python -m rustimport site install`, together with rustimport_hook.start; `site uninstall` removes both."""
+"""Written by `python -m rustimport site install`, together with a file that calls `install` when Python starts;
+`site uninstall` removes both."""
 
+
+{gate}
 
 def install() -> None:
-    try:
-        import rustimport
-    except ImportError:
-        return
-    rustimport.install({arguments})
+    RustimportGate.put()

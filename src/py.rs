@@ -178,10 +178,10 @@ mod _core {
         super::run(py, || crate::commands::site::restore(&path, content.as_deref()))
     }
 
-    /// Writes the `.pth` file.
+    /// Writes the `.pth` file, and the module that it imports.
     #[pyfunction]
-    fn site_install_pth(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {
-        super::run(py, || crate::commands::site::install_pth(&path, arguments))
+    fn site_install_pth(py: Python<'_>, path: PathBuf, module: PathBuf, arguments: &str) -> PyResult<()> {
+        super::run(py, || crate::commands::site::install_pth(&path, &module, arguments))
     }
 
     /// Writes the `.start` file, and the module that it names.

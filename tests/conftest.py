@@ -138,10 +138,10 @@ class Place:
 
     def entry(self, module: str) -> Path:
         """The cache folder of the one source of this name in this place."""
-        from rustimport import _hook
+        from rustimport import _cache
 
         path = self.folder / f"{module}.rs"
-        return Path(_hook.entry_folder(str(self.cache), _hook.entry_name(str(path))))
+        return Path(_cache.entry_folder(str(self.cache), _cache.entry_name(str(path))))
 
 
 @pytest.fixture(scope="session")

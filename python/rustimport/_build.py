@@ -10,8 +10,8 @@ from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
-from . import _load, _report
-from ._maturin_settings import MaturinSettings
+from . import _cache, _core_client, _native, _report
+from ._compat.maturin_settings import MaturinSettings
 from .errors import RustImportError
 
 
@@ -41,7 +41,7 @@ def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool, are_named: b
     Raises:
         ProjectError: a path does not exist, or is no source.
     """
-    return [os.fspath(path) for path in _load.core().discover([os.fspath(path) for path in paths], opt_in, are_named)]
+    return [os.fspath(path) for path in _native.core.discover([os.fspath(path) for path in paths], opt_in, are_named)]
 
 
 def build(
@@ -98,10 +98,10 @@ def build_one(
     """Builds one source. Errors are in the result, not raised."""
     own = None if wheels is None else tempfile.mkdtemp(dir=wheels)
     try:
-        asked = _load.request(
-            source, fullname, force=force or own is not None, profile=profile, chosen=chosen, wheels=own
-        )
-        outcome = _load.ensure(asked, in_place=in_place and own is None, stop=stop, bar=bar)
+        stem = None if fullname is None else fullname.rpartition(".")[2]
+        key = _cache.Key(source, stem, chosen=chosen)
+        asked = _core_client.request(key, fullname, force=force or own is not None, profile=profile, wheels=own)
+        outcome = _core_client.ensure(asked, in_place=in_place and own is None, stop=stop, bar=bar)
     except RustImportError as error:
         return Result(source, None, error=error)
     finally:
@@ -117,11 +117,11 @@ def check(sources: Sequence[str]) -> list[Result]:
     """Says of every source whether the library beside it is what a build would give now, and builds nothing."""
     results = []
     for source in sources:
-        asked = _load.request(source)
+        asked = _core_client.request(_cache.Key(source))
         try:
-            reason = _load.core().check_in_place(asked, lambda *_, **__: None)
+            reason = _native.core.check_in_place(asked, lambda *_, **__: None)
         except RustImportError as error:
-            _load.name_module(error, asked)
+            _core_client.name_module(error, asked)
             results.append(Result(source, None, error=error))
         else:
             results.append(Result(source, None, reason=reason))

@@ -14,13 +14,15 @@ import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
 
-from . import _hook, _load, _release, _report
+from . import _cache, _core_client, _finder, _native, _release, _report, _settings
 from .errors import BuildError, Diagnostic, ProjectError, RustImportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from ._request import Request
 
 #: Artifact -> the module that was loaded from it: Rust initialises each library once.
 _modules: dict[str, ModuleType] = {}
@@ -48,30 +50,33 @@ def load(
         raise ProjectError(f"{label} is empty", hint="write a function with #[pyfunction] above it", path=label)
     if name is not None:
         _check_name(name)
-    finder = _hook.installed(_hook.ScriptFinder) or _hook.ScriptFinder()
+    finder = _finder.installed("scripts") or _finder.ScriptFinder()
     manifest = _toml(dependencies or {})
-    source, declared = _load.core().write_cell(_hook.cache_root(finder.cache_dir), text, manifest)
-    source = os.fspath(source)
+    written, declared = _native.core.write_cell(_cache.cache_root(finder.cache_dir), text, manifest)
+    source = str(written)
     stem = os.path.basename(source)[: -len(".rs")]
     force = force or finder.is_forced(source)
+    fullname = name or declared or stem
+    folder = _working_folder(source)
+    # The same text can mean different things in two folders.
+    key = _cache.Key(source, f"{fullname}:{folder}", finder.cache_dir, finder.chosen(fullname, source))
     asked = finder.request(
-        source,
-        name or declared or stem,
+        key,
+        fullname,
         marked=True,
         in_place=False,
         force=force,
         profile=profile,
-        chosen=finder.chosen(name or declared or stem, source),
-        cell={"folder": _working_folder(source), "manifest": manifest},
+        cell={"folder": folder, "manifest": manifest},
     )
     try:
-        if _hook.is_true(_hook.setting("release_mode")):
+        if _settings.is_release_mode():
             artifact = _released(asked, label, finder.cache_dir)
         else:
             reporter = _Reporter(source, label, finder.show_warnings)
-            artifact = _load.ensure(asked, reporter=reporter)["artifact"]
+            artifact = os.fspath(_core_client.ensure(asked, reporter=reporter)["artifact"])
             if force:
-                _hook._forced.add(source)
+                _finder.forced.add(source)
         module = _modules.get(artifact) or _import(asked["module"], artifact, source)
     except RustImportError as error:
         _call(error, source, label)
@@ -124,7 +129,7 @@ def _check_name(name: str) -> None:
         raise ProjectError(f"there is a module `{name}` already", hint="choose another name", name=name)
 
 
-def _released(asked: dict[str, Any], label: str, cache_dir: str | None) -> str:
+def _released(asked: Request, label: str, cache_dir: str | None) -> str:
     artifact = _release.last_artifact(asked["entry"], cache_dir)
     if artifact is None:
         raise RustImportError(
@@ -136,7 +141,7 @@ def _released(asked: dict[str, Any], label: str, cache_dir: str | None) -> str:
 
 
 def _import(name: str, artifact: str, source: str) -> ModuleType:
-    loader = _hook.Loader(name, artifact, source)
+    loader = _finder.Loader(name, artifact, source)
     spec = importlib.util.spec_from_file_location(name, artifact, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)

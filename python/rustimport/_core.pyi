@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Final
 
+from ._request import Interpreter, Observer, Outcome, Request
+
 __all__ = [
     "__version__",
     "cache_clear",
@@ -43,37 +45,34 @@ __all__ = [
 
 __version__: Final[str]
 
-# Every function raises an error of `rustimport.errors` for what it cannot do. `request` is what
-# `_load.request` makes, `on_event` is called with an event's name, and its details as keywords.
+# Every function raises an error of `rustimport.errors` for what it cannot do.
 
-def ensure(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:
+def ensure(request: Request, on_event: Observer) -> Outcome:
     """Returns the artifact of a source, built if it was stale."""
 
-def ensure_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> dict[str, Any]:
+def ensure_in_place(request: Request, on_event: Observer) -> Outcome:
     """The same, and puts it beside the source."""
 
 def write_cell(root: str | PathLike[str], text: str, manifest: str) -> tuple[PathLike[str], str | None]:
     """Writes a cell's text into the cache. Returns its file, and the module that it declares itself."""
 
-def check_in_place(request: dict[str, Any], on_event: Callable[..., None]) -> str | None:
+def check_in_place(request: Request, on_event: Observer) -> str | None:
     """Why the artifact beside a source is stale, or `None`."""
 
-def copy_installed(
-    request: dict[str, Any], artifact: str | PathLike[str], on_event: Callable[..., None]
-) -> PathLike[str]:
+def copy_installed(request: Request, artifact: str | PathLike[str], on_event: Observer) -> PathLike[str]:
     """A copy of what is installed of a project, at a path that was never loaded."""
 
 def files_are_unchanged(stamp: bytes) -> bool:
     """Whether all files of a stamp have the stats that stand there."""
 
-def find_maturin(request: dict[str, Any]) -> PathLike[str]:
+def find_maturin(request: Request) -> PathLike[str]:
     """The maturin that a build would use."""
 
-def local_packages(request: dict[str, Any], on_event: Callable[..., None]) -> list[PathLike[str]]:
+def local_packages(request: Request, on_event: Observer) -> list[PathLike[str]]:
     """The folders of the packages on this machine that a project is made of."""
 
 def index_projects(
-    folders: Sequence[str | PathLike[str]], file: str | PathLike[str], interpreter: dict[str, Any]
+    folders: Sequence[str | PathLike[str]], file: str | PathLike[str], interpreter: Interpreter
 ) -> bytes:
     """The index of the editable projects in some site folders, written to a file if that can be written."""
 
@@ -95,7 +94,7 @@ def write_header(source: str | PathLike[str], header: str | PathLike[str], force
 def scaffold(path: str | PathLike[str], kind: str, script: str | PathLike[str] | None) -> list[PathLike[str]]:
     """Writes a new source of a kind, made of a script if there is one, and returns what was written."""
 
-def tools(request: dict[str, Any], on_event: Callable[..., None]) -> list[tuple[str, str | None]]:
+def tools(request: Request, on_event: Observer) -> list[tuple[str, str | None]]:
     """Where the tools are, and their versions."""
 
 def inherited_files() -> list[tuple[int, int]]:
@@ -122,8 +121,8 @@ def site_uninstall(path: str | PathLike[str]) -> bool:
 def site_restore(path: str | PathLike[str], content: bytes | None) -> None:
     """Puts back what stood in a `sitecustomize.py`."""
 
-def site_install_pth(path: str | PathLike[str], arguments: str) -> None:
-    """Writes the `.pth` file."""
+def site_install_pth(path: str | PathLike[str], module: str | PathLike[str], arguments: str) -> None:
+    """Writes the `.pth` file, and the module that it imports."""
 
 def site_install_start(path: str | PathLike[str], module: str | PathLike[str], arguments: str) -> None:
     """Writes the `.start` file, and the module that it names."""
@@ -131,15 +130,13 @@ def site_install_start(path: str | PathLike[str], module: str | PathLike[str], a
 def cache_info(root: str | PathLike[str]) -> dict[str, Any]:
     """What is in the cache."""
 
-def cache_create(root: str | PathLike[str], interpreter: dict[str, Any]) -> PathLike[str]:
+def cache_create(root: str | PathLike[str], interpreter: Interpreter) -> PathLike[str]:
     """Creates what is missing of an interpreter's part of the cache, and returns where it is."""
 
-def cache_clear(root: str | PathLike[str], key: str | None, on_event: Callable[..., None]) -> int:
+def cache_clear(root: str | PathLike[str], key: str | None, on_event: Observer) -> int:
     """Removes what is in the cache, of one interpreter or of all; returns the bytes that are free now."""
 
-def cache_prune(
-    root: str | PathLike[str], unused_for: float | None, size: int | None, on_event: Callable[..., None]
-) -> int:
+def cache_prune(root: str | PathLike[str], unused_for: float | None, size: int | None, on_event: Observer) -> int:
     """Removes what is of no use any more, was not used for so many seconds, or is more than so many bytes; returns the
     bytes that are free now."""
 
@@ -147,14 +144,14 @@ def cache_share(root: str | PathLike[str]) -> None:
     """Lets every user read the cache."""
 
 def cache_export(
-    root: str | PathLike[str], interpreter: dict[str, Any], file: str | PathLike[str], on_event: Callable[..., None]
+    root: str | PathLike[str], interpreter: Interpreter, file: str | PathLike[str], on_event: Observer
 ) -> tuple[int, int]:
     """Writes what one interpreter's store holds into a file; returns how many artifacts and bytes."""
 
 def cache_import(
     root: str | PathLike[str],
-    interpreter: dict[str, Any],
+    interpreter: Interpreter,
     file: str | PathLike[str],
-    on_event: Callable[..., None],
+    on_event: Observer,
 ) -> tuple[int, int]:
     """Takes over what such a file holds, all of it verified; returns how many artifacts and bytes."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import rustimport
 
-from . import _hook, _load
+from . import _cache, _finder
 from .errors import ProjectError, ToolchainError
 
 #: What undoes it.
@@ -127,7 +127,7 @@ def _check_version(folder: str) -> None:
 def _site_packages(folder: str) -> str:
     if sys.platform == "win32":
         return os.path.join(folder, "Lib", "site-packages")
-    threads = "t" if _load._is_free_threaded() else ""
+    threads = "t" if _cache.is_free_threaded() else ""
     return os.path.join(folder, "lib", f"python{_version()}{threads}", "site-packages")
 
 
@@ -170,4 +170,4 @@ def _remove(items: list[Any], item: Any) -> None:
 
 
 def _is_on() -> bool:
-    return _hook.installed() is not None
+    return _finder.installed() is not None

@@ -1,11 +1,7 @@
-"""IPython and Jupyter: the magics, errors as IPython shows them, progress in a notebook, and `%autoreload`.
-
-Loaded by IPython, or where it runs.
-"""
+"""The magics of IPython and Jupyter, and `%autoreload` for Rust modules. Loaded only where IPython runs."""
 
 from __future__ import annotations
 
-import html
 import os
 import sys
 import traceback
@@ -15,6 +11,7 @@ from IPython.core.getipython import get_ipython
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from . import _api, _cell, _notebook, _reload
 from .errors import RustImportError
 
 TYPE_CHECKING = False
@@ -48,8 +45,6 @@ class RustMagics(Magics):
     @cell_magic("rustimport")
     def run_cell(self, line: str, cell: str) -> None:
         """Compiles the cell as Rust. What has #[pyfunction] or #[pyclass] lands in the notebook."""
-        from . import _cell
-
         chosen = parse_argstring(self.run_cell, line)
         # The first line is the magic: so errors have the cell's line numbers.
         module = _cell.load(
@@ -76,12 +71,10 @@ class RustMagics(Magics):
     @line_magic("rustimport")
     def import_path(self, line: str) -> None:
         """Imports a Rust source by its path, as it is now; it needs no marker."""
-        from . import _explicit, _reload
-
         chosen = parse_argstring(self.import_path, line)
         path = os.path.expanduser(chosen.path.strip("'\""))
         try:
-            module = _explicit.imp_from_path(path, chosen.name, False, chosen.force)
+            module = _api.imp_from_path(path, chosen.name, False, chosen.force)
         except FileNotFoundError as error:
             raise UsageError(str(error)) from None
         _reload.refresh(module)
@@ -122,98 +115,6 @@ def unload(shell: Any) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------
-# Errors.
-
-_BOLD, _RED, _RESET = "\x1b[1m", "\x1b[31m", "\x1b[0m"
-_HIDDEN = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib", "<decorator")
-
-
-def render(error: RustImportError) -> list[str]:
-    """An error as IPython shows it: the lines of the user's that led to it, and the compiler's words in their colours.
-    A notebook makes HTML of that, in the colours of its theme."""
-    shell = get_ipython()
-    has_colours = str(getattr(shell, "colors", "nocolor")).lower() != "nocolor"
-    lines = []
-    for frame in traceback.extract_tb(error.__traceback__):
-        if not _is_hidden(frame):
-            lines += [f"{_place(shell, frame)}", f"    {frame.line}"]
-    title, details = type(error).__name__, error._details()
-    if has_colours:
-        title, details = f"{_RED}{title}{_RESET}", coloured(getattr(error, "rendered_ansi", details))
-    lines.append(f"{title}: {error.message}")
-    if details:
-        lines += ["", *details.splitlines(), ""]
-    if error.hint:
-        lines.append(f"{_BOLD}hint{_RESET}: {error.hint}" if has_colours else f"hint: {error.hint}")
-    return lines
-
-
-def coloured(text: str) -> str:
-    """The compiler's words in colours that can be read where they are shown."""
-    if is_notebook():
-        # Bright and bold, red and blue are as dark as the background that JupyterLab's dark theme gives to errors.
-        for colour in "14":
-            for bright in (f"\x1b[1m\x1b[9{colour}m", f"\x1b[9{colour}m"):
-                text = text.replace(bright, f"\x1b[3{colour}m")
-    return text
-
-
-def _is_hidden(frame: traceback.FrameSummary) -> bool:
-    ipython = os.path.dirname(sys.modules["IPython"].__file__ or "")
-    # What a cell with the magic was made to: its lines are in the compiler's words.
-    is_magic = (frame.line or "").startswith(("get_ipython().run_cell_magic(", "get_ipython().run_line_magic("))
-    return is_magic or frame.filename.startswith((*_HIDDEN, ipython + os.sep))
-
-
-def _place(shell: Any, frame: traceback.FrameSummary) -> str:
-    named = shell.compile.format_code_name(frame.filename) if shell is not None else None
-    label, name = named or ("File", frame.filename)
-    inside = "" if frame.name == "<module>" or named else f", in {frame.name}"
-    return f"{label} {name}, line {frame.lineno}{inside}"
-
-
-# ---------------------------------------------------------------------------------------------------
-# Progress.
-
-
-def is_notebook() -> bool:
-    """Whether this process is a kernel, whose output a front end shows."""
-    return hasattr(get_ipython(), "kernel")
-
-
-class Progress:
-    """A bar below the cell that is gone when the build is done. Short builds show none."""
-
-    #: Seconds from which on it shows.
-    _PATIENCE = 0.5
-
-    def __init__(self) -> None:
-        from time import monotonic
-
-        self._now = monotonic
-        self._since = monotonic()
-        self._handle: Any = None
-
-    def show(self, text: str, done: int, total: int) -> None:
-        if self._now() - self._since < self._PATIENCE:
-            return
-        bar = f'<progress value="{done}" max="{total}"></progress> ' if total else ""
-        self._display({"text/plain": text, "text/html": f"{bar}<code>{html.escape(text)}</code>"})
-
-    def clear(self) -> None:
-        if self._handle is not None:
-            self._display({"text/plain": "", "text/html": ""})
-
-    def _display(self, content: dict[str, str]) -> None:
-        from IPython.display import display
-
-        if self._handle is None:
-            self._handle = display(content, raw=True, display_id=True)
-        else:
-            self._handle.update(content, raw=True)
-
-
-# ---------------------------------------------------------------------------------------------------
 # `%autoreload`.
 
 _followed: Any = None
@@ -241,11 +142,9 @@ def _before_cell(_: Any) -> None:
     reloader = getattr(autoreload, "_reloader", None)
     if not (getattr(reloader, "enabled", False) and getattr(reloader, "check_all", False)):
         return
-    from . import _reload
-
     try:
         _reload.reload_changed(_followed.user_ns)
     except Exception as error:
         # The cell runs all the same, with what there was before.
-        lines = render(error) if isinstance(error, RustImportError) else [f"{type(error).__name__}: {error}"]
+        lines = _notebook.render(error) if isinstance(error, RustImportError) else [f"{type(error).__name__}: {error}"]
         sys.stderr.write("\n".join(lines) + "\n")

@@ -15,11 +15,11 @@ import pytest
 
 import rustimport
 
-from . import _hook, _release
+from . import _finder, _settings
 
 _MARK = "rustimport(**settings): settings of rustimport that hold while the test runs, as rustimport.settings has them"
 
-_SETTINGS = {*_hook.VARIABLES, "rtld_flags"}
+_SETTINGS = {*_settings.VARIABLES, "rtld_flags"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # A conftest.py may import Rust.
-    is_on = _hook.installed((_hook.ScriptFinder, _release.ReleaseFinder)) is not None
+    is_on = _finder.installed("scripts", "release") is not None
     if early_config.known_args_namespace.rustimport_build and not is_on:
         rustimport.install()
         early_config.add_cleanup(rustimport.uninstall)

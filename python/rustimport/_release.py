@@ -5,7 +5,7 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 
-from . import _hook
+from . import _cache, _finder, _marker, _settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-class ReleaseFinder(_hook.Finder):
+class ReleaseFinder(_finder.Finder):
     """For scripts that nobody else has found: it stands last."""
 
+    role = "release"
     is_last = True
 
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, _target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if not _hook.is_enabled():
+        if not _settings.is_enabled():
             return None
         try:
-            return self._search(fullname, sys.path + _hook.included_folders() if path is None else list(path))
+            return self._search(fullname, sys.path + _settings.included_folders() if path is None else list(path))
         except ImportError as error:
             # Where in this package it was raised tells a user nothing.
             raise error.with_traceback(None) from error.__cause__
@@ -34,9 +35,9 @@ class ReleaseFinder(_hook.Finder):
         for entry in entries:
             for file in (f"{name}.rs", name):
                 source = os.path.join(os.path.abspath(entry), file)
-                found = artifact(fullname, source, True, self.cache_dir) if _hook._exists(source) else None
+                found = artifact(fullname, source, True, self.cache_dir) if _cache.exists(source) else None
                 if found is not None:
-                    spec = ModuleSpec(fullname, _hook.Loader(fullname, found, source), origin=found)
+                    spec = ModuleSpec(fullname, _finder.Loader(fullname, found, source), origin=found)
                     spec.has_location = True
                     return spec
         return None
@@ -50,14 +51,14 @@ def artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") 
     """
     name = fullname.rpartition(".")[2]
     beside = f"{source.rpartition(os.sep)[0]}{os.sep}{name}{_imp.extension_suffixes()[0]}"
-    if _hook._exists(beside):
+    if _cache.exists(beside):
         return beside
     try:
-        if opt_in and not _hook.has_opted_in(source, os.stat(source)):
+        if opt_in and not _marker.has_opted_in(source, os.stat(source)):
             return None
     except OSError:
         return None
-    last = last_artifact(_hook.entry_name(source, name), cache_dir)
+    last = last_artifact(_cache.entry_name(source, name), cache_dir)
     if last is not None:
         return last
     from .errors import RustImportError
@@ -73,14 +74,10 @@ def artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") 
 
 def last_artifact(entry: str, cache_dir: "str | None") -> "str | None":
     """The artifact that an entry had last, unchecked."""
-    for root in (_hook.cache_root(cache_dir), _hook.shared_cache_root()):
-        if root is None or not _hook._is_private(root):
+    for root in (_cache.cache_root(cache_dir), _cache.shared_cache_root()):
+        if root is None or not _cache.is_private(root):
             continue
-        try:
-            stamp = _hook._read(_hook.entry_folder(root, entry) + os.sep + "stamp")
-            artifact = os.fsdecode(_hook._unescape(stamp.split(b"\n")[3].partition(b"\t")[2]))
-        except (OSError, IndexError):
-            continue
-        if artifact and _hook._exists(artifact):
-            return artifact
+        paths = _cache.stamped_paths(_cache.entry_folder(root, entry) + os.sep + "stamp")
+        if paths and _cache.exists(paths[0]):
+            return paths[0]
     return None

@@ -9,7 +9,7 @@ from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from . import _hook, _project
+from . import _finder, _projects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
     """
     reloaded: list[ModuleType] = []
     failure: Exception | None = None
-    for modules, refresh in [*_sources(), *_projects()]:
+    for modules, refresh in [*_loaded_sources(), *_loaded_projects()]:
         before = [dict(module.__dict__) for module in modules]
         try:
             if not refresh():
@@ -49,15 +49,15 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
 def refresh(module: ModuleType) -> bool:
     """Reloads the module of a script or crate if that is stale. Returns whether it was."""
     name, known = module.__name__, module.__loader__
-    assert isinstance(known, _hook.ScriptLoader)
+    assert isinstance(known, _finder.ScriptLoader)
     try:
         # What was imported once needs no marker any more.
-        artifact = known._finder.artifact(name, known._source, opt_in=False)
+        artifact = known.finder.artifact(name, known.source, opt_in=False)
     except FileNotFoundError:
         return False
-    if artifact == _hook._current[name]:
+    if artifact == _finder.current[name]:
         return False
-    loader = _hook.ScriptLoader(name, artifact, known._finder, known._source)
+    loader = _finder.ScriptLoader(name, artifact, known.finder, known.source)
     loader.exec_module(module)
     # As `importlib.reload` leaves it.
     state = getattr(module.__spec__, "loader_state", None)
@@ -67,20 +67,20 @@ def refresh(module: ModuleType) -> bool:
     return True
 
 
-def _sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
+def _loaded_sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
     """The scripts and crates that are loaded, each with what reloads it if it is stale."""
-    for name in list(_hook._current):
+    for name in list(_finder.current):
         module = sys.modules.get(name)
         # A reload that did not find the source has left no spec.
         loader = getattr(module, "__loader__", None)
-        if module is not None and isinstance(loader, _hook.ScriptLoader) and loader._finder.enable_reloading:
+        if module is not None and isinstance(loader, _finder.ScriptLoader) and loader.finder.enable_reloading:
             yield [module], partial(refresh, module)
 
 
-def _projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
+def _loaded_projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
     """The same for projects: the extension module, and the modules by whose import the project is entered."""
     for finder in sys.meta_path:
-        if not (isinstance(finder, _hook.ProjectFinder) and finder.enable_reloading):
+        if not (isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading):
             continue
         for extension, project in list(finder.modules.items()):
             # Whenever the index is read anew, so are the projects in it.
@@ -90,10 +90,10 @@ def _projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
                 yield [sys.modules[name] for name in names], partial(_refresh_project, finder, names, project)
 
 
-def _refresh_project(finder: _hook.ProjectFinder, names: list[str], project: _hook.Project) -> bool:
+def _refresh_project(finder: _projects.ProjectFinder, names: list[str], project: _projects.Project) -> bool:
     extension, *packages = names
-    before = _project._loaded.get(extension)
-    if _project._state(_project._ensure(finder, extension, project)[0]) == before:
+    before = _projects.loaded.get(extension)
+    if _projects.state_of(_projects.ensure(finder, extension, project)[0]) == before:
         return False
     for name in packages or [extension]:
         importlib.reload(sys.modules[name])

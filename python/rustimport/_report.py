@@ -10,7 +10,7 @@ import sys
 import time
 from _thread import allocate_lock
 
-from . import _hook
+from . import _settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def logger() -> Any:
             def emit(self, record: logging.LogRecord) -> None:
                 # Who configured logging gets the record there.
                 is_theirs = found.propagate and logging.getLogger().handlers
-                if not is_theirs and (record.levelno >= WARNING or not _hook.log_is_reset):
+                if not is_theirs and (record.levelno >= WARNING or not _settings.log_is_reset):
                     _print_line(record.getMessage())
 
         found = logging.getLogger("rustimport")
@@ -55,7 +55,7 @@ def logger() -> Any:
     # propagate, what the root logger's configuration lets through, as soon as there is one.
     default = _default_level()
     _handler.setLevel(default)
-    _logger.propagate = _hook.log_propagates
+    _logger.propagate = _settings.log_propagates
     # Unless the user has set one.
     if _logger.level == _level:
         configured = _logger.propagate and _logger.root.handlers
@@ -65,13 +65,13 @@ def logger() -> Any:
 
 
 def _default_level() -> int:
-    return DEBUG if _hook.is_true(_hook.setting("verbose")) else INFO
+    return DEBUG if _settings.is_true(_settings.setting("verbose")) else INFO
 
 
 def _is_shown(level: int) -> bool:
     if _has_logging():
         return bool(logger().isEnabledFor(level))
-    return level >= (WARNING if _hook.log_is_reset else _default_level())
+    return level >= (WARNING if _settings.log_is_reset else _default_level())
 
 
 def _say(level: int, message: str) -> None:
@@ -258,9 +258,9 @@ def _notebook() -> Any:
     """The module for notebooks, if this process is one's kernel."""
     if "ipykernel" not in sys.modules:
         return None
-    from . import _ipython
+    from . import _notebook
 
-    return _ipython if _ipython.is_notebook() else None
+    return _notebook if _notebook.is_notebook() else None
 
 
 def _is_terminal() -> bool:

@@ -17,14 +17,16 @@ import sysconfig
 from importlib.util import cache_from_source
 from typing import Any, NamedTuple
 
-from . import _load
+from . import _native
 from .errors import ProjectError, ToolchainError
 
 #: Says whether a new interpreter has run the hook, and which files were run at its start.
 _PROBE = """
 import json, sys
 path = lambda name: getattr(sys.modules.get(name), "__file__", None)
-print(json.dumps(["rustimport" in sys.modules, path("sitecustomize"), path("usercustomize")]))
+# Until it is needed, the hook itself is not loaded.
+is_active = "rustimport" in sys.modules or any(hasattr(finder, "is_rustimport_gate") for finder in sys.meta_path)
+print(json.dumps([is_active, path("sitecustomize"), path("usercustomize")]))
 """
 
 
@@ -112,7 +114,7 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
     Raises:
         ProjectError: nothing can be written, or what stands there is broken.
     """
-    core = _load.core()
+    core = _native.core
     place = Place.of(user)
     written = ", ".join(f"{name}={value!r}" for name, value in sorted(arguments.items()))
     present, has_predecessor = core.site_look(place.file)
@@ -147,7 +149,7 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
         if _HAS_START_FILES:
             core.site_install_start(place.others["start"], place.others["py"], written)
         else:
-            core.site_install_pth(place.others["pth"], written)
+            core.site_install_pth(place.others["pth"], place.others["py"], written)
         is_active = probe().active
     except BaseException:
         place.remove_others()
@@ -165,23 +167,22 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
 
 def _arguments(place: Place) -> str | None:
     """Those that the file gives to `install` that takes the place of ``sitecustomize.py``, if there is one."""
-    content = _read(place.others["py"] if _HAS_START_FILES else place.other)
+    content = _read(place.others["py"])
     call = (content or b"").decode("utf-8", "replace").partition("rustimport.install(")[2]
-    # In a `.pth` file the line breaks are escaped.
-    return call.replace("\\n", "\n").partition("\n")[0].rpartition(")")[0] if call else None
+    return call.partition("\n")[0].rpartition(")")[0] if call else None
 
 
 def uninstall(user: bool) -> str:
     """Takes the hook out of wherever `install` put it. Returns what was done."""
     place = Place.of(user)
-    done = [place.file] if _load.core().site_uninstall(place.file) else []
+    done = [place.file] if _native.core.site_uninstall(place.file) else []
     done += place.remove_others()
     return f"the hook is removed from {' and '.join(done)}" if done else "the hook was not installed"
 
 
 def info() -> dict[str, Any]:
     """Where the hook is installed, how, whether a new interpreter has it, and what stands in the way."""
-    core = _load.core()
+    core = _native.core
     places = [(False, Place.of(False))]
     if site.ENABLE_USER_SITE:
         places.append((True, Place.of(True)))

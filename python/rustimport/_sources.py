@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from threading import Event
 from typing import Any, NamedTuple
 
-from . import _hook, _load, _project
+from . import _core_client, _finder, _projects
 from ._build import Result, discover, each
+from ._cache import Key
 from .errors import RustImportError
 
 
@@ -19,48 +20,40 @@ class Source(NamedTuple):
     name: str
     """Of its module."""
     finder: Any
-    project: _hook.Project | None = None
+    project: _projects.Project | None = None
 
     @property
     def stamp(self) -> str:
-        """The file that says what was built, and of what."""
-        entry = _hook.entry_name(self.path, self.project.site if self.project else None)
-        return os.path.join(_hook.entry_folder(_hook.cache_root(self.finder.cache_dir), entry), "stamp")
+        """The file that lists what was built, and from what."""
+        return self._key().stamp
 
     def fresh_artifact(self) -> str | None:
-        """Its artifact, if the stamp vouches for it."""
-        chosen, files = self._chosen(), self._files()
-        if not _hook._is_private(_hook.cache_root(self.finder.cache_dir)):
-            return None
-        return _hook.fresh_artifact(self.stamp, self.path, _hook.context(chosen, files))
+        """Its artifact, if the stamp still holds."""
+        return self._key().fresh_artifact()
 
     def ensure(self, stop: Event | None = None) -> Result:
         """Builds it if it is stale. Errors are in the result, not raised."""
         try:
-            artifact = self.fresh_artifact()
+            key = self._key()
+            artifact = key.fresh_artifact()
             if artifact is not None:
                 return Result(self.path, artifact)
-            outcome = _load.ensure(self._request(), show_warnings=self.finder.show_warnings, stop=stop)
+            if self.project is not None:
+                asked = _projects.request(self.finder, key, self.name, self.project)
+            else:
+                asked = self.finder.request(key, self.name, marked=True)
+            outcome = _core_client.ensure(asked, show_warnings=self.finder.show_warnings, stop=stop)
         except RustImportError as error:
             return Result(self.path, None, error=error)
-        artifact = os.fspath(outcome["artifact"])
-        return Result(self.path, artifact, outcome["built"], outcome["seconds"], outcome["reason"])
+        return Result(
+            self.path, os.fspath(outcome["artifact"]), outcome["built"], outcome["seconds"], outcome["reason"]
+        )
 
-    def _request(self) -> dict[str, Any]:
-        chosen, files = self._chosen(), self._files()
+    def _key(self) -> Key:
         if self.project is not None:
-            return _project._request(self.finder, self.name, self.project, chosen, files, force=False)
-        asked: dict[str, Any] = self.finder.request(self.path, self.name, marked=True, chosen=chosen, files=files)
-        return asked
-
-    def _chosen(self) -> Any:
-        return self.finder.chosen(self.name, self.path)
-
-    def _files(self) -> list[str] | None:
-        if self.project is not None:
-            return _project._listed(self.finder, self.name, self.project)
-        files: list[str] | None = self.finder.files(self.path)
-        return files
+            return _projects.key_of(self.finder, self.name, self.project)
+        key: Key = self.finder.key(self.name, self.path)
+        return key
 
 
 def find(paths: Iterable[str | os.PathLike[str]], are_named: bool = True) -> list[Source]:
@@ -71,18 +64,18 @@ def find(paths: Iterable[str | os.PathLike[str]], are_named: bool = True) -> lis
         ProjectError: a path does not exist, or is no source.
     """
     places = [os.path.abspath(path) for path in paths]
-    installed = _projects(places)
+    installed = _installed(places)
     roots = {source.path for source in installed}
-    finder = _hook.installed(_hook.ScriptFinder) or _hook.ScriptFinder()
+    finder = _finder.installed("scripts") or _finder.ScriptFinder()
     # A project's folder may be named as one, and is no crate then.
     found = discover([place for place in places if place not in roots], opt_in=True, are_named=are_named)
     scripts = [Source(path, os.path.basename(path).removesuffix(".rs"), finder) for path in found]
     return [*scripts, *installed]
 
 
-def _projects(places: Sequence[str]) -> list[Source]:
-    finder = _hook.installed(_hook.ProjectFinder) or _hook.ProjectFinder()
-    finder.look_around()
+def _installed(places: Sequence[str]) -> list[Source]:
+    finder = _finder.installed("projects") or _projects.ProjectFinder()
+    finder.read_index()
     found: dict[tuple[str, str], Source] = {}
     for name, projects in finder.projects.items():
         for project in projects:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from . import _hook, _load, _sources
+from . import _cache, _native, _sources
 from ._build import Result
 from ._sources import Source
 from .errors import BuildError, RustImportError
@@ -38,7 +38,7 @@ def run(paths: Sequence[str], command: Sequence[str], quiet: bool) -> None:
     # So that the command ends with us.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        _load.core().watch(watch.look)
+        _native.core.watch(watch.look)
     except KeyboardInterrupt:
         # A terminal interrupts the command as well: it may have something to put in order.
         if watch.command:
@@ -159,23 +159,9 @@ def _first_error(error: RustImportError) -> str:
     return errors[0].rendered.rstrip() + more
 
 
-def _inputs(source: Source) -> Iterator[str]:
-    """Everything that the stamp names, also what is not there."""
-    try:
-        lines = _hook._sealed_lines(_hook._read(source.stamp))
-    except OSError:
-        return
-    for line in lines[3:-2]:
-        path, *names = (os.fsdecode(_hook._unescape(part)) for part in line.split(b"\t")[1:])
-        if line[:1] == b"F":
-            yield path
-        elif line[:1] in (b"D", b"L"):
-            yield from (os.path.join(path, name) for name in names or ["*"])
-
-
 def _folders(source: Source) -> set[str]:
     """The folders in which a change could make a source stale."""
-    return {os.path.dirname(path) for path in _inputs(source)}.union(_own_folders(source))
+    return {os.path.dirname(path) for path in _cache.stamped_paths(source.stamp)}.union(_own_folders(source))
 
 
 def _own_folders(source: Source) -> Iterator[str]:
@@ -194,7 +180,7 @@ def _own_folders(source: Source) -> Iterator[str]:
 def _state(source: Source) -> State:
     """What a source's files look like: those that it was made of, and the Rust files in its folders that it could be
     made of. Of other files there only the names: a log may grow there, ours among them."""
-    paths = set(_inputs(source))
+    paths = set(_cache.stamped_paths(source.stamp))
     found: State = set()
     for folder in _own_folders(source):
         # What is hidden is mostly an editor's.

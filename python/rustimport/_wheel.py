@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _load
+from . import _core_client, _native
 from .errors import ProjectError
 
 #: PEP 508
@@ -73,7 +73,7 @@ class Wheel:
         """
         root = os.path.abspath(paths[0])
         file = os.path.join(root if os.path.isdir(root) else os.path.dirname(root), "pyproject.toml")
-        project = json.loads(_load.core().project_table(file)) if os.path.isfile(file) else {}
+        project = json.loads(_native.core.project_table(file)) if os.path.isfile(file) else {}
         usual = os.path.splitext(os.path.basename(root))[0]
         if "version" in project.get("dynamic", ()) and version is None:
             raise ProjectError(f"{file} leaves the version to its build", hint="give --version", path=file)
@@ -120,7 +120,7 @@ class Wheel:
                 if name not in files:
                     with open(path, "rb") as file:
                         files[name] = file.read()
-            if _load.core().template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:
+            if _native.core.template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:
                 metadata.append(("Requires-Dist", "cffi"))
         tag = self.tag or _common(tags)
         name = re.sub(r"[-_.]+", "_", self.name).lower()
@@ -130,7 +130,7 @@ class Wheel:
         )
         files[f"{info}/WHEEL"] = _fields(
             ("Wheel-Version", "1.0"),
-            ("Generator", f"rustimport ({_load.core().__version__})"),
+            ("Generator", f"rustimport ({_native.core.__version__})"),
             ("Root-Is-Purelib", "false"),
             *[("Tag", single) for single in _single_tags(tag)],
         )
@@ -182,7 +182,7 @@ def _tag(built: str) -> tuple[str, str, str]:
     if built.endswith(".whl"):
         python, abi, system = os.path.basename(built)[: -len(".whl")].split("-")[-3:]
         return python, abi, system
-    python = "cp{}{}".format(*_load.describe_interpreter()["version"])
+    python = "cp{}{}".format(*_core_client.describe_interpreter()["version"])
     # A universal Python does not make its libraries universal.
     system = sysconfig.get_platform().replace("universal2", platform.machine())
     return python, python, re.sub(r"[-.]", "_", system)

@@ -57,23 +57,24 @@ class RustImportError(ImportError):
         """What happened, in one line."""
         return str(self.args[0]) if self.args else ""
 
-    def _details(self) -> str:
+    @property
+    def details(self) -> str:
+        """What belongs below the message."""
         return ""
 
     def __str__(self) -> str:
         parts = [self.message]
-        details = self._details()
-        if details:
-            parts.append(f"\n{details}\n")
+        if self.details:
+            parts.append(f"\n{self.details}\n")
         if self.hint:
             parts.append(f"hint: {self.hint}")
         return "\n".join(parts)
 
     def _render_traceback_(self) -> list[str]:
         """How IPython shows it."""
-        from . import _ipython
+        from . import _notebook
 
-        return _ipython.render(self)
+        return _notebook.render(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, {**self.__dict__, "name": self.name, "path": self.path})
@@ -122,7 +123,8 @@ class BuildError(MaturinError):
         errors = [found.rendered_ansi.rstrip() for found in self.diagnostics if "error" in found.level]
         return "\n\n".join(errors) or self.rendered
 
-    def _details(self) -> str:
+    @property
+    def details(self) -> str:
         return self.rendered
 
 
@@ -140,6 +142,26 @@ class ProjectError(RustImportError):
 
 class CacheError(RustImportError):
     """The cache folder cannot be used: its rights, its owner, a full disk."""
+
+
+def of_loading(error: BaseException, name: str, library: str, source: str) -> RustImportError | None:
+    """The error of ours for one that was raised while a library was loaded; ``None`` if it is to be raised as it is."""
+    text = str(error)
+    if "failed to map segment" in text and ("not permitted" in text or "Permission denied" in text):
+        return CacheError(
+            f"the library of `{name}` cannot be loaded from {library}: {error}",
+            hint="its file system is mounted `noexec`: set RUSTIMPORT_CACHE_DIR to a folder elsewhere",
+            name=name,
+            path=source,
+        )
+    if type(error).__name__ != "PanicException":
+        return None
+    return RustImportError(
+        f"`{name}` panicked when it was imported: {error}",
+        hint="look at what its #[pymodule_init] or #[pymodule] function does; RUST_BACKTRACE=1 shows where",
+        name=name,
+        path=source,
+    )
 
 
 def _restore(kind: type[RustImportError], args: tuple[Any, ...], state: dict[str, Any]) -> RustImportError:

@@ -1,13 +1,21 @@
-"""``import rustimport.import_hook`` switches the import hook on."""
+"""``import rustimport.import_hook`` turns the import hook on."""
 
 import rustimport
 
-from . import _hook
+from . import _settings
 
 rustimport.install()
 # Activated this way, log records go where `logging.basicConfig` sends them.
-_hook.log_propagates = True
+_settings.log_propagates = True
 
-# For `%load_ext rustimport.import_hook`.
-load_ipython_extension = rustimport.load_ipython_extension
-unload_ipython_extension = rustimport.unload_ipython_extension
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rustimport import load_ipython_extension as load_ipython_extension
+    from rustimport import unload_ipython_extension as unload_ipython_extension
+else:
+
+    def __getattr__(name):
+        # For `%load_ext rustimport.import_hook`.
+        if name in ("load_ipython_extension", "unload_ipython_extension"):
+            return getattr(rustimport, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,11 +25,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _hook
+from . import _cache, _settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._maturin_settings import MaturinSettings as MaturinSettings
+    from ._compat.maturin_settings import MaturinSettings as MaturinSettings
 
 cache_dir: str | None
 cargo_executable: str | None
@@ -54,21 +54,21 @@ _SWITCHES = {"compile_release_binaries", "force_rebuild", "release_mode", "verbo
 
 def __getattr__(name: str) -> Any:
     if name == "MaturinSettings":
-        from ._maturin_settings import MaturinSettings
+        from ._compat.maturin_settings import MaturinSettings
 
         return MaturinSettings
     # What was not assigned is what the environment says now.
-    if name not in _hook.VARIABLES:
+    if name not in _settings.VARIABLES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "cache_dir":
-        return _hook.cache_root()
+        return _cache.cache_root()
     if name == "shared_cache_dir":
-        return _hook.shared_cache_root()
+        return _cache.shared_cache_root()
     if name == "enabled":
-        return _hook.is_enabled()
-    value = _hook.setting(name)
-    return _hook.is_true(value) if name in _SWITCHES else value
+        return _settings.is_enabled()
+    value = _settings.setting(name)
+    return _settings.is_true(value) if name in _SWITCHES else value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_hook.VARIABLES]
+    return [*globals(), *_settings.VARIABLES]

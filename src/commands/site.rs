@@ -8,6 +8,8 @@ use std::path::Path;
 use crate::base::error::{Error, Result};
 use crate::base::fs;
 
+/// What is put into both: it is run at every start, and loads nothing.
+const GATE: &str = include_str!("../../site/gate.py");
 const BLOCK: &str = include_str!("../../site/sitecustomize.py");
 const PTH: &str = include_str!("../../site/rustimport_hook.pth");
 const START: &str = include_str!("../../site/rustimport_hook.start");
@@ -34,9 +36,9 @@ pub fn look(path: &Path) -> Installed {
     let content = fs::read(path).unwrap_or_default();
     let block =
         find(&content, BEGIN, END).map(|(start, end)| String::from_utf8_lossy(&content[start..end]).into_owned());
-    let arguments = block.as_deref().and_then(|block| block.split_once("install(")?.1.rsplit_once(')'));
+    let call = block.as_deref().and_then(|block| block.split_once("rustimport.install(")?.1.lines().next());
     Installed {
-        arguments: arguments.map(|(arguments, _)| arguments.to_owned()),
+        arguments: call.and_then(|call| call.rsplit_once(')')).map(|(arguments, _)| arguments.to_owned()),
         predecessor: find(&content, PREDECESSOR[0], PREDECESSOR[1]).is_some(),
     }
 }
@@ -67,15 +69,16 @@ pub fn restore(path: &Path, content: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// Writes the file that does the same where no `sitecustomize.py` of this environment is run.
-pub fn install_pth(path: &Path, arguments: &str) -> Result<()> {
-    write(path, PTH.replace("{arguments}", arguments).as_bytes())
+/// Writes the files that do the same where no `sitecustomize.py` of this environment is run: one that calls a function,
+/// and the module with that function.
+pub fn install_pth(path: &Path, module: &Path, arguments: &str) -> Result<()> {
+    write(module, filled(START_MODULE, arguments).as_bytes())?;
+    write(path, PTH.as_bytes())
 }
 
-/// Writes the files that do the same where Python runs no code in `.pth` files (PEP 829): one that names a function, and
-/// the module with that.
+/// The same where Python runs no code in `.pth` files (PEP 829).
 pub fn install_start(path: &Path, module: &Path, arguments: &str) -> Result<()> {
-    write(module, START_MODULE.replace("{arguments}", arguments).as_bytes())?;
+    write(module, filled(START_MODULE, arguments).as_bytes())?;
     write(path, START.as_bytes())
 }
 
@@ -99,9 +102,13 @@ fn with_block(content: Option<&[u8]>, arguments: &str) -> Vec<u8> {
         all.extend_from_slice(line_end.as_bytes());
     }
     let notes = format!("{}{}", if is_created { CREATED } else { "" }, if is_broken { BROKEN } else { "" });
-    let block = BLOCK.replacen(BEGIN, &format!("{BEGIN}{notes}"), 1).replace("{arguments}", arguments);
+    let block = filled(BLOCK, arguments).replacen(BEGIN, &format!("{BEGIN}{notes}"), 1);
     all.extend_from_slice(block.replace('\n', line_end).as_bytes());
     all
+}
+
+fn filled(template: &str, arguments: &str) -> String {
+    template.replace("{gate}", GATE.trim_end()).replace("{arguments}", arguments)
 }
 
 /// What is left without the block, and whether that is nothing, in a file that was made for it. `None` if there is no

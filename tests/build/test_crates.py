@@ -7,7 +7,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from rustimport import _hook
+from rustimport import _cache
 
 from tests.conftest import Place
 
@@ -114,7 +114,7 @@ checksum = "af150ab688ff2122fcef229be89cb50dd66af9e01a4ff320cc137eecc9bacc38"
 """
     place.write("m/Cargo.lock", lock)
     check(place, 1, 1)
-    entry = _hook.entry_folder(str(place.cache), _hook.entry_name(str(place.folder / "m")))
+    entry = _cache.entry_folder(str(place.cache), _cache.entry_name(str(place.folder / "m")))
     assert 'name = "itoa"\nversion = "1.0.9"' in Path(entry, "package", "Cargo.lock").read_text()
     assert (place.folder / "m" / "Cargo.lock").read_text() == lock
     place.write("m/Cargo.lock", lock.replace("# x", "") + "\n")

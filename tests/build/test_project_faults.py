@@ -23,7 +23,7 @@ def check(environment: Environment, code: str, *expected: str) -> None:
         for text in expected:
             assert text in run.stderr, run.stderr
         assert "hint: " in run.stderr
-        assert 'rustimport/_project.py"' not in run.stderr
+        assert 'rustimport/_projects.py"' not in run.stderr
     run = environment.run(OTHERS)
     assert (run.returncode, run.stderr, run.builds) == (0, "", 0)
 
@@ -165,7 +165,7 @@ def test_entries_of_the_path_that_are_no_text(environment: Environment) -> None:
 
 
 def test_a_folder_of_pythonpath_that_is_not_there(environment: Environment) -> None:
-    code = f"{OTHERS}\nimport sys; print('rustimport._load' in sys.modules)"
+    code = f"{OTHERS}\nimport sys; print('rustimport._core_client' in sys.modules)"
     # The environment itself is so young that its times prove nothing at first.
     for _ in range(2):
         environment.run(code, PYTHONPATH="/nowhere")

@@ -337,10 +337,10 @@ def test_each_project_is_checked_once(environment: Environment) -> None:
         environment.place.write(f"project/python/t_source/m{number}.py", "from . import value\n")
     environment.run(layout.code)
     code = """
-        from rustimport import _hook, _project
+        from rustimport import _cache
         looks = []
-        look = _hook.fresh_artifact
-        _hook.fresh_artifact = lambda *arguments, **more: looks.append(1) or look(*arguments, **more)
+        look = _cache.fresh_artifact
+        _cache.fresh_artifact = lambda *arguments, **more: looks.append(1) or look(*arguments, **more)
         import t_source
         for number in range(10):
             __import__(f"t_source.m{number}")
@@ -431,7 +431,7 @@ def test_a_project_of_many_files(environment: Environment) -> None:
     edit(root / "src/lib.rs", "use pyo3", modules + "use pyo3")
     environment.develop(root)
     assert environment.run(layout.code).builds == 0
-    code = f"{layout.code}; import sys; print('rustimport._load' in sys.modules)"
+    code = f"{layout.code}; import sys; print('rustimport._core_client' in sys.modules)"
     environment.run(code)
     assert environment.run(code).out.splitlines() == ["1", "False"]
     environment.place.write(f"project/src/m{count - 1}.rs", "// edited\n")

@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from rustimport import errors
+from rustimport import _native, errors
 
 from tests import projects
 from tests.build.test_projects import Environment, edit
@@ -158,9 +158,10 @@ def test_the_toolchain_stands_elsewhere(host: Host, environment: Environment, tm
     # Nothing is built: cargo would compile pyo3 anew for another home.
     code = f"""
         import rustimport
-        from rustimport import _load
+        from rustimport import _cache, _core_client, _native
         rustimport.embed({str(environment.prefix)!r}%s)
-        print([name for name, found in _load.core().tools(_load.request("/m.rs"), lambda *_, **__: None) if found])
+        request = _core_client.request(_cache.Key("/m.rs"))
+        print([name for name, found in _native.core.tools(request, lambda *_, **__: None) if found])
     """
     for name in ("CARGO_HOME", "RUSTUP_HOME"):
         host.place.env.pop(name, None)
@@ -202,16 +203,17 @@ def test_what_is_refused(place: Place) -> None:
 
 def test_the_core_cannot_be_loaded() -> None:
     """An abi3 library does not load where there may be no GIL: said as such, and not as a broken installation."""
-    from rustimport import _load
+    from rustimport import _cache
 
-    def reason(suffix: str) -> str:
+    def reason(is_free_threaded: bool) -> str:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(sys.modules, "rustimport._core", None)
             patch.delattr("rustimport._core", raising=False)
-            patch.setattr(_load, "_extension_suffix", lambda: suffix)
+            patch.delitem(vars(_native), "core", raising=False)
+            patch.setattr(_cache, "is_free_threaded", lambda: is_free_threaded)
             with pytest.raises(errors.ToolchainError) as raised:
-                _load.core()
+                _ = _native.core
             return str(raised.value)
 
-    assert "this Python is built to run without the GIL" in reason(".cpython-313t-x86_64-linux-gnu.so")
-    assert "hint: reinstall it" in reason(".cpython-313-x86_64-linux-gnu.so")
+    assert "this Python is built to run without the GIL" in reason(True)
+    assert "hint: reinstall it" in reason(False)

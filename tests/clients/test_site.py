@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 UV = Path(sysconfig.get_path("scripts")) / "uv"
 DISTRIBUTION = "/usr/bin/python3"
 
-ACTIVE = "import sys; print(any(type(finder).__module__ == 'rustimport._hook' for finder in sys.meta_path))"
+ACTIVE = "import sys; print(any(type(finder).__module__ == 'rustimport._finder' for finder in sys.meta_path))"
 
 
 class Environment:
@@ -229,7 +229,10 @@ def test_it_costs_nothing_but_itself(any_environment: Environment) -> None:
     # The first one finds out which projects are installed.
     any_environment.run("-c", "import no_such_module")
     after = set(any_environment.run("-c", code).stdout.split())
-    assert after - before - {"sitecustomize"} == {"rustimport", "rustimport._hook"}
+    assert after - before - {"sitecustomize"} == {
+        "rustimport",
+        *(f"rustimport.{name}" for name in ("_cache", "_finder", "_projects", "_settings")),
+    }
 
 
 @pytest.mark.parametrize(

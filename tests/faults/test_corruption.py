@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rustimport import _hook
+from rustimport import _cache, _finder, _projects
 
 from tests.conftest import HOOK, Place
 from tests.faults.conftest import Faults
@@ -82,7 +82,7 @@ class Watched:
         self.entry = place.entry(module)
 
     def artifact(self) -> Path:
-        finder = _hook.ScriptFinder(cache_dir=str(self.place.cache))
+        finder = _finder.ScriptFinder(cache_dir=str(self.place.cache))
         return Path(finder.artifact(self.module, self.source))
 
     def content(self) -> str:
@@ -256,9 +256,9 @@ def test_the_index_of_projects(watched: Watched, faults: Faults, tmp_path: Path)
     for file in ("pyproject.toml", "Cargo.toml"):
         (tmp_path / "project").mkdir(exist_ok=True)
         (tmp_path / "project" / file).write_text('[package]\nname = "it"\n')
-    finder = _hook.ProjectFinder(cache_dir=str(watched.place.cache))
-    path = Path(_hook.index_file(str(watched.place.cache), [str(site)]))
-    other = Path(_hook.index_file(str(watched.place.cache), [str(tmp_path)]))
+    finder = _projects.ProjectFinder(cache_dir=str(watched.place.cache))
+    path = Path(_cache.index_file(str(watched.place.cache), [str(site)]))
+    other = Path(_cache.index_file(str(watched.place.cache), [str(tmp_path)]))
     finder._index([str(tmp_path)])
     assert list(finder._index([str(site)])) == ["it"]
     for damage in damages(path.stat().st_size, faults):

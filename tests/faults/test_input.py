@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from rustimport import _hook
+from rustimport import _cache, _finder, _marker, _projects
 
 from tests.faults.conftest import Faults
 
@@ -52,7 +52,7 @@ def test_a_damaged_stamp_is_none(faults: Faults, tmp_path: Path, data: bytes, cu
     body = f"rustimport-stamp 2 {tmp_path.name}\n{CONTEXT} 1\n/m.rs\nF 1 1 1\t/etc/passwd\n".encode()
     for content in (data, sealed(body)[:cut], sealed(body)[cut:] + data):
         stamp.write_bytes(content)
-        assert _hook.fresh_artifact(str(stamp), "/m.rs", CONTEXT) is None
+        assert _cache.fresh_artifact(str(stamp), "/m.rs", CONTEXT) is None
 
 
 @many
@@ -69,19 +69,19 @@ def test_a_sealed_stamp_names_its_artifact_or_nothing(faults: Faults, tmp_path: 
     stamp.write_bytes(sealed(head.encode() + b"\n".join(body) + b"\n"))
     # What nobody who writes stamps writes may be an error.
     with contextlib.suppress(ValueError):
-        assert _hook.fresh_artifact(str(stamp), "/m.rs", CONTEXT) in (None, str(artifact))
+        assert _cache.fresh_artifact(str(stamp), "/m.rs", CONTEXT) in (None, str(artifact))
 
 
 @many
 @given(data=st.binary(max_size=300), body=lines)
 def test_an_index_is_projects_or_nothing(faults: Faults, data: bytes, body: list[bytes]) -> None:
     faults.count("inputs")
-    assert _hook._fresh_index(data, "/index") is None
+    assert _projects.fresh_index(data, "/index") is None
     try:
-        found = _hook._fresh_index(sealed(b"rustimport-projects 2 index\n" + b"\n".join(body) + b"\n"), "/index")
+        found = _projects.fresh_index(sealed(b"rustimport-projects 2 index\n" + b"\n".join(body) + b"\n"), "/index")
     except (OSError, ValueError):
         return
-    assert found is None or all(isinstance(project, _hook.Project) for named in found.values() for project in named)
+    assert found is None or all(isinstance(project, _projects.Project) for named in found.values() for project in named)
 
 
 @many
@@ -91,22 +91,22 @@ def test_an_index_is_projects_or_nothing(faults: Faults, data: bytes, body: list
 @example(b"\n" * 70_000 + b"// rustimport")
 def test_a_marker_is_in_the_first_lines(faults: Faults, data: bytes) -> None:
     faults.count("inputs")
-    assert _hook.has_marker(data) in (True, False)
+    assert _marker.has_marker(data) in (True, False)
     if b"rustimport" not in data:
-        assert not _hook.has_marker(data)
+        assert not _marker.has_marker(data)
 
 
 @many
 @given(source=st.text(min_size=1, max_size=300), stem=st.one_of(st.none(), st.text(max_size=10)))
 def test_an_entry_is_one_folder(faults: Faults, source: str, stem: str | None) -> None:
     faults.count("inputs")
-    name = _hook.entry_name("/" + source.encode("utf-8", "replace").decode(), stem)
+    name = _cache.entry_name("/" + source.encode("utf-8", "replace").decode(), stem)
     assert os.sep not in name
     assert name not in (".", "..")
     assert len(os.fsencode(name)) <= 255 + 17
 
 
-class Recorder(_hook.ScriptFinder):
+class Recorder(_finder.ScriptFinder):
     def artifact(self, fullname: str, source: str, **_: Any) -> str | None:
         return source if os.path.isfile(source) else None
 

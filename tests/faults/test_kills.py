@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rustimport import _hook
+from rustimport import _cache
 
 from tests import projects
 from tests.build.test_crates import write_crate
@@ -31,7 +31,7 @@ class Subject:
         self.place = place
         self.source = source
         self.write = write
-        self.entry = Path(_hook.entry_folder(str(place.cache), _hook.entry_name(str(source), stem)))
+        self.entry = Path(_cache.entry_folder(str(place.cache), _cache.entry_name(str(source), stem)))
         self.code = "import m; print(m.value())"
         self.executable = sys.executable
 

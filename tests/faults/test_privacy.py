@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rustimport import _hook, _load
+from rustimport import _cache, _native
 
 from tests.build.test_carrying import BARE
 from tests.build.test_command import command
@@ -27,14 +27,14 @@ def silent(*_: object, **__: object) -> None:
 
 def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
     """Neither by clearing nor by pruning, wherever they stand."""
-    core = _load.core()
+    core = _native.core
     precious = tmp_path / "precious"
     for folder in ("store/artifacts", "store/inputs/0", "entries/a", "0", "target/debug", "my-thesis"):
         (precious / folder).mkdir(parents=True)
         (precious / folder / "file").write_text("precious")
         os.utime(precious / folder / "file", (0, 0))
     whole = sorted(str(path) for path in precious.rglob("*"))
-    key = _hook.INTERPRETER_KEY
+    key = _cache.INTERPRETER_KEY
     home = Path("v1") / key
     links = [
         Path("v1"),
@@ -73,14 +73,14 @@ def test_a_folder_that_was_somebodys_before(tmp_path: Path, remove: str) -> None
     for path in kept:
         path.write_text("precious")
         os.utime(path, (0, 0))
-    core = _load.core()
+    core = _native.core
     core.cache_clear(tmp_path, None, silent) if remove == "clear" else core.cache_prune(tmp_path, 1.0, 0, silent)
     assert all(path.read_text() == "precious" for path in kept)
 
 
 def test_pruning_knows_any_age(tmp_path: Path) -> None:
     for seconds in (0.0, 1e18, 1e300, float("inf"), float("nan"), -1.0):
-        _load.core().cache_prune(tmp_path, seconds, None, silent)
+        _native.core.cache_prune(tmp_path, seconds, None, silent)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

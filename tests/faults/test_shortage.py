@@ -92,8 +92,8 @@ def test_a_panic_is_an_exception(place: Place, failing: str) -> None:
     run = place.python(
         """
         import os
-        from rustimport import _load, errors
-        asked, core = _load.request(os.path.abspath("m.rs")), _load.core()
+        from rustimport import _cache, _core_client, _native, errors
+        asked, core = _core_client.request(_cache.Key(os.path.abspath("m.rs"))), _native.core
         os.environ["FAULT_CLOCK"] = ""
         try:
             core.ensure(asked, lambda *_, **__: None)
@@ -149,7 +149,7 @@ def test_a_cache_folder_that_is_relative(place: Place, tmp_path: Path) -> None:
     """The specification says to ignore it: it would be another one in each working folder."""
     place.write("m.rs", SCRIPT.format(1))
     relative = home(place, tmp_path) | {"XDG_CACHE_HOME": "rel/cache"}
-    run = place.python("from rustimport import _hook; print(_hook.cache_root())", **relative)  # type: ignore[arg-type]
+    run = place.python("from rustimport import _cache; print(_cache.cache_root())", **relative)  # type: ignore[arg-type]
     assert run.out == str(tmp_path / ".cache" / "rustimport")
     code = """
     import os, sys

@@ -86,7 +86,7 @@ def test_without_rustc(place: Place) -> None:
 
 def test_without_maturin(place: Place) -> None:
     place.write("m.rs", SCRIPT)
-    code = "from rustimport import _load; _load._script_folders = lambda: ['/nowhere/bin']; import m"
+    code = "from rustimport import _core_client; _core_client._script_folders = lambda: ['/nowhere/bin']; import m"
     cargo_only = place.folder / "bin"
     cargo_only.mkdir()
     path = os.environ["PATH"].split(os.pathsep)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rustimport import _cli, _hook
+from rustimport import _cli, _settings
 
 from tests.conftest import ROOT
 
@@ -78,7 +78,7 @@ def test_in_python(row: str) -> None:
 
 @pytest.mark.parametrize("row", rows("in the environment"))
 def test_in_the_environment(row: str) -> None:
-    assert row in {*_hook.VARIABLES.values(), *_hook.OLDER_VARIABLES.values()}
+    assert row in {*_settings.VARIABLES.values(), *_settings.OLDER_VARIABLES.values()}
 
 
 def commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -16,12 +16,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from rustimport import _hook, _release
+from rustimport import _cache, _finder, _marker, _release, _settings
 
 MARKED = "// rustimport:pyo3\n"
 
+#: What an import that is not ours loads.
+HOOK = ["rustimport._cache", "rustimport._finder", "rustimport._projects", "rustimport._settings"]
 
-class Recorder(_hook.ScriptFinder):
+
+class Recorder(_finder.ScriptFinder):
     """A finder that says which source it would build instead of building it."""
 
     def artifact(self, fullname: str, source: str, **_: Any) -> Any:
@@ -30,7 +33,7 @@ class Recorder(_hook.ScriptFinder):
         except OSError:
             return None
         is_file = stat.st_mode & 0o170000 == 0o100000
-        return source + ".built" if is_file and _hook.has_opted_in(source, stat) else None
+        return source + ".built" if is_file and _marker.has_opted_in(source, stat) else None
 
 
 @pytest.fixture
@@ -40,9 +43,9 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder
         (tmp_path / name).mkdir()
     before = set(sys.modules)
     finder = Recorder()
-    _hook.install(finder)
+    _finder.put(finder)
     yield finder
-    _hook.uninstall(Recorder)
+    _finder.take_off("scripts")
     for name in set(sys.modules) - before:
         del sys.modules[name]
     importlib.invalidate_caches()
@@ -65,7 +68,7 @@ def test_switching_on_loads_nothing_else() -> None:
         "import sys; before = set(sys.modules); import rustimport.import_hook; print(sorted(set(sys.modules) - before))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "['rustimport', 'rustimport._hook', 'rustimport.import_hook']"
+    assert run.stdout.strip() == repr(["rustimport", *HOOK, "rustimport.import_hook"])
 
 
 def test_importing_the_package_does_nothing(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ assert sys.meta_path == before[1]
     # The first one finds out which projects are installed.
     for _ in range(2):
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
-    assert run.stdout.strip() == "['rustimport', 'rustimport._hook']"
+    assert run.stdout.strip() == repr(["rustimport", *HOOK])
 
 
 @pytest.mark.parametrize(
@@ -193,7 +196,7 @@ def test_a_missed_name_is_found_after_the_clock_went_on(
     (folder / "late.rs").write_text(MARKED)
     os.utime(folder, ns=(listed, listed))
     now = time.time()
-    monkeypatch.setattr(_hook, "time", lambda: now + 10)
+    monkeypatch.setattr(_finder, "time", lambda: now + 10)
     assert found("late") == "a/late.rs.built"
     (folder / "later.rs").write_text(MARKED)
     assert found("later") == "a/later.rs.built"
@@ -271,7 +274,7 @@ def test_many_threads(finder: Recorder, tmp_path: Path) -> None:
     ],
 )
 def test_marker(source: bytes, expected: bool) -> None:
-    assert _hook.has_marker(source) is expected
+    assert _marker.has_marker(source) is expected
 
 
 def test_rejected_sources_are_remembered(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,14 +282,14 @@ def test_rejected_sources_are_remembered(finder: Recorder, tmp_path: Path, monke
     path.write_text("fn main() {}")
     os.utime(path, (1, 1))
     now = time.time()
-    monkeypatch.setattr(_hook, "time", lambda: now + 10)
+    monkeypatch.setattr(_marker, "time", lambda: now + 10)
     asked: list[bytes] = []
 
-    def has_marker(data: bytes, original: Any = _hook.has_marker) -> Any:
+    def has_marker(data: bytes, original: Any = _marker.has_marker) -> Any:
         asked.append(data)
         return original(data)
 
-    monkeypatch.setattr(_hook, "has_marker", has_marker)
+    monkeypatch.setattr(_marker, "has_marker", has_marker)
     assert found("m") is None
     assert found("m") is None
     assert len(asked) == 1
@@ -333,7 +336,7 @@ class TestStamp:
 
     def fresh(self, stamp: Path, **arguments: Any) -> str | None:
         arguments = {"source": str(stamp.parent / "m.rs"), "context": self.CONTEXT, **arguments}
-        return _hook.fresh_artifact(str(stamp), **arguments)
+        return _cache.fresh_artifact(str(stamp), **arguments)
 
     def test_holds(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STAMP_SET", "a\nb=c")
@@ -388,20 +391,20 @@ class TestStamp:
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in _hook.VARIABLES.values():
+    for name in _settings.VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
     from rustimport import settings
 
     assert (settings.profile, settings.force_rebuild, settings.enabled) == (None, False, True)
-    context = _hook.context()
+    context = _settings.context()
     monkeypatch.setenv("RUSTIMPORT_RELEASE_BINARIES", "Yes")
     assert settings.compile_release_binaries is True
-    assert _hook.build_settings()["profile"] == "release"
-    assert _hook.context() != context
+    assert _settings.build_settings()["profile"] == "release"
+    assert _settings.context() != context
     monkeypatch.setenv("RUSTIMPORT_PROFILE", "fast")
-    assert _hook.build_settings()["profile"] == "fast"
+    assert _settings.build_settings()["profile"] == "fast"
     monkeypatch.setattr(settings, "profile", "small", raising=False)
-    assert _hook.build_settings()["profile"] == "small"
+    assert _settings.build_settings()["profile"] == "small"
     monkeypatch.setenv("RUSTIMPORT_CACHE_DIR", str(tmp_path))
     assert settings.cache_dir == str(tmp_path)
     monkeypatch.setenv("MATURIN_IMPORT_HOOK_ENABLED", "0")
@@ -414,21 +417,21 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     "name", ["CARGO_PROFILE_DEV_OPT_LEVEL", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "PATH", "RUSTC_WRAPPER"]
 )
 def test_what_changes_the_context(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _hook.context()
+    before = _settings.context()
     monkeypatch.setenv(name, "/something")
-    assert _hook.context() != before
+    assert _settings.context() != before
 
 
 def test_what_does_not_change_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _hook.context()
+    before = _settings.context()
     monkeypatch.setenv("RUST_LOG", "debug")
     monkeypatch.setenv("VIRTUAL_ENV", "/x")
-    assert _hook.context() == before
+    assert _settings.context() == before
 
 
 def test_loading_the_settings_is_no_difference() -> None:
-    compare = "before = _hook.context(); import rustimport.settings; print(before == _hook.context())"
-    code = f"from rustimport import _hook; {compare}"
+    compare = "before = _settings.context(); import rustimport.settings; print(before == _settings.context())"
+    code = f"from rustimport import _settings; {compare}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "True"
 

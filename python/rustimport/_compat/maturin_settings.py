@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._request import Arguments
 
 __all__ = ["MaturinSettings"]
 
@@ -159,8 +163,8 @@ class MaturinSettings:
             arguments += ["--group", group]
         return arguments + ["--uv"] * self.uv + ["--skip-install"] * self.skip_install
 
-    def parts(self) -> dict[str, Any]:
-        """The arguments for a request (`_load.request`), by who takes them."""
+    def parts(self) -> Arguments:
+        """The arguments by the tool that takes them."""
         return {
             "cargo_arguments": self._for_cargo(),
             "build_arguments": self._for_both() + self._for_build(),
@@ -170,7 +174,7 @@ class MaturinSettings:
         }
 
     def chosen_profile(self) -> str | None:
-        """The profile that they ask for, if they do."""
+        """The profile that they choose, if any."""
         return self.profile or ("release" if self.release else None)
 
 

@@ -1,0 +1,202 @@
+"""Requests to the core, made when something is stale or new."""
+
+from __future__ import annotations
+
+import os
+import sys
+from _frozen_importlib_external import EXTENSION_SUFFIXES
+
+from . import _cache, _native, _report, _settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from ._request import Arguments, Cell, Interpreter, Outcome, Request
+
+# `errors` is loaded when there is one: it would be most of what a check costs.
+
+#: For a source that nobody chose settings for.
+_NO_ARGUMENTS: Arguments = {
+    "cargo_arguments": [],
+    "build_arguments": [],
+    "develop_arguments": [],
+    "rustc_arguments": [],
+    "target": None,
+}
+
+
+def request(
+    key: _cache.Key,
+    fullname: str | None = None,
+    *,
+    marked: bool = False,
+    in_place: bool = True,
+    wheels: str | None = None,
+    force: bool = False,
+    lock_timeout: float | None = None,
+    profile: str | None = None,
+    maturin: str | None = None,
+    dist_info: str | None = None,
+    automatic: bool = False,
+    cell: Cell | None = None,
+) -> Request:
+    """The request for a source (see `src/env/request.rs`).
+
+    `wheels`: where a forced build leaves the wheel that maturin makes. `maturin`: the program to use. `dist_info`: of a
+    project, the metadata of its installation. `automatic`: install it if necessary. `cell`: of a script that is a
+    string, what is known besides its text.
+    """
+    arguments = key.chosen.parts() if key.chosen is not None else _NO_ARGUMENTS
+    settings = _settings.build_settings()
+    if key.chosen is not None:
+        profile = profile or key.chosen.chosen_profile()
+    kind: Literal["project", "crate", "script"] = "project" if dist_info else "script"
+    if kind == "script" and os.path.isdir(key.source):
+        kind = "crate"
+    return {
+        "kind": kind,
+        "root": key.source,
+        "module": fullname or os.path.basename(key.source).partition(".")[0],
+        "installed": dist_info,
+        "files": key.files,
+        "cell": cell,
+        "automatic": automatic,
+        "cache": key.cache,
+        "shared_cache": _cache.shared_cache_root(),
+        "entry": key.entry,
+        "context": key.context,
+        "settings": {
+            **arguments,
+            "profile": profile or settings["profile"],
+            "pyo3": settings["pyo3"],
+            "cargo": settings["cargo"],
+            "maturin": maturin or settings["maturin"],
+        },
+        "interpreter": describe_interpreter(),
+        "marked": marked,
+        "in_place": in_place,
+        "wheels": wheels,
+        "force": force,
+        "lock_timeout": lock_timeout,
+        # A living process is waited for, unless somebody says how long.
+        "lock_timeout_from_life": lock_timeout == _settings.LOCK_TIMEOUT,
+    }
+
+
+def find_maturin() -> os.PathLike[str]:
+    """The path of the maturin that a build would use.
+
+    Raises:
+        rustimport.errors.ToolchainError: there is none.
+    """
+    return _native.core.find_maturin(request(_cache.Key(os.path.abspath("maturin.rs"))))
+
+
+def index_projects(folders: list[str], file: str) -> bytes:
+    """The index of the editable projects in some site folders (see `src/projects/index.rs`)."""
+    return _native.core.index_projects(folders, file, describe_interpreter())
+
+
+def index_all_projects(folders: list[str]) -> bytes:
+    """The same, with all projects that could be installed."""
+    entries = [os.path.abspath(entry) for entry in sys.path if entry not in folders and os.path.isdir(entry or ".")]
+    return _native.core.index_all_projects(folders, entries)
+
+
+def ensure(
+    asked: Request,
+    *,
+    in_place: bool = False,
+    show_warnings: bool = True,
+    stop: Any = None,
+    bar: _report.Bar | None = None,
+    reporter: _report.Reporter | None = None,
+) -> Outcome:
+    """Returns the outcome for a request: its ``artifact`` is fresh, built if it was stale. `in_place`: next to the
+    source. `stop`: an event that ends the build. `bar`: shows the progress of several builds. `reporter`: shows
+    everything else.
+
+    Raises:
+        rustimport.errors.RustImportError: naming the module and what to do.
+    """
+    reporter = reporter or _report.Reporter(asked["module"], asked["root"], show_warnings, stop, bar)
+    try:
+        run = _native.core.ensure_in_place if in_place else _native.core.ensure
+        return run(asked, reporter)
+    except ImportError as error:
+        name_module(error, asked)
+        raise
+    finally:
+        reporter.close()
+
+
+def name_module(error: ImportError, asked: Request) -> None:
+    """Lets an error of ours say which module and which source it is about."""
+    from .errors import RustImportError
+
+    if isinstance(error, RustImportError):
+        error.name = asked["module"]
+        error.path = error.path or asked["root"]
+
+
+def describe_interpreter() -> Interpreter:
+    """What a build must know of this interpreter, found out without starting it: `sys.executable` may be
+    an application that embeds Python."""
+    suffix = _extension_suffix()
+    flags = {
+        "Py_DEBUG": hasattr(sys, "gettotalrefcount"),
+        "Py_REF_DEBUG": hasattr(sys, "gettotalrefcount"),
+        "Py_TRACE_REFS": hasattr(sys, "getobjects"),
+        "Py_GIL_DISABLED": _cache.is_free_threaded(),
+    }
+    names = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
+    return {
+        "key": _cache.INTERPRETER_KEY,
+        "implementation": names.get(sys.implementation.name, sys.implementation.name),
+        "version": sys.version_info[:2],
+        "extension_suffix": suffix,
+        "base_prefix": sys.base_prefix,
+        "pointer_width": 64 if sys.maxsize > 2**32 else 32,
+        "build_flags": [name for name, is_set in flags.items() if is_set],
+        "script_folders": _script_folders(),
+        "prefix": sys.prefix,
+        "c_library": _c_library(),
+        "siphash13": sys.version_info >= (3, 11),
+    }
+
+
+def _c_library() -> str | None:
+    """Its name and version, where the system says so: what is built with one needs that or a newer one."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _extension_suffix() -> str:
+    return EXTENSION_SUFFIXES[0]
+
+
+def _script_folders() -> list[str]:
+    """Where this environment keeps its executables, activated or not, the likeliest first."""
+    scripts = "Scripts" if sys.platform == "win32" else "bin"
+    package = os.path.dirname(os.path.abspath(__file__))
+    # <prefix>/lib/python3.x/site-packages/rustimport; with `pip install --target` the folder above
+    above = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(package))))
+    folders = [
+        os.path.join(sys.prefix, scripts),
+        os.path.dirname(sys.executable or ""),
+        os.path.join(above, scripts),
+        os.path.join(os.path.dirname(package), scripts),
+    ]
+    # Environments whose packages an application has made importable.
+    levels = 2 if sys.platform == "win32" else 3
+    for site in _settings.site_folders():
+        for _ in range(levels):
+            site = os.path.dirname(site)
+        folders.append(os.path.join(site, scripts))
+    user_base = getattr(sys.modules.get("site"), "USER_BASE", None)
+    if user_base:
+        folders.append(os.path.join(user_base, scripts))
+    return [folder for folder in dict.fromkeys(folders) if folder]

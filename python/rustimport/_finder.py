@@ -1,0 +1,598 @@
+"""The finder of scripts and crates, and what it has in common with that of projects.
+
+Whatever runs in `find_spec` may run while any module is half imported: nothing is imported here that a bare interpreter
+has not already loaded (``tests/unit`` checks that), and the core is not loaded before something is stale.
+"""
+
+import os
+import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import ExtensionFileLoader, FileFinder, PathFinder
+from _thread import get_ident
+from time import time
+
+from . import _settings
+from ._cache import Key, exists
+from ._settings import LOCK_TIMEOUT, environ, is_enabled, is_true, setting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+    from ._compat.maturin_settings import MaturinSettings
+    from ._request import Request
+
+#: Called after the import of a module written in Rust, by whoever installs the hook.
+on_import: "Callable[[], None] | None" = None
+
+#: Artifacts that this process has loaded.
+loaded: "set[str]" = set()
+
+#: Module -> the artifact that it was last loaded from.
+current: "dict[str, str]" = {}
+
+#: Sources whose forced build was made in this process.
+forced: "set[str]" = set()
+
+_INCLUDE_PATHS: "Any" = "RUSTIMPORT_INCLUDE_PATHS"
+_RELEASE_MODE: "Any" = "RUSTIMPORT_RELEASE_MODE"
+if environ is not os.environ and sys.platform != "win32":
+    _INCLUDE_PATHS, _RELEASE_MODE = _INCLUDE_PATHS.encode(), _RELEASE_MODE.encode()
+
+
+# ---------------------------------------------------------------------------------------------------
+# Loading.
+
+
+class Loader(ExtensionFileLoader):
+    """Python's own loader of extension modules. But a panic becomes an error of ours, which ``except Exception``
+    catches, and the traceback of an error of ours ends at the import, not in this package."""
+
+    def __init__(self, name: str, path: str, source: str) -> None:
+        super().__init__(name, path)
+        self.source = source
+
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType":
+        try:
+            return self._create(spec)
+        except BaseException as error:
+            ours = self._as_ours(error)
+            if ours is None:
+                raise
+            raise ours from ours.__cause__
+
+    def exec_module(self, module: "ModuleType") -> None:
+        try:
+            self._exec(module)
+        except BaseException as error:
+            ours = self._as_ours(error)
+            if ours is None:
+                raise
+            raise ours from ours.__cause__
+
+    def _create(self, spec: "ModuleSpec") -> "ModuleType":
+        return super().create_module(spec)
+
+    def _exec(self, module: "ModuleType") -> None:
+        super().exec_module(module)
+
+    def _as_ours(self, error: BaseException) -> "BaseException | None":
+        if is_ours(error):
+            return error.with_traceback(None)
+        from .errors import of_loading
+
+        return of_loading(error, self.name, self.path, self.source)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether an error is one of this package."""
+    # None exists before the module is loaded, which most imports never need.
+    errors = sys.modules.get("rustimport.errors")
+    return errors is not None and isinstance(error, errors.RustImportError)
+
+
+class ScriptLoader(Loader):
+    """The loader of scripts and crates. If the artifact is removed between the check and the load, it is built again;
+    a reload loads a new artifact."""
+
+    def __init__(self, name: str, path: str, finder: "ScriptFinder", source: str) -> None:
+        super().__init__(name, path, source)
+        self.finder = finder
+        self._module: ModuleType | None = None
+
+    def _create(self, spec: "ModuleSpec") -> "ModuleType":
+        flags = _settings.assigned().get("rtld_flags")
+        if flags is not None:
+            before = sys.getdlopenflags()
+            sys.setdlopenflags(flags)
+        try:
+            self._module = self._open(spec)
+        finally:
+            if flags is not None:
+                sys.setdlopenflags(before)
+            # Also the library of a module that panics.
+            loaded.add(self.path)
+        if on_import is not None:
+            on_import()
+        return self._module
+
+    def _open(self, spec: "ModuleSpec") -> "ModuleType":
+        try:
+            return super()._create(spec)
+        except ImportError:
+            if exists(self.path):
+                raise
+        self.path = spec.origin = self.finder.artifact(self.name, self.source, again=True)
+        return super()._create(spec)
+
+    def _exec(self, module: "ModuleType") -> None:
+        if module is self._module:
+            super()._exec(module)
+        else:
+            # A reload. Each build has a path of its own, so its library is loaded next to the old one; the module
+            # that everybody holds takes over what is in the new one.
+            if self.path == current.get(self.name):
+                return
+            if self.path in loaded:
+                # The library next to the source is right again, but only a new path is loaded again.
+                self.path = self.finder.artifact(self.name, self.source, again=True, in_place=False)
+            with Kept(self.name):
+                fresh = self._create(ModuleSpec(self.name, self, origin=self.path))
+                super()._exec(fresh)
+            take_over(module, fresh)
+        # If this fails, the module stays stale.
+        current[self.name] = self.path
+
+
+class Kept:
+    """Keeps the module that everybody holds in ``sys.modules``: CPython replaces it when it creates a module without
+    multi-phase initialisation, as older versions of pyo3 make."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._module = sys.modules.get(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        if self._module is not None:
+            sys.modules[self._name] = self._module
+
+
+def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
+    """Copies what is in a newly loaded module into the one that everybody holds."""
+    kept = ("__name__", "__loader__", "__package__", "__spec__", "__file__")
+    module.__dict__.update({name: value for name, value in fresh.__dict__.items() if name not in kept})
+
+
+# ---------------------------------------------------------------------------------------------------
+# Finding.
+
+
+class Finder:
+    """What the finders of scripts and of projects have in common.
+
+    Args:
+        cache_dir: The cache folder, before the setting.
+        force_rebuild: Build without any check, once for each source and process; before the setting.
+        lock_timeout: How many seconds to wait for another process's build; ``None`` waits for ever. `LOCK_TIMEOUT`
+            counts from that process's last sign of life, any other number from when the wait began.
+        show_warnings: Show the compiler's warnings.
+        settings: A ``MaturinSettings``, or its command line.
+        enable_reloading: ``importlib.reload`` loads what was rebuilt.
+    """
+
+    #: What it finds. `put` replaces an earlier finder of the same role.
+    role = ""
+    #: Whether `put` placed it on ``sys.meta_path``.
+    is_ours = False
+    #: Whether `put` places it after all others.
+    is_last = False
+
+    def __init__(
+        self,
+        *,
+        cache_dir: "str | None" = None,
+        force_rebuild: "bool | None" = None,
+        lock_timeout: "float | None" = LOCK_TIMEOUT,
+        show_warnings: bool = True,
+        settings: "MaturinSettings | str | None" = None,
+        enable_reloading: bool = True,
+    ) -> None:
+        self.cache_dir = cache_dir
+        self.force_rebuild = force_rebuild
+        self.lock_timeout = lock_timeout
+        self.show_warnings = show_warnings
+        self.settings = settings
+        self.enable_reloading = enable_reloading
+
+    def knows(self, _: str) -> bool:
+        """Whether a module comes from a project of this finder."""
+        return False
+
+    def chosen(self, name: str, source: str) -> "MaturinSettings | None":
+        """The settings for maturin that apply to a module, if any."""
+        # To choose them for each module, users override this method; nobody else pays for it.
+        choose = getattr(self, "get_settings", None)
+        if isinstance(self.settings, str):
+            # As `site install --args` wrote them: nothing is loaded for them at the start.
+            import shlex
+
+            from ._compat.maturin_settings import MaturinSettings
+
+            self.settings = MaturinSettings.from_args(shlex.split(self.settings))
+        found: MaturinSettings | None = self.settings if choose is None else choose(name, as_path(source))
+        return found
+
+    def files(self, source: str) -> "list[str] | None":
+        """The inputs that somebody declared for a source."""
+        listed = getattr(self, "get_source_files", None)
+        return None if listed is None else [os.path.abspath(file) for file in listed(as_path(source))]
+
+    def key(self, fullname: str, source: str) -> Key:
+        """What identifies a script or crate in the cache."""
+        stem = fullname.rpartition(".")[2]
+        return Key(source, stem, self.cache_dir, self.chosen(fullname, source), self.files(source))
+
+    def maturin(self) -> "str | None":
+        """The maturin to use, if somebody chose one."""
+        find = getattr(self, "find_maturin", None)
+        return None if find is None else str(find())
+
+    def request(self, key: Key, fullname: str, **details: "Any") -> "Request":
+        """The request to the core for a source (see `_core_client.request`), with the arguments of this finder."""
+        from . import _core_client
+
+        return _core_client.request(key, fullname, lock_timeout=self.lock_timeout, maturin=self.maturin(), **details)
+
+    def is_forced(self, source: str) -> bool:
+        """Whether a source is to be built without any check: once in each process."""
+        force = self.force_rebuild
+        if force is None:
+            force = setting("force_rebuild")
+        return force is not None and is_true(force) and source not in forced
+
+
+def as_path(path: str) -> "Any":
+    """For methods that users override: a ``pathlib.Path``."""
+    from pathlib import Path
+
+    return Path(path)
+
+
+class ScriptFinder(Finder):
+    """Finds standalone ``.rs`` files and crates, in Python's own order and without repeating its work.
+
+    It is directly before ``PathFinder``, calls that first, and then looks the name up in the folder listings that this
+    search has just refreshed, up to the folder of Python's own hit. Within one folder a package comes before a script,
+    a script before a crate, and a crate before everything else.
+    """
+
+    role = "scripts"
+
+    def __init__(self, **arguments: "Any") -> None:
+        super().__init__(**arguments)
+        #: No folder was listed before this time.
+        self._started = _python_started() or time()
+        #: The thread and the name of a search that has just found nothing.
+        self.missed: tuple[int, str] | None = None
+        #: Folder -> the time of its last change, if every name in its listing is known to be there.
+        self._settled: dict[str, float] = {}
+        #: ``sys.path`` as it was when its folders had been listed, as far as anybody needed them.
+        self._listed: list[str] = []
+        #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
+        self._listings: dict[str, tuple[float, frozenset[str]]] = {}
+
+    def invalidate_caches(self) -> None:
+        self.missed = None
+        self._settled.clear()
+        self._listed = []
+        self._listings.clear()
+        marker = sys.modules.get("rustimport._marker")
+        if marker is not None:
+            marker.forget()
+
+    def find_spec(
+        self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if self.missed is not None:
+            missed, self.missed = self.missed, None
+            if missed == (get_ident(), fullname) and target is None:
+                return None
+        if target is not None:
+            loader = getattr(target, "__loader__", None)
+            if not self.enable_reloading and isinstance(loader, ScriptLoader):
+                return target.__spec__
+            if not isinstance(loader, ScriptLoader) and any(
+                isinstance(finder, Finder) and finder.knows(fullname) for finder in sys.meta_path
+            ):
+                # What was imported from a project is reloaded from there.
+                return None
+        try:
+            if path is None:
+                if fullname in sys.stdlib_module_names:
+                    return None
+                entries = sys.path
+            else:
+                entries = list(path)
+                if _is_standard(fullname, entries):
+                    return None
+            file = fullname.rpartition(".")[2] + ".rs"
+            if entries == self._listed:
+                # These folders have listings: one search, in Python's own order, says everything.
+                spec, is_done = self._search(fullname, entries, file, target)
+                return spec if is_done or path is not None else self._included(fullname, file) or spec
+            # A folder that has the file, or that nobody has listed yet, is searched with what stands before it
+            # only: whoever imports a script does not wait until all the folders behind it are listed.
+            importers = sys.path_importer_cache
+            searched = 0
+            for index, entry in enumerate(entries):
+                try:
+                    importer: Any = importers[entry or os.getcwd()]
+                    names = importer._path_cache
+                    if file not in names and file[:-3] not in names and importer._path_mtime != -1:
+                        continue
+                except (AttributeError, OSError, TypeError):
+                    continue
+                except KeyError:
+                    pass
+                spec, is_done = self._search(fullname, entries[searched : index + 1], file, target)
+                if is_done:
+                    if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
+                        # Others have found what they look for in the same folders: mostly all are listed now.
+                        self._listed = entries[:]
+                    return spec
+                searched = index + 1
+            if path is None:
+                self._listed = entries[:]
+            spec, is_done = self._search(fullname, entries[searched:], file, target)
+            if is_done:
+                return spec
+            if searched:
+                # The parts of a namespace are for Python to put together.
+                spec = None
+            return spec if path is not None else self._included(fullname, file) or spec
+        except ImportError as error:
+            if not is_ours(error):
+                raise
+            # Where in this package it was raised tells the user nothing.
+            raise error.with_traceback(None) from error.__cause__
+
+    def _search(
+        self, fullname: str, entries: "list[str]", file: str, target: "ModuleType | None"
+    ) -> "tuple[ModuleSpec | None, bool]":
+        """Searches some entries in Python's order. Returns what was found, and whether that ends the search:
+        the parts of a namespace do not."""
+        found = PathFinder.find_spec(fullname, entries, target)
+        # The folder of Python's hit, and whether that is a package: only there, a script comes second.
+        hit = slashed = None
+        is_package = False
+        if found is not None and found.origin is not None and found.loader is not None:
+            hit = found.origin.rpartition(os.sep)[0]
+            if found.submodule_search_locations is not None:
+                is_package = True
+                hit = hit.rpartition(os.sep)[0]
+            # An entry of `sys.path` may end in a separator, and keeps it.
+            slashed = hit + os.sep
+        importers = sys.path_importer_cache
+        settled = self._settled
+        name = file[:-3]
+        for entry in entries:
+            try:
+                importer: Any = importers[entry or os.getcwd()]
+                folder = importer.path
+                last = folder in (hit, slashed)
+                names = importer._path_cache
+                there = file in names
+                is_folder = name in names
+                if not there and settled.get(folder) != importer._path_mtime:
+                    there = self._is_new(importer, folder, file)
+            except (KeyError, OSError, TypeError):
+                continue
+            except AttributeError:
+                if importer is None:
+                    continue
+                folder = entry
+                last = folder in (hit, slashed)
+                names = self._listing(folder)
+                there = file in names
+                is_folder = name in names
+            if (there or is_folder) and not (last and is_package):
+                place = folder.rstrip(os.sep) + os.sep
+                if is_folder and not exists(place + name + os.sep + "Cargo.toml"):
+                    is_folder = False
+                # Of names that are both, the script comes first.
+                for found_name, is_there in ((file, there), (name, is_folder)):
+                    if is_there and (last or hit is None or _leads_to(entries, hit)):
+                        spec = self._spec(fullname, place + found_name)
+                        if spec is not None:
+                            return spec, True
+            if last:
+                break
+        return found, hit is not None
+
+    def _included(self, fullname: str, file: str) -> "ModuleSpec | None":
+        """Searches the folders that come after ``sys.path``."""
+        if _INCLUDE_PATHS not in environ and "rustimport.settings" not in sys.modules:
+            return None
+        for folder in _settings.included_folders():
+            for name in (file, file[:-3]):
+                source = os.path.join(folder, name)
+                spec = self._spec(fullname, source) if exists(source) else None
+                if spec is not None:
+                    return spec
+        return None
+
+    def _is_new(self, importer: "Any", folder: str, file: str) -> bool:
+        """Looks for a file in a folder whose listing may be older than the folder: both within one
+        tick of the file system's clock (two seconds, at the coarsest)."""
+        mtime = importer._path_mtime
+        if mtime == -1:
+            return exists(folder + os.sep + file)
+        if mtime >= self._started - 2.1:
+            if time() - mtime <= 2.1:
+                return exists(folder + os.sep + file)
+            # From now on a new listing holds every name: have one made, once.
+            importer.invalidate_caches()
+            self._settled[folder] = mtime
+            return exists(folder + os.sep + file)
+        # Nothing happened there since well before the first listing.
+        self._settled[folder] = mtime
+        return False
+
+    def _listing(self, folder: str) -> "frozenset[str]":
+        """The names in a folder that only a finder of another kind looks after (a zip file has none)."""
+        try:
+            mtime = os.stat(folder).st_mtime
+        except OSError:
+            return frozenset()
+        known = self._listings.get(folder)
+        if known is not None and known[0] == mtime:
+            return known[1]
+        try:
+            names = frozenset(os.listdir(folder))
+        except OSError:
+            names = frozenset()
+        if time() - mtime > 2.1:
+            self._listings[folder] = mtime, names
+        return names
+
+    def _spec(self, fullname: str, source: str) -> "ModuleSpec | None":
+        artifact = self.artifact(fullname, source)
+        if artifact is None:
+            return None
+        spec = ModuleSpec(fullname, ScriptLoader(fullname, artifact, self, source), origin=artifact)
+        spec.has_location = True
+        return spec
+
+    def artifact(
+        self,
+        fullname: str,
+        source: str,
+        *,
+        opt_in: bool = True,
+        again: bool = False,
+        in_place: bool = True,
+        force: bool = False,
+    ) -> "Any":
+        """Returns the path of the source's fresh artifact, or ``None`` if the source is not ours.
+
+        `opt_in`: only if the source opted in. `again`: past the stamp. `in_place`: it may be the one beside the source.
+        `force`: past every check.
+
+        Raises:
+            rustimport.errors.RustImportError: the source cannot be built.
+        """
+        if not is_enabled() and opt_in:
+            return None
+        # Rarely set, so the cheap test comes first.
+        if (_RELEASE_MODE in environ or "rustimport.settings" in sys.modules) and _settings.is_release_mode():
+            from . import _release
+
+            return _release.artifact(fullname, source, opt_in, self.cache_dir)
+        key = self.key(fullname, source)
+        force = force or self.is_forced(source)
+        if not again and not force:
+            artifact = key.fresh_artifact(marked=opt_in)
+            if artifact is not None:
+                return artifact
+        try:
+            stat = os.stat(source)
+        except (OSError, ValueError):
+            if opt_in:
+                return None
+            raise
+        from . import _marker
+
+        marked = _marker.has_opted_in(source, stat)
+        if opt_in and not marked:
+            return None
+        from . import _core_client
+
+        request = self.request(key, fullname, marked=marked, in_place=in_place, force=force)
+        outcome = _core_client.ensure(request, show_warnings=self.show_warnings)
+        if force:
+            forced.add(source)
+        return outcome["artifact"]
+
+
+def _is_standard(fullname: str, entries: "list[str]") -> bool:
+    """Whether a submodule is looked for in a package of the standard library."""
+    parent = fullname.rpartition(".")[0]
+    if parent.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    home = getattr(os, "__file__", "").rpartition(os.sep)[0]
+    return entries[:1] == [home + os.sep + parent.replace(".", os.sep)]
+
+
+def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
+    """Whether one of the entries is the folder of Python's hit: otherwise nobody knows what came first."""
+    importers = sys.path_importer_cache
+    for entry in entries:
+        try:
+            folder = getattr(importers.get(entry or os.getcwd()), "path", entry)
+        except OSError:
+            continue
+        if folder.rstrip(os.sep) == hit.rstrip(os.sep):
+            return True
+    return False
+
+
+# ---------------------------------------------------------------------------------------------------
+# On `sys.meta_path`.
+
+
+def put(finder: "Any") -> None:
+    """Puts a finder directly before ``PathFinder``, in place of an earlier one of its role; that of projects before
+    that of scripts, which answers for ``PathFinder``."""
+    open_gates()
+    take_off(finder.role)
+    if _python_started() is None:
+        # A listing made before now could be older than its folder (see `_is_new`).
+        for importer in list(sys.path_importer_cache.values()):
+            if isinstance(importer, FileFinder):
+                importer.invalidate_caches()
+    path = sys.meta_path
+    place = len(path) if finder.is_last or PathFinder not in path else path.index(PathFinder)
+    if finder.role == "projects":
+        place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
+    finder.is_ours = True
+    path.insert(place, finder)
+
+
+def take_off(role: "str | None" = None) -> None:
+    """Takes the finders of a role, or all, off ``sys.meta_path`` that `put` placed there; others stay."""
+    open_gates()
+    sys.meta_path[:] = [
+        finder
+        for finder in sys.meta_path
+        if not (isinstance(finder, Finder) and finder.is_ours and role in (None, finder.role))
+    ]
+
+
+def installed(*roles: str) -> "Any":
+    """The first finder of the given roles (any, if none is given) on ``sys.meta_path``, or ``None``."""
+    open_gates()
+    for finder in sys.meta_path:
+        if isinstance(finder, Finder) and (not roles or finder.role in roles):
+            return finder
+    return None
+
+
+def open_gates() -> None:
+    """Installs the hook now if `site install` has only put a gate in place (`site/gate.py`)."""
+    for gate in _gates():
+        gate.open()
+
+
+def _gates() -> "list[Any]":
+    return [finder for finder in sys.meta_path if getattr(finder, "is_rustimport_gate", False)]
+
+
+def _python_started() -> "float | None":
+    """When this interpreter started, and some seconds more, in seconds since the epoch; ``None`` if the hook is not
+    being installed by the gate, which is put in place at the start."""
+    gates = _gates()
+    return gates[0].since - 10 if gates else None

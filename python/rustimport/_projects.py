@@ -1,0 +1,453 @@
+"""Editable projects: which are installed, and what happens when an import enters one. It is checked once in each
+process and again at each reload; rebuilt if it is stale; and at a reload its extension module is loaded again.
+
+What is imported, Python itself finds.
+"""
+
+import os
+import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import EXTENSION_SUFFIXES, ExtensionFileLoader, PathFinder
+from _thread import get_ident
+
+from . import _finder
+from ._cache import Key, cache_root, exists, index_file, is_private, read, sealed_lines, unescape
+from ._finder import Finder, Kept, Loader, ScriptFinder, ScriptLoader, as_path, is_ours, take_over
+from ._settings import is_enabled, is_release_mode, site_folders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any
+
+    from ._request import Request
+
+
+class Project:
+    """An editable project that maturin installed.
+
+    Attributes:
+        root: Its folder.
+        dist_info: The folder of its installation's metadata.
+        module: The full name of its extension module, as far as it is known.
+    """
+
+    __slots__ = ("dist_info", "module", "root")
+
+    def __init__(self, root: str, dist_info: str, module: str) -> None:
+        self.root = root
+        self.dist_info = dist_info
+        self.module = module
+
+    @property
+    def site(self) -> str:
+        """The folder that it is installed in."""
+        return self.dist_info.rpartition(os.sep)[0]
+
+
+# ---------------------------------------------------------------------------------------------------
+# The index of installed projects, which the core writes (`src/projects/index.rs`).
+
+
+def fresh_index(data: bytes, file: str) -> "dict[str, list[Project]] | None":
+    """The projects of the index in `file`, or ``None`` if anything that it was made from has changed."""
+    lines = sealed_lines(data)
+    if not lines or lines[0] != b"rustimport-projects 2 " + os.fsencode(file.rpartition(os.sep)[2]):
+        return None
+    for line in lines:
+        tag = line[:1]
+        if tag == b"M" and exists(unescape(line[2:])):
+            return None
+        if tag in (b"L", b"F"):
+            stats, _, path = line.partition(b"\t")
+            now = os.stat(unescape(path))
+            if tag == b"L" and stats != b"L %d %d" % (now.st_mtime_ns, now.st_ctime_ns):
+                return None
+            if tag == b"F" and stats != b"F %d %d %d" % (now.st_size, now.st_mtime_ns, now.st_ctime_ns):
+                return None
+    return _projects_in(lines)
+
+
+def _projects_in(lines: "list[bytes]") -> "dict[str, list[Project]]":
+    """Full name of a module -> the projects that an import of it enters."""
+    projects: dict[str, list[Project]] = {}
+    for line in lines:
+        if line[:2] == b"P\t":
+            root, dist_info, module, *names = line.split(b"\t")[1:]
+            project = Project(os.fsdecode(unescape(root)), os.fsdecode(unescape(dist_info)), module.decode())
+            for name in names:
+                projects.setdefault(name.decode(), []).append(project)
+    return projects
+
+
+# ---------------------------------------------------------------------------------------------------
+# The finder.
+
+
+class ProjectFinder(Finder):
+    """Has editable projects rebuilt before Python finds them.
+
+    The index of the site folders says which names are theirs. It is compared once in each process, and whenever
+    ``sys.path`` has other site folders.
+    """
+
+    role = "projects"
+
+    def __init__(self, *, file_searcher: "Any" = None, automatic: bool = False, **arguments: "Any") -> None:
+        super().__init__(**arguments)
+        self.file_searcher = file_searcher
+        self.automatic = automatic
+        self._path: list[str] = []
+        self._folders: list[str] = []
+        #: The threads that are reading the index.
+        self._reading: set[int] = set()
+        #: The full name of a module -> the projects that an import of it enters.
+        self.projects: dict[str, list[Project]] = {}
+        #: The full name of an extension module -> its project, once that has been checked.
+        self.modules: dict[str, Project] = {}
+
+    def known(self, fullname: str) -> "list[Project] | None":
+        """The projects that an import of a module enters, or that a reload of it concerns."""
+        found = self.projects.get(fullname)
+        if found is None and fullname in self.modules:
+            root = self.modules[fullname].root
+            return [project for named in self.projects.values() for project in named if project.root == root][:1]
+        return found
+
+    def knows(self, fullname: str) -> bool:
+        return bool(self.known(fullname))
+
+    def invalidate_caches(self) -> None:
+        self._path = []
+        self._folders = []
+
+    def find_spec(
+        self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if target is not None and self.known(fullname):
+            # It may have been installed for good since.
+            self.invalidate_caches()
+        scripts = found_first = None
+        if sys.path != self._path:
+            # Modules of the standard library may be half imported now, as `importlib` is when `python -m` begins.
+            if fullname.partition(".")[0] in sys.stdlib_module_names:
+                return None
+            scripts = self.next_finder() if target is None else None
+            if scripts is not None:
+                # A script comes first on the path, whatever is installed: it needs no index.
+                found_first = scripts.find_spec(fullname, path)
+                if found_first is not None and isinstance(found_first.loader, ScriptLoader):
+                    return found_first
+            self.read_index()
+        found = self.projects.get(fullname) if target is None else self.known(fullname)
+        if not found:
+            if scripts is not None and found_first is None:
+                # It is called next, and need not search again.
+                scripts.missed = get_ident(), fullname
+            return found_first
+        if not is_enabled() or is_release_mode():
+            return None
+        try:
+            if target is not None:
+                return _enter_again(self, fullname, path, target, found)
+            return _enter(self, fullname, path, found, found_first)
+        except ImportError as error:
+            if not is_ours(error):
+                raise
+            # Where in this package it was raised tells the user nothing.
+            raise error.with_traceback(None) from error.__cause__
+
+    def next_finder(self) -> "ScriptFinder | None":
+        """The finder of scripts, if it is called directly after this one."""
+        order = sys.meta_path
+        after = order[order.index(self) + 1 :][:1] if self in order else []
+        return after[0] if after and isinstance(after[0], ScriptFinder) else None
+
+    def read_index(self) -> None:
+        """Finds out which projects are installed, if ``sys.path`` has other site folders than before."""
+        me = get_ident()
+        # What is imported here is not ours.
+        if me in self._reading or not is_enabled():
+            return
+        self._reading.add(me)
+        path, folders = sys.path[:], site_folders()
+        try:
+            if folders != self._folders:
+                self.projects = self._index(folders) if folders else {}
+                self._folders = folders
+            self._path = path
+        except Exception as error:
+            # No import fails because of this.
+            self._path, self._folders, self.projects = path, folders, {}
+            from . import _report
+
+            _report.warn(f"editable projects are not rebuilt: {error}")
+        finally:
+            self._reading.discard(me)
+
+    def _index(self, folders: "list[str]") -> "dict[str, list[Project]]":
+        if self.automatic:
+            from . import _core_client
+
+            return _projects_in(_core_client.index_all_projects(folders).split(b"\n"))
+        root = cache_root(self.cache_dir)
+        file = index_file(root, folders)
+        if is_private(root):
+            try:
+                projects = fresh_index(read(file), file)
+            except (OSError, ValueError):
+                projects = None
+            if projects is not None:
+                return projects
+        elif exists(root):
+            # Nothing is written where others can write; the next build says what is wrong.
+            file = ""
+        from . import _core_client
+
+        return _projects_in(_core_client.index_projects(folders, file).split(b"\n"))
+
+
+# ---------------------------------------------------------------------------------------------------
+# Entering a project.
+
+#: Projects that were checked.
+_checked: "set[str]" = set()
+
+#: Extension module -> the state of the artifact that it was loaded from.
+loaded: "dict[str, Any]" = {}
+
+
+def _enter(
+    finder: ProjectFinder,
+    name: str,
+    path: "Sequence[str] | None",
+    projects: "list[Project]",
+    found: "ModuleSpec | None",
+) -> "ModuleSpec | None":
+    """Has the projects rebuilt that an import of `name` enters. `found`: what Python would import, if that is known.
+    Returns a spec where the search need not be repeated.
+
+    Raises:
+        rustimport.errors.RustImportError: a project cannot be built.
+    """
+    scripts = _finder.installed("scripts")
+    if found is None:
+        # What Python would import is what comes first on its path.
+        found = (scripts or PathFinder).find_spec(name, path)
+    if found is not None and isinstance(found.loader, ScriptLoader):
+        return found
+    _check_claims(name, projects)
+    is_fresh = True
+    for project in projects:
+        if project.root not in _checked and _leads_into(found, project):
+            is_fresh = ensure(finder, name, project)[1] and is_fresh
+    return found if is_fresh and scripts is not None and finder.next_finder() is scripts else None
+
+
+def _enter_again(
+    finder: ProjectFinder,
+    name: str,
+    path: "Sequence[str] | None",
+    target: "ModuleType",
+    projects: "list[Project]",
+) -> "ModuleSpec | None":
+    """The same for a reload, which stays with what the module was imported from."""
+    is_script = isinstance(getattr(target, "__loader__", None), ScriptLoader)
+    if is_script or not finder.enable_reloading or finder is not _first_to_know(name):
+        return None
+    _check_claims(name, projects)
+    found = PathFinder.find_spec(name, path)
+    spec = None
+    for project in projects:
+        if _leads_into(found, project):
+            spec = _reload(finder, name, project) or spec
+    return spec
+
+
+def _first_to_know(name: str) -> "ProjectFinder | None":
+    """Of several finders, each with its own settings, the first one decides."""
+    finders = (finder for finder in sys.meta_path if isinstance(finder, ProjectFinder))
+    return next((finder for finder in finders if finder.known(name)), None)
+
+
+def _check_claims(name: str, projects: "list[Project]") -> None:
+    """Two projects may share a package, but not an extension module."""
+    claims: dict[str, str] = {}
+    for project in projects:
+        other = claims.setdefault(project.module, project.root)
+        if other != project.root:
+            from .errors import ProjectError
+
+            raise ProjectError(
+                f"two editable projects have the module `{project.module}`: {other} and {project.root}",
+                hint="uninstall one of them with `pip uninstall`, or give it another name",
+                name=name,
+                path=project.root,
+            )
+
+
+def _leads_into(found: "ModuleSpec | None", project: Project) -> bool:
+    """Whether what Python would import is the project's, and not something that comes before it."""
+    if found is None or found.origin is None or found.loader is None:
+        return True
+    origin = os.path.normcase(found.origin)
+    folders = [project.root, project.site]
+    if any(origin.startswith(os.path.normcase(folder) + os.sep) for folder in folders):
+        return True
+    # Where links lead.
+    origin = os.path.realpath(found.origin)
+    return any(origin.startswith(os.path.realpath(folder) + os.sep) for folder in folders)
+
+
+def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bool]":
+    """Returns the project's fresh artifact, built if it was stale; and whether its stamp still held."""
+    key = key_of(finder, name, project)
+    force = finder.is_forced(project.root)
+    artifact = None if force else key.fresh_artifact()
+    is_fresh = artifact is not None
+    if artifact is None:
+        from . import _core_client
+
+        asked = request(finder, key, name, project, force)
+        outcome = _core_client.ensure(asked, show_warnings=finder.show_warnings)
+        artifact = os.fspath(outcome["artifact"])
+        # Python reads `.pth` files only when it starts.
+        missing = [root for root in outcome["roots"] if root not in sys.path and os.path.isdir(root)]
+        if missing:
+            sys.path.extend(missing)
+        if outcome["built"]:
+            # What is installed may have other names now.
+            finder.invalidate_caches()
+        # What was built has to be found, although it was written within one tick of the clock.
+        for known in sys.meta_path:
+            if hasattr(known, "invalidate_caches") and not isinstance(known, ProjectFinder):
+                known.invalidate_caches()
+        if force:
+            _finder.forced.add(project.root)
+    module = _module_of(artifact)
+    if module is not None:
+        # So that reloading it leads here.
+        finder.modules[module] = project
+        if module not in sys.modules:
+            loaded[module] = state_of(artifact)
+    _checked.add(project.root)
+    if _finder.on_import is not None:
+        _finder.on_import()
+    return artifact, is_fresh
+
+
+def key_of(finder: ProjectFinder, name: str, project: Project) -> Key:
+    """What identifies a project in the cache."""
+    chosen = finder.chosen(name, project.root)
+    files = None if finder.file_searcher is None else _declared_files(finder, name, project)
+    return Key(project.root, project.site, finder.cache_dir, chosen, files)
+
+
+def request(finder: ProjectFinder, key: Key, name: str, project: Project, force: bool = False) -> "Request":
+    """The request to the core for a project."""
+    return finder.request(
+        key,
+        name,
+        marked=True,
+        in_place=False,
+        force=force,
+        dist_info=project.dist_info,
+        automatic=finder.automatic,
+    )
+
+
+def _declared_files(finder: ProjectFinder, name: str, project: Project) -> "list[str]":
+    """The project's inputs, as a ``file_searcher`` declares them."""
+    from . import _native
+
+    asked = request(finder, Key(project.root, project.site, finder.cache_dir), name, project)
+    folders = [as_path(os.fspath(folder)) for folder in _native.core.local_packages(asked, _silent)]
+    root = as_path(project.root)
+    top = name.partition(".")[0]
+    found = PathFinder.find_spec(top)
+    places = list(getattr(found, "submodule_search_locations", None) or [])
+    package = as_path(places[0] if places else getattr(found, "origin", None) or os.path.join(project.site, top))
+    files = finder.file_searcher.get_source_paths(root, [folder for folder in folders if folder != root], package)
+    return [os.path.abspath(os.fspath(file)) for file in files]
+
+
+def _silent(*_: "Any", **__: "Any") -> None:
+    """Ignores events."""
+
+
+def _module_of(artifact: str) -> "str | None":
+    """The full name under which Python finds an extension module."""
+    suffix = next((suffix for suffix in EXTENSION_SUFFIXES if artifact.endswith(suffix)), None)
+    folders = [entry.rstrip(os.sep) + os.sep for entry in sys.path if isinstance(entry, str) and entry]
+    inside = max((folder for folder in folders if artifact.startswith(folder)), key=len, default=None)
+    if suffix is None or inside is None:
+        return None
+    return artifact[len(inside) : -len(suffix)].replace(os.sep, ".")
+
+
+def state_of(artifact: str) -> "tuple[int, int, int] | None":
+    """The stat of an artifact, as far as it tells one build from another."""
+    try:
+        found = os.stat(artifact)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+# ---------------------------------------------------------------------------------------------------
+# Reloading. `docs/concepts/reloading.md` says what it does and what it cannot do.
+
+
+class ReloadingLoader(ExtensionFileLoader):
+    """Loads an extension module from a copy of its library, into the module that everybody holds."""
+
+    def __init__(self, name: str, path: str, project: Project, finder: ProjectFinder) -> None:
+        super().__init__(name, path)
+        self._project = project
+        self._finder = finder
+
+    def exec_module(self, module: "ModuleType") -> None:
+        _load_again(self._finder, module, self._project, self.path)
+
+
+def _reload(finder: ProjectFinder, name: str, project: Project) -> "ModuleSpec | None":
+    artifact, _ = ensure(finder, name, project)
+    module = _module_of(artifact)
+    if module is None:
+        return None
+    if module == name:
+        spec = ModuleSpec(name, ReloadingLoader(name, artifact, project, finder), origin=artifact)
+        spec.has_location = True
+        return spec
+    extension = sys.modules.get(module)
+    if extension is not None:
+        _load_again(finder, extension, project, artifact)
+    return None
+
+
+def _load_again(finder: ProjectFinder, module: "ModuleType", project: Project, artifact: str) -> None:
+    name = module.__name__
+    state = state_of(artifact)
+    if loaded.get(name) == state:
+        return
+    if sys.platform == "win32":
+        from .errors import ProjectError
+
+        raise ProjectError(
+            f"`{name}` was rebuilt, but Windows keeps the library that is loaded",
+            hint="restart Python",
+            name=name,
+            path=artifact,
+        )
+    from . import _native
+
+    # Loading the same path again would give the same library again.
+    asked = request(finder, Key(project.root, project.site, finder.cache_dir), name, project)
+    copy = str(_native.core.copy_installed(asked, artifact, _silent))
+    loader = Loader(name, copy, project.root)
+    with Kept(name):
+        fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
+        loader.exec_module(fresh)
+    take_over(module, fresh)
+    loaded[name] = state
