@@ -403,7 +403,7 @@ pub fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io
             missing.iter().filter(|(_, old)| old.layout == Layout::Flat).map(|(_, old)| old.hash.as_str()).collect();
         if !flat.is_empty() {
             for file in fs::items(&source.join(DEPS)).filter(|file| has_hash(&file.file_name(), &flat)) {
-                fs::share(&file.path(), &profile.join(DEPS).join(file.file_name()))?;
+                fs::hard_link_or_copy(&file.path(), &profile.join(DEPS).join(file.file_name()))?;
             }
         }
         for (new, old) in &missing {
@@ -421,7 +421,7 @@ pub fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io
                         let to = new.home().join(item.file_name());
                         if !has_run && item.path().is_dir() {
                             for file in fs::items(&item.path()) {
-                                fs::share(&file.path(), &to.join(file.file_name()))?;
+                                fs::hard_link_or_copy(&file.path(), &to.join(file.file_name()))?;
                             }
                         } else {
                             fs::duplicate(&item.path(), &to)?;
