@@ -76,9 +76,9 @@ impl TargetSlot {
         let priority = if is_ready() { Priority::Normal } else { Priority::Patient };
         let home = own.map_or_else(|| cache.slot(number), Entry::target);
         fs::create_private_folder(&home)?;
-        let mut foreign = cargo_lock::foreign_packages(&cache.common_lock());
+        let mut foreign = cargo_lock::non_local_packages(&cache.common_lock());
         if let Some(entry) = own {
-            foreign.extend(cargo_lock::foreign_packages(&entry.package().join("Cargo.lock")));
+            foreign.extend(cargo_lock::non_local_packages(&entry.package().join("Cargo.lock")));
         }
         let shared = cache.shared().map(|shared| shared.slot(0));
         for compiled in [Some(first), shared].into_iter().flatten().filter(|slot| *slot != home) {
