@@ -83,7 +83,7 @@ impl TargetSlot {
         let shared = cache.shared().map(|shared| shared.slot(0));
         for compiled in [Some(first), shared].into_iter().flatten().filter(|slot| *slot != home) {
             // What cannot be taken over is compiled again.
-            let _ = cargo_layout::take_over(&compiled, &home, &foreign);
+            let _ = cargo_layout::copy_units(&compiled, &home, &foreign);
         }
         Ok(Self { home, was_waited_for, priority, is_own: own.is_some(), foreign, lock })
     }
@@ -116,7 +116,7 @@ impl TargetSlot {
             return;
         }
         if self.is_own {
-            let _ = cargo_layout::take_over(&self.home, &first, &self.foreign);
+            let _ = cargo_layout::copy_units(&self.home, &first, &self.foreign);
         }
         for name in dependencies {
             let mark = ready(&first, name);

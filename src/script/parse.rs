@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | [`Root::Direct`] | nothing has to be generated | the user's file |
 //! | [`Root::Wrapped`] | the prelude or the module has to be generated | a generated file that `include!`s the user's |
-//! | [`Root::Copied`] | the same in a cell, or if inner attributes or `//!` forbid `include!` | a copy with it appended |
+//! | [`Root::Copied`] | the same in a cell, or if inner attributes or `//!` forbid `include!` | an extended copy |
 
 use std::cell::Cell;
 use std::ops::Range;
