@@ -58,7 +58,7 @@ pub fn take(root: &Path) -> Vec<Interpreter> {
 }
 
 fn part(cache: &Cache) -> Interpreter {
-    let slots: u64 = cache.existing_lanes().iter().map(|slot| fs::size(slot)).sum();
+    let slots: u64 = cache.existing_slots().iter().map(|slot| fs::size(slot)).sum();
     let entries: Vec<Entry> = entries(cache);
     Interpreter {
         key: cache.key(),
@@ -150,7 +150,7 @@ pub fn prune(root: &Path, limits: Limits, observer: &mut dyn Observer) -> Result
         remove_entries(cache, entries.iter().filter(|entry| is_useless(entry)))?;
         remove_unused_dependencies(cache)?;
         if let Some(limit) = limits.unused_for {
-            cache.store().forget(now.checked_sub(limit).unwrap_or(SystemTime::UNIX_EPOCH));
+            cache.store().remove_unused(now.checked_sub(limit).unwrap_or(SystemTime::UNIX_EPOCH));
         }
     }
     if let Some(limit) = limits.size {
@@ -162,7 +162,7 @@ pub fn prune(root: &Path, limits: Limits, observer: &mut dyn Observer) -> Result
 
 /// Removes, until it `is_enough`: the slots that hold copies, the store, entries, and what cargo compiled.
 fn shrink(caches: &[Cache], is_enough: &dyn Fn() -> bool) -> Result<()> {
-    for slot in caches.iter().flat_map(|cache| cache.existing_lanes().into_iter().skip(1).rev()) {
+    for slot in caches.iter().flat_map(|cache| cache.existing_slots().into_iter().skip(1).rev()) {
         if is_enough() {
             return Ok(());
         }
@@ -201,13 +201,13 @@ fn remove_entries<'a>(cache: &Cache, entries: impl Iterator<Item = &'a Entry>) -
     if packages.is_empty() {
         return Ok(());
     }
-    cache.existing_lanes().iter().try_for_each(|slot| cargo_layout::remove_packages(slot, &packages))
+    cache.existing_slots().iter().try_for_each(|slot| cargo_layout::remove_packages(slot, &packages))
 }
 
 fn remove_unused_dependencies(cache: &Cache) -> Result<()> {
     let locks = cache.entry_names().into_iter().map(|name| cache.entry(&name).package().join("Cargo.lock"));
     let used: BTreeSet<String> = locks.flat_map(|lock| cargo_lock::packages(&lock)).collect();
-    cache.existing_lanes().iter().try_for_each(|slot| target_slot::keep_packages(slot, &used))
+    cache.existing_slots().iter().try_for_each(|slot| target_slot::keep_packages(slot, &used))
 }
 
 /// Removes the texts that cells have left, and no interpreter knows.
