@@ -1,5 +1,6 @@
-//! Arbitrary input for everything that reads what comes from outside: none may panic, take for ever, or lead anywhere
-//! but where it belongs. `cargo test` runs these with random input, `fuzz/` with input that coverage guides.
+//! Passes arbitrary input to every parser of external data. No input may cause a panic, an endless loop, or a path
+//! outside of the expected folder. `cargo test` runs these functions with random input, `fuzz/` with coverage-guided
+//! input.
 
 use std::path::Path;
 
@@ -22,7 +23,7 @@ use crate::script::parse::{Root, Script};
 
 const SOURCE: &str = "/s/m.rs";
 
-/// A script: its header, its module, and the package that is made of it.
+/// A script: its header, its module, and the package that is generated for it.
 pub fn script(data: &[u8]) {
     let path = Path::new(SOURCE);
     let Ok(script) = Script::parse(path, data) else { return };
@@ -35,14 +36,14 @@ pub fn script(data: &[u8]) {
         }
     }
     let settings = BuildSettings { profile: "dev".into(), pyo3: ">=0.23".into(), ..BuildSettings::default() };
-    let made = manifest::cargo_manifest(&request(), &script, &settings, path);
-    // Whatever the header says, the package has our name and builds this file, wherever the text is read again.
-    assert_eq!(made["package"]["name"].as_str(), Some("m_0123"));
-    assert_eq!(made["lib"]["path"].as_str(), Some(SOURCE));
-    assert_eq!(made.to_string().parse::<Table>().ok(), Some(made));
+    let generated = manifest::cargo_manifest(&request(), &script, &settings, path);
+    // No header can change the package's name or the file that is built, also after the text is parsed again.
+    assert_eq!(generated["package"]["name"].as_str(), Some("m_0123"));
+    assert_eq!(generated["lib"]["path"].as_str(), Some(SOURCE));
+    assert_eq!(generated.to_string().parse::<Table>().ok(), Some(generated));
 }
 
-/// What rustc and build scripts write down.
+/// rustc's dep-info, and the output of build scripts.
 pub fn dep_info(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for found in
@@ -52,7 +53,7 @@ pub fn dep_info(data: &[u8]) {
     }
 }
 
-/// What cargo says, a message a line.
+/// Cargo's JSON messages, one per line.
 pub fn messages(data: &[u8]) {
     messages::read_messages(data, &[Path::new("/s")], Path::new("/p"), &Directories::both(Path::new("/t")));
     text::without_ansi(&String::from_utf8_lossy(data));
@@ -66,7 +67,7 @@ pub fn stamp(data: &[u8]) {
     assert_eq!(text::unescape(&escaped), Path::new(&*path));
 }
 
-/// Where a distribution was installed from, and what of it.
+/// The metadata of an installed distribution.
 pub fn installation(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(folder) = folder_of_url(&text) {
@@ -80,7 +81,7 @@ pub fn installation(data: &[u8]) {
     });
 }
 
-/// A lock file, as common as a script's own.
+/// A lock file, both as the common one and as that of a script.
 pub fn lock_file(data: &[u8]) {
     in_a_file("Cargo.lock", data, |common| {
         let lock = common.with_file_name("own.lock");
@@ -92,7 +93,7 @@ pub fn lock_file(data: &[u8]) {
     });
 }
 
-/// A record that this program did not write.
+/// A record that this program did not write: it must not be accepted.
 pub fn record(data: &[u8]) {
     in_a_file("record", data, |file| assert_eq!(Record::read(file), None));
 }
@@ -104,7 +105,7 @@ fn in_a_file(name: &str, data: &[u8], read: impl Fn(&Path)) {
     read(&file);
 }
 
-/// What is asked about a script, for tests.
+/// A request for a script, for tests.
 pub fn request() -> Request {
     Request {
         kind: SourceKind::Script,
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Bytes that look like what is expected for a while: words of the format, among anything.
+    /// Bytes that are partly valid: words of the format, mixed with random bytes and text.
     fn like(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
         let word = prop_oneof![
             6 => proptest::sample::select(words).prop_map(|word| word.as_bytes().to_vec()),
@@ -154,7 +155,7 @@ mod tests {
         proptest::collection::vec(word, 0..40).prop_map(|words| words.concat())
     }
 
-    /// Ten times as many where somebody asks for it: `PROPTEST_CASES`.
+    /// Runs `read` with random input. The variable `PROPTEST_CASES` sets the number of inputs.
     fn check(words: &'static [&'static str], read: fn(&[u8])) {
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
             failure_persistence: None,

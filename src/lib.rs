@@ -1,23 +1,24 @@
-//! The core of `rustimport`: finds out whether what was built from a Rust source is still fresh, and has maturin build it
-//! where it is not. `ARCHITECTURE.md` tells the story; each folder is a room, and arrows between rooms go down this list
-//! only, never in a circle (`tests/tidy` holds that):
+//! The core of `rustimport`: checks whether the artifact of a Rust source is still fresh, and runs maturin to rebuild
+//! it if it is not. `ARCHITECTURE.md` gives the overview. Each folder is one room; a room depends only on rooms further
+//! down this list, without cycles (`tests/tidy` checks this):
 //!
 //! | room | what it answers |
 //! | --- | --- |
-//! | `py` | how Python and the core speak with each other: the only one that names pyo3 |
-//! | [`commands`] | what only the command line asks |
+//! | `py` | how Python calls the core, and the core calls Python: the only room that uses pyo3 |
+//! | [`commands`] | operations that only the command line needs |
 //! | [`ensure`] | one import, from request to outcome |
 //! | [`projects`] | which projects are installed, and how they become fresh |
 //! | [`sources`] | the same for scripts, crates and cells |
 //! | [`build`] | how maturin runs, and what cargo compiled |
-//! | [`cache`] | where things are kept, and what was built before |
-//! | [`freshness`] | what an artifact was made of, and whether that changed |
+//! | [`output`] | what the output of maturin, cargo, rustc and linkers means |
+//! | [`cache`] | where files are kept, and what was built before |
+//! | [`freshness`] | which inputs an artifact was built from, and whether they changed |
 //! | [`package`] | manifests, lock files and crates |
-//! | [`script`] | what a `.rs` file says |
-//! | [`env`] | what surrounds a source: interpreter, toolchain, settings |
+//! | [`script`] | what a `.rs` file declares |
+//! | [`env`] | the environment of a source: interpreter, toolchain, settings |
 //! | [`base`] | files, processes, locks, errors |
 //!
-//! `fuzz` is what arbitrary input does to all that reads it (tests and the folder `fuzz/`).
+//! `fuzz` feeds arbitrary input to every parser; the tests and the folder `fuzz/` use it.
 
 pub mod base;
 pub mod build;
@@ -28,6 +29,7 @@ pub mod env;
 pub mod freshness;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod output;
 pub mod package;
 pub mod projects;
 #[cfg(feature = "python")]

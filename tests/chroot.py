@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 #: What the tests of builds need of a system.
-PACKAGES = ("python3", "python3-venv", "python3-dev", "rustc", "cargo", "gcc", "make", "ca-certificates", "strace")
+PACKAGES = ("python3", "python3-venv", "python3-dev", "rustc", "cargo", "gcc", "make", "ca-certificates", "strace", "procps")
 
 #: What is not copied.
 LEFT_OUT = shutil.ignore_patterns("target", ".venv*", ".git", "__pycache__", ".*_cache", "*.so")
@@ -79,7 +79,7 @@ class Chroot:
 
     @contextmanager
     def _mounted(self) -> Iterator[None]:
-        places = [(source, self.folder / source.lstrip("/")) for source in ("/proc", "/dev")]
+        places = [(source, self.folder / source.lstrip("/")) for source in ("/proc", "/dev", "/dev/pts")]
         places = [(source, place) for source, place in places if not os.path.ismount(place)]
         for source, place in places:
             run("mount", "--bind", source, place)

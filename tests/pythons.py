@@ -22,11 +22,26 @@ PYTHONS = {
 }
 
 
+#: A copy without the distribution's `sitecustomize.py`, which comes before that of every environment.
+COPY = """
+    if [ ! -x {home}/bin/{python} ]; then
+        mkdir -p {home}/bin {home}/lib {home}/include
+        cp /usr/bin/{python} {home}/bin/
+        cp -r /usr/lib/{python} {home}/lib/
+        cp -r /usr/include/{python} {home}/include/
+        rm -f {home}/lib/{python}/sitecustomize.py
+    fi
+"""
+
+
 def test(name: str, *more: str) -> None:
     chroot = Chroot(HOME / "sid", "sid", (*PACKAGES, *PYTHONS[name]))
     chroot.copy_project()
-    python = "python3" if name == "blender" else f"python{name}"
-    venv = ".venv-blender" if name == "blender" else f".venv-{name}"
+    python, venv = "/usr/bin/python3", f".venv-{name}"
+    if name != "blender":
+        home = f"/opt/python{name}"
+        chroot.run(COPY.format(home=home, python=f"python{name}"))
+        python = f"{home}/bin/python{name}"
     setup = f"cd /project\n{python} --version\nmake VENV={venv} PYTHON={python}"
     if name == "blender":
         more = ("tests/clients/test_blender.py", *more)

@@ -1,4 +1,4 @@
-//! One message of the compiler, with paths that the user knows.
+//! One compiler message. Its paths are those of the user's files, not those of copies in the cache.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ pub struct Diagnostic {
     pub message: String,
     /// Absolute path of the file with the primary span.
     pub file: Option<PathBuf>,
-    /// From 1.
+    /// Counted from 1.
     pub line: Option<usize>,
-    /// From 1, in characters.
+    /// Counted from 1, in characters.
     pub column: Option<usize>,
-    /// As rustc prints it, without colours.
+    /// As rustc prints it, without colors.
     pub rendered: String,
-    /// As rustc prints it on a terminal.
+    /// As rustc prints it on a terminal, with colors.
     pub rendered_ansi: String,
 }

@@ -1,23 +1,23 @@
 //! Every environment variable that the core reads or sets, declared once.
 //!
-//! What users set to configure `rustimport` is read by the Python half (`_hook.py`) and arrives in the
-//! request; these are the variables of the tools around it.
+//! The variables that configure `rustimport` itself are not here: the Python half (`_hook.py`) reads them and passes
+//! them in the request. These are the variables of cargo, rustc, rustup, pyo3 and other tools.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-/// Keeps the hook off in child processes.
+/// Disables the import hook in child processes.
 pub const ENABLED: &str = "RUSTIMPORT_ENABLED";
-/// The predecessor's name for the same.
+/// The same for `maturin_import_hook`.
 pub const MATURIN_HOOK_ENABLED: &str = "MATURIN_IMPORT_HOOK_ENABLED";
 
 pub const PATH: &str = "PATH";
 pub const CARGO: &str = "CARGO";
 pub const CARGO_HOME: &str = "CARGO_HOME";
 pub const CARGO_TARGET_DIR: &str = "CARGO_TARGET_DIR";
-/// Newer cargo can move intermediate files out of the target folder; we look into them.
+/// Newer cargo can keep intermediate files outside the target folder; `freshness::cargo_layout` reads them.
 pub const CARGO_BUILD_BUILD_DIR: &str = "CARGO_BUILD_BUILD_DIR";
-/// What moves cargo's target folder, and its home.
+/// Variables that change the location of cargo's target folder or of its home.
 pub const TARGET_FOLDERS: [&str; 4] = [CARGO_TARGET_DIR, "CARGO_BUILD_TARGET_DIR", CARGO_BUILD_BUILD_DIR, CARGO_HOME];
 pub const CARGO_TERM_PROGRESS_WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
 pub const CARGO_TERM_PROGRESS_WIDTH: &str = "CARGO_TERM_PROGRESS_WIDTH";
@@ -26,7 +26,7 @@ pub const CARGO_TERM_QUIET: &str = "CARGO_TERM_QUIET";
 pub const CARGO_TERM_VERBOSE: &str = "CARGO_TERM_VERBOSE";
 pub const CARGO_ENCODED_RUSTFLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 pub const CARGO_NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
-/// Whether versions that need a newer Rust are left out where cargo chooses.
+/// Whether cargo's resolver skips versions that need a newer Rust.
 pub const CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS: &str = "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS";
 pub const CARGO_NET_RETRY: &str = "CARGO_NET_RETRY";
 pub const RUSTFLAGS: &str = "RUSTFLAGS";
@@ -35,22 +35,22 @@ pub const RUSTUP_HOME: &str = "RUSTUP_HOME";
 pub const RUSTUP_TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
 pub const MACOSX_DEPLOYMENT_TARGET: &str = "MACOSX_DEPLOYMENT_TARGET";
 
-/// Which of its steps a tool tells about.
+/// Which log messages a tool prints.
 pub const RUST_LOG: &str = "RUST_LOG";
-/// Keeps tools from colouring what they say.
+/// Disables colored output.
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The activated environment.
 pub const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
 pub const CONDA_PREFIX: &str = "CONDA_PREFIX";
 
-/// pyo3's build script reads the interpreter from this file and starts no python.
+/// pyo3's build script reads the interpreter from this file and does not start Python.
 pub const PYO3_CONFIG_FILE: &str = "PYO3_CONFIG_FILE";
-/// The python that rust-cpython's build script asks.
+/// The Python that rust-cpython's build script runs.
 pub const PYTHON_SYS_EXECUTABLE: &str = "PYTHON_SYS_EXECUTABLE";
 pub const PYO3_BUILD_EXTENSION_MODULE: &str = "PYO3_BUILD_EXTENSION_MODULE";
 
-/// What makes pyo3 look for an interpreter of its own. A script's build knows its interpreter, and a
-/// change in one of these must not recompile pyo3 for every script.
+/// Variables from which pyo3 selects an interpreter. The build of a script passes its interpreter in a file instead, so
+/// that a change in one of these does not recompile pyo3 for every script.
 pub const INTERPRETER_CHOICE: &[&str] = &[
     CONDA_PREFIX,
     "PYO3_CROSS",
@@ -64,11 +64,11 @@ pub const INTERPRETER_CHOICE: &[&str] = &[
     VIRTUAL_ENV,
 ];
 
-/// Variables that change what cargo and rustc make, whatever the source says. Those with the prefixes
-/// of [`is_build_variable`] count too.
+/// Variables that change what cargo and rustc produce although no source names them. [`is_build_variable`] adds others
+/// by prefix.
 const BUILD_VARIABLES: &[&str] = &[RUSTFLAGS, RUSTC, "RUSTDOCFLAGS", MACOSX_DEPLOYMENT_TARGET];
 
-/// Variables that begin like an input and are none: they steer output, downloads and secrets.
+/// Variables that have the prefix of an input but are not inputs: they control output, downloads and credentials.
 const NOT_INPUTS: &[&str] = &[
     "CARGO_TERM_",
     "CARGO_NET_",
@@ -101,7 +101,8 @@ const SET_BY_CARGO: &[&str] = &[
     "CARGO_SBOM_PATH",
 ];
 
-/// Whether a variable that compiled code names (`env!`, `rerun-if-env-changed`) is one of the user's.
+/// Whether the user sets a variable that compiled code names (`env!`, `rerun-if-env-changed`), as opposed to cargo or
+/// this program.
 pub fn is_users(name: &str) -> bool {
     !["OUT_DIR", CARGO].contains(&name)
         && !is_set_by_cargo(name)
@@ -109,7 +110,7 @@ pub fn is_users(name: &str) -> bool {
         && ![PYO3_CONFIG_FILE, PYO3_BUILD_EXTENSION_MODULE, CARGO_ENCODED_RUSTFLAGS].contains(&name)
 }
 
-/// Whether cargo sets it for build scripts, and for them alone.
+/// Whether cargo sets the variable only for build scripts.
 pub fn is_set_for_build_scripts(name: &str) -> bool {
     ["TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "RUSTC", "RUSTDOC"].contains(&name)
 }
@@ -118,7 +119,7 @@ fn is_set_by_cargo(name: &str) -> bool {
     SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether a variable changes what cargo builds without any source naming it.
+/// Whether a variable changes what cargo builds although no source names it.
 pub fn is_build_variable(name: &str) -> bool {
     BUILD_VARIABLES.contains(&name)
         || ((name.starts_with("CARGO_") || name.starts_with("RUSTC_"))
@@ -130,7 +131,7 @@ pub fn get(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// A variable's value as text; bytes that are no UTF-8 are replaced, which is enough to notice a change.
+/// A variable's value as text. Bytes that are not UTF-8 are replaced, which is enough to detect a change.
 pub fn get_text(name: &str) -> Option<String> {
     get(name).map(|value| value.to_string_lossy().into_owned())
 }
@@ -141,31 +142,31 @@ pub fn all() -> HashMap<String, String> {
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
-/// What the name of a variable contains whose value is somebody's secret.
+/// A variable is a secret if its name contains one of these words.
 const SECRETS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL"];
 
-/// A text for others to read: values of variables that are secrets are replaced by the variables' names.
+/// Replaces the values of secret variables by the variables' names, in a text that other people may read.
 pub fn without_secrets(text: &str) -> String {
     hide(text, &all())
 }
 
 fn hide(text: &str, variables: &HashMap<String, String>) -> String {
-    // Shorter ones are no secrets, and stand everywhere.
+    // Shorter values are not secrets, and they occur in unrelated text.
     const SHORTEST: usize = 6;
     let is_secret = |name: &str| SECRETS.iter().any(|word| name.to_uppercase().contains(word));
     let secrets = variables.iter().filter(|(name, _)| is_secret(name));
     let lines = secrets.flat_map(|(name, value)| value.lines().map(move |line| (line.trim(), name)));
-    // As it is, and as Rust prints it for debugging.
     let lines = lines.filter(|(line, _)| line.len() >= SHORTEST);
+    // The value itself, and as Rust's `{:?}` prints it.
     let forms =
         lines.flat_map(|(line, name)| [line.to_owned(), line.escape_debug().to_string()].map(|form| (form, name)));
     let mut forms: Vec<(String, &String)> = forms.collect();
-    // One may be part of another.
+    // The longest first: one value may be part of another.
     forms.sort_by_key(|(form, name)| (std::cmp::Reverse(form.len()), *name));
     forms.iter().fold(text.to_owned(), |text, (form, name)| text.replace(form, &format!("${name}")))
 }
 
-/// Names of all variables that are set and that [`is_build_variable`] picks.
+/// The names of all variables that are set and match [`is_build_variable`].
 pub fn set_build_variables() -> Vec<String> {
     all().into_keys().filter(|name| is_build_variable(name)).collect()
 }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_as_an_input() {
+    fn users_and_build_variables_are_inputs() {
         let check = |name: &str, users: bool, build: bool| {
             assert_eq!((is_users(name), is_build_variable(name)), (users, build), "{name}");
         };

@@ -1,6 +1,7 @@
-//! What can go wrong, in the classes that Python code can tell apart (`rustimport.errors`).
+//! All errors of the core. There is one variant for each exception class in `rustimport.errors`, except that
+//! [`Error::Interrupted`] leads to the exception that interrupted the build.
 //!
-//! Every error says what happened in its message, and what to do about it in its hint.
+//! The message of an error says what happened, and its hint says what to do.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +11,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The source did not compile, or maturin could not make a library of it.
+    /// The source did not compile, or maturin could not build a library from it.
     #[error("{}", .0.message)]
     Build(Box<BuildFailure>),
     /// cargo, rustc or maturin is missing, too old or broken.
     #[error("{message}")]
     Toolchain { message: String, hint: String },
-    /// Another process builds the same source for longer than we are willing to wait.
+    /// Another process held a lock for longer than the timeout.
     #[error("{message}")]
     Lock { message: String, hint: String },
-    /// The source itself is not something that can be built: header, module name, settings.
+    /// The source cannot be built because of its header, its module name or its settings.
     #[error("{message}")]
     Project { message: String, hint: String, path: PathBuf },
     /// The cache folder cannot be used.
@@ -34,7 +35,7 @@ pub enum Error {
 pub struct BuildFailure {
     pub message: String,
     pub hint: String,
-    /// The compiler's words, as plain text.
+    /// The compiler's output, as plain text.
     pub rendered: String,
     pub diagnostics: Vec<Diagnostic>,
     pub command: Vec<String>,
@@ -54,7 +55,7 @@ impl Error {
         Self::Cache { message: message.into(), hint: hint.into(), path: path.to_owned() }
     }
 
-    /// A failed operation on something in the cache, with the remedy that fits its kind.
+    /// A failed file operation in the cache, with a hint that fits the kind of I/O error.
     pub fn cache_io(what: &str, path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Kind;
         let hint = match error.kind() {
@@ -65,7 +66,7 @@ impl Error {
                 "make the folder writable for you, or set RUSTIMPORT_CACHE_DIR to one that is"
             }
             Kind::NotADirectory | Kind::AlreadyExists => {
-                "a file stands where a folder is needed: move it away, or set RUSTIMPORT_CACHE_DIR to another folder"
+                "a file exists where a folder is needed: move it away, or set RUSTIMPORT_CACHE_DIR to another folder"
             }
             Kind::InvalidFilename => "the source's name is too long for this file system: give it a shorter one",
             _ => "set RUSTIMPORT_CACHE_DIR to a folder on a local disk that you can write to",

@@ -1,34 +1,34 @@
-//! What the core tells while it works, and how it asks whether to go on.
+//! What the core reports while it works, and how the caller can interrupt it.
 
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::Error;
 
-/// Everything that is said during one `ensure`. Later values are added here; the shape stays.
+/// Everything that is reported during one `ensure`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Details for whoever asked for them: why something is stale, which command runs.
+    /// Details for verbose output: why an artifact is stale, which command runs.
     Log { message: String },
-    /// What everybody should know, besides that something is built.
+    /// A message that is shown by default.
     Notice { message: String },
-    /// Somebody else is at work: another process on this source, or cargo on a shared dependency.
+    /// The build waits for another process that builds this source or compiles dependencies.
     Waiting { what: String },
-    /// maturin runs now.
+    /// maturin starts.
     Started { reason: String },
     /// `done` of `total` units are compiled, `what` is being compiled.
     Progress { done: u32, total: u32, what: String },
-    /// A compiler warning, once for each build.
+    /// A compiler warning. Each is reported once for each build.
     Warning(Diagnostic),
-    /// The artifact stands. `seconds` is wall time.
+    /// The build succeeded. `seconds` is wall time.
     Finished { seconds: f64 },
     /// The build failed after `seconds` of wall time; the error follows.
     Failed { seconds: f64 },
 }
 
-/// Whoever asked for the artifact. In Python: the callback, and the interpreter's signal handlers.
+/// The caller's side of an `ensure`. In Python these are the callback and the interpreter's signal handlers.
 pub trait Observer {
     fn event(&mut self, event: Event);
 
-    /// Called often while waiting. `Err(Error::Interrupted)` ends the wait and whatever runs.
+    /// Called often while waiting. `Err(Error::Interrupted)` ends the wait and kills the running command.
     fn check(&mut self) -> Result<(), Error>;
 }
 
@@ -36,7 +36,7 @@ pub trait Observer {
 pub mod tests {
     use super::*;
 
-    /// Nobody listens, and nobody interrupts.
+    /// Ignores events and never interrupts.
     pub struct Silent;
 
     impl Observer for Silent {

@@ -1,11 +1,13 @@
-//! Open files that a forked child must not share. A lock belongs to what was opened, and a pipe to all who have its end:
-//! after our death, a child would go on holding the locks, and keep alive the builds that are to end with us.
+//! Records which open files a forked child has to close. A child inherits every open file of its parent. A lock belongs
+//! to the open file, and a pipe stays open as long as any process has it: without this, a child that outlives its
+//! parent would keep the parent's locks, and keep its builds running. Closing is up to the caller, who gets the list
+//! from [`inherited`].
 
 use std::fs::Metadata;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// One place for what is owned: its device and inode. No mutex: a thread of the parent could hold it, and never let go of
-/// it in the child.
+/// Device and inode of one file. There is no mutex, since another thread of the parent could hold it during the fork:
+/// in the child it would never be released.
 struct Place {
     state: AtomicU8,
     device: AtomicU64,
@@ -16,11 +18,11 @@ const FREE: u8 = 0;
 const CLAIMED: u8 = 1;
 const OWNED: u8 = 2;
 
-/// What finds no place is shared after all.
+/// A file that finds no free place is not recorded, and a forked child keeps it open.
 static PLACES: [Place; 256] =
     [const { Place { state: AtomicU8::new(FREE), device: AtomicU64::new(0), inode: AtomicU64::new(0) } }; 256];
 
-/// Says that an open file is of this process alone, until dropped.
+/// Marks an open file as one that belongs to this process alone, until dropped.
 pub struct ForkGuard(Option<&'static Place>);
 
 impl ForkGuard {
@@ -38,7 +40,7 @@ impl ForkGuard {
         Self(place)
     }
 
-    /// There is no fork.
+    /// Does nothing: this system has no fork.
     #[cfg(not(unix))]
     pub fn of(_: &Metadata) -> Self {
         Self::nothing()
@@ -58,7 +60,8 @@ impl Drop for ForkGuard {
     }
 }
 
-/// Device and inode of all that a forked child has to close: what its parent owned. Its own comes later.
+/// Device and inode of each file that a forked child has to close. Clears the list, so that it then records the child's
+/// own files.
 pub fn inherited() -> Vec<(u64, u64)> {
     let owned = PLACES.iter().filter(|place| place.state.swap(FREE, Ordering::SeqCst) == OWNED);
     owned.map(|place| (place.device.load(Ordering::SeqCst), place.inode.load(Ordering::SeqCst))).collect()

@@ -1,4 +1,6 @@
-//! Everything that writes. Records are written beside and renamed, and only when their content changed.
+//! All file system operations that write, and reads of files that may not be regular files. Files in the cache are
+//! written to a temporary file next to their place and then renamed, and only if their content changed. What the files
+//! mean is up to the callers.
 
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Read, Write};
@@ -9,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::error::{Error, Result};
 
-/// A file's size and times, as far as they tell that nobody touched it. Times in nanoseconds since 1970.
+/// The size and times of a file, to detect changes without reading it. Times are in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Stat {
     pub size: u64,
@@ -18,7 +20,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// The stat of what `path` leads to, `None` where there is nothing.
+    /// The stat of the file at `path`, following links; `None` if there is none.
     pub fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
     }
@@ -28,21 +30,22 @@ impl Stat {
         Self { size: metadata.len(), mtime, ctime: change_time(metadata) }
     }
 
-    /// Whether a later edit could leave this stat as it is: the file changed within the file system's
-    /// granularity before `now` (or in its future), so equal stats prove nothing.
+    /// Whether a later edit could leave this stat unchanged. This is so if the file changed within the file system's
+    /// granularity before `now`, or after it: then an equal stat proves nothing.
     pub fn is_unsettled(&self, now: i64) -> bool {
         const SECOND: i64 = 1_000_000_000;
         let newest = self.mtime.max(self.ctime);
-        // Whole seconds come from file systems that keep no more (FAT: two seconds).
+        // A time in whole seconds comes from a file system that stores no fractions (FAT: two seconds).
         let granularity = if newest % SECOND == 0 { 2 * SECOND + SECOND / 10 } else { SECOND / 50 };
         newest.saturating_add(granularity) > now
     }
 }
 
-/// A path with the stat it had before it was looked into, if that proves anything later.
+/// A path and the stat that it had before it was read. The stat is `None` if comparing it later would prove nothing.
 pub type Watched = (PathBuf, Option<Stat>);
 
-/// Takes a stat that later equality with proves that nothing changed since; to be called first.
+/// Takes the stat of a file. Call this before you read the file: if the stat is equal later, the file has not changed
+/// since.
 pub fn watch(path: &Path) -> Watched {
     let now = nanoseconds(SystemTime::now());
     (path.to_owned(), Stat::of(path).filter(|stat| !stat.is_unsettled(now)))
@@ -56,7 +59,7 @@ fn change_time(metadata: &fs::Metadata) -> i64 {
 
 #[cfg(not(unix))]
 fn change_time(metadata: &fs::Metadata) -> i64 {
-    // What Python's `st_ctime_ns` is there.
+    // On Windows, Python's `st_ctime_ns` is the time of creation.
     metadata.created().map_or(0, nanoseconds)
 }
 
@@ -69,7 +72,7 @@ pub fn nanoseconds(time: SystemTime) -> i64 {
     }
 }
 
-/// SHA-256 of a file's content in hexadecimal, `None` where it cannot be read.
+/// SHA-256 of a file's content in hexadecimal, `None` if it cannot be read.
 pub fn hash_file(path: &Path) -> Option<String> {
     let mut file = open(path).ok()?;
     let mut hasher = Sha256::new();
@@ -84,22 +87,22 @@ pub fn hash_file(path: &Path) -> Option<String> {
     }
 }
 
-/// Opens a file for reading; a pipe would have us wait for whoever writes into it.
+/// Opens a regular file for reading. Opening a named pipe would block until another process opens it for writing.
 pub fn open(path: &Path) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     File::open(path)
 }
 
-/// The content of a file that anybody may have put there.
+/// The content of a regular file.
 pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     open(path.as_ref())?.read_to_end(&mut content)?;
     Ok(content)
 }
 
-/// The same as text.
+/// The content of a regular file as text.
 pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
@@ -117,17 +120,18 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Writes a file of the user's: beside its place and renamed, through a link, with the rights that it had.
+/// Writes one of the user's files. A link is followed, and the file keeps its permissions. The content is written to a
+/// temporary file in the same folder, which is then renamed.
 pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
     write_users_file_with(path, |file| file.write_all(content))
 }
 
-/// The same for what is too long to be held.
+/// Like [`write_users_file`], for content that is too long to keep in memory.
 pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut builder = tempfile::Builder::new();
-    // A new file is for others to read, as far as the user's umask says.
+    // Temporary files are private by default; a new file gets the permissions that the user's umask allows.
     #[cfg(unix)]
     builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
@@ -135,7 +139,7 @@ pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::R
     file.as_file().sync_data()?;
     if let Ok(metadata) = fs::metadata(&target) {
         file.as_file().set_permissions(metadata.permissions())?;
-        // Root gives back what was another user's.
+        // If root replaces another user's file, the new file belongs to that user too.
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
@@ -146,7 +150,7 @@ pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::R
     Ok(())
 }
 
-/// Writes a file for others to read beside its place and renames it: a link there is replaced, not followed.
+/// Like [`write_users_file`], but a link is replaced, not followed.
 pub fn put_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         fs::remove_file(path)?;
@@ -154,28 +158,28 @@ pub fn put_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
     write_users_file(path, content)
 }
 
-/// Removes a file of the user's.
+/// Removes one of the user's files.
 pub fn remove_users_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Creates a folder of the user's where there is nothing.
+/// Creates one of the user's folders. Fails if it exists.
 pub fn create_new_folder(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-/// Creates a folder of the user's, and what is missing above it.
+/// Creates one of the user's folders, and missing parent folders.
 pub fn create_users_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Writes a file where there is none: whole, or not at all.
+/// Writes a new file; fails if it exists. A file that cannot be written completely is removed.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(content).inspect_err(|_| remove(path))
 }
 
-/// Removes a file, or a folder with all that is in it; links are removed, not followed.
+/// Removes a file, or a folder with its content. Links are removed, not followed.
 pub fn remove_tree(path: &Path) -> Result<()> {
     let done = if is_folder(path) { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match done {
@@ -184,7 +188,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
-/// Bytes that a file, or a folder with all that is in it, takes; what is linked twice counts once.
+/// The size in bytes of a file, or of a folder with its content. A file with several hard links counts once.
 pub fn size(path: &Path) -> u64 {
     fn add(path: &Path, seen: &mut std::collections::HashSet<u64>) -> u64 {
         let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
@@ -201,7 +205,7 @@ pub fn size(path: &Path) -> u64 {
     add(path, &mut std::collections::HashSet::new())
 }
 
-/// Creates a folder, and what is missing above it, for the user alone.
+/// Creates a folder and missing parent folders, accessible to this user only.
 pub fn create_private_folder(path: &Path) -> Result<()> {
     check_maker(path)?;
     let mut builder = fs::DirBuilder::new();
@@ -211,7 +215,7 @@ pub fn create_private_folder(path: &Path) -> Result<()> {
     builder.create(path).map_err(|error| Error::cache_io("create the folder", path, &error))
 }
 
-/// Whether nobody but this user and root can have written a file.
+/// Whether only this user or root can have written a file.
 #[cfg(unix)]
 pub fn is_private(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -224,7 +228,7 @@ pub fn is_private(_: &fs::Metadata) -> bool {
     true
 }
 
-/// Keeps root from making folders in somebody's home, who could neither use nor remove them.
+/// Prevents root from creating folders in another user's home: that user could neither use nor remove them.
 #[cfg(unix)]
 fn check_maker(path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -236,11 +240,11 @@ fn check_maker(path: &Path) -> Result<()> {
         Some((folder, owner @ 1..)) => Err(Error::cache(
             path,
             format!(
-                "{} would be root's, in {}, which is another user's (uid {owner})",
+                "root would own {}, in {}, which is another user's (uid {owner})",
                 path.display(),
                 folder.display()
             ),
-            "build as that user; or set RUSTIMPORT_CACHE_DIR, or HOME (`sudo -H`), to a folder of root's",
+            "build as that user, or set RUSTIMPORT_CACHE_DIR or HOME (`sudo -H`) to a folder that root owns",
         )),
         _ => Ok(()),
     }
@@ -251,15 +255,15 @@ fn check_maker(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes everybody else's rights away.
+/// Removes all permissions of other users.
 #[cfg(unix)]
 pub fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
-/// Lets everybody read a folder with all that is in it, and nobody but its owner write. What is so already is left
-/// alone.
+/// Makes a folder and its content readable for all users and writable for its owner only. Permissions that are right
+/// already are not set again.
 #[cfg(unix)]
 pub fn make_readable(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -276,14 +280,13 @@ pub fn make_readable(path: &Path) -> io::Result<()> {
     inside.into_iter().flatten().try_for_each(|item| make_readable(&item?.path()))
 }
 
-/// Elsewhere folders have the rights of those above them.
+/// Does nothing: on Windows, folders inherit the permissions of their parent.
 #[cfg(not(unix))]
 pub fn make_readable(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file beside its place and renames it there, unless it has that content already. Returns
-/// whether it had to.
+/// Replaces a file in the cache in one step, unless it has that content already. Returns whether it was written.
 pub fn write(path: &Path, content: &[u8]) -> Result<bool> {
     if read(path).is_ok_and(|current| current == content) {
         return Ok(false);
@@ -299,7 +302,8 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(file, path)
 }
 
-/// The same for what is loaded without being looked into again: it must not be found empty after a power failure.
+/// Like [`put`], and also waits for the disk. For files that are loaded without being verified: they must not be empty
+/// after a power failure.
 fn put_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -308,7 +312,7 @@ fn put_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(file, path)
 }
 
-/// Renames a file to its place in the cache. A folder that stands there is nobody's.
+/// Renames a file to its place in the cache. A folder at that path is removed, since only files belong there.
 fn replace(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     let Err(failed) = file.persist(path) else { return Ok(()) };
     if !is_folder(path) {
@@ -319,10 +323,11 @@ fn replace(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a library where none ever stood: a new folder below `folder`, since a path that was loaded
-/// must never carry another library. Returns the library's path.
+/// Writes a library to a path that was never used before, in a new folder below `folder`. The path of a loaded library
+/// must never be used for another one. Returns the library's path.
 pub fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
-    // After all that are there, although the clock may have been set back; and never one that was there.
+    // The number is higher than all that exist, even if the clock was set back; the clock keeps numbers of removed
+    // folders from being used again.
     let clock = u64::try_from(nanoseconds(SystemTime::now()) / 1_000_000).unwrap_or_default();
     let newest = numbered_folders(folder).last().map_or(0, |(number, _)| number + 1);
     let mut number = clock.max(newest);
@@ -342,8 +347,8 @@ pub fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Removes the published folders below `folder` except the newest `keep`, as far as the system lets go
-/// of them (Windows keeps a library that is loaded).
+/// Removes the published folders below `folder` except the newest `keep`. Best effort: Windows does not remove a
+/// library that is loaded.
 pub fn remove_old_artifacts(folder: &Path, keep: usize) {
     for (_, path) in numbered_folders(folder).iter().rev().skip(keep) {
         let _ = fs::remove_dir_all(path);
@@ -361,8 +366,8 @@ fn numbered_folders(folder: &Path) -> Vec<(u64, PathBuf)> {
     numbered
 }
 
-/// A folder of its own for one build's output, removed when dropped. What earlier builds that were killed
-/// left under the same prefix goes now.
+/// Creates a folder for the output of one build, which is removed when dropped. Also removes folders with the same
+/// prefix, which earlier builds left when they were killed.
 pub fn temporary_folder(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
     for item in items(parent) {
         if item.file_name().to_string_lossy().starts_with(prefix) {
@@ -380,28 +385,29 @@ pub fn set_epoch(path: &Path) -> io::Result<()> {
     File::options().write(true).open(path)?.set_times(FileTimes::new().set_modified(UNIX_EPOCH))
 }
 
-/// Sets a file's modification time to now: what is least recently used goes first. Best effort.
+/// Sets a file's modification time to now, to record that it was used ([`by_use`]). Best effort.
 pub fn touch(path: &Path) {
     let now = FileTimes::new().set_modified(SystemTime::now());
     let _ = File::options().write(true).open(path).and_then(|file| file.set_times(now));
 }
 
-/// Removes a file that is no longer of use. Best effort.
+/// Removes a file. Best effort.
 pub fn remove(path: &Path) {
     let _ = fs::remove_file(path);
 }
 
-/// Removes a folder if nothing is in it.
+/// Removes a folder if it is empty.
 pub fn remove_empty(path: &Path) {
     let _ = fs::remove_dir(path);
 }
 
-/// Whether there is a folder, and no link to one.
+/// Whether the path is a folder and not a link to one.
 pub fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Whether two paths lead to files of the same content, which they mostly do by being one file.
+/// Whether two paths lead to files with the same content. They are usually hard links to one file, which is checked
+/// first.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     let (Ok(first), Ok(second)) = (fs::metadata(one), fs::metadata(other)) else { return false };
     is_one_file(&first, &second)
@@ -421,7 +427,7 @@ fn is_one_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
     false
 }
 
-/// What is in a folder of the cache. A link to a folder has nothing: it may lead to anybody's files.
+/// The entries of a folder in the cache. A link to a folder has none: it may lead out of the cache.
 pub fn items(folder: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
     let listing = is_folder(folder).then(|| fs::read_dir(folder).ok()).flatten();
     listing.into_iter().flatten().flatten()
@@ -439,13 +445,13 @@ pub fn by_use(folder: &Path) -> Vec<(PathBuf, u64)> {
     files.into_iter().map(|(_, path, size)| (path, size)).collect()
 }
 
-/// Copies a file, or a folder with all that is in it, times and all.
+/// Copies a file, or a folder with its content, and keeps modification times.
 pub fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = fs::metadata(from)?;
     let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
     if metadata.is_dir() {
-        // Whole or not at all.
+        // In a temporary folder first, so that an interrupted copy leaves nothing at `to`.
         let temporary = tempfile::Builder::new().prefix(".new").tempdir_in(folder)?;
         for item in fs::read_dir(from)?.flatten() {
             duplicate(&item.path(), &temporary.path().join(item.file_name()))?;
@@ -456,13 +462,14 @@ pub fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
     let _ = fs::remove_file(to);
     fs::copy(from, to)?;
     let times = FileTimes::new().set_modified(metadata.modified()?);
-    // Opened for reading, where it is read-only: to set times takes no more.
+    // A read-only file is opened for reading: setting times does not need write access.
     File::options().write(true).open(to).or_else(|_| File::open(to))?.set_times(times)
 }
 
-/// Makes a folder of links to what is in another, but for what `is_left_out`. What else is there, and is no link, stays.
+/// Fills the folder `mirror` with links to the entries of the folder `real`, except those that `is_left_out` names.
+/// Outdated links are removed; entries of `mirror` that are not links are kept.
 pub fn mirror(real: &Path, mirror: &Path, is_left_out: &dyn Fn(&std::ffi::OsStr) -> bool) -> Result<()> {
-    // It was a link to a folder, and is a folder of links now.
+    // The mirror may be a link to a folder, if it was made with `link` before.
     if fs::symlink_metadata(mirror).is_ok_and(|metadata| metadata.is_symlink()) {
         remove(mirror);
     }
@@ -481,26 +488,26 @@ pub fn mirror(real: &Path, mirror: &Path, is_left_out: &dyn Fn(&std::ffi::OsStr)
     Ok(())
 }
 
-/// Makes a link, unless there is that one.
+/// Creates a symbolic link at `path` to `real`, unless it exists.
 pub fn link(real: &Path, path: &Path) -> Result<()> {
     if fs::read_link(path).is_ok_and(|target| target == real) {
         return Ok(());
     }
     remove_tree(path)?;
     #[cfg(unix)]
-    let made = std::os::unix::fs::symlink(real, path);
+    let result = std::os::unix::fs::symlink(real, path);
     #[cfg(windows)]
-    let made = if real.is_dir() {
+    let result = if real.is_dir() {
         std::os::windows::fs::symlink_dir(real, path)
     } else {
         std::os::windows::fs::symlink_file(real, path)
     };
-    made.map_err(|error| Error::cache_io("make the link", path, &error))
+    result.map_err(|error| Error::cache_io("create the link", path, &error))
 }
 
-/// Has a library stand elsewhere as well: the same file, where the file system can, since compilers replace
-/// libraries and do not write into them. Other files are copied.
-pub fn share(from: &Path, to: &Path) -> io::Result<()> {
+/// Makes a library available at a second path: as a hard link if the file system supports it, otherwise as a copy. A
+/// hard link is safe since compilers replace libraries and do not write into them. Other files are always copied.
+pub fn hard_link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     const LIBRARIES: [&str; 5] = ["rlib", "rmeta", "so", "dylib", "dll"];
     let is_library = from.extension().is_some_and(|extension| LIBRARIES.iter().any(|known| extension == *known));
     fs::create_dir_all(to.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
@@ -508,7 +515,7 @@ pub fn share(from: &Path, to: &Path) -> io::Result<()> {
     if is_library && fs::hard_link(from, to).is_ok() { Ok(()) } else { duplicate(from, to) }
 }
 
-/// The file system's own idea of now, in nanoseconds: the time of a file that is written for this.
+/// The current time of the file system's clock, in nanoseconds. It is the modification time of a new file at `path`.
 pub fn tick(path: &Path) -> Result<i64> {
     let failed = |error: io::Error| Error::cache_io("write", path, &error);
     remove_tree(path)?;
@@ -517,12 +524,12 @@ pub fn tick(path: &Path) -> Result<i64> {
     Ok(Stat::from_metadata(&file.metadata().map_err(failed)?).mtime)
 }
 
-/// Writes into a file as it stands: who reads it meanwhile may find nothing.
+/// Overwrites a file in place: another process that reads it at the same time may find it empty.
 pub fn overwrite(path: &Path, content: &str) -> io::Result<()> {
     fs::write(path, content)
 }
 
-/// Opens a file for locking, creating it.
+/// Opens a file for locking, and creates it if needed.
 pub fn open_lock(path: &Path) -> Result<File> {
     check_maker(path)?;
     File::options()
@@ -538,7 +545,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stats_settle() {
+    fn recent_stats_are_unsettled() {
         const MS: i64 = 1_000_000;
         let check = |mtime: i64, ctime: i64, now: i64, unsettled: bool| {
             let stat = Stat { size: 1, mtime, ctime };
@@ -555,11 +562,11 @@ mod tests {
     }
 
     #[test]
-    fn published_paths_are_never_used_again() {
+    fn published_paths_are_not_reused() {
         let folder = tempfile::tempdir().unwrap();
         let first = publish(folder.path(), "m.so", b"one").unwrap();
         let second = publish(folder.path(), "m.so", b"two").unwrap();
-        // A clock that is set back makes nothing older.
+        // As if the clock had been set back after this one was published.
         fs::create_dir(folder.path().join("7fffffffffff")).unwrap();
         let third = publish(folder.path(), "m.so", b"three").unwrap();
         assert!(third.starts_with(folder.path().join("800000000000")));

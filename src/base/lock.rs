@@ -1,9 +1,18 @@
-//! One lock per entry, held while its source is built; one per slot, held while cargo works there; one for the
-//! whole cache, shared by all who use it.
+//! File locks between processes. Which folders are locked, and in which order, is up to the callers. There are three
+//! kinds:
 //!
-//! The lock is the operating system's: it ends with its holder, however that dies. The cache's file is never removed,
-//! since a process could hold the lock of a file that others no longer see. The others go with what they lock, when
-//! the cache is cleared or pruned: whoever does that holds the cache's lock alone, and they are taken below that only.
+//! | lock | held |
+//! | --- | --- |
+//! | of an entry | while its source is built |
+//! | of a target slot | while cargo builds in it |
+//! | of the whole cache | as a read lock while a process uses it; exclusively while it is cleared or pruned |
+//!
+//! The locks are those of the operating system, which releases them when the holder ends, even if it is killed. The
+//! file of the cache's lock is never removed, since a process could hold the lock of a file that other processes no
+//! longer see. The other lock files are removed with what they lock, when the cache is cleared or pruned. This is safe
+//! since they are taken only under the cache's read lock, and clearing and pruning hold that lock exclusively.
+//!
+//! A lock file also contains the process id of the holder and its progress, for the messages of waiting processes.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -16,18 +25,18 @@ use crate::base::fs::{self, Stat};
 
 const POLL: Duration = Duration::from_millis(5);
 
-/// How often somebody who holds a lock shows that it lives.
+/// How often the holder of a lock updates the lock file, to show that it is alive.
 const PULSE: Duration = Duration::from_secs(1);
 
-/// How often it is said again what a wait is for.
+/// How often the message of a wait is repeated.
 const REMINDER: Duration = Duration::from_secs(30);
 
-/// How long to wait for somebody else.
+/// How long to wait for another process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timeout {
-    /// For ever when `None`.
+    /// No limit if `None`.
     pub limit: Option<Duration>,
-    /// Whether it counts from the holder's last sign of life, not from the beginning of the wait.
+    /// Whether the time counts from the holder's last update of the lock file, not from the beginning of the wait.
     pub from_life: bool,
 }
 
@@ -56,20 +65,20 @@ pub struct CacheLock(File, #[allow(dead_code, reason = "held")] ForkGuard);
 
 impl Drop for CacheLock {
     fn drop(&mut self) {
-        // A forked child may have the file open as well, for as long as it lives.
+        // Closing the file is not enough: a forked child may have it open too.
         let _ = self.0.unlock();
     }
 }
 
-/// Locks an entry. Whoever has to wait says for what, and since every poll asks the observer, Ctrl-C ends it.
+/// Locks an entry. A wait is reported to the observer, which can also interrupt it. `what` is being built.
 pub fn lock_entry(path: &Path, what: &str, timeout: Timeout, observer: &mut dyn Observer) -> Result<FileLock> {
     let paths = [path.to_owned()];
     let holder = || Holder::of(path).is(&format!("building {what}"));
     lock_one_of(&paths, &|| 1, &holder, timeout, observer).map(|(_, lock, _)| lock)
 }
 
-/// Locks the first that is free of as many files as `count` says at the moment. `holder` says what a wait is for.
-/// Returns which it is, and whether there was a wait.
+/// Locks the first free file among the first `count()` of `paths`; the count may change while this waits. `holder`
+/// describes the process to wait for. Returns the index of the file, its lock, and whether there was a wait.
 pub fn lock_one_of(
     paths: &[PathBuf],
     count: &dyn Fn() -> usize,
@@ -88,7 +97,7 @@ pub fn lock_one_of(
     let has_waited = wait(holder, timeout, observer, || {
         for (index, (file, _)) in files.iter_mut().take(count()).enumerate() {
             if file.try_lock().map_err(|error| failed(&paths[index], &error))? {
-                sign(&paths[index], "");
+                write_holder(&paths[index], "");
                 found = index;
                 return Ok(true);
             }
@@ -99,18 +108,20 @@ pub fn lock_one_of(
     Ok((found, FileLock { file, path: paths[found].clone(), own }, has_waited))
 }
 
-/// Writes down who holds a lock and what for, for who waits. `fslock` would wait for the disk as well.
-fn sign(path: &Path, doing: &str) {
+/// Writes the holder's process id and progress to a lock file, for processes that wait. `fslock` can write the id too,
+/// but it waits for the disk.
+fn write_holder(path: &Path, doing: &str) {
     let _ = fs::overwrite(path, &format!("{}\n{doing}", std::process::id()));
 }
 
 const UNKNOWN: &str = "another process";
 
-/// Who holds a lock, as far as the file tells.
+/// The holder of a lock, as its file describes it.
 pub struct Holder {
     who: String,
-    /// How far it is.
+    /// Its progress.
     doing: String,
+    /// Changes with each update of the lock file.
     life: Option<Stat>,
 }
 
@@ -127,14 +138,14 @@ impl Holder {
         Self { who, doing: doing.trim().to_owned(), life }
     }
 
-    /// A wait for it while it `is` doing something.
+    /// The description of a wait for this holder, which is `doing` something.
     pub fn is(self, doing: &str) -> Wait {
         let details = if self.doing.is_empty() { String::new() } else { format!(" ({})", self.doing) };
         Wait { what: format!("{}, which is {doing}{details}", self.who), who: self.who, life: self.life }
     }
 }
 
-/// What a wait is for.
+/// Describes what a wait is for.
 pub struct Wait {
     what: String,
     who: String,
@@ -147,7 +158,8 @@ impl Wait {
     }
 }
 
-/// Shows those who wait for locks that their holder lives, and how far it is; whatever it does, it asks its observer often.
+/// Updates the files of held locks, so that waiting processes see that the holder is alive, and its progress. It wraps
+/// an observer, since every long operation calls that often.
 pub struct Pulse<'a> {
     observer: &'a mut dyn Observer,
     locks: Vec<PathBuf>,
@@ -161,14 +173,14 @@ impl<'a> Pulse<'a> {
         Self { observer, locks: Vec::new(), shown: Instant::now(), start: Instant::now(), doing: String::new() }
     }
 
-    /// From now on this is held as well, until the end.
+    /// Updates the file of this lock too, from now on.
     pub fn hold(&mut self, lock: &Path) {
         if !self.locks.iter().any(|known| known == lock) {
             self.locks.push(lock.to_owned());
         }
     }
 
-    /// It is somebody else's from now on.
+    /// Stops updating the file of this lock: another process may hold it.
     pub fn release(&mut self, lock: &Path) {
         self.locks.retain(|known| known != lock);
     }
@@ -180,7 +192,7 @@ impl<'a> Pulse<'a> {
         self.shown = Instant::now();
         let seconds = self.start.elapsed().as_secs();
         let doing = if self.doing.is_empty() { format!("{seconds} s") } else { format!("{}, {seconds} s", self.doing) };
-        self.locks.iter().for_each(|lock| sign(lock, &doing));
+        self.locks.iter().for_each(|lock| write_holder(lock, &doing));
     }
 }
 
@@ -209,7 +221,7 @@ fn open_shared(path: &Path) -> Result<(File, ForkGuard)> {
     Ok((file, ForkGuard::of(&found)))
 }
 
-/// Keeps `cache clear` away from whatever is being used.
+/// Takes the cache's read lock, which prevents `cache clear` and `cache prune` from removing files in use.
 pub fn share_cache(path: &Path, timeout: Timeout, observer: &mut dyn Observer) -> Result<CacheLock> {
     let (file, own) = open_shared(path)?;
     let holder = || Holder::of(path).is("clearing the cache");
@@ -221,7 +233,7 @@ pub fn share_cache(path: &Path, timeout: Timeout, observer: &mut dyn Observer) -
     Ok(CacheLock(file, own))
 }
 
-/// Waits until nobody uses the cache, and keeps everybody away.
+/// Takes the cache's lock exclusively: waits until no process uses the cache, and blocks others until it is dropped.
 pub fn clear_cache(path: &Path, observer: &mut dyn Observer) -> Result<CacheLock> {
     let (file, own) = open_shared(path)?;
     wait(&|| Wait::new("running builds to finish"), Timeout::default(), observer, || match file.try_lock() {
@@ -229,11 +241,11 @@ pub fn clear_cache(path: &Path, observer: &mut dyn Observer) -> Result<CacheLock
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(Error::cache_io("lock", path, &error)),
     })?;
-    sign(path, "");
+    write_holder(path, "");
     Ok(CacheLock(file, own))
 }
 
-/// Returns whether the first attempt failed.
+/// Repeats `attempt` until it succeeds. Returns whether the first one failed.
 fn wait(
     holder: &dyn Fn() -> Wait,
     timeout: Timeout,
@@ -247,9 +259,10 @@ fn wait(
     while !attempt()? {
         observer.check()?;
         let now = holder();
-        // Each holder has the time that one may take; or has it again and again, as long as it lives.
+        // The time limit applies to each holder separately, and starts again with each sign of life if it is
+        // `from_life`.
         let since = match &last {
-            // A file that is just being written names nobody.
+            // The holder is unknown for a moment while the file is being written.
             Some((who, life, since))
                 if (*who == now.who || now.who == UNKNOWN) && (!timeout.from_life || *life == now.life) =>
             {
@@ -296,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn who_clears_the_cache_is_named() {
+    fn a_wait_names_the_process_that_clears_the_cache() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = clear_cache(&path, &mut Impatient(0)).unwrap();
@@ -311,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_by_timeout_interrupt_or_release() {
+    fn a_wait_ends_on_timeout_interrupt_or_release() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let lock = |timeout| lock_entry(&path, "m.rs", timeout, &mut Impatient(0));
@@ -327,7 +340,7 @@ mod tests {
         lock(AT_ONCE).unwrap();
     }
 
-    /// Gives a sign of life with each of a hundred checks, five times as long as the timeout.
+    /// Updates the lock file at each of a hundred checks, for five times as long as the timeout.
     struct Alive<'a>(&'a Path, u32);
     impl Observer for Alive<'_> {
         fn event(&mut self, _: Event) {}
@@ -335,14 +348,14 @@ mod tests {
         fn check(&mut self) -> Result<()> {
             self.1 += 1;
             if self.1 < 100 {
-                sign(self.0, &format!("serde, {} of 100", self.1));
+                write_holder(self.0, &format!("serde, {} of 100", self.1));
             }
             Ok(())
         }
     }
 
     #[test]
-    fn who_lives_is_waited_for() {
+    fn the_timeout_counts_from_the_last_sign_of_life() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = lock_entry(&path, "m.rs", AT_ONCE, &mut Impatient(0)).unwrap();

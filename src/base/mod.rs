@@ -1,4 +1,4 @@
-//! What everything stands on: files, processes, locks, errors, what is said. Nothing here knows what a source is.
+//! The foundation of all other rooms: files, processes, locks, errors, events. Nothing here knows what a source is.
 
 pub mod diagnostic;
 pub mod env_vars;

@@ -1,8 +1,8 @@
-//! Paths as texts: nothing here looks at the disk.
+//! Operations on paths as text. Nothing here accesses the disk.
 
 use std::path::{Component, Path, PathBuf};
 
-/// Without `.` and `..`, as cargo understands paths.
+/// Removes `.` and `..` as cargo does, without resolving links.
 pub fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -17,7 +17,7 @@ pub fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// A path as seen from a folder, with slashes as TOML and Rust want them. Both are absolute.
+/// The path relative to a folder, with forward slashes, which TOML and Rust need. Both arguments are absolute.
 pub fn relative(path: &Path, folder: &Path) -> String {
     let (path, folder) = (normal(path), normal(folder));
     let common = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_as_seen_from_a_folder() {
+    fn paths_are_relative_to_a_folder() {
         let check = |path: &str, folder: &str, expected: &str| {
             assert_eq!(relative(Path::new(path), Path::new(folder)), expected, "{path} from {folder}");
         };

@@ -1,5 +1,6 @@
-//! Child processes. They are ours to the end: both pipes are drained, the user's Ctrl-C ends them with
-//! all their children, and what they print is kept within bounds.
+//! Child processes. Starts a command, reads both of its pipes, and kills it with all its children if the observer
+//! interrupts the wait. Output is kept up to a limit. Which commands run, and what their output means, is up to the
+//! callers.
 
 use std::io::Read;
 #[cfg(unix)]
@@ -19,14 +20,14 @@ use crate::base::event::Observer;
 #[cfg(unix)]
 use crate::base::fork_guard::ForkGuard;
 
-/// How often a wait asks whether to go on.
+/// How often a wait checks for the child's end.
 const POLL: Duration = Duration::from_millis(50);
-/// How long to wait for a pipe that a grandchild (a compiler daemon) keeps open after the child ended.
+/// How long to wait after the child ended for a pipe that a grandchild (such as a compiler daemon) keeps open.
 const GRACE: Duration = Duration::from_millis(500);
-/// The same while something comes out of it: it may be what the child said last.
-const TALK: Duration = Duration::from_secs(3);
-/// What is kept of each pipe: this much from its beginning, as much from its end.
-const KEPT: usize = 4 << 20;
+/// The same while output arrives: it may be the child's last output.
+const GRACE_WITH_OUTPUT: Duration = Duration::from_secs(3);
+/// How many bytes are kept of each pipe's output: this many from its beginning, and as many from its end.
+const LIMIT: usize = 4 << 20;
 
 pub struct Finished {
     pub status: ExitStatus,
@@ -35,17 +36,17 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// The signal that ended it.
+    /// The signal that killed it.
     pub fn signal(&self) -> Option<i32> {
         #[cfg(unix)]
         if let Some(signal) = self.status.signal() {
             return Some(signal);
         }
-        // As who waited for it tells.
+        // A shell reports a child that was killed by a signal as 128 + signal.
         self.status.code().and_then(|code| code.checked_sub(128)).filter(|signal| *signal > 0)
     }
 
-    /// Why it failed, and what to do: `hint`, if that is what it said.
+    /// Why it failed, and what to do: `hint`, if the reason is in its own output.
     pub fn complaint<'a>(&self, hint: &'a str) -> (String, &'a str) {
         if let Some(signal) = self.signal() {
             return (format!("it was killed by signal {signal}"), "try again");
@@ -55,7 +56,7 @@ impl Finished {
     }
 }
 
-/// A command without a terminal, in which the import hook stays off.
+/// A command without standard input, with the import hook disabled.
 pub fn command(program: &std::path::Path) -> Command {
     let mut command = Command::new(program);
     command
@@ -67,7 +68,7 @@ pub fn command(program: &std::path::Path) -> Command {
     command
 }
 
-/// A command as one would type it, for messages and errors.
+/// The words of a command, for messages and errors.
 pub fn words(command: &Command) -> Vec<String> {
     std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -75,16 +76,16 @@ pub fn words(command: &Command) -> Vec<String> {
         .collect()
 }
 
-/// How a command shares the processors with others.
+/// The scheduling priority of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
     Normal,
-    /// Somebody waits for it, but others that are soon done go first.
+    /// Lower than normal, so that a long build does not slow down short ones.
     Patient,
 }
 
-/// Starts a command that is not to outlive this process, however it ends: the orphans of a build would
-/// go on writing where the next one writes.
+/// Starts a command that ends when this process ends, even if this process is killed: otherwise cargo would go on
+/// writing to the folders that the next build writes to.
 #[cfg(unix)]
 #[allow(clippy::needless_pass_by_value, reason = "Windows starts this very command")]
 pub fn spawn_bound(command: Command, priority: Priority) -> std::io::Result<Running> {
@@ -98,15 +99,15 @@ pub fn spawn_bound(command: Command, priority: Priority) -> std::io::Result<Runn
     Ok(running)
 }
 
-/// Windows ends the members of a job together with its last handle.
+/// Windows kills the members of a job when its last handle is closed.
 #[cfg(not(unix))]
 pub fn spawn_bound(command: Command, _: Priority) -> std::io::Result<Running> {
     spawn(command)
 }
 
-/// The command under a shell that holds the other end of a line to us, on which it tells how the command ended: others
-/// in this process may be told by the system instead of us. When the line breaks before that, the shell kills the
-/// process group: the command, its children, itself.
+/// Wraps a command in a shell that holds the other end of a socket. The shell writes the command's exit status to the
+/// socket, since the embedding application may reap our child before we do. If the socket closes before that, this
+/// process has ended, and the shell kills the process group: the command, its children and itself.
 #[cfg(unix)]
 fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
     const NICE: &str = "/usr/bin/nice";
@@ -153,7 +154,8 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
     #[cfg(windows)]
     wrap.wrap(process_wrap::std::JobObject);
     let mut child = wrap.spawn()?;
-    // Whoever prints faster than it is read has to wait: what is between must not fill the memory.
+    // The channel has a limit, so that a child that prints faster than we read has to wait and does not fill the
+    // memory.
     let (sender, chunks) = mpsc::sync_channel(16);
     let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
     let running = Running {
@@ -194,32 +196,32 @@ fn drain(
     thread::Builder::new().spawn(work).map(drop)
 }
 
-/// A child that runs. Dropping it kills it, with its children.
+/// A running child. Dropping it kills it with its children.
 pub struct Running {
     child: Box<dyn ChildWrapper>,
     chunks: mpsc::Receiver<(Pipe, Vec<u8>)>,
     done: bool,
-    /// Closed when this process ends, whatever ends it.
+    /// The system closes it when this process ends, even if this process is killed.
     #[cfg(unix)]
     lifeline: Option<(UnixStream, ForkGuard)>,
 }
 
 impl Running {
-    /// Waits for the end. `line` sees every line of standard error as it comes, lines that end in a
-    /// carriage return (progress) too.
+    /// Waits for the child's end. `line` is called with each line of standard error as it arrives, including lines that
+    /// end in a carriage return (progress).
     pub fn finish(
         mut self,
         observer: &mut dyn Observer,
         mut line: impl FnMut(&str, &mut dyn Observer),
     ) -> Result<Finished> {
-        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
+        let (mut stdout, mut stderr) = (BoundedOutput::default(), BoundedOutput::default());
         let mut partial = Vec::new();
-        let mut ended: Option<(ExitStatus, Instant)> = None;
-        let mut asked = Instant::now();
+        let mut exit: Option<(ExitStatus, Instant)> = None;
+        let mut last_query = Instant::now();
         loop {
             observer.check()?;
             let received = self.chunks.recv_timeout(POLL);
-            let grace = if received.is_ok() { TALK } else { GRACE };
+            let grace = if received.is_ok() { GRACE_WITH_OUTPUT } else { GRACE };
             let is_closed = matches!(received, Err(RecvTimeoutError::Disconnected));
             match received {
                 Ok((Pipe::Stdout, chunk)) => stdout.push(&chunk),
@@ -236,20 +238,20 @@ impl Running {
                 }
                 Err(_) => {}
             }
-            // A grandchild may go on talking.
-            if ended.is_none() && (is_closed || asked.elapsed() >= POLL) {
-                ended = self.status()?.map(|status| (status, Instant::now()));
-                asked = Instant::now();
+            // Also while output arrives: it may be that of a grandchild.
+            if exit.is_none() && (is_closed || last_query.elapsed() >= POLL) {
+                exit = self.status()?.map(|status| (status, Instant::now()));
+                last_query = Instant::now();
             }
-            match ended {
-                // Both pipes are closed: all that is left is the exit status.
+            match exit {
+                // Both pipes are closed, and only the exit status is missing.
                 None if is_closed => thread::sleep(Duration::from_millis(1)),
                 Some((_, since)) if is_closed || since.elapsed() > grace => break,
                 _ => {}
             }
         }
         self.done = true;
-        let status = ended.map(|(status, _)| status).unwrap_or_default();
+        let status = exit.map(|(status, _)| status).unwrap_or_default();
         Ok(Finished { status, stdout: stdout.into(), stderr: stderr.into() })
     }
 
@@ -259,27 +261,27 @@ impl Running {
             .try_wait()
             .map_err(|error| Error::toolchain(format!("lost track of a child process: {error}"), "try again"))?;
         #[cfg(unix)]
-        let status = status.or_else(|| self.status_told_to_others());
+        let status = status.or_else(|| self.status_after_reaping());
         Ok(status)
     }
 
-    /// The status of a child that ended without our being told: an application may ignore `SIGCHLD`, or take every
-    /// child's status for its own.
+    /// The status of a child that something else in this process has reaped: an application may ignore `SIGCHLD`, or
+    /// wait for every child itself.
     #[cfg(unix)]
-    fn status_told_to_others(&mut self) -> Option<ExitStatus> {
-        /// One that tells nothing was.
+    fn status_after_reaping(&mut self) -> Option<ExitStatus> {
+        /// Assumed if the shell has not reported a status.
         const KILLED: i32 = 9;
         let process = rustix::process::Pid::from_raw(self.child.id().try_into().ok()?)?;
         if rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH) {
             return None;
         }
         let Some((line, _)) = &mut self.lifeline else {
-            // Whether it worked, its output tells.
+            // The caller sees from the output whether it worked.
             return Some(ExitStatus::default());
         };
-        let mut told = [0; 16];
-        let length = line.read(&mut told).unwrap_or(0);
-        let code = std::str::from_utf8(&told[..length]).ok().and_then(|text| text.trim().parse::<i32>().ok());
+        let mut buffer = [0; 16];
+        let length = line.read(&mut buffer).unwrap_or(0);
+        let code = std::str::from_utf8(&buffer[..length]).ok().and_then(|text| text.trim().parse::<i32>().ok());
         Some(ExitStatusExt::from_raw(code.map_or(KILLED, |code| code << 8)))
     }
 }
@@ -287,7 +289,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.done && self.child.start_kill().is_ok() {
-            // What was killed is gone soon; what the system keeps for longer is not waited for.
+            // A killed process ends soon, unless the system blocks it: then it is not waited for.
             let start = Instant::now();
             while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < GRACE {
                 thread::sleep(Duration::from_millis(1));
@@ -296,34 +298,34 @@ impl Drop for Running {
     }
 }
 
-/// The beginning and the end of a stream.
+/// The beginning and the end of a stream, [`LIMIT`] bytes each.
 #[derive(Default)]
-struct Kept {
+struct BoundedOutput {
     head: Vec<u8>,
     tail: Vec<u8>,
     cut: bool,
 }
 
-impl Kept {
+impl BoundedOutput {
     fn push(&mut self, chunk: &[u8]) {
-        let room = (KEPT - self.head.len()).min(chunk.len());
+        let room = (LIMIT - self.head.len()).min(chunk.len());
         let (head, tail) = chunk.split_at(room);
         self.head.extend_from_slice(head);
         self.tail.extend_from_slice(tail);
-        if self.tail.len() > 2 * KEPT {
-            self.tail.drain(..self.tail.len() - KEPT);
+        if self.tail.len() > 2 * LIMIT {
+            self.tail.drain(..self.tail.len() - LIMIT);
             self.cut = true;
         }
     }
 }
 
-impl From<Kept> for Vec<u8> {
-    fn from(kept: Kept) -> Self {
-        let mut all = kept.head;
-        if kept.cut {
+impl From<BoundedOutput> for Vec<u8> {
+    fn from(output: BoundedOutput) -> Self {
+        let mut all = output.head;
+        if output.cut {
             all.extend_from_slice(b"\n[...]\n");
         }
-        all.extend_from_slice(&kept.tail);
+        all.extend_from_slice(&output.tail);
         all
     }
 }
@@ -334,7 +336,7 @@ mod tests {
     use crate::base::event::Event;
     use std::path::Path;
 
-    /// Interrupts after so many questions, or never.
+    /// Interrupts after this many checks, or never.
     struct Patience(Option<u32>);
 
     impl Observer for Patience {
@@ -372,23 +374,23 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_stays_within_bounds() {
+    fn output_is_limited() {
         let (finished, _) = shell("head -c 60000000 /dev/zero; echo end", None);
         let stdout = finished.unwrap().stdout;
-        assert!(stdout.len() < 4 * KEPT && stdout.ends_with(b"end\n"));
+        assert!(stdout.len() < 4 * LIMIT && stdout.ends_with(b"end\n"));
     }
 
     #[test]
     fn a_daemon_that_keeps_the_pipe_open_is_not_waited_for() {
         let (finished, _) = shell("sleep 600 & echo $!", None);
         let daemon = String::from_utf8(finished.unwrap().stdout).unwrap().trim().parse().unwrap();
-        // It outlived its parent, and still runs; but not on, with whatever else it has inherited open.
+        // Killing it verifies that it still runs, and ends it with all files that it inherited.
         rustix::process::kill_process(rustix::process::Pid::from_raw(daemon).unwrap(), rustix::process::Signal::KILL)
             .unwrap();
     }
 
     #[test]
-    fn a_daemon_that_talks_is_not_listened_to() {
+    fn a_daemon_that_prints_is_not_waited_for() {
         let talk = "while sleep 0.01; do echo talk || exit; done";
         let (finished, _) = shell(&format!("({talk}) & echo $!"), Some(3000));
         let stdout = String::from_utf8(finished.unwrap().stdout).unwrap();
@@ -400,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_command_is_itself_and_ends_with_its_lifeline() {
+    fn a_bound_command_runs_unchanged_and_ends_with_its_lifeline() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("alive");
         let start = |script: &str| {
@@ -416,7 +418,7 @@ mod tests {
         assert_eq!(finished.status.code(), Some(7));
 
         let mut running = start(&format!("(sleep 1; touch {}) & sleep 600", file.display()));
-        // As if this process had died: it neither kills nor waits.
+        // As if this process had been killed: dropping must neither kill nor wait.
         running.done = true;
         drop(running);
         thread::sleep(Duration::from_millis(1500));

@@ -1,4 +1,4 @@
-//! Names of programs, and the folders of the user that they stand in.
+//! File names of programs, and the user's folders that contain them.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub fn cargo_home() -> Option<PathBuf> {
     named.or_else(|| Some(home()?.join(".cargo")))
 }
 
-/// `name` as a program on this system.
+/// The file name of the program `name` on this system.
 pub fn program(name: &str) -> String {
     format!("{name}{}", std::env::consts::EXE_SUFFIX)
 }

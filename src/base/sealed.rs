@@ -1,5 +1,6 @@
-//! Records that prove to be whole, and to be where they belong: TOML that ends in a hash of all before it. In the
-//! cache, the hash covers the record's place too: in another place it would speak of something else.
+//! Records that are verified when they are read: TOML that ends in a hash of everything before it. In the cache, the
+//! hash also covers the record's place (its file name and the name of its folder), so that a record that was copied to
+//! another entry is not accepted. This detects damage and misplaced files; it does not protect against an attacker.
 
 use std::path::Path;
 
@@ -11,32 +12,32 @@ use crate::base::fs;
 
 const SEAL: &str = "\n# sha256 ";
 
-/// `None` for what is missing, cut, damaged, of another shape, or another place's.
+/// Reads a record. `None` if it is missing, truncated, damaged, of another type, or written for another place.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     parse(&fs::read(path).ok()?, path)
 }
 
-/// Writes what [`read`] reads.
+/// Writes a record for [`read`].
 pub fn write(path: &Path, record: &impl Serialize) -> Result<()> {
     fs::write(path, sealed(record, &place(path)).as_bytes()).map(drop)
 }
 
-/// The same of content that belongs at `path`.
+/// Like [`read`], for content that was read from `path` already.
 pub fn parse<T: DeserializeOwned>(content: &[u8], path: &Path) -> Option<T> {
     open(content, &place(path))
 }
 
-/// The same for a record that may be moved.
+/// Like [`read`], for a record that may be moved to another place.
 pub fn read_portable<T: DeserializeOwned>(path: &Path) -> Option<T> {
     parse_portable(&fs::read(path).ok()?)
 }
 
-/// The same of its content.
+/// Like [`read_portable`], for content that was read already.
 pub fn parse_portable<T: DeserializeOwned>(content: &[u8]) -> Option<T> {
     open(content, "")
 }
 
-/// A record that may be moved, as [`read_portable`] reads it.
+/// The text of a record that may be moved, for [`read_portable`].
 pub fn portable(record: &impl Serialize) -> String {
     sealed(record, "")
 }
@@ -50,7 +51,7 @@ fn open<T: DeserializeOwned>(content: &[u8], place: &str) -> Option<T> {
 }
 
 fn sealed(record: &impl Serialize, place: &str) -> String {
-    let body = toml::to_string(record).expect("records are made of tables, lists and text");
+    let body = toml::to_string(record).expect("records consist of tables, lists and text");
     let seal = hash(&body, place);
     format!("{body}{SEAL}{seal}\n")
 }
@@ -59,7 +60,7 @@ fn hash(body: &str, place: &str) -> String {
     fs::hash_bytes(format!("{body}{place}").as_bytes())
 }
 
-/// The record's name and its folder's, which names what it is about; the cache itself may be moved.
+/// The record's file name and the name of its folder. The folders above are left out, since the cache may be moved.
 fn place(path: &Path) -> String {
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
     format!("{}/{}", folder.display(), path.file_name().unwrap_or_default().display())
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_holds_where_it_was_written() {
+    fn a_record_is_valid_only_where_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = |entry: &str| folder.path().join(entry).join("record.toml");
         std::fs::create_dir(folder.path().join("a")).unwrap();

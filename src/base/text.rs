@@ -1,9 +1,9 @@
-//! Texts as such: paths as fields of a line, percent escapes, colours of terminals.
+//! Text encodings: paths as fields of a line, percent escapes, terminal colors.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// A path as one field of a line: what would end the field, and bytes that are no text, as `%XX`.
+/// A path as one field of a line. Characters that would end the field and bytes that are not UTF-8 become `%XX`.
 pub fn escape(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
@@ -22,7 +22,7 @@ pub fn escape(path: &Path) -> String {
     text
 }
 
-/// Paths in records, which are text as well.
+/// Serializes paths in records, with the same escapes.
 pub mod path_text {
     use std::path::{Path, PathBuf};
 
@@ -60,7 +60,7 @@ pub fn percent_decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Drops ANSI escape sequences: `ESC [ … letter`, the only ones that rustc writes, and OSC links.
+/// Removes ANSI escape sequences: `ESC [ … letter`, the only kind that rustc writes, and OSC links.
 pub fn without_ansi(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_go() {
+    fn colors_are_removed() {
         let check = |text: &str, plain: &str| assert_eq!(without_ansi(text), plain);
         check("\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: x", "error: x");
         check("a\u{1b}]8;;http://x\u{7}b", "ab");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_stay_fields() {
+    fn paths_are_escaped_and_unescaped() {
         let check = |path: &str, expected: &str| assert_eq!(escape(Path::new(path)), expected);
         check("/a b/c", "/a b/c");
         check("/a\tb\nc\rd%e", "/a%09b%0Ac%0Dd%25e");

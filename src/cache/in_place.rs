@@ -1,8 +1,9 @@
-//! Artifacts beside their sources: what `build` leaves for machines that have no Rust.
+//! Artifacts next to their sources, which `build` writes for machines without Rust. Reads, checks and writes them;
+//! building is done elsewhere.
 //!
-//! `name.<suffix>` is the library as Python itself would find it; `.rustimport-name.<suffix>.toml` says what it was made of, by
-//! content, with paths relative to the source. So the two are right wherever the tree is copied to. Where there
-//! is no toolchain, only the sources can have changed: flags and configuration are nobody's business there.
+//! `name.<suffix>` is the library, where Python itself finds it. `.rustimport-name.<suffix>.toml` describes its inputs
+//! by content, with paths relative to the source, so that both files remain valid when the tree is copied. Without a
+//! toolchain, only the sources are checked: flags and cargo's configuration do not apply there.
 
 use std::path::{Path, PathBuf};
 
@@ -30,12 +31,13 @@ struct Description {
     inputs: Set,
 }
 
-/// The artifact's place for a source.
+/// The path of a source's artifact.
 pub fn artifact(request: &Request) -> PathBuf {
     request.place().join(format!("{}{}", request.stem(), request.interpreter.extension_suffix))
 }
 
-/// Its name does not begin with the module's: some packages load the first file of that name.
+/// The path of the description. Its name does not begin with the module's, since some packages load the first file with
+/// such a name.
 fn description(artifact: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".rustimport-");
     name.push(artifact.file_name().unwrap_or_default());
@@ -43,16 +45,16 @@ fn description(artifact: &Path) -> PathBuf {
     artifact.with_file_name(name)
 }
 
-/// Who wants to know.
+/// The operation that checks the artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asker {
-    /// An import without settings of its own takes what there is.
+    /// An import. With default settings, it accepts an artifact with other settings.
     Import,
-    /// What was asked for is what is wanted.
+    /// An explicit build. The settings must be equal.
     Build,
 }
 
-/// The inputs of the artifact beside the source, if it is what a build would give now; or why it is not.
+/// Checks the artifact next to the source. Returns its inputs if it is fresh, or the reason why it is not.
 pub fn look(
     request: &Request,
     settings: &BuildSettings,
@@ -72,25 +74,25 @@ pub fn look(
         if known.rustc != toolchain.version {
             return Err(DirtyReason::toolchain_changed(&known.rustc, &toolchain.version));
         }
-        let takes_any = |is_default: bool| asker == Asker::Import && is_default;
-        if settings.profile != known.profile && !takes_any(settings.profile == BuildSettings::DEFAULT_PROFILE) {
+        let accepts_any = |is_default: bool| asker == Asker::Import && is_default;
+        if settings.profile != known.profile && !accepts_any(settings.profile == BuildSettings::DEFAULT_PROFILE) {
             let (from, to) = (known.profile, settings.profile.clone());
             return Err(DirtyReason::SettingChanged { name: "profile", from, to });
         }
-        if settings.arguments != known.arguments && !takes_any(settings.arguments.is_empty()) {
+        if settings.arguments != known.arguments && !accepts_any(settings.arguments.is_empty()) {
             let (from, to) = (known.arguments.to_string(), settings.arguments.to_string());
             return Err(DirtyReason::SettingChanged { name: "arguments", from, to });
         }
     }
     let nothing = CargoConfig::default();
-    let around = if toolchain.is_some() { cargo_config } else { &nothing };
+    let effective_config = if toolchain.is_some() { cargo_config } else { &nothing };
     let configuration =
         if toolchain.is_some() { known.inputs.configuration(request.folder(), cargo_config) } else { Some(Vec::new()) };
     let configuration = configuration.ok_or(DirtyReason::ConfigurationChanged)?;
     let mut inputs = known.inputs.inputs(request.folder()).ok_or(DirtyReason::NeverBuilt)?;
     inputs.files.extend(configuration);
     inputs.variables.retain(|_| toolchain.is_some());
-    let mut look = inputs.look(around, &request.cache);
+    let mut look = inputs.look(effective_config, &request.cache);
     if toolchain.is_none() {
         look.changes.retain(|change| !matches!(change, DirtyReason::VariableChanged(_)));
     }
@@ -100,7 +102,7 @@ pub fn look(
     }
 }
 
-/// Puts what was built beside its source. Returns whether it had to.
+/// Writes the artifact and its description next to the source. Returns whether they were not up to date.
 pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, library: &[u8]) -> Result<bool> {
     let artifact = artifact(request);
     if !request.force && !is_ours(&artifact) {
@@ -127,7 +129,7 @@ pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, l
         Error::project(
             &artifact,
             format!("cannot write {}: {error}", artifact.display()),
-            "artifacts are written beside their sources: build where you may write",
+            "artifacts are written next to their sources: build in a folder that you can write to",
         )
     };
     let text = sealed::portable(&known);
@@ -135,13 +137,14 @@ pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, l
     if is_there(&artifact, library) && is_there(&description(&artifact), text.as_bytes()) {
         return Ok(false);
     }
-    // In this order nobody ever finds a library with another's description that would fit it.
+    // In this order there is never a new description next to an old library: an old description does not match the new
+    // library's hash.
     fs::put_users_file(&artifact, library).map_err(failed)?;
     fs::put_users_file(&description(&artifact), text.as_bytes()).map_err(failed)?;
     Ok(true)
 }
 
-/// Whether what stands at the artifact's place, if anything, may be replaced: a file that has a description of ours.
+/// Whether the artifact may be written: there is no file at its path, or one with a valid description.
 fn is_ours(artifact: &Path) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(artifact) else { return true };
     let known: Option<Description> = sealed::read_portable(&description(artifact));

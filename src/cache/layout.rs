@@ -1,4 +1,5 @@
-//! Where everything is kept. The layout is `ARCHITECTURE.md`'s; paths are made here and nowhere else.
+//! The paths of everything in the cache, and the check that no other user can write to it. `ARCHITECTURE.md` describes
+//! the layout. Other modules get the paths from here.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -9,46 +10,46 @@ use crate::cache::store::Store;
 use crate::env::interpreter::Interpreter;
 use crate::env::request::Request;
 
-/// Format of everything below the root. What another format wrote is left alone.
+/// The format of everything below the root. Other formats have other folders, which are not touched.
 const FORMAT: &str = "v1";
 
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This folder holds what rustimport built; it may be deleted at any time.\n\
     # See https://bford.info/cachedir/\n";
 
-/// One interpreter's part of the cache.
+/// The part of the cache for one interpreter.
 pub struct Cache {
     root: PathBuf,
     home: PathBuf,
-    /// The root of the one that was prepared for all users.
+    /// The root of the shared cache, which was prepared for all users.
     shared: Option<PathBuf>,
 }
 
-/// What belongs to one source.
+/// The folder of one source in the cache.
 pub struct Entry {
     home: PathBuf,
 }
 
 impl Cache {
-    /// The cache as the request names it, without touching the disk.
+    /// The cache that the request names. Does not access the disk.
     pub fn of(request: &Request) -> Self {
         let shared = request.shared_cache.clone().filter(|shared| *shared != request.cache);
         Self { shared, ..Self::at(&request.cache, &request.interpreter.key) }
     }
 
-    /// One interpreter's part of the cache below a root.
+    /// The part for one interpreter of the cache below a root.
     pub fn at(root: &Path, key: &str) -> Self {
         Self { root: root.to_owned(), home: root.join(FORMAT).join(key), shared: None }
     }
 
-    /// All interpreters' parts below a root.
+    /// The parts for all interpreters of the cache below a root.
     pub fn all(root: &Path) -> Vec<Self> {
         let homes = folders(&root.join(FORMAT)).into_iter();
         homes.map(|home| Self { root: root.to_owned(), home, shared: None }).collect()
     }
 
-    /// The part for this interpreter of the cache that was prepared for all users: to be read only, and only if nobody
-    /// but its owner, who is root or this user, can have written to it.
+    /// The part for this interpreter of the shared cache, which is only read. `None` if anyone except root or this user
+    /// could have written to it.
     pub fn shared(&self) -> Option<Self> {
         let cache = self.shared_unchecked()?;
         cache.check_private().is_ok().then_some(cache)
@@ -64,7 +65,7 @@ impl Cache {
         Some(Self::at(root, &self.key())).filter(|cache| cache.home.is_dir())
     }
 
-    /// This part's interpreter.
+    /// The key of this part's interpreter.
     pub fn key(&self) -> String {
         self.home.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
@@ -73,8 +74,8 @@ impl Cache {
         &self.home
     }
 
-    /// The slots that there are.
-    pub fn existing_lanes(&self) -> Vec<PathBuf> {
+    /// The target slots that exist.
+    pub fn existing_slots(&self) -> Vec<PathBuf> {
         (0..100).map(|number| self.slot(number)).take_while(|slot| fs::is_folder(slot)).collect()
     }
 
@@ -84,57 +85,58 @@ impl Cache {
         homes.iter().map(|home| home.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
     }
 
-    /// Refuses a cache that other users could have written to: what stands in it is going to be loaded.
+    /// Fails if other users could have written to the cache: libraries are loaded from it.
     pub fn check_private(&self) -> Result<()> {
         Self::check_private_root(&self.root)?;
         let below = [self.root.join(FORMAT), self.home.clone(), self.home.join("entries"), self.home.join("store")];
         below.iter().try_for_each(|folder| Self::check_private_root(folder))
     }
 
-    /// The same of one folder: of the root, before it is known for which interpreter.
+    /// The same check for one folder, such as the root before the interpreter is known.
     pub fn check_private_root(root: &Path) -> Result<()> {
         std::fs::metadata(root).map_or(Ok(()), |metadata| check_owner(root, &metadata))
     }
 
-    /// Creates the folder that has the lock. All else is made under the lock: who clears the cache removes what is below.
+    /// Creates the root, which contains the cache's lock. Everything else is created by a holder of the lock, since
+    /// clearing the cache removes it.
     pub fn create_root(&self) -> Result<()> {
         if self.root.to_str().is_none() {
             return Err(Error::cache(
                 &self.root,
-                format!("the path of the cache folder {} is no valid Unicode", self.root.display()),
+                format!("the path of the cache folder {} is not valid Unicode", self.root.display()),
                 "cargo cannot build there: set RUSTIMPORT_CACHE_DIR to another folder",
             ));
         }
         fs::create_private_folder(&self.root)
     }
 
-    /// Creates what is missing.
+    /// Creates the folders and files that are missing.
     pub fn create(&self, interpreter: &Interpreter) -> Result<()> {
-        // The root first: if that is at fault, it is what the error names.
+        // The root first, so that an error names it and not a folder below.
         self.create_root()?;
         fs::create_private_folder(&self.home.join("entries"))?;
         fs::write(&self.root.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
         let description = toml::to_string(interpreter).expect("an interpreter is a table of plain values");
         fs::write(&self.home.join("interpreter.toml"), description.as_bytes())?;
-        // Cargo compares this file's time: it is written once.
+        // pyo3 is compiled again if this file's time changes, so it is written only once.
         fs::write(&self.own_pyo3_config(), interpreter.pyo3_config().as_bytes())?;
-        self.note_environment(&interpreter.prefix)?;
+        self.record_environment(&interpreter.prefix)?;
         let common = self.shared().map(|shared| shared.common_lock()).filter(|_| !self.common_lock().exists());
-        // What is compiled in the shared cache is so in these versions.
+        // Use the versions that are compiled in the shared cache.
         match common.and_then(|lock| fs::read(lock).ok()) {
             Some(lock) => fs::write(&self.common_lock(), &lock).map(drop),
             None => Ok(()),
         }
     }
 
-    fn note_environment(&self, prefix: &Path) -> Result<()> {
+    fn record_environment(&self, prefix: &Path) -> Result<()> {
         let Some(text) = prefix.to_str() else { return Ok(()) };
         let folder = self.environments_home();
         fs::create_private_folder(&folder)?;
         fs::write(&folder.join(&fs::hash_bytes(text.as_bytes())[..16]), text.as_bytes()).map(drop)
     }
 
-    /// The environments that have built here and still exist.
+    /// The environments that have used this cache and still exist.
     pub fn environments(&self) -> Vec<PathBuf> {
         let notes = std::fs::read_dir(self.environments_home()).into_iter().flatten().flatten();
         let prefixes = notes.filter_map(|note| Some(PathBuf::from(fs::read_text(note.path()).ok()?)));
@@ -151,7 +153,8 @@ impl Cache {
         self.home.join("pyo3-config.txt")
     }
 
-    /// The shared cache's, where it says the same: cargo compares the path, and what was compiled there is of use here.
+    /// The pyo3 configuration file. It is the one in the shared cache if the content is equal: cargo compares its path,
+    /// and dependencies that were compiled there can be used here.
     pub fn pyo3_config(&self) -> PathBuf {
         let own = self.own_pyo3_config();
         let shared = self.shared().map(|shared| shared.own_pyo3_config());
@@ -163,22 +166,22 @@ impl Cache {
         self.home.join("Cargo.lock")
     }
 
-    /// Held for the moment of an update.
+    /// The lock for an update of the common lock file.
     pub fn common_lock_guard(&self) -> PathBuf {
         self.slots().join("common.lock")
     }
 
-    /// A target folder for cargo, shared by all scripts that build there.
+    /// A target folder for cargo, used by many scripts.
     pub fn slot(&self, number: usize) -> PathBuf {
         self.home.join(if number == 0 { "target".into() } else { format!("target-{}", number + 1) })
     }
 
-    /// Holds the slots' locks.
+    /// The folder of the slots' locks.
     pub fn slots(&self) -> PathBuf {
         self.home.join("lanes")
     }
 
-    /// Whether a file is one that this interpreter's builds made.
+    /// Whether a file is in this part of the cache or in the shared cache.
     pub fn has_made(&self, file: &Path) -> bool {
         file.starts_with(&self.home) || self.shared.as_ref().is_some_and(|shared| file.starts_with(shared))
     }
@@ -187,12 +190,12 @@ impl Cache {
         self.home.join("toolchains")
     }
 
-    /// Artifacts by the content of their inputs.
+    /// The store of artifacts, indexed by the content of their inputs.
     pub fn store(&self) -> Store {
         Store::at(self.home.join("store"))
     }
 
-    /// Locked in shared mode by whoever uses the cache, exclusively by whoever clears it.
+    /// The cache's lock. Processes that use the cache hold it as a read lock, clearing holds it exclusively.
     pub fn lock(&self) -> PathBuf {
         Self::lock_of(&self.root)
     }
@@ -202,12 +205,13 @@ impl Cache {
         root.join("lock")
     }
 
-    /// Holds the texts of cells, for all interpreters.
+    /// The folder with the source texts of cells, for all interpreters.
     pub fn cells_of(root: &Path) -> PathBuf {
         root.join("cells")
     }
 
-    /// Held by whoever builds a project: its target folder is one for all interpreters and environments.
+    /// The lock that is held while a project is built. All interpreters and environments use the project's target
+    /// folder.
     pub fn project_lock(&self, project: &Path) -> PathBuf {
         let name = fs::hash_bytes(project.as_os_str().as_encoded_bytes());
         self.root.join("projects").join(format!("{}.lock", &name[..16]))
@@ -235,17 +239,17 @@ impl Entry {
         self.home.join("record.toml")
     }
 
-    /// Cargo's target folder of a crate.
+    /// The target folder of a crate.
     pub fn target(&self) -> PathBuf {
         self.home.join("target")
     }
 
-    /// What cargo says of a project.
+    /// The record of a project's cargo metadata.
     pub fn metadata(&self) -> PathBuf {
         self.home.join("metadata.toml")
     }
 
-    /// What cargo compiled last in a slot.
+    /// The record of what cargo compiled last in a slot.
     pub fn compiled(&self, slot: &Path) -> PathBuf {
         self.home.join(format!("compiled-in-{}.toml", slot.file_name().unwrap_or_default().to_string_lossy()))
     }
@@ -255,12 +259,12 @@ impl Entry {
         self.home.join("package")
     }
 
-    /// A file whose time is the file system's idea of when the build began.
+    /// A file that is written when a build starts, to get the time of the file system's clock.
     pub fn clock(&self) -> PathBuf {
         self.home.join("clock")
     }
 
-    /// Artifacts stand in numbered folders below.
+    /// The entry's folder. Artifacts are in numbered subfolders.
     pub fn home(&self) -> &Path {
         &self.home
     }
@@ -282,11 +286,11 @@ fn check_owner(folder: &Path, metadata: &Metadata) -> Result<()> {
         return Err(Error::cache(
             folder,
             format!("the cache folder {} belongs to another user (uid {})", folder.display(), metadata.uid()),
-            "whoever owns it could have put any library there: set RUSTIMPORT_CACHE_DIR to a folder of your own",
+            "its owner could have put any library there: set RUSTIMPORT_CACHE_DIR to a folder that you own",
         ));
     }
     if others_may_write {
-        // Nobody can have put anything into an empty folder.
+        // An empty folder can still be made private.
         let is_empty = || std::fs::read_dir(folder).is_ok_and(|mut listing| listing.next().is_none());
         if metadata.uid() == me && is_empty() && fs::make_private(folder).is_ok() {
             return Ok(());
@@ -295,8 +299,8 @@ fn check_owner(folder: &Path, metadata: &Metadata) -> Result<()> {
             folder,
             format!("the cache folder {} is writable by other users", folder.display()),
             format!(
-                "they could have put any library there: remove the folder, then it is made anew; or, if you \
-                 trust them, `chmod go-w {}`",
+                "they could have put any library there: remove the folder, and it will be created again; or, if you \
+                 trust them, run `chmod go-w {}`",
                 folder.display()
             ),
         ));
@@ -306,6 +310,6 @@ fn check_owner(folder: &Path, metadata: &Metadata) -> Result<()> {
 
 #[cfg(not(unix))]
 fn check_owner(_: &Path, _: &Metadata) -> Result<()> {
-    // The user's folders are private by their access control lists.
+    // On Windows, access control lists make the user's folders private.
     Ok(())
 }

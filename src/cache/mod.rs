@@ -1,4 +1,5 @@
-//! Where it is kept what was built: entries, the store of artifacts by content, cargo's target folders.
+//! The cache on disk: entries of sources, the store of artifacts, and cargo's target folders. Whether an artifact is
+//! fresh is decided in [`crate::freshness`].
 
 pub mod in_place;
 pub mod layout;

@@ -1,18 +1,19 @@
-//! Artifacts by the content of what they were made of: what was built once is not built again, not after an
-//! undo, in a copied tree, in another environment, or with a setting flipped and flipped back.
+//! Stores artifacts, indexed by the content of their inputs. So an artifact is not built again after an undo, in a
+//! copied tree, in another environment, or after a setting was changed and changed back.
 //!
-//! Inputs are known only after a build, so there are two levels:
+//! All inputs are known only after a build, so there are two levels:
 //!
-//! | level | found by | holds |
+//! | level | found by | contains |
 //! | --- | --- | --- |
-//! | `inputs/<key>/` | the [`Keys`]: a hash of what is known before a build | the sets of inputs that were seen with it |
-//! | `artifacts/<hash>` | what a set names, whose every input is as it was | the library |
+//! | `inputs/<key>/` | the [`Keys`]: hashes of what is known before a build | the sets of inputs of earlier builds |
+//! | `artifacts/<hash>` | the hash in a set, if all inputs in the set are unchanged | the library |
 //!
-//! A set holds for any tree of equal content ([`Keys::anywhere`]), with paths relative to the source's folder,
-//! if nothing names the tree: no source, no variable, nothing that `env!` gave the compiler, and not the library
-//! itself. Otherwise it holds for this one place ([`Keys::here`]).
+//! A set is valid for any tree with equal content ([`Keys::anywhere`]), with paths relative to the source's folder,
+//! unless the tree's path occurs in a source, in a variable, in a value of `env!` or in the library itself. Otherwise
+//! it is valid only for this place ([`Keys::here`]).
 //!
-//! Nothing is loaded from here: two links to one library would share its statics. What leaves is verified.
+//! Libraries are not loaded from the store but copied and verified, since two sources that load one file would have the
+//! same statics.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -27,28 +28,28 @@ use crate::base::sealed;
 use crate::env::cargo_config::CargoConfig;
 use crate::freshness::inputs::{FileInput, Inputs, Look, Variable};
 
-/// Bytes of libraries that are kept. Beyond it, the least recently used go.
+/// The maximum size of all libraries in bytes. If it is exceeded, the least recently used are removed.
 pub const ROOM: u64 = 1 << 30;
-/// How many sets of inputs are kept for one key.
-const KEPT_SETS: usize = 64;
-/// Of the files below. A change makes everything unknown once.
+/// The maximum number of sets of inputs for one key.
+const MAX_SETS: usize = 64;
+/// The format of the files. It is part of the keys: after a change, older files are not found.
 pub const FORMAT: u32 = 4;
-/// Sources with more than this are not searched for the tree's name, and so belong to their place.
-const SEARCHED: u64 = 64 << 20;
+/// Sources with more bytes than this are not searched for the tree's path; their sets are valid only for their place.
+const MAX_SEARCHED: u64 = 64 << 20;
 
 pub struct Store {
     home: PathBuf,
 }
 
-/// By what sets of inputs are found.
+/// The keys under which sets of inputs are stored.
 pub struct Keys {
     pub anywhere: String,
     pub here: String,
 }
 
 impl Keys {
-    /// `known` is everything that is known of an artifact before it is built, wherever its source stands;
-    /// `place` is where it stands.
+    /// `known` is everything that is known about an artifact before it is built, without the source's path; `place` is
+    /// the source's path.
     pub fn of(known: &impl std::fmt::Debug, place: &impl std::fmt::Debug) -> Self {
         Self {
             anywhere: fs::hash_bytes(format!("{FORMAT} {known:?}").as_bytes()),
@@ -57,7 +58,7 @@ impl Keys {
     }
 }
 
-/// A file of the store. Libraries come before the sets that name them.
+/// A file of the store. Libraries are sorted before the sets that name them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Member {
     Artifact(String),
@@ -65,7 +66,7 @@ pub enum Member {
 }
 
 impl Member {
-    /// Relative to the store.
+    /// The path relative to the store.
     pub fn name(&self) -> String {
         match self {
             Self::Artifact(hash) => format!("artifacts/{hash}"),
@@ -73,7 +74,7 @@ impl Member {
         }
     }
 
-    /// `None` for what is none of the store's files, such as a name that leads out of it.
+    /// `None` if this cannot be the name of a file in the store, such as a path that leads out of it.
     pub fn from_name(name: &str) -> Option<Self> {
         let is_hash = |text: &str, digits: usize| {
             text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -89,33 +90,33 @@ impl Member {
     }
 }
 
-/// The hash of the artifact that a set of inputs leads to; `None` if it is damaged, or another member's.
+/// The hash of the artifact that a set of inputs names; `None` if the set is damaged or has another name.
 pub fn artifact_of(member: &Member, content: &[u8]) -> Option<String> {
     let set: Set = sealed::parse(content, Path::new(&member.name()))?;
     Some(set.artifact)
 }
 
-/// What the store has for a source.
+/// An artifact that was found in the store.
 pub struct Found {
     pub library: Vec<u8>,
-    /// The library's.
+    /// The library's hash.
     pub hash: String,
     pub inputs: Inputs,
     pub look: Look,
 }
 
-/// What the compiler was told, and may have put into the library.
+/// Values that were passed to the compiler, and that the library may contain.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// Values of `env!`.
+    /// The values of `env!`.
     pub values: Vec<String>,
-    /// The entry's name as a package, if that is generated.
+    /// The package's name, if it is generated from the entry's.
     pub package: Option<String>,
-    /// Folders that belong to this entry alone.
+    /// Folders that only this entry uses.
     pub folders: Vec<String>,
 }
 
-/// A source's place, and what could name it.
+/// A source's place, and the values that may contain its path.
 pub struct Place<'a> {
     /// The source's folder.
     pub folder: &'a Path,
@@ -123,11 +124,11 @@ pub struct Place<'a> {
     pub told: &'a Told,
 }
 
-/// One set of inputs, and the artifact that was made of it.
+/// A set of inputs, and the artifact that was built from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Set {
     artifact: String,
-    /// Cargo's configuration, the nearest first. What it says of paths is relative to where it stands.
+    /// Cargo's configuration files, the nearest first. Paths in a file are relative to it, so its location matters.
     configuration: Vec<Content>,
     files: Vec<Content>,
     absent: Vec<Location>,
@@ -142,10 +143,10 @@ struct Content {
     hash: String,
 }
 
-/// A path as seen from the source's folder, or as it is.
+/// A path relative to the source's folder, or an absolute path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Location {
-    /// How many folders up; none for a path that is absolute.
+    /// The number of folders above the source's folder; `None` if the path is not relative to that.
     #[serde(skip_serializing_if = "Option::is_none")]
     up: Option<usize>,
     #[serde(with = "crate::base::text::path_text")]
@@ -153,7 +154,7 @@ struct Location {
 }
 
 impl Location {
-    fn fixed(path: &Path) -> Self {
+    fn absolute(path: &Path) -> Self {
         Self { up: None, path: path.to_owned() }
     }
 
@@ -171,7 +172,7 @@ impl Location {
         })
     }
 
-    /// How far above the source's folder it leads.
+    /// The number of folders above the source's folder that it leads to.
     fn height(&self) -> usize {
         let ups = self.path.components().filter(|part| *part == Component::ParentDir).count();
         self.up.unwrap_or_default() + ups
@@ -197,7 +198,7 @@ impl Location {
 }
 
 impl Set {
-    /// `None` if some content, or which variables matter, is not known.
+    /// `None` if the content of a file is unknown, or if it is unknown which variables are inputs.
     fn of(
         artifact: String,
         inputs: &Inputs,
@@ -225,15 +226,16 @@ impl Set {
         })
     }
 
-    /// The inputs as seen from the source's folder, whatever names the tree.
+    /// The inputs with paths relative to the source's folder. Whether they contain the tree's path is not checked.
     pub fn relative(artifact: String, inputs: &Inputs, cargo_config: &CargoConfig, folder: &Path) -> Option<Self> {
         let depth = folder.ancestors().count() - 1;
-        // What has nothing but the root in common with the source stays where it is.
+        // A path that has only the file system's root in common with the source stays absolute.
         let is_near = |location: &Location| location.up.is_some_and(|up| up < depth);
-        let locate = |path: &Path| Some(Location::from(folder, path).filter(is_near).unwrap_or(Location::fixed(path)));
+        let locate =
+            |path: &Path| Some(Location::from(folder, path).filter(is_near).unwrap_or(Location::absolute(path)));
         let pattern = |pattern: &str| {
             let near = Location::of_pattern(folder, pattern).filter(is_near);
-            Some(near.unwrap_or(Location::fixed(Path::new(pattern))))
+            Some(near.unwrap_or(Location::absolute(Path::new(pattern))))
         };
         Self::of(artifact, inputs, cargo_config, locate, pattern)
     }
@@ -243,7 +245,7 @@ impl Set {
         &self.artifact
     }
 
-    /// Cargo's configuration around a source as inputs; `None` if it is not what it was.
+    /// The cargo configuration that applies to a source, as inputs; `None` if it has changed.
     pub fn configuration(&self, folder: &Path, cargo_config: &CargoConfig) -> Option<Vec<FileInput>> {
         let found = self.configuration.iter().map(|content| {
             let path = match &content.location {
@@ -257,7 +259,7 @@ impl Set {
         found.iter().map(|file| &file.path).eq(&cargo_config.files).then_some(found)
     }
 
-    /// The inputs as they would stand around `folder`, without cargo's configuration.
+    /// The inputs for a source in `folder`, without cargo's configuration.
     pub fn inputs(&self, folder: &Path) -> Option<Inputs> {
         let files = self.files.iter().map(|content| {
             let path = content.location.seen_from(folder)?;
@@ -272,7 +274,7 @@ impl Set {
         })
     }
 
-    /// How far up the tree reaches that the set speaks of.
+    /// The number of folders above the source's folder that the inputs reach.
     fn height(&self) -> usize {
         let files = self.files.iter().chain(&self.configuration).map(|content| &content.location);
         files.chain(&self.absent).chain(&self.patterns).map(Location::height).max().unwrap_or_default()
@@ -284,7 +286,7 @@ impl Store {
         Self { home }
     }
 
-    /// The artifact that was made of what stands around `folder` now, if there is one. `cache` is nobody's input.
+    /// The artifact with the current inputs of a source in `folder`, if there is one. Files in `cache` are not inputs.
     pub fn find(&self, keys: &Keys, folder: &Path, cargo_config: &CargoConfig, cache: &Path) -> Option<Found> {
         let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
         for (file, set) in [&keys.anywhere, &keys.here].into_iter().flat_map(|key| self.sets(key)) {
@@ -315,7 +317,7 @@ impl Store {
         None
     }
 
-    /// Remembers an artifact. Only saves time later: whatever fails is left undone.
+    /// Stores an artifact. Errors are ignored, since the store only saves time.
     pub fn put(&self, keys: &Keys, place: &Place, inputs: &Inputs, library: &[u8]) {
         let hash = fs::hash_bytes(library);
         let portable = || {
@@ -325,47 +327,47 @@ impl Store {
             is_portable(&set, place, inputs, library).then_some((&keys.anywhere, set))
         };
         match portable() {
-            Some((key, set)) => self.keep(key, &set, library),
+            Some((key, set)) => self.insert(key, &set, library),
             None => self.put_here(&keys.here, &hash, place.cargo_config, inputs, library),
         }
     }
 
-    /// The same for an artifact that belongs to its place in any case.
+    /// Stores an artifact for its place only.
     pub fn put_here(&self, here: &str, hash: &str, cargo_config: &CargoConfig, inputs: &Inputs, library: &[u8]) {
-        let pattern = |pattern: &str| Some(Location::fixed(Path::new(pattern)));
-        let locate = |path: &Path| Some(Location::fixed(path));
+        let pattern = |pattern: &str| Some(Location::absolute(Path::new(pattern)));
+        let locate = |path: &Path| Some(Location::absolute(path));
         if let Some(set) = Set::of(hash.to_owned(), inputs, cargo_config, locate, pattern) {
-            self.keep(here, &set, library);
+            self.insert(here, &set, library);
         }
     }
 
-    fn keep(&self, key: &str, set: &Set, library: &[u8]) {
+    fn insert(&self, key: &str, set: &Set, library: &[u8]) {
         let artifact = self.artifact(&set.artifact);
         let folder = self.sets_of(key);
         let file = folder.join(format!("{}.toml", &fs::hash_bytes(sealed::portable(set).as_bytes())[..16]));
-        let written = fs::create_private_folder(&self.home.join("artifacts"))
+        let result = fs::create_private_folder(&self.home.join("artifacts"))
             .and_then(|()| fs::write(&artifact, library))
             .and_then(|_| fs::create_private_folder(&folder))
             .and_then(|()| sealed::write(&file, set));
-        if written.is_err() {
+        if result.is_err() {
             return;
         }
         fs::touch(&artifact);
         let sets = fs::by_use(&folder);
-        for (path, _) in sets.iter().take(sets.len().saturating_sub(KEPT_SETS)) {
+        for (path, _) in sets.iter().take(sets.len().saturating_sub(MAX_SETS)) {
             fs::remove(path);
         }
         self.make_room(ROOM);
     }
 
-    /// Removes what was not used for longest, until no more than `room` bytes of libraries are left.
+    /// If the libraries have more than `room` bytes, removes the least recently used ones.
     pub fn make_room(&self, room: u64) {
         let artifacts = self.artifacts();
         let mut size: u64 = artifacts.iter().map(|(_, size)| size).sum();
         if size <= room {
             return;
         }
-        // More than need be: the next build shall not have to do this again.
+        // Remove more than necessary, so that the next build does not have to do this again.
         for (path, bytes) in artifacts {
             if size <= room - room / 8 {
                 break;
@@ -381,7 +383,7 @@ impl Store {
         if fs::is_folder(&self.home) { fs::by_use(&self.home.join("artifacts")) } else { Vec::new() }
     }
 
-    /// Removes the sets whose artifact is gone.
+    /// Removes the sets that name a missing artifact.
     fn drop_orphans(&self) {
         if !fs::is_folder(&self.home) {
             return;
@@ -401,7 +403,7 @@ impl Store {
         &self.home
     }
 
-    /// Everything in it, the libraries first.
+    /// All files of the store, the libraries first.
     pub fn members(&self) -> Vec<Member> {
         let names = |folder: &Path| {
             fs::items(folder).map(|item| item.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
@@ -412,13 +414,13 @@ impl Store {
             let files = names(&inputs.join(&key)).into_iter();
             files.map(move |file| format!("inputs/{key}/{file}")).collect::<Vec<_>>()
         });
-        // What is only half written has another name.
+        // Temporary files have other names and are skipped.
         let mut members: Vec<_> = artifacts.chain(sets).filter_map(|name| Member::from_name(&name)).collect();
         members.sort();
         members
     }
 
-    /// Writes a member that is known to be what its name says.
+    /// Writes a member. The caller has verified that the content matches the name.
     pub fn write_member(&self, member: &Member, content: &[u8]) -> Result<()> {
         let path = self.home.join(member.name());
         fs::create_private_folder(path.parent().unwrap_or(&self.home))?;
@@ -427,8 +429,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what was not used since then.
-    pub fn forget(&self, since: SystemTime) {
+    /// Removes the artifacts that were not used since a time.
+    pub fn remove_unused(&self, since: SystemTime) {
         for (artifact, _) in self.artifacts() {
             if std::fs::metadata(&artifact).and_then(|metadata| metadata.modified()).is_ok_and(|time| time < since) {
                 fs::remove(&artifact);
@@ -437,7 +439,7 @@ impl Store {
         self.drop_orphans();
     }
 
-    /// The sets under a key, the last used first.
+    /// The sets for a key, the most recently used first.
     fn sets(&self, key: &str) -> impl Iterator<Item = (PathBuf, Set)> {
         let files = fs::by_use(&self.sets_of(key)).into_iter().rev();
         files.filter_map(|(path, _)| sealed::read(&path).map(|set| (path, set)))
@@ -452,8 +454,8 @@ impl Store {
     }
 }
 
-/// Where a configuration file stands: below cargo's home (a relative path), or as seen from the source's folder, whose
-/// links cargo resolves.
+/// The location of a configuration file: relative to cargo's home, or else relative to the source's folder with links
+/// resolved, as cargo does.
 fn locate_configuration(path: &Path, locate: &impl Fn(&Path) -> Option<Location>) -> Option<Location> {
     let home = programs::cargo_home().map(|home| canonical(&home));
     match home.and_then(|home| Some(path.strip_prefix(home).ok()?.to_owned())) {
@@ -466,17 +468,17 @@ fn canonical(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Whether the artifact would be the same in any tree of the same content: neither the library nor anything
-/// that led to it names this one, or leads into it from above.
+/// Whether the artifact would be the same in any tree with the same content: neither the library nor an input contains
+/// this tree's path, and no variable is the path of a folder above it.
 fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> bool {
     let height = set.height();
-    // What lies beyond, a home with everything in it, is no tree that moves.
+    // A tree that contains the user's home, or everything below the root, is not copied as a whole.
     let is_tree = |tree: &&Path| {
         let holds_home = height > 0 && programs::home().is_some_and(|home| home.starts_with(tree));
         tree.file_name().is_some() && !holds_home
     };
     let Some(tree) = place.folder.ancestors().nth(height).filter(is_tree) else { return false };
-    // A path may be written as it was given, or with its links resolved.
+    // A path may occur as it was given, or with its links resolved.
     let trees =
         [tree.to_owned(), canonical(tree), canonical(place.folder).ancestors().nth(height).unwrap_or(tree).into()];
     let mut names: Vec<String> = Vec::new();
@@ -487,7 +489,7 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
             names.extend([tree.replace('\\', "/"), tree.replace('\\', "\\\\")]);
         }
     }
-    // Packages of the registry have their paths in the library too; they are the same for all.
+    // The library also contains paths of registry packages, which do not depend on the tree.
     let registry = programs::cargo_home().map(|home| home.display().to_string()).unwrap_or_default();
     let names_tree = |bytes: &[u8]| {
         names.iter().any(|name| {
@@ -501,7 +503,7 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
         let path = Path::new(value);
         path.is_absolute() && path.parent().is_some() && trees.iter().any(|tree| tree.starts_with(path))
     };
-    // One that changed during the build had nobody knows which value.
+    // The value that the build read is unknown if the variable has changed since.
     let Ok(variables) = inputs.variables.iter().map(Variable::value).collect::<Result<Vec<_>, _>>() else {
         return false;
     };
@@ -513,7 +515,7 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
             || leads_here(value)
             || place.told.package.as_ref().is_some_and(|name| contains(bytes, name))
     };
-    let is_quiet = |file: &FileInput| {
+    let has_no_path = |file: &FileInput| {
         let content = fs::read(&file.path).ok();
         content.is_some_and(|content| Some(fs::hash_bytes(&content)) == file.hash && !names_tree(&content))
     };
@@ -521,15 +523,15 @@ fn is_portable(set: &Set, place: &Place, inputs: &Inputs, library: &[u8]) -> boo
     !values.any(names_place)
         && !names_entry(library)
         && !names_tree(library)
-        && size <= SEARCHED
-        && inputs.files.iter().all(is_quiet)
+        && size <= MAX_SEARCHED
+        && inputs.files.iter().all(has_no_path)
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
 
-    /// Puts one library, made of one file in `folder`.
+    /// Stores one library, built from one file in `folder`.
     pub fn put(store: &Store, folder: &Path, library: &[u8]) {
         let (told, cargo_config) = (Told::default(), CargoConfig::default());
         let root = folder.join("m.rs");
@@ -541,7 +543,7 @@ pub mod tests {
     }
 
     #[test]
-    fn locations_move_with_the_source() {
+    fn locations_are_relative_to_the_source() {
         let check = |path: &str, seen: Option<&str>, height: usize| {
             let location = Location::from(Path::new("/a/b/s"), Path::new(path)).unwrap();
             let found = location.seen_from(Path::new("/x/y"));
@@ -561,7 +563,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes_first() {
+    fn the_least_recently_used_is_removed_first() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path().join("store"));
         let cargo_config = CargoConfig::default();
@@ -592,7 +594,7 @@ pub mod tests {
         assert_eq!(std::fs::read_dir(store.home.join("inputs")).unwrap().count(), 4);
         std::fs::write(&root, "changed").unwrap();
         assert_eq!(find(9), None);
-        // What changed during its build is not known, and not kept.
+        // An artifact is not stored if a file changed during its build.
         let unknown = FileInput { path: root.clone(), hash: None, stat: Stat::default() };
         store.put(&keys(9), &place, &Inputs { files: vec![unknown], ..Inputs::default() }, b"x");
         assert_eq!(find(9), None);

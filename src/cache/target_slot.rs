@@ -1,14 +1,14 @@
-//! The folders that cargo builds in. Cargo locks its target folder for as long as it compiles, so one script
-//! with heavy new dependencies would keep all others waiting. Hence slots:
+//! Selects and locks the target folder for a build. Cargo locks its target folder while it compiles, so with a single
+//! one, a script with many new dependencies would block all other builds. Therefore there are several target slots:
 //!
-//! | slot | who builds there |
+//! | slot | builds |
 //! | --- | --- |
-//! | the first | whoever needs dependencies that are not compiled yet, one at a time: so each is compiled once |
-//! | the others | who needs nothing new, while the first is busy; what is compiled there is taken over first |
+//! | the first | builds that need dependencies that are not compiled yet, one at a time: each is compiled once |
+//! | the others | builds without new dependencies while the first slot is in use |
 //!
-//! What is taken over are finished parts of packages that nobody edits. It is a matter of files: cargo judges
-//! them by their fingerprints as if they had been compiled here, and compiles what it does not accept. So it is with the
-//! first slot of a shared cache.
+//! Before a build in another slot, the finished units of non-local packages are copied from the first slot, and from
+//! the first slot of the shared cache. Cargo checks their fingerprints as if they had been compiled there, and compiles
+//! again what is not fresh. How units are copied is up to [`cargo_layout`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,27 +22,27 @@ use crate::cache::layout::{Cache, Entry};
 use crate::freshness::cargo_layout;
 use crate::package::cargo_lock;
 
-/// One target folder, ours alone until dropped.
+/// One target folder, locked until dropped.
 pub struct TargetSlot {
     home: PathBuf,
-    /// Whether it was somebody else's for a while.
+    /// Whether another process had locked it.
     pub was_waited_for: bool,
-    /// Of whoever works here: who compiles dependencies has a long way before it.
+    /// The priority of the build. It is low for builds that compile dependencies, since those take long.
     pub priority: Priority,
-    /// Whether it is a crate's own folder.
+    /// Whether it is the target folder of a crate's entry.
     is_own: bool,
-    /// The packages that nobody edits.
-    foreign: BTreeSet<String>,
+    /// The names of non-local packages: their units can be copied, since their sources do not change.
+    non_local: BTreeSet<String>,
     lock: Option<FileLock>,
 }
 
 impl TargetSlot {
-    /// Takes a slot, waiting if need be. `dependencies` names the compiled dependencies that the build
-    /// needs, if that is known; `source` is being built, for those who wait.
+    /// Locks a slot, and waits if none is free. `dependencies` identifies the compiled dependencies that the build
+    /// needs, if known; `source` is being built, for the messages of waiting processes.
     ///
-    /// A crate builds in the target folder of its entry (`own`): it keeps its names, and two packages of one name in
-    /// one target folder would give each other's artifacts. If it needs new dependencies, it has the first slot's lock
-    /// all the same, and leaves there what it compiled.
+    /// A crate is built in the target folder of its entry (`own`): its package keeps the user's name, and if two
+    /// packages in one target folder had the same name, cargo could return the artifact of the other. If it needs new
+    /// dependencies, it also locks the first slot, and copies what it compiled there.
     pub fn take(
         cache: &Cache,
         own: Option<&Entry>,
@@ -53,7 +53,7 @@ impl TargetSlot {
     ) -> Result<Self> {
         fs::create_private_folder(&cache.slots())?;
         let first = cache.slot(0);
-        // Another build may have compiled what this one needs while it waits.
+        // Evaluated again during the wait: another build may compile the dependencies that this one needs.
         let is_ready = || dependencies.is_some_and(|key| ready(&first, key).exists());
         let (mut number, mut lock, mut was_waited_for) = (0, None, false);
         if own.is_none() || !is_ready() {
@@ -61,7 +61,7 @@ impl TargetSlot {
             let locks: Vec<PathBuf> = (0..count).map(|number| lock_file(cache, number)).collect();
             let usable = || if is_ready() { locks.len() } else { 1 };
             let holder = || {
-                // Of several, the last: in the first the long builds are.
+                // Name the holder of the last slot: builds in the first slot take longest.
                 let last = usable() - 1;
                 let other = fs::read_text(occupant(cache, last)).unwrap_or_else(|_| "another source".into());
                 let what = shown(Path::new(&other), source);
@@ -70,36 +70,36 @@ impl TargetSlot {
             };
             let taken = lock::lock_one_of(&locks, &usable, &holder, timeout, observer)?;
             (number, lock, was_waited_for) = (taken.0, Some(taken.1), taken.2);
-            // Only for messages.
+            // Best effort, since the file is only used in messages.
             let _ = fs::write(&occupant(cache, number), source.display().to_string().as_bytes());
         }
         let priority = if is_ready() { Priority::Normal } else { Priority::Patient };
         let home = own.map_or_else(|| cache.slot(number), Entry::target);
         fs::create_private_folder(&home)?;
-        let mut foreign = cargo_lock::foreign_packages(&cache.common_lock());
+        let mut non_local = cargo_lock::non_local_packages(&cache.common_lock());
         if let Some(entry) = own {
-            foreign.extend(cargo_lock::foreign_packages(&entry.package().join("Cargo.lock")));
+            non_local.extend(cargo_lock::non_local_packages(&entry.package().join("Cargo.lock")));
         }
         let shared = cache.shared().map(|shared| shared.slot(0));
         for compiled in [Some(first), shared].into_iter().flatten().filter(|slot| *slot != home) {
-            // What cannot be taken over is compiled again.
-            let _ = cargo_layout::take_over(&compiled, &home, &foreign);
+            // Errors are ignored: cargo compiles units again that were not copied.
+            let _ = cargo_layout::copy_units(&compiled, &home, &non_local);
         }
-        Ok(Self { home, was_waited_for, priority, is_own: own.is_some(), foreign, lock })
+        Ok(Self { home, was_waited_for, priority, is_own: own.is_some(), non_local, lock })
     }
 
-    /// Whether a build that needs these dependencies may run here: new ones are compiled in the first slot.
+    /// Whether a build with these dependencies may run here. New dependencies are compiled only in the first slot.
     pub fn takes(&self, cache: &Cache, dependencies: Option<&str>) -> bool {
         let first = cache.slot(0);
         self.has_first(&first) || dependencies.is_some_and(|key| ready(&first, key).exists())
     }
 
-    /// Whether what new dependencies are compiled by holds the first slot: in it, or in a crate's own folder.
+    /// Whether this holds the lock of the first slot, either to build in it or in a crate's own target folder.
     fn has_first(&self, first: &Path) -> bool {
         self.home == first || (self.is_own && self.lock.is_some())
     }
 
-    /// Of the folder, if others may want it.
+    /// The path of the slot's lock file; `None` for the target folder of a crate without new dependencies.
     pub fn lock(&self) -> Option<&Path> {
         self.lock.as_ref().map(FileLock::path)
     }
@@ -108,26 +108,26 @@ impl TargetSlot {
         &self.home
     }
 
-    /// Notes that dependencies are compiled, by the names of them all, for whoever needs the same. `cache` is where they
-    /// are sought.
+    /// Records that these sets of dependencies are compiled, so that other builds need not wait for the first slot of
+    /// `cache`.
     pub fn has_compiled<'d>(&self, cache: &Cache, dependencies: impl IntoIterator<Item = &'d String>) {
         let first = cache.slot(0);
         if !self.has_first(&first) {
             return;
         }
         if self.is_own {
-            let _ = cargo_layout::take_over(&self.home, &first, &self.foreign);
+            let _ = cargo_layout::copy_units(&self.home, &first, &self.non_local);
         }
         for name in dependencies {
             let mark = ready(&first, name);
-            // Only saves a wait.
+            // Best effort, since the mark only avoids waits.
             let _ = mark.parent().map(fs::create_private_folder);
             let _ = fs::write(&mark, b"");
         }
     }
 }
 
-/// As many as can work at once; a few, since each holds its own copy of what is compiled for scripts.
+/// The number of slots: one for each processor, but at most 4, since each has its own copy of the scripts' units.
 fn slots() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4)
 }
@@ -136,30 +136,30 @@ fn lock_file(cache: &Cache, number: usize) -> PathBuf {
     cache.slots().join(format!("{number}.lock"))
 }
 
-/// Another source as seen from one's own: by its name, if that tells them apart.
+/// The name of another source in messages about `own`: its file name, or its path if the file names are equal.
 fn shown(other: &Path, own: &Path) -> String {
     let is_twin = other != own && other.file_name() == own.file_name();
     other.file_name().filter(|_| !is_twin).unwrap_or(other.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Holds the path of what is being built.
+/// The file with the path of the source that is being built in a slot.
 fn occupant(cache: &Cache, number: usize) -> PathBuf {
     cache.slots().join(format!("{number}.source"))
 }
 
-/// Lies in the target folder, so that it goes with it.
+/// The mark for a set of dependencies. It is in the target folder, so that both are removed together.
 fn ready(home: &Path, dependencies: &str) -> PathBuf {
     home.join(READY).join(dependencies)
 }
 
-/// Removes from a target folder what cargo compiled of other packages than these.
+/// Removes the units of all other packages from a target folder.
 pub fn keep_packages(target: &Path, packages: &BTreeSet<String>) -> Result<()> {
     let has_removed = cargo_layout::keep_packages(target, packages)?;
-    // Which dependencies are compiled has to be found out anew.
+    // The marks may name removed packages.
     if has_removed { fs::remove_tree(&target.join(READY)) } else { Ok(()) }
 }
 
-/// Holds a mark for each set of dependencies that is compiled.
+/// The folder with a mark for each set of dependencies that is compiled.
 const READY: &str = "ready";
 
 #[cfg(test)]
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_sources_of_one_name() {
+    fn sources_with_equal_names_are_shown_by_path() {
         let check = |other: &str, own: &str, expected: &str| {
             assert_eq!(shown(Path::new(other), Path::new(own)), expected);
         };

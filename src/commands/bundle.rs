@@ -1,12 +1,13 @@
-//! What the store holds, in one file, to be carried to another machine with the same interpreter.
+//! Exports the content of the store to one file, and imports it on another machine with the same interpreter. The
+//! content of the members is up to [`crate::cache::store`].
 //!
-//! | member | what |
+//! | member | content |
 //! | --- | --- |
 //! | `bundle.toml` | the format, the key of the interpreter, and a hash of all other names; sealed |
-//! | `artifacts/<hash>` | libraries, by the hash of their content |
-//! | `inputs/<key>/<name>.toml` | the sets of inputs that they were made of, sealed |
+//! | `artifacts/<hash>` | libraries, named by the hash of their content |
+//! | `inputs/<key>/<name>.toml` | the sets of inputs that the libraries were built from, sealed |
 //!
-//! It is a zip archive. Nothing of it is written before all of it was verified.
+//! The file is a zip archive. An import verifies all of it before it writes anything.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -31,13 +32,14 @@ const ABOUT: &str = "bundle.toml";
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct About {
-    /// Of the store.
+    /// The format of the store.
     format: u32,
     interpreter: String,
     /// The C library that the artifacts may need.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     c_library: Option<String>,
-    /// Of the other members' names: a set under another key would speak of something else.
+    /// A hash of the other members' names. It covers the keys of the sets: with another key, a set would be found for
+    /// another source.
     names: String,
 }
 
@@ -47,7 +49,7 @@ impl About {
         Self { format: store::FORMAT, interpreter: key, c_library, names: hash_of_names(members) }
     }
 
-    /// Whether the artifacts were made for a newer C library than this interpreter's.
+    /// Whether the artifacts were built with a newer C library than this interpreter's.
     fn is_too_new_for(&self, interpreter: &Interpreter) -> bool {
         let version = |library: &Option<String>| -> Option<semver::Version> {
             let (_, version) = library.as_deref()?.split_once(' ')?;
@@ -62,7 +64,7 @@ fn hash_of_names<'m>(members: impl Iterator<Item = &'m Member>) -> String {
     fs::hash_bytes(format!("{names:?}").as_bytes())
 }
 
-/// How much was carried.
+/// The amount of exported or imported artifacts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
     pub artifacts: usize,
@@ -78,7 +80,7 @@ impl Load {
     }
 }
 
-/// Writes a bundle of one interpreter's store, in place of an earlier one only.
+/// Writes a bundle of one interpreter's store. An existing file is replaced only if it is a bundle.
 pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mut dyn Observer) -> Result<Load> {
     let key = &interpreter.key;
     let cache = Cache::at(root, key);
@@ -86,7 +88,7 @@ pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mu
     if file.exists() && Bundle::open(file).and_then(|mut bundle| bundle.about()).is_err() {
         return Err(Error::cache(
             file,
-            format!("{} is there already, and is no export of a cache", file.display()),
+            format!("{} exists already, and is not an export of a cache", file.display()),
             "choose another name: only an earlier export is replaced",
         ));
     }
@@ -94,10 +96,10 @@ pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mu
         Error::cache(
             root,
             format!("nothing was built for {key} yet in {}", root.display()),
-            "import or build something first, or run `cache warm PATH`",
+            "import or build something first, or run `python -m rustimport cache warm PATH`",
         )
     };
-    // Where there is no cache, none is made for its lock.
+    // Taking the lock would create a cache if there is none.
     if !store.home().exists() {
         return Err(nothing());
     }
@@ -107,13 +109,13 @@ pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mu
     let mut is_empty = false;
     let write = |out: &mut File| -> std::io::Result<()> {
         let mut archive = ZipWriter::new(out);
-        // Libraries hardly shrink in a format that is quick to read.
+        // Compression formats that are fast to read make libraries hardly smaller.
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-        let (mut whole, mut written) = (Whole::default(), Vec::new());
+        let (mut verifier, mut written) = (Verifier::default(), Vec::new());
         for member in &members {
-            // Another process may be making room: what is gone, or damaged, stays here.
+            // Missing and damaged members are skipped: another process may be removing artifacts.
             let content = fs::read(store.home().join(member.name())).unwrap_or_default();
-            if whole.has(member, &content) {
+            if verifier.accepts(member, &content) {
                 written.push(member);
                 archive.start_file(member.name(), options)?;
                 archive.write_all(&content)?;
@@ -140,7 +142,7 @@ pub fn export(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mu
     Ok(load)
 }
 
-/// Takes over what is in a bundle: what it holds is found like anything that was built here.
+/// Adds the members of a bundle to the store, where they are found like artifacts that were built here.
 pub fn import(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mut dyn Observer) -> Result<Load> {
     let mut bundle = Bundle::open(file)?;
     let about = bundle.about()?;
@@ -148,8 +150,8 @@ pub fn import(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mu
         return Err(Error::cache(
             file,
             format!("{} was exported for {}, and this is {}", file.display(), about.interpreter, interpreter.key),
-            "a library serves the interpreter that it was built for: the same version, in the same place (the key ends \
-             in a hash of `sys.base_prefix`); export and import with such a one",
+            "a library works only with the interpreter that it was built for: the same version, in the same place (the \
+             key ends in a hash of `sys.base_prefix`); export and import with equal interpreters",
         ));
     }
     if about.format != store::FORMAT {
@@ -186,13 +188,14 @@ pub fn import(root: &Path, interpreter: &Interpreter, file: &Path, observer: &mu
     Ok(load)
 }
 
-/// The libraries that were found to be what their names say.
+/// Verifies members, and records the hashes of valid libraries.
 #[derive(Default)]
-struct Whole(BTreeSet<String>);
+struct Verifier(BTreeSet<String>);
 
-impl Whole {
-    /// Whether a member is what its name says; of a set, whether its library is there. Libraries come first.
-    fn has(&mut self, member: &Member, content: &[u8]) -> bool {
+impl Verifier {
+    /// Whether the content of a library has the hash in its name, or whether a set names a valid library. Libraries
+    /// have to be verified before sets.
+    fn accepts(&mut self, member: &Member, content: &[u8]) -> bool {
         match member {
             Member::Artifact(hash) => fs::hash_bytes(content) == *hash && self.0.insert(hash.clone()),
             Member::Set { .. } => store::artifact_of(member, content).is_some_and(|hash| self.0.contains(&hash)),
@@ -208,7 +211,7 @@ struct Bundle<R> {
 impl Bundle<File> {
     fn open(path: &Path) -> Result<Self> {
         let failed = |why: String| {
-            let message = format!("{} is no export of a cache: {why}", path.display());
+            let message = format!("{} is not an export of a cache: {why}", path.display());
             Error::cache(path, message, "give a file that `python -m rustimport cache export` wrote")
         };
         let file = fs::open(path).map_err(|error| failed(error.to_string()))?;
@@ -235,7 +238,7 @@ impl<R: Read + Seek> Bundle<R> {
         }
     }
 
-    /// What is in it, the libraries first: each is what its name says, and no set is without its library.
+    /// All members, the libraries first. Fails if a library does not match its name, or if a set has no library.
     fn verified_members(&mut self, about: &About) -> Result<Vec<Member>> {
         let names: Vec<String> = self.archive.file_names().flatten().map(Cow::into_owned).collect();
         let mut members = Vec::new();
@@ -246,9 +249,9 @@ impl<R: Read + Seek> Bundle<R> {
         if about.names != hash_of_names(members.iter()) {
             return Err(self.damaged(ABOUT));
         }
-        let mut whole = Whole::default();
+        let mut verifier = Verifier::default();
         for member in &members {
-            if !whole.has(member, &self.read(&member.name())?) {
+            if !verifier.accepts(member, &self.read(&member.name())?) {
                 return Err(self.damaged(&member.name()));
             }
         }
@@ -259,7 +262,7 @@ impl<R: Read + Seek> Bundle<R> {
         Error::cache(
             &self.path,
             format!("{} is damaged: `{member}` is not what was exported", self.path.display()),
-            "nothing was imported: copy the file again, or export anew",
+            "nothing was imported: copy the file again, or export it again",
         )
     }
 }
@@ -271,7 +274,7 @@ mod tests {
     use crate::base::event::tests::Silent;
     use crate::env::interpreter::tests::interpreter;
 
-    /// A root with a store of one artifact and its set.
+    /// A cache with one artifact and its set in the store.
     fn filled(root: &Path) -> Cache {
         let cache = Cache::at(root, &interpreter().key);
         cache.create(&interpreter()).unwrap();
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_carried_arrives_or_is_refused() {
+    fn bundles_are_imported_completely_or_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (there, here, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("x.zip"));
         let cache = filled(&there);
@@ -291,8 +294,8 @@ mod tests {
         // An earlier export is replaced.
         export(&there, &interpreter(), &file, &mut Silent).unwrap();
 
-        let foreign = Interpreter { key: "cpython-312-0".into(), ..interpreter() };
-        let refused = import(&here, &foreign, &file, &mut Silent).unwrap_err().to_string();
+        let other = Interpreter { key: "cpython-312-0".into(), ..interpreter() };
+        let refused = import(&here, &other, &file, &mut Silent).unwrap_err().to_string();
         let older = Interpreter { c_library: Some("glibc 2.4".into()), ..interpreter() };
         let too_new = import(&here, &older, &file, &mut Silent).unwrap_err().to_string();
         assert!(too_new.contains("a system with glibc 2.36, and this one has glibc 2.4"), "{too_new}");
@@ -305,7 +308,7 @@ mod tests {
             flipped[place] ^= 4;
             std::fs::write(&file, &flipped).unwrap();
             let imported = import(&elsewhere, &interpreter(), &file, &mut Silent);
-            // Not every byte of an archive means something: but nothing wrong is ever taken over.
+            // Not every byte of an archive matters, but wrong content must never be imported.
             if imported.is_ok() {
                 assert_eq!(Cache::at(&elsewhere, &cache.key()).store().members(), cache.store().members(), "{place}");
                 std::fs::remove_dir_all(&elsewhere).unwrap();
@@ -316,7 +319,7 @@ mod tests {
         assert!(import(&elsewhere, &interpreter(), &file, &mut Silent).is_err());
     }
 
-    /// Clears the cache as soon as somebody waits for it.
+    /// Clears the cache at the first check of a wait.
     struct Clearing(PathBuf, Option<lock::CacheLock>);
 
     impl Observer for Clearing {
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn clearing_the_cache_does_not_disturb_who_waits_for_it() {
+    fn an_import_succeeds_after_the_cache_was_cleared() {
         let folder = tempfile::tempdir().unwrap();
         let (there, here, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("x.zip"));
         filled(&there);
@@ -345,14 +348,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_elses_stays() {
+    fn a_file_that_is_not_a_bundle_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let (root, file) = (folder.path().join("a"), folder.path().join("thesis.zip"));
         filled(&root);
         std::fs::write(&file, "precious").unwrap();
         assert!(export(&root, &interpreter(), &file, &mut Silent).is_err());
         assert_eq!(fs::read(&file).unwrap(), b"precious");
-        // An archive with a member of that name is none either.
+        // An archive with an empty member of that name is not a bundle.
         let mut archive = ZipWriter::new(File::create(&file).unwrap());
         archive.start_file(ABOUT, SimpleFileOptions::default()).unwrap();
         archive.finish().unwrap();
@@ -362,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_whole_is_no_export() {
+    fn damaged_artifacts_are_not_exported() {
         let folder = tempfile::tempdir().unwrap();
         let (root, file) = (folder.path().join("a"), folder.path().join("x.zip"));
         let cache = filled(&root);

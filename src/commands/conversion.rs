@@ -1,7 +1,8 @@
-//! A script that outgrew one file: the code and the manifest that make a package of it.
+//! Converts a script to a Cargo package: generates its code and its manifest. Writing them is up to
+//! [`super::scaffold`].
 //!
-//! What the template filled in is written out, the header becomes the manifest, and what was relative to the script's
-//! folder leads to the same place from the package's.
+//! The code that the template generated is written out, the header becomes the manifest, and relative paths are changed
+//! so that they lead to the same files from the package's folder.
 
 use std::path::Path;
 
@@ -14,11 +15,11 @@ use crate::env::settings::PYO3_RANGE;
 use crate::package::manifest;
 use crate::script::parse::Script;
 
-/// What becomes of a script, for a package in a given folder.
+/// A script converted for a package in a given folder.
 pub struct Conversion {
-    /// Of `src/lib.rs`.
+    /// The content of `src/lib.rs`.
     pub code: String,
-    /// Complete but for the comments.
+    /// The complete manifest, without comments.
     pub manifest: Table,
     /// The `//d:` patterns, relative to the package.
     pub patterns: Vec<String>,
@@ -26,10 +27,10 @@ pub struct Conversion {
     pub module: String,
 }
 
-/// Converts the script at `path` for the package `name` in `folder`; `module` is the name of its module, if the script
-/// declares none. Both paths are absolute.
+/// Converts the script at `path` for the package `name` in `folder`. `module` is the name of the module, if the script
+/// does not declare one. Both paths are absolute.
 ///
-/// Fails where the script cannot be parsed, or would be no module.
+/// Fails if the script cannot be parsed, or if it declares no module and none is generated.
 pub fn convert(path: &Path, folder: &Path, name: &str, module: &str) -> Result<Conversion> {
     let source = fs::read(path).map_err(|error| {
         let message = format!("cannot read {}: {error}", path.display());
@@ -42,33 +43,34 @@ pub fn convert(path: &Path, folder: &Path, name: &str, module: &str) -> Result<C
     script.check_module(path, &module)?;
     let code = script.as_library(path, &folder.join("src"), &module)?;
     if syn::parse_file(&code).is_err() {
-        let message = format!("{} is no Rust any more without its header", path.display());
+        let message = format!("{} is not valid Rust without its header", path.display());
         return Err(Error::project(path, message, "write the header as lines that begin with `//`, above all code"));
     }
-    let moved =
+    let relocate =
         |text: &str| if Path::new(text).is_absolute() { text.to_owned() } else { relative(&from.join(text), folder) };
     let mut table = script.header.manifest.clone();
-    manifest::for_each_path(&mut table, &mut |path| *path = moved(path));
+    manifest::for_each_path(&mut table, &mut |path| *path = relocate(path));
     let package = manifest::table(&mut table, "package");
     manifest::default(package, "name", name);
     manifest::default(package, "version", "0.1.0");
     manifest::default(package, "edition", "2021");
     if let Some(Value::String(build)) = package.get_mut("build") {
-        *build = moved(build);
+        *build = relocate(build);
     }
     let library = manifest::table(&mut table, "lib");
-    // The script's own are replaced for scripts as well.
+    // For scripts, these settings are replaced as well.
     library.insert("name".into(), module.clone().into());
     library.remove("path");
     library.insert("crate-type".into(), Value::Array(vec!["cdylib".into()]));
     if script.uses_pyo3() {
         manifest::complete_pyo3(manifest::table(&mut table, "dependencies"), PYO3_RANGE);
     }
-    let patterns = script.header.patterns.iter().map(|pattern| moved(pattern)).collect();
+    let patterns = script.header.patterns.iter().map(|pattern| relocate(pattern)).collect();
     Ok(Conversion { code, manifest: table, patterns, module })
 }
 
-/// The manifest as text: what stands in no table, or it would be the table's above, then the package, the library, the rest.
+/// The manifest as text: first the keys outside of tables, which would otherwise belong to the table above them, then
+/// the package, the library, the dependencies and the other tables.
 pub fn render(manifest: &Table) -> String {
     let first = ["package", "lib", "dependencies"];
     let holds_tables = |value: &Value| value.as_array().is_some_and(|all| all.first().is_some_and(Value::is_table));
@@ -85,23 +87,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_keeps_its_meaning() {
+    fn code_paths_and_manifest_are_converted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.rs");
         let convert = |source: &str| {
             std::fs::write(&path, source).unwrap();
             super::convert(&path, &folder.path().join("crates/m"), "m", "m").unwrap()
         };
-        let done = convert(
+        let conversion = convert(
             "// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = \"helper\" }\n//: [package]\n\
              //: build = \"build.rs\"\n//d: data/*.json\n\n/// Doc.\n#[pyfunction]\nfn f() { include_str!(\"x.txt\"); }\nmod part;\n",
         );
         assert_eq!(
-            done.code,
+            conversion.code,
             "use pyo3::prelude::*;\n\n/// Doc.\n#[pyfunction]\nfn f() { include_str!(\"../../../x.txt\"); }\n\
              #[path = \"../../../part.rs\"] mod part;\n\n#[pymodule]\nmod m {\n    #[pymodule_export]\n    use super::f;\n}\n"
         );
-        let value = Value::Table(done.manifest);
+        let value = Value::Table(conversion.manifest);
         let get = |keys: &[&str]| {
             let found = keys.iter().try_fold(&value, |value, key| value.get(key));
             found.and_then(Value::as_str).map(str::to_owned)
@@ -109,21 +111,21 @@ mod tests {
         assert_eq!(get(&["dependencies", "helper", "path"]).unwrap(), "../../helper");
         assert_eq!(get(&["dependencies", "pyo3"]).unwrap(), PYO3_RANGE);
         assert_eq!(get(&["package", "build"]).unwrap(), "../../build.rs");
-        assert_eq!(done.patterns, ["../../data/*.json"]);
-        // What stands above all tables stays there.
-        let done = convert(
+        assert_eq!(conversion.patterns, ["../../data/*.json"]);
+        // Keys outside of tables remain outside.
+        let conversion = convert(
             "// rustimport:pyo3\n//: cargo-features = [\"edition2024\"]\n//: [[bin]]\n//: name = \"b\"\nfn f() {}",
         );
-        assert_eq!(render(&done.manifest).parse::<Table>().unwrap(), done.manifest);
-        // An inner attribute stays above, and a name that is taken is not taken again.
-        let done = convert("// rustimport:pyo3\n#![allow(\n    dead_code\n)]\n\n#[pyclass]\nstruct m;\n");
-        assert!(syn::parse_file(&done.code).is_ok(), "{}", done.code);
+        assert_eq!(render(&conversion.manifest).parse::<Table>().unwrap(), conversion.manifest);
+        // An inner attribute remains at the top, and the module gets another name if its name is in use.
+        let conversion = convert("// rustimport:pyo3\n#![allow(\n    dead_code\n)]\n\n#[pyclass]\nstruct m;\n");
+        assert!(syn::parse_file(&conversion.code).is_ok(), "{}", conversion.code);
         let module = "#[pymodule]\n#[pyo3(name = \"m\")]\nmod python {\n    #[pymodule_export]\n    use super::m;\n}\n";
         let end = format!("struct m;\n\nuse pyo3::prelude::*;\n\n{module}");
-        assert_eq!(&done.code[done.code.find("struct").unwrap_or_default()..], end);
-        // What declares its module, and brings its prelude, stays as it is.
+        assert_eq!(&conversion.code[conversion.code.find("struct").unwrap_or_default()..], end);
+        // A script with a module and the prelude is not changed.
         let own = "//! Docs.\n#![allow(unused)]\nuse pyo3::prelude::*;\n\n#[pymodule]\nmod other {}\n";
-        let done = convert(&format!("// rustimport\n{own}"));
-        assert_eq!((done.code.as_str(), done.module.as_str()), (own, "other"));
+        let conversion = convert(&format!("// rustimport\n{own}"));
+        assert_eq!((conversion.code.as_str(), conversion.module.as_str()), (own, "other"));
     }
 }

@@ -1,4 +1,5 @@
-//! Finding sources in folders, for builds that are asked for.
+//! Finds scripts and crates in folders, for `build` and other commands. Imports do not use this: Python finds their
+//! sources by name.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +9,11 @@ use crate::ensure;
 use crate::package::krate;
 use crate::script::header::Header;
 
-/// The sources among `paths` and in the folders among them, each once, in the order of their names. A path that names a
-/// source needs no marker; in folders, those count that opted in, or all crates and what declares a module if not
-/// `opt_in`. What is inside a crate belongs to it. If not `are_named`, the paths are folders to search.
+/// The sources among `paths`, and those in the folders among them, each once and sorted by name within a folder.
+///
+/// A path that names a source needs no marker. In folders, only marked sources are found, or, without `opt_in`, all
+/// crates and all files that declare a module. Files inside a crate belong to the crate. Without `are_named`, a crate
+/// in `paths` is treated like a crate in a folder.
 pub fn sources(paths: &[PathBuf], opt_in: bool, are_named: bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -22,7 +25,7 @@ pub fn sources(paths: &[PathBuf], opt_in: bool, are_named: bool) -> Result<Vec<P
         } else if path.is_file() && path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         } else {
-            let what = if path.exists() { "is no Rust source" } else { "does not exist" };
+            let what = if path.exists() { "is not a Rust source" } else { "does not exist" };
             return Err(Error::project(
                 &path,
                 format!("{} {what}", path.display()),
@@ -41,14 +44,14 @@ fn walk(folder: &Path, opt_in: bool, found: &mut Vec<PathBuf>) {
     for item in items {
         let (path, name) = (item.path(), item.file_name());
         let is_hidden = name.to_string_lossy().starts_with('.');
-        // A link to a folder could lead anywhere, also back.
+        // Links to folders are not followed: they may form a cycle.
         let Ok(kind) = item.file_type() else { continue };
         if kind.is_dir() {
-            if is_hidden || is_foreign(&path) {
+            if is_hidden || is_excluded(&path) {
                 continue;
             }
             if krate::is_package(&path) && (!opt_in || krate::is_marked(&path)) {
-                // Of a script and a crate of one name, an import takes the script.
+                // If a script and a crate have the same name, an import uses the script.
                 let script = folder.join(format!("{}.rs", name.to_string_lossy()));
                 if !is_script(&script, opt_in) {
                     found.push(path);
@@ -62,8 +65,8 @@ fn walk(folder: &Path, opt_in: bool, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Virtual environments and caches.
-fn is_foreign(folder: &Path) -> bool {
+/// Whether a folder is a virtual environment or a cache.
+fn is_excluded(folder: &Path) -> bool {
     ["pyvenv.cfg", "CACHEDIR.TAG"].iter().any(|name| folder.join(name).exists())
 }
 
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_searched() {
+    fn sources_are_found_in_folders() {
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);
@@ -105,7 +108,7 @@ mod tests {
             assert_eq!(found, expected);
         };
         check(&[""], true, &["crate/src/marked.rs", "marked.rs", "sub/marked.rs", "ws/member"]);
-        // Where one stands is no name for it.
+        // The working folder is searched even if it is a crate.
         let here = sources(&[folder.path().join("crate")], true, false).unwrap();
         assert_eq!(here, [folder.path().join("crate/src/marked.rs")]);
         check(&[""], false, &["crate", "marked.rs", "sub/marked.rs", "words.rs", "ws/member"]);

@@ -1,4 +1,4 @@
-//! What only the command line needs.
+//! Operations that only the command line needs. Arguments and output are handled in Python (`_cli`).
 
 pub mod bundle;
 pub mod conversion;

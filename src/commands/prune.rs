@@ -1,4 +1,5 @@
-//! What is in the cache: how much, for which sources, and taking it out again.
+//! Lists the content of the cache by source, and removes it: all of it, or only what is no longer used. Also shares a
+//! cache with all users. The store's own size limit is enforced in [`crate::cache::store`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,33 +19,34 @@ use crate::package::cargo_lock;
 use crate::package::manifest;
 use crate::sources::cell;
 
-/// One interpreter's part.
+/// The part of the cache for one interpreter.
 #[derive(Debug)]
 pub struct Interpreter {
     pub key: String,
     pub bytes: u64,
-    /// What cargo compiled, dependencies included.
+    /// The size of the target slots, which contain compiled dependencies.
     pub slots: u64,
-    /// Artifacts kept by their content.
+    /// The size of the store of artifacts.
     pub store: u64,
-    /// The folders of the environments that have built here.
+    /// The folders of the environments that have used this part.
     pub environments: Vec<PathBuf>,
     pub entries: Vec<Entry>,
 }
 
-/// What belongs to one source.
+/// The entry of one source.
 #[derive(Debug)]
 pub struct Entry {
     pub name: String,
-    /// None if no build of it ever succeeded.
+    /// `None` if no build has succeeded.
     pub source: Option<PathBuf>,
     pub exists: bool,
     pub bytes: u64,
-    /// When it was last imported, built or looked at closely; to the day, since no import writes that down.
+    /// When it was last imported, checked or built. Imports are known only to the day, since they do not write to the
+    /// cache.
     pub used: SystemTime,
 }
 
-/// Creates what is missing of an interpreter's part. Returns where it is.
+/// Creates the missing folders and files of an interpreter's part. Returns its folder.
 pub fn create(root: &Path, interpreter: &interpreter::Interpreter) -> Result<PathBuf> {
     let cache = Cache::at(root, &interpreter.key);
     cache.check_private()?;
@@ -58,7 +60,7 @@ pub fn take(root: &Path) -> Vec<Interpreter> {
 }
 
 fn part(cache: &Cache) -> Interpreter {
-    let slots: u64 = cache.existing_lanes().iter().map(|slot| fs::size(slot)).sum();
+    let slots: u64 = cache.existing_slots().iter().map(|slot| fs::size(slot)).sum();
     let entries: Vec<Entry> = entries(cache);
     Interpreter {
         key: cache.key(),
@@ -79,7 +81,7 @@ fn entries(cache: &Cache) -> Vec<Entry> {
             let source = Record::read(&entry.record()).map(|record| record.source);
             let times = [entry.stamp(), entry.record(), entry.lock(), entry.clock()];
             let times = times.iter().filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
-            // An import of what is fresh reads the stamp, and the system takes that down, if it does, once a day.
+            // An import of a fresh artifact only reads the stamp. Most systems record the access time once a day.
             let read = std::fs::metadata(entry.stamp()).and_then(|metadata| metadata.accessed()).ok();
             Entry {
                 exists: source.as_ref().is_some_and(|source| source.exists()),
@@ -94,15 +96,16 @@ fn entries(cache: &Cache) -> Vec<Entry> {
     entries
 }
 
-/// Lets every user read the cache, and build on what is in it.
+/// Makes the cache readable for all users, who can then use it as the shared cache.
 pub fn share(root: &Path) -> Result<()> {
     for cache in Cache::all(root) {
         cache.entry_names().iter().try_for_each(|name| stamp::shorten(&cache.entry(name).stamp()))?;
     }
-    fs::make_readable(root).map_err(|error| Error::cache_io("open to all users", root, &error))
+    fs::make_readable(root).map_err(|error| Error::cache_io("give all users read access to", root, &error))
 }
 
-/// Removes everything, or one interpreter's part. Waits until nobody builds. Returns how many bytes are free now.
+/// Removes everything, or one interpreter's part. Waits until no process uses the cache. Returns the number of freed
+/// bytes.
 pub fn clear(root: &Path, key: Option<&str>, observer: &mut dyn Observer) -> Result<u64> {
     let _lock = lock::clear_cache(&Cache::lock_of(root), observer)?;
     let mut freed = 0;
@@ -114,21 +117,21 @@ pub fn clear(root: &Path, key: Option<&str>, observer: &mut dyn Observer) -> Res
     Ok(freed)
 }
 
-/// What [`prune`] leaves, besides what is of use.
+/// Limits for [`prune`], in addition to the removal of unused files.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    /// What was not used for so long goes too.
+    /// Entries and artifacts that were not used for this time are removed too.
     pub unused_for: Option<Duration>,
-    /// As many bytes may stay, of all interpreters together.
+    /// The maximum number of bytes for all interpreters together.
     pub size: Option<u64>,
 }
 
-/// Removes what is left of sources that are gone, with the dependencies that no other source has; what was not used for
-/// too long, cells in any case; and then, down to the size that is left, what is had again most cheaply, the least
-/// recently used first. Returns how many bytes are free now.
+/// Removes, in this order: the entries of sources that no longer exist, and dependencies that no other source has; what
+/// was not used for too long; and then, until the size limit is met, the parts that are rebuilt fastest, the least
+/// recently used first. Unused cells always have a time limit. Returns the number of freed bytes.
 pub fn prune(root: &Path, limits: Limits, observer: &mut dyn Observer) -> Result<u64> {
     const DAY: Duration = Duration::from_secs(86_400);
-    /// How long a cell may be unused, where nothing else is asked for: nobody ever removes its source.
+    /// The default time limit for unused cells. Their sources are in the cache, so they always exist.
     const CELL: Duration = Duration::from_secs(30 * 86_400);
     let _lock = lock::clear_cache(&Cache::lock_of(root), observer)?;
     let now = SystemTime::now();
@@ -140,7 +143,7 @@ pub fn prune(root: &Path, limits: Limits, observer: &mut dyn Observer) -> Result
         let is_useless = |entry: &Entry| {
             let is_gone = match &entry.source {
                 Some(_) => !entry.exists,
-                // A build that failed may be tried again tomorrow.
+                // No build has succeeded yet: keep it for a day, since the user may still be working on it.
                 None => age(entry.used) > DAY,
             };
             let is_cell = entry.source.as_ref().is_some_and(|source| source.starts_with(&cells));
@@ -150,7 +153,7 @@ pub fn prune(root: &Path, limits: Limits, observer: &mut dyn Observer) -> Result
         remove_entries(cache, entries.iter().filter(|entry| is_useless(entry)))?;
         remove_unused_dependencies(cache)?;
         if let Some(limit) = limits.unused_for {
-            cache.store().forget(now.checked_sub(limit).unwrap_or(SystemTime::UNIX_EPOCH));
+            cache.store().remove_unused(now.checked_sub(limit).unwrap_or(SystemTime::UNIX_EPOCH));
         }
     }
     if let Some(limit) = limits.size {
@@ -160,9 +163,9 @@ pub fn prune(root: &Path, limits: Limits, observer: &mut dyn Observer) -> Result
     Ok(before.saturating_sub(size()))
 }
 
-/// Removes, until it `is_enough`: the slots that hold copies, the store, entries, and what cargo compiled.
+/// Removes, until it `is_enough`: the slots with copies, artifacts in the store, entries, and the first slot.
 fn shrink(caches: &[Cache], is_enough: &dyn Fn() -> bool) -> Result<()> {
-    for slot in caches.iter().flat_map(|cache| cache.existing_lanes().into_iter().skip(1).rev()) {
+    for slot in caches.iter().flat_map(|cache| cache.existing_slots().into_iter().skip(1).rev()) {
         if is_enough() {
             return Ok(());
         }
@@ -176,7 +179,7 @@ fn shrink(caches: &[Cache], is_enough: &dyn Fn() -> bool) -> Result<()> {
     let of_all: Vec<Vec<Entry>> = caches.iter().map(entries).collect();
     let mut times: Vec<SystemTime> = of_all.iter().flatten().map(|entry| entry.used).collect();
     times.sort();
-    // Not one by one: each time, everything is measured.
+    // In groups, since the size of the cache is measured after each step.
     for some in times.chunks(times.len().div_ceil(16).max(1)) {
         if is_enough() {
             return Ok(());
@@ -201,16 +204,16 @@ fn remove_entries<'a>(cache: &Cache, entries: impl Iterator<Item = &'a Entry>) -
     if packages.is_empty() {
         return Ok(());
     }
-    cache.existing_lanes().iter().try_for_each(|slot| cargo_layout::remove_packages(slot, &packages))
+    cache.existing_slots().iter().try_for_each(|slot| cargo_layout::remove_packages(slot, &packages))
 }
 
 fn remove_unused_dependencies(cache: &Cache) -> Result<()> {
     let locks = cache.entry_names().into_iter().map(|name| cache.entry(&name).package().join("Cargo.lock"));
     let used: BTreeSet<String> = locks.flat_map(|lock| cargo_lock::packages(&lock)).collect();
-    cache.existing_lanes().iter().try_for_each(|slot| target_slot::keep_packages(slot, &used))
+    cache.existing_slots().iter().try_for_each(|slot| target_slot::keep_packages(slot, &used))
 }
 
-/// Removes the texts that cells have left, and no interpreter knows.
+/// Removes the texts of cells that have no entry for any interpreter.
 fn remove_unused_cells(root: &Path) -> Result<()> {
     let entries: Vec<Entry> = Cache::all(root).iter().flat_map(entries).collect();
     let sources: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.source.as_deref()).collect();
@@ -225,7 +228,7 @@ mod tests {
     use crate::env::settings::BuildSettings;
 
     #[test]
-    fn what_was_read_of_late_is_in_use() {
+    fn recently_read_entries_are_kept() {
         const DAY: Duration = Duration::from_secs(86_400);
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("cache");
@@ -237,7 +240,7 @@ mod tests {
             let times = std::fs::FileTimes::new().set_modified(ago(written)).set_accessed(ago(read));
             std::fs::File::options().write(true).open(path).unwrap().set_times(times).unwrap();
         };
-        // Built long ago, and imported so many days ago.
+        // Built 100 days ago, and imported `read` days ago.
         let add = |name: &str, source: &Path, read: u32| {
             let entry = cache.entry(name);
             entry.create().unwrap();
@@ -260,7 +263,7 @@ mod tests {
         };
         check(None, &["cell_a", "old", "young"], 1);
         check(Some(7), &["young"], 0);
-        // A text that was brought again waits for its build.
+        // A text without an entry is kept if it was used recently: its build may follow.
         std::fs::write(cell("c"), "").unwrap();
         set_age(&cell("c"), 100, 1);
         check(None, &["young"], 1);

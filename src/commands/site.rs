@@ -1,7 +1,8 @@
-//! What `site install` writes: a block of our own in `sitecustomize.py`, among whatever others wrote there.
+//! Writes and removes the files of `site install`: a block in `sitecustomize.py`, which may contain other code, and the
+//! files that replace it where it is not run. Which file an environment needs is decided in Python (`_site.py`).
 //!
-//! The block is found by its first and its last line. What stands before and after is kept to the byte; its first
-//! line says whether the file, or the line break before it, is ours to take away again.
+//! The block is identified by its first and its last line. The code before and after it is kept byte by byte. The first
+//! line records whether the file, or the line break before the block, was added together with it and has to be removed.
 
 use std::path::Path;
 
@@ -16,19 +17,19 @@ const START: &str = include_str!("../../site/rustimport_hook.start");
 const START_MODULE: &str = include_str!("../../site/rustimport_hook.py");
 const BEGIN: &str = "# <rustimport>";
 const END: &str = "# </rustimport>";
-/// How the predecessor marks its own.
+/// The first and the last line of `maturin_import_hook`'s block.
 const PREDECESSOR: [&str; 2] = ["# <maturin_import_hook>", "# </maturin_import_hook>"];
-/// The file was made for the block.
+/// Records that the file was created for the block.
 const CREATED: &str = " (file)";
-/// The last line had no end.
+/// Records that a line break was added before the block.
 const BROKEN: &str = " (line)";
 
-/// What stands in a file.
+/// The blocks in a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Installed {
-    /// The arguments that our block gives to `install()`.
+    /// The arguments for `install()` in our block, if there is one.
     pub arguments: Option<String>,
-    /// Whether `maturin_import_hook`'s block is there: both hooks would build.
+    /// Whether there is a block of `maturin_import_hook`: then both hooks would build.
     pub predecessor: bool,
 }
 
@@ -43,13 +44,13 @@ pub fn look(path: &Path) -> Installed {
     }
 }
 
-/// Writes the block into a `sitecustomize.py`, in place of an older one of ours and of the predecessor's.
+/// Writes the block into a `sitecustomize.py`. It replaces an older block and that of `maturin_import_hook`.
 pub fn install(path: &Path, arguments: &str) -> Result<()> {
     let content = read(path)?;
     write(path, &with_block(content.as_deref(), arguments))
 }
 
-/// Takes the block out again; and the file away, if it was made for the block. Returns whether there was one.
+/// Removes the block, and the file if it was created for the block. Returns whether there was a block.
 pub fn uninstall(path: &Path) -> Result<bool> {
     let Some(content) = read(path)? else { return Ok(false) };
     let Some((rest, is_ours)) = without_block(&content) else { return Ok(false) };
@@ -61,7 +62,7 @@ pub fn uninstall(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Puts back what was there before `install`: this content, or no file.
+/// Restores the content from before `install`; without content, removes the file.
 pub fn restore(path: &Path, content: Option<&[u8]>) -> Result<()> {
     match content {
         Some(content) => write(path, content),
@@ -69,14 +70,15 @@ pub fn restore(path: &Path, content: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// Writes the files that do the same where no `sitecustomize.py` of this environment is run: one that calls a function,
-/// and the module with that function.
+/// Writes a `.pth` file with the same effect, for environments in which `sitecustomize.py` is not run, and the module
+/// that it imports.
 pub fn install_pth(path: &Path, module: &Path, arguments: &str) -> Result<()> {
     write(module, filled(START_MODULE, arguments).as_bytes())?;
     write(path, PTH.as_bytes())
 }
 
-/// The same where Python runs no code in `.pth` files (PEP 829).
+/// Writes files with the same effect for Pythons that do not run code in `.pth` files (PEP 829): one that names a
+/// function, and the module with that function.
 pub fn install_start(path: &Path, module: &Path, arguments: &str) -> Result<()> {
     write(module, filled(START_MODULE, arguments).as_bytes())?;
     write(path, START.as_bytes())
@@ -111,8 +113,8 @@ fn filled(template: &str, arguments: &str) -> String {
     template.replace("{gate}", GATE.trim_end()).replace("{arguments}", arguments)
 }
 
-/// What is left without the block, and whether that is nothing, in a file that was made for it. `None` if there is no
-/// block.
+/// The content without the block, and whether the file is empty then and was created for the block. `None` if there is
+/// no block.
 fn without_block(content: &[u8]) -> Option<(Vec<u8>, bool)> {
     let (start, end) = find(content, BEGIN, END)?;
     let line = content[start..end].split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -122,7 +124,7 @@ fn without_block(content: &[u8]) -> Option<(Vec<u8>, bool)> {
     };
     let mut rest = content.to_vec();
     let mut start = start;
-    // If something was added below, the line break is theirs by now.
+    // The line break is kept if something was added below the block.
     if notes(BROKEN) && end == content.len() && rest[..start].ends_with(b"\n") {
         start -= if rest[..start].ends_with(b"\r\n") { 2 } else { 1 };
     }
@@ -131,7 +133,7 @@ fn without_block(content: &[u8]) -> Option<(Vec<u8>, bool)> {
     Some((rest, is_ours))
 }
 
-/// From the beginning of the line that starts the block to the end of the line that ends it.
+/// The range of a block, from the start of its first line to the end of its last line.
 fn find(content: &[u8], begin: &str, end: &str) -> Option<(usize, usize)> {
     let start = memchr::memmem::find(content, begin.as_bytes())?;
     let last = start + memchr::memmem::find(&content[start..], end.as_bytes())? + end.len();
@@ -155,7 +157,8 @@ fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::project(
         path,
         format!("cannot {what} {}: {error}", path.display()),
-        "nothing was changed: use an environment that you may write to, such as one made by `python -m venv`, or `--user`",
+        "nothing was changed: use an environment that you can write to, such as one created with `python -m venv`, or \
+         `--user`",
     )
 }
 
@@ -164,16 +167,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_wrote_is_kept_to_the_byte() {
+    fn other_code_is_kept_byte_by_byte() {
         let check = |content: Option<&[u8]>| {
             let with = with_block(content, "show_warnings=False");
             assert!(memchr::memmem::find(&with, b"install(show_warnings=False)").is_some());
-            // Once more, with other arguments: still one block.
+            // Installing again replaces the block.
             let again = with_block(Some(&with), "");
             assert_eq!(memchr::memmem::find_iter(&again, BEGIN.as_bytes()).count(), 1);
             let (rest, is_ours) = without_block(&again).unwrap();
             assert_eq!((rest.as_slice(), is_ours), (content.unwrap_or_default(), content.is_none()));
-            // What is added later stays, on a line of its own.
+            // Code that was added later is kept, on a separate line.
             let (left, is_ours) = without_block(&[&with[..], b"later = 1\n"].concat()).unwrap();
             assert!(!is_ours && left.starts_with(content.unwrap_or_default()) && left.ends_with(b"later = 1\n"));
             assert!(left == b"later = 1\n" || left.ends_with(b"\nlater = 1\n") || content == Some(b"\xef\xbb\xbf"));
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_predecessors_block_is_replaced() {
+    fn the_block_of_maturin_import_hook_is_replaced() {
         let text = b"a = 1\n# <maturin_import_hook>\nimport x\n# </maturin_import_hook>\nb = 2\n";
         let with = with_block(Some(text), "");
         assert!(with.starts_with(b"a = 1\nb = 2\n# <rustimport>"));

@@ -1,7 +1,7 @@
-//! Looking again whenever something changes.
+//! Repeats a check whenever something changes in the watched folders.
 //!
-//! What has changed, whoever looks finds out from stamps. So nothing depends on what the system says of a change: it only
-//! wakes up. Where it says nothing (network file systems, folders shared with a virtual machine), a look comes by itself.
+//! What changed is found out by the check itself, from stamps; the system's notifications only start it. If there are
+//! none (network file systems, folders of a virtual machine's host), the check is repeated at intervals.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,40 +13,41 @@ use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveM
 use crate::base::error::{Error, Result};
 use crate::base::event::Observer;
 
-/// How often a wait asks whether to go on.
+/// How often a wait checks for an interrupt.
 const POLL: Duration = Duration::from_millis(50);
-/// Editors write in several steps: so long must it have been quiet.
+/// A check starts when there were no changes for this time, since editors write files in several steps.
 const QUIET: Duration = Duration::from_millis(30);
-/// Where it is never quiet, a look comes after so long.
+/// If changes do not stop, a check starts after this time.
 const NOISE: Duration = Duration::from_millis(300);
-/// A look that nothing has called for comes after so long, and takes at most one part in so many of the time; but it
-/// may have built, which says nothing of the next one.
-const BY_ITSELF: Duration = Duration::from_secs(2);
-const AT_LAST: Duration = Duration::from_secs(10);
-const SHARE: u32 = 50;
+/// Without changes, the pause between two checks is `PAUSE_FACTOR` times the duration of the last one, within these
+/// limits. The upper limit is for checks that included a build: the next one is usually short.
+const MIN_PAUSE: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+const PAUSE_FACTOR: u32 = 50;
 
-/// Has `look` look, now and whenever something changes in the folders that it returns; it fails, or the observer interrupts.
-pub fn watch(look: &mut (dyn FnMut() -> Result<Vec<PathBuf>> + Send), observer: &mut dyn Observer) -> Result<()> {
+/// Calls `check` at once, and again whenever something changes in the folders that it returns. Ends when `check` fails
+/// or the observer interrupts.
+pub fn watch(check: &mut (dyn FnMut() -> Result<Vec<PathBuf>> + Send), observer: &mut dyn Observer) -> Result<()> {
     let mut watcher = Watcher::new()?;
     loop {
         let start = Instant::now();
-        let folders = look()?;
-        // What happened in a new folder before it was watched has to be looked for.
-        if !watcher.turn_to(&folders)? {
+        let folders = check()?;
+        // If a folder is watched from now on, check again at once: something may have changed before that.
+        if !watcher.set_folders(&folders)? {
             watcher.wait(pause(start.elapsed()), observer)?;
         }
     }
 }
 
-/// How long to wait after a look that took so long.
-fn pause(look: Duration) -> Duration {
-    look.saturating_mul(SHARE).clamp(BY_ITSELF, AT_LAST)
+/// The pause after a check with this duration.
+fn pause(check: Duration) -> Duration {
+    check.saturating_mul(PAUSE_FACTOR).clamp(MIN_PAUSE, MAX_PAUSE)
 }
 
-/// Which folder it is that stands at a path: one that is made anew is another, and is not watched yet.
+/// Identifies the folder at a path. A folder that was recreated has another identity, and is not watched yet.
 #[derive(PartialEq, Eq)]
 struct Identity {
-    /// Numbers are given again.
+    /// The numbers alone are not enough, since the system reuses them.
     created: Option<SystemTime>,
     #[cfg(unix)]
     number: (u64, u64),
@@ -67,33 +68,33 @@ impl Identity {
 
 struct Watcher {
     system: RecommendedWatcher,
-    woken: Receiver<()>,
+    changes: Receiver<()>,
     watched: BTreeMap<PathBuf, Identity>,
 }
 
 impl Watcher {
     fn new() -> Result<Self> {
-        // One is as good as many.
-        let (wake, woken) = mpsc::sync_channel(1);
+        // One notification is enough, however many changes there are.
+        let (wake, changes) = mpsc::sync_channel(1);
         let on_event = move |event: notify::Result<Event>| {
-            // To look is to open.
+            // Reading files is not a change: the check itself does it.
             if !matches!(event, Ok(Event { kind: EventKind::Access(_), .. })) {
                 let _ = wake.try_send(());
             }
         };
         let system = RecommendedWatcher::new(on_event, Config::default()).map_err(|error| failed(&error))?;
-        Ok(Self { system, woken, watched: BTreeMap::new() })
+        Ok(Self { system, changes, watched: BTreeMap::new() })
     }
 
-    /// Watches these folders and no others; the nearest above, for one that is not there. Returns whether one is new.
-    fn turn_to(&mut self, folders: &[PathBuf]) -> Result<bool> {
+    /// Watches only these folders; for a missing one, its nearest parent. Returns whether one was not watched before.
+    fn set_folders(&mut self, folders: &[PathBuf]) -> Result<bool> {
         let nearest =
             |folder: &PathBuf| folder.ancestors().find_map(|folder| Some((folder.to_owned(), Identity::of(folder)?)));
         let wanted: BTreeMap<PathBuf, Identity> = folders.iter().filter_map(nearest).collect();
         self.watched.retain(|folder, identity| {
             let stays = wanted.get(folder) == Some(identity);
             if !stays {
-                // One that is gone is not watched any more.
+                // Fails if the folder no longer exists; then the system does not watch it any more.
                 let _ = self.system.unwatch(folder);
             }
             stays
@@ -104,7 +105,7 @@ impl Watcher {
                 match self.system.watch(&folder, RecursiveMode::NonRecursive) {
                     Ok(()) => has_new = self.watched.insert(folder, identity).is_none() || has_new,
                     Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => return Err(failed(&error)),
-                    // Gone again, or not to be read: it is looked at, by and by.
+                    // Deleted or unreadable: its sources are still checked at intervals.
                     Err(_) => {}
                 }
             }
@@ -116,10 +117,10 @@ impl Watcher {
         let start = Instant::now();
         while start.elapsed() < at_most {
             observer.check()?;
-            match self.woken.recv_timeout(POLL) {
+            match self.changes.recv_timeout(POLL) {
                 Ok(()) => {
                     let start = Instant::now();
-                    while start.elapsed() < NOISE && self.woken.recv_timeout(QUIET).is_ok() {
+                    while start.elapsed() < NOISE && self.changes.recv_timeout(QUIET).is_ok() {
                         observer.check()?;
                     }
                     return Ok(());
@@ -135,11 +136,11 @@ impl Watcher {
 fn failed(error: &notify::Error) -> Error {
     let hint = match error.kind {
         ErrorKind::MaxFilesWatch => {
-            "watch fewer folders, or raise the limit: `sysctl fs.inotify.max_user_watches=524288`, as root"
+            "watch fewer folders, or raise the limit: run `sysctl fs.inotify.max_user_watches=524288` as root"
         }
         _ => "end other programs that watch files, or raise the system's limits for them",
     };
-    Error::toolchain(format!("the system does not tell about changes: {error}"), hint)
+    Error::toolchain(format!("the system does not report file changes: {error}"), hint)
 }
 
 #[cfg(test)]
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
     use crate::base::event;
 
-    /// Gives up after ten seconds.
+    /// Interrupts after ten seconds.
     struct Patient(Instant);
 
     impl Observer for Patient {
@@ -164,8 +165,8 @@ mod tests {
         let missing = folder.path().join("a/b");
         let mut watcher = Watcher::new().unwrap();
         let mut check = |change: &dyn Fn()| {
-            while watcher.turn_to(std::slice::from_ref(&missing)).unwrap() {}
-            while watcher.woken.try_recv().is_ok() {}
+            while watcher.set_folders(std::slice::from_ref(&missing)).unwrap() {}
+            while watcher.changes.try_recv().is_ok() {}
             change();
             let start = Instant::now();
             watcher.wait(Duration::from_secs(3600), &mut Patient(start)).unwrap();
@@ -175,7 +176,7 @@ mod tests {
         check(&|| std::fs::write(missing.join("m.rs"), "2").unwrap());
         check(&|| std::fs::rename(missing.join("m.rs"), missing.join("n.rs")).unwrap());
         check(&|| std::fs::remove_dir_all(&missing).unwrap());
-        // As `git` does when it switches branches.
+        // `git` removes and recreates folders when it switches branches.
         check(&|| std::fs::create_dir_all(&missing).unwrap());
         check(&|| {
             std::fs::remove_dir(&missing).unwrap();
@@ -185,10 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_where_it_is_never_quiet() {
+    fn a_wait_ends_if_changes_do_not_stop() {
         const LONG: Duration = Duration::from_secs(10);
-        let (wake, woken) = mpsc::sync_channel(1);
-        let watcher = Watcher { woken, ..Watcher::new().unwrap() };
+        let (wake, changes) = mpsc::sync_channel(1);
+        let watcher = Watcher { changes, ..Watcher::new().unwrap() };
         let noise = std::thread::spawn(move || {
             let start = Instant::now();
             while start.elapsed() < LONG && wake.send(()).is_ok() {}
@@ -200,20 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn a_build_does_not_put_off_the_next_look() {
-        assert_eq!(pause(Duration::from_millis(1)), BY_ITSELF);
-        assert_eq!(pause(Duration::from_secs(600)), AT_LAST);
+    fn the_pause_has_limits() {
+        assert_eq!(pause(Duration::from_millis(1)), MIN_PAUSE);
+        assert_eq!(pause(Duration::from_secs(600)), MAX_PAUSE);
     }
 
     #[test]
-    fn who_looks_may_end_it() {
-        let mut looks = 0;
-        let mut look = || {
-            looks += 1;
-            if looks == 3 { Err(Error::Interrupted) } else { Ok(vec![std::env::temp_dir()]) }
+    fn a_failed_check_ends_the_watch() {
+        let mut checks = 0;
+        let mut check = || {
+            checks += 1;
+            if checks == 3 { Err(Error::Interrupted) } else { Ok(vec![std::env::temp_dir()]) }
         };
-        // The first sees a new folder and is followed by another at once; the last comes by itself.
-        assert!(matches!(watch(&mut look, &mut Patient(Instant::now())), Err(Error::Interrupted)));
-        assert_eq!(looks, 3);
+        // The first check returns a new folder, so the second follows at once; the third comes after a pause.
+        assert!(matches!(watch(&mut check, &mut Patient(Instant::now())), Err(Error::Interrupted)));
+        assert_eq!(checks, 3);
     }
 }

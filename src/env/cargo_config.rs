@@ -1,5 +1,5 @@
-//! What stands around a source and decides how cargo treats it: cargo's configuration, toolchain files, the nearest
-//! `pyproject.toml`.
+//! Finds the configuration files that apply to a source: cargo's configuration, toolchain files and the nearest
+//! `pyproject.toml`. Their content is not interpreted here, except for `include` in cargo's configuration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,30 @@ use crate::base::programs::cargo_home;
 use crate::env::settings::PYPROJECT;
 use crate::env::toolchain::TOOLCHAIN_FILES;
 
-/// What stands around a source and decides how cargo treats it: the configuration that cargo reads from
-/// the source's folder upwards, the toolchain files, the `pyproject.toml`, and the places where
-/// there is none yet.
+/// The configuration files that apply to a source, in its folder and above, and the places where such a file could
+/// appear later.
 #[derive(Debug, Default)]
 pub struct CargoConfig {
-    /// Cargo's configuration: inputs by content.
+    /// Cargo's configuration files. Their content is an input.
     pub files: Vec<PathBuf>,
-    /// Files whose effect, not content, is an input: settings.
+    /// Toolchain files and the `pyproject.toml`. Not their content is an input but the settings that result from it.
     pub watched: Vec<Watched>,
-    /// By folder, with its stat, the names that would matter if they appeared.
+    /// For each folder its stat, and the names of configuration files that do not exist in it.
     pub absent: BTreeMap<PathBuf, (Option<Stat>, Vec<String>)>,
-    /// Whether cargo finds configuration that it would not find from everywhere.
+    /// Whether there is cargo configuration besides that in cargo's home, which applies to every source.
     pub has_own_config: bool,
-    /// Of the folder, where users have numbers.
+    /// The user id of the folder's owner, on Unix.
     owner: Option<u32>,
 }
 
 const CONFIG_FILES: [&str; 2] = ["config.toml", "config"];
 
 impl CargoConfig {
-    /// Looks around `folder`, for a source in it. Refuses what a third party put there: cargo's configuration
-    /// can run code. Who owns the folder can so anyway.
+    /// Finds the configuration for a source in `folder`. Fails if a file belongs to another user, since cargo's
+    /// configuration can run code. The owner of `folder` is trusted: that user can change the source anyway.
     pub fn of(folder: &Path) -> Result<Self> {
         let mut found = Self { owner: owner(folder), ..Self::default() };
-        // cargo asks for its working folder, which has its links resolved.
+        // Cargo searches from its working folder as the system reports it, with links resolved.
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let common = cargo_home().map(|home| std::fs::canonicalize(&home).unwrap_or(home));
         let mut wants_pyproject = true;
@@ -43,7 +42,7 @@ impl CargoConfig {
             if config.is_dir() {
                 found.has_own_config |= found.look_for_config(&config)? && common.as_deref() != Some(&config);
             } else {
-                found.miss(parent, ".cargo");
+                found.record_absent(parent, ".cargo");
             }
             for name in TOOLCHAIN_FILES {
                 if found.look_for(parent, name) {
@@ -65,7 +64,7 @@ impl CargoConfig {
     }
 
     fn look_for(&mut self, folder: &Path, name: &str) -> bool {
-        self.miss(folder, name);
+        self.record_absent(folder, name);
         let exists = folder.join(name).exists();
         if exists && let Some((_, names)) = self.absent.get_mut(folder) {
             names.pop();
@@ -73,8 +72,8 @@ impl CargoConfig {
         exists
     }
 
-    /// Notes a name that is not in a folder, whose stat is taken first.
-    fn miss(&mut self, folder: &Path, name: &str) {
+    /// Records that a name is not in a folder. The folder's stat is taken before the caller checks for the file.
+    fn record_absent(&mut self, folder: &Path, name: &str) {
         let (_, names) = self.absent.entry(folder.to_owned()).or_insert_with(|| (fs::watch(folder).1, Vec::new()));
         names.push(name.to_owned());
     }
@@ -86,8 +85,8 @@ impl CargoConfig {
                 format!("{} belongs to another user (uid {uid})", path.display()),
                 format!(
                     "cargo would read it for this source, and it can name programs to run: if you trust it, make it \
-                     yours with `chown $(id -u) {}`, else remove it, or move the source to a folder that only you can \
-                     write above",
+                     yours with `chown $(id -u) {}`; otherwise remove it, or move the source out of folders that \
+                     other users can write to",
                     path.display()
                 ),
             )),
@@ -95,7 +94,7 @@ impl CargoConfig {
         }
     }
 
-    /// Adds a configuration file, and those that it includes.
+    /// Adds a configuration file and the files that it includes.
     fn add_config(&mut self, path: &Path) -> Result<()> {
         if self.files.iter().any(|known| known == path) {
             return Ok(());
@@ -103,10 +102,10 @@ impl CargoConfig {
         self.check_owner(path)?;
         self.files.push(path.to_owned());
         let text = fs::read_text(path).unwrap_or_default();
-        // Mostly there is nothing to parse.
+        // Most files include nothing and need not be parsed.
         let table: toml::Table = text.contains("include").then(|| text.parse().ok()).flatten().unwrap_or_default();
         let Some(folder) = path.parent() else { return Ok(()) };
-        for include in included(&table) {
+        for include in includes(&table) {
             let include = folder.join(include);
             if let (Some(folder), Some(name)) = (include.parent(), include.file_name().and_then(|name| name.to_str()))
                 && self.look_for(folder, name)
@@ -129,9 +128,9 @@ impl CargoConfig {
     }
 }
 
-/// The files that a cargo configuration includes: a path, or a list of paths or of tables with one
+/// The files that a cargo configuration includes. `include` is a path, or a list of paths or of tables with a path
 /// (<https://doc.rust-lang.org/cargo/reference/config.html>).
-fn included(configuration: &toml::Table) -> Vec<String> {
+fn includes(configuration: &toml::Table) -> Vec<String> {
     let path = |value: &toml::Value| value.as_str().or_else(|| value.get("path")?.as_str()).map(str::to_owned);
     match configuration.get("include") {
         Some(toml::Value::Array(list)) => list.iter().filter_map(path).collect(),
@@ -151,7 +150,7 @@ fn owner(_: &Path) -> Option<u32> {
     None
 }
 
-/// Users whose files nobody needs to be protected from: oneself, and root.
+/// The users that are always trusted: the current user, and root.
 fn trusted() -> [u32; 2] {
     #[cfg(unix)]
     return [rustix::process::geteuid().as_raw(), 0];

@@ -1,5 +1,5 @@
-//! The interpreter that imports, described from inside: no child python is started to learn about it,
-//! since `sys.executable` may be an application that embeds Python.
+//! The interpreter that imports a module. Its description comes from the interpreter itself: starting `sys.executable`
+//! to query it would fail where that is an application that embeds Python.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use crate::base::programs::program;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interpreter {
-    /// Names this interpreter's part of the cache.
+    /// The name of this interpreter's folder in the cache.
     pub key: String,
     /// `CPython`
     pub implementation: String,
-    /// Major and minor.
+    /// Major and minor version.
     pub version: (u8, u8),
     /// `.cpython-311-x86_64-linux-gnu.so`
     pub extension_suffix: String,
@@ -23,29 +23,29 @@ pub struct Interpreter {
     pub pointer_width: u32,
     /// `Py_DEBUG`, `Py_REF_DEBUG`, `Py_GIL_DISABLED`, …
     pub build_flags: Vec<String>,
-    /// Folders that may hold this environment's executables, first choice first. Not part of the record.
+    /// Folders that may contain this environment's executables, the preferred one first. Not part of the record.
     #[serde(skip)]
     pub script_folders: Vec<PathBuf>,
-    /// This environment's folder. Not part of the record, since environments share an interpreter's.
+    /// This environment's folder. Not part of the record, which all environments of an interpreter use.
     #[serde(skip)]
     pub prefix: PathBuf,
-    /// `glibc 2.36`, where it says so. Not part of the record: the system is brought up to date without us.
+    /// `glibc 2.36`, if the library reports its version. Not part of the record, since a system update can change it.
     #[serde(skip)]
     pub c_library: Option<String>,
-    /// Whether the interpreter hashes with SipHash-1-3 (since 3.11) or with SipHash-2-4.
+    /// Whether the interpreter hashes with SipHash-1-3 (since 3.11), not with SipHash-2-4.
     #[serde(skip)]
     pub siphash13: bool,
 }
 
 impl Interpreter {
-    /// `python3.11`, with a `t` where there is no GIL: what maturin's `-i` takes for an interpreter
-    /// that it need not run.
+    /// `python3.11`, or `python3.13t` for a free-threaded build. With such a name for `-i`, maturin need not run the
+    /// interpreter.
     pub fn maturin_name(&self) -> String {
         let threads = if self.build_flags.iter().any(|flag| flag == "Py_GIL_DISABLED") { "t" } else { "" };
         format!("python{}.{}{threads}", self.version.0, self.version.1)
     }
 
-    /// The python of the installation that all its environments share.
+    /// The Python of the base installation that environments are created from.
     pub fn base_executable(&self) -> PathBuf {
         if cfg!(windows) {
             self.base_prefix.join("python.exe")
@@ -54,12 +54,12 @@ impl Interpreter {
         }
     }
 
-    /// The folder of an environment's executables.
+    /// The folder that contains an environment's executables.
     pub fn scripts_of(&self, prefix: &Path) -> PathBuf {
         prefix.join(if cfg!(windows) { "Scripts" } else { "bin" })
     }
 
-    /// The python of an environment, if there is one: for tools that want to ask it.
+    /// The Python executable of an environment, if there is one, for tools that run it.
     pub fn python_of(&self, prefix: &Path) -> Option<PathBuf> {
         let folders = [self.scripts_of(prefix), prefix.to_owned()];
         let names = [program("python"), program(&self.maturin_name()), program("python3")];
@@ -78,14 +78,14 @@ impl Interpreter {
             self.build_flags.join(","),
         );
         if cfg!(windows) {
-            // Elsewhere an extension module takes its symbols from the process that loads it.
+            // On other systems an extension module resolves Python's symbols in the process that loads it.
             let libs = self.base_prefix.join("libs");
             config += &format!("lib_name=python{major}{minor}\nlib_dir={}\n", libs.display());
         }
         config
     }
 
-    /// The keyed hash that `_imp.source_hash(0, bytes)` gives in this interpreter, in hexadecimal.
+    /// The keyed hash that `_imp.source_hash(0, bytes)` returns in this interpreter, in hexadecimal.
     pub fn source_hash(&self, bytes: &[u8]) -> String {
         use std::hash::Hasher;
         let hash = if self.siphash13 {
@@ -122,7 +122,7 @@ pub mod tests {
     }
 
     #[test]
-    fn hashes_as_the_interpreter_does() {
+    fn source_hashes_equal_the_interpreters() {
         let check = |siphash13: bool, expected: &str| {
             let interpreter = Interpreter { siphash13, ..interpreter() };
             assert_eq!(interpreter.source_hash(b"hello"), expected);
@@ -132,7 +132,7 @@ pub mod tests {
     }
 
     #[test]
-    fn names_for_maturin() {
+    fn maturin_names() {
         let check = |flags: &[&str], expected: &str| {
             let build_flags = flags.iter().map(ToString::to_string).collect();
             assert_eq!(Interpreter { build_flags, ..interpreter() }.maturin_name(), expected);

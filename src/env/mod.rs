@@ -1,4 +1,5 @@
-//! What surrounds a source: the interpreter, the toolchain, settings, cargo's configuration; and the request that carries them.
+//! The environment of a source: the interpreter, the toolchain, settings and cargo's configuration; and the request
+//! that carries them.
 
 pub mod cargo_config;
 pub mod interpreter;

@@ -1,4 +1,4 @@
-//! What is asked for, and what comes back: the shapes that every kind of source shares.
+//! The request for an artifact, and its outcome. The types are the same for every kind of source.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,12 +7,12 @@ use crate::base::lock::Timeout;
 use crate::env::interpreter::Interpreter;
 use crate::env::settings::Settings;
 
-/// What is known of a cell besides its text.
+/// Properties of a cell (a script that is a string) besides its text.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    /// Where relative paths lead.
+    /// The folder that relative paths are resolved against.
     pub folder: PathBuf,
-    /// More of its manifest, as TOML.
+    /// Additions to its manifest, as TOML.
     pub manifest: String,
 }
 
@@ -32,31 +32,31 @@ pub struct Request {
     pub kind: SourceKind,
     /// The source: the `.rs` file of a script, the folder of a crate or project. Absolute.
     pub root: PathBuf,
-    /// The module's full name; its last part is what `PyInit_` must carry.
+    /// The module's full name. The library must export `PyInit_` with its last part.
     pub module: String,
-    /// Of a script that is a string.
+    /// Only for a script that is a string.
     pub cell: Option<Cell>,
-    /// Of a project: how it is installed.
+    /// For a project: how it is installed.
     pub installed: Option<Installed>,
-    /// Of a project: its inputs, if not those that the compiler read. Of others: more inputs.
+    /// For a project: its inputs, if they are not those that the compiler read. For other sources: additional inputs.
     pub files: Option<Vec<PathBuf>>,
     /// The cache folder's root.
     pub cache: PathBuf,
-    /// The root of a cache that was prepared for all users, to be read only.
+    /// The root of the shared cache, which was prepared for all users and is only read.
     pub shared_cache: Option<PathBuf>,
-    /// Name of this source's entry below the interpreter's cache.
+    /// The name of this source's entry in the interpreter's cache.
     pub entry: String,
-    /// What the caller knows of settings and environment, hashed; a stamp holds for one context.
+    /// A hash of the caller's settings and environment. A stamp is valid for one context only.
     pub context: String,
     pub settings: Settings,
     pub interpreter: Interpreter,
-    /// Whether the source opted in, as the import hook requires. Explicit calls need no marker.
+    /// Whether the source opted in with a marker. The import hook requires it; explicit calls do not.
     pub marked: bool,
-    /// Whether an artifact may be taken that is not the entry's own: beside the source, or in the shared cache.
+    /// Whether an artifact may be used that is not in the entry: next to the source, or in the shared cache.
     pub in_place: bool,
-    /// Of a script or crate: the folder in which the wheel is left that maturin makes; forced builds only.
+    /// For a script or crate: the folder in which to keep the wheel that maturin builds. Forced builds only.
     pub wheels: Option<PathBuf>,
-    /// Build past every check.
+    /// Build even if the artifact is fresh.
     pub force: bool,
     /// How long to wait for another process's build.
     pub lock_timeout: Timeout,
@@ -66,12 +66,13 @@ pub struct Request {
 pub struct Installed {
     /// The dist-info folder.
     pub dist_info: PathBuf,
-    /// Install the project in editable mode if it is not.
+    /// Whether to install the project in editable mode if it is not installed.
     pub automatic: bool,
 }
 
 impl Request {
-    /// Where relative paths lead: the folder in which a script stands, or which is the crate; that of a cell's author.
+    /// The folder that relative paths are resolved against: the script's folder, the crate, or the folder of the code
+    /// that contains a cell.
     pub fn folder(&self) -> &Path {
         match (self.kind, &self.cell) {
             (_, Some(cell)) => &cell.folder,
@@ -80,13 +81,13 @@ impl Request {
         }
     }
 
-    /// The folders that the compiler's messages do not name.
+    /// The folders that are removed from paths in the compiler's messages.
     pub fn unnamed_folders(&self) -> Vec<&Path> {
         let cells = self.cell.as_ref().map(|_| self.place());
         std::iter::once(self.folder()).chain(cells).collect()
     }
 
-    /// The folder in which the source is found as a module.
+    /// The folder in which Python finds the source as a module.
     pub fn place(&self) -> &Path {
         self.root.parent().unwrap_or(Path::new("."))
     }
@@ -101,18 +102,18 @@ impl Request {
 pub struct Outcome {
     /// The library to load.
     pub artifact: PathBuf,
-    /// Why it was stale; `None` when it was fresh.
+    /// Why it was stale; `None` if it was fresh.
     pub reason: Option<String>,
-    /// Whether this call ran maturin. Stale and not built: somebody else was faster.
+    /// Whether this call ran maturin. If it was stale and not built, another process has built it.
     pub built: bool,
     /// Wall time of the whole call.
     pub seconds: f64,
-    /// Of a project: the folders that belong on `sys.path` since it is installed.
+    /// For a project: the folders to add to `sys.path` after it was installed.
     pub roots: Vec<PathBuf>,
 }
 
 impl Outcome {
-    /// Of a call that began at `start`.
+    /// The outcome of a call that began at `start`.
     pub fn since(start: Instant, artifact: PathBuf, reason: Option<String>, built: bool) -> Self {
         Self { artifact, reason, built, seconds: start.elapsed().as_secs_f64(), roots: Vec::new() }
     }

@@ -1,5 +1,5 @@
-//! How a source is to be built: what the caller said, completed by `[tool.rustimport]` of the nearest
-//! `pyproject.toml` and by the defaults.
+//! How a source is built: the caller's settings, then `[tool.rustimport]` of the nearest `pyproject.toml`, then the
+//! defaults. The Python half resolves arguments and environment variables; they are not read here.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::{Error, Result};
 use crate::base::fs;
 
-/// What the caller chose: arguments, assigned settings and environment, already in that order.
+/// The caller's settings: arguments, assigned settings and environment variables, already combined in this order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// A Cargo profile.
     pub profile: Option<String>,
-    /// The version of pyo3 for sources that name none.
+    /// The version of pyo3 for sources that do not specify one.
     pub pyo3: Option<String>,
     pub cargo: Option<PathBuf>,
     pub maturin: Option<PathBuf>,
     pub arguments: Arguments,
 }
 
-/// What is handed on to the tools, as it would stand on their command lines.
+/// Arguments that are passed to the tools unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Arguments {
@@ -33,20 +33,21 @@ pub struct Arguments {
     /// For `maturin develop`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub develop: Vec<String>,
-    /// For rustc, of the package alone.
+    /// For rustc, when it compiles the package itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rustc: Vec<String>,
-    /// The triple to compile for.
+    /// The target triple.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
 }
 
 impl Arguments {
-    /// What `maturin build` is told of the wheel: what matters is in it, for this machine alone, unless asked otherwise.
+    /// Arguments for `maturin build` about the wheel. By default it is only unpacked on this machine, so compression
+    /// and platform checks are skipped.
     pub fn for_wheel(&self) -> Vec<&str> {
-        let is_asked = |option: &str| self.build.iter().any(|argument| argument == option);
+        let is_given = |option: &str| self.build.iter().any(|argument| argument == option);
         let mut arguments = vec!["--compression-method", "stored"];
-        if !["--auditwheel", "--compatibility"].into_iter().any(is_asked) {
+        if !["--auditwheel", "--compatibility"].into_iter().any(is_given) {
             arguments.extend(["--auditwheel", "skip", "--compatibility", "linux"]);
         }
         arguments.extend(self.build.iter().map(String::as_str));
@@ -66,7 +67,7 @@ impl std::fmt::Display for Arguments {
     }
 }
 
-/// The settings that the artifact depends on, complete. Part of its inputs.
+/// The resolved settings that the artifact depends on. They are part of its inputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildSettings {
     pub profile: String,
@@ -75,8 +76,8 @@ pub struct BuildSettings {
     pub arguments: Arguments,
 }
 
-/// Where pyo3's version is left to us: from the oldest that the predecessors' templates brought to the
-/// newest that was tested. Cargo picks the newest that the other dependencies can live with.
+/// The versions of pyo3 for sources that do not specify one: from the oldest that the templates of earlier import hooks
+/// used to the newest that was tested. Cargo selects the newest that is compatible with the other dependencies.
 pub const PYO3_RANGE: &str = ">=0.23, <0.31";
 
 pub const PYPROJECT: &str = "pyproject.toml";
@@ -87,17 +88,17 @@ pub const PYPROJECT: &str = "pyproject.toml";
 struct Table {
     profile: Option<String>,
     pyo3: Option<String>,
-    /// Of the project: whether the hook rebuilds it.
+    /// Whether the hook rebuilds the project that contains this table.
     enabled: Option<bool>,
-    /// Of the project: cargo features, besides those that maturin's own table names.
+    /// Cargo features of that project, in addition to those in `[tool.maturin]`.
     #[serde(default)]
     features: Vec<String>,
-    /// Of the project: globs of files that count as inputs.
+    /// Globs of additional inputs of that project.
     #[serde(default)]
     inputs: Vec<String>,
 }
 
-/// What `[tool.rustimport]` says of the project that it stands in.
+/// Settings in `[tool.rustimport]` that apply only to the project that contains the table.
 #[derive(Debug, Default)]
 pub struct OfProject {
     pub features: Vec<String>,
@@ -112,7 +113,7 @@ pub fn of_own_project(project: &Path) -> Result<OfProject> {
     Ok(OfProject { features: table.features, inputs: table.inputs })
 }
 
-/// Whether `[tool.rustimport]` around a project chooses its profile.
+/// Whether the nearest `[tool.rustimport]` of a project sets the profile.
 pub fn sets_profile(project: &Path) -> Result<bool> {
     Ok(of_project(project)?.is_some_and(|(_, values)| values.iter().any(|(name, _)| *name == "profile")))
 }
@@ -127,15 +128,15 @@ pub fn project_table(path: &Path) -> Result<toml::Table> {
     Ok(document.remove("project").and_then(|table| table.as_table().cloned()).unwrap_or_default())
 }
 
-/// Whether a project does not want to be rebuilt.
+/// Whether a project sets `enabled = false`.
 pub fn is_disabled(project: &Path) -> bool {
     read_table(&project.join(PYPROJECT)).is_ok_and(|table| table.enabled == Some(false))
 }
 
-/// A `pyproject.toml`, and the values that it sets by their names.
+/// A `pyproject.toml`, and the names and values that it sets.
 pub type ProjectSettings = (PathBuf, Vec<(&'static str, String)>);
 
-/// What `[tool.rustimport]` of the nearest `pyproject.toml` says, and where that stands.
+/// The settings in `[tool.rustimport]` of the nearest `pyproject.toml`, and that file's path.
 pub fn of_project(folder: &Path) -> Result<Option<ProjectSettings>> {
     let Some(path) = nearest_pyproject(folder) else { return Ok(None) };
     let table = read_table(&path)?;
@@ -165,7 +166,7 @@ impl BuildSettings {
         if let Err(error) = semver::VersionReq::parse(&all.pyo3) {
             return Err(Error::project(
                 folder,
-                format!("the setting pyo3 = \"{}\" is no version: {error}", all.pyo3),
+                format!("the setting pyo3 = \"{}\" is not a version requirement: {error}", all.pyo3),
                 "it comes from rustimport.settings.pyo3, RUSTIMPORT_PYO3 or [tool.rustimport] of pyproject.toml: \
                  write something like \"0.29\"",
             ));
@@ -188,11 +189,11 @@ fn read_table(path: &Path) -> Result<Table> {
         Error::project(
             path,
             format!("{}: {what}", path.display()),
-            "[tool.rustimport] knows the keys profile, pyo3, and for a project enabled, features and inputs",
+            "the keys of [tool.rustimport] are profile and pyo3, and for a project also enabled, features and inputs",
         )
     };
     let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
-    // A project without our table owes us nothing, not even valid TOML.
+    // Do not report TOML errors in the file of a project that does not use rustimport.
     if !text.contains("rustimport") {
         return Ok(Table::default());
     }
@@ -208,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_table_then_defaults() {
+    fn settings_come_from_the_nearest_table_then_from_defaults() {
         let root = tempfile::tempdir().unwrap();
         let inner = root.path().join("a/b");
         std::fs::create_dir_all(&inner).unwrap();

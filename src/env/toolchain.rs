@@ -1,4 +1,5 @@
-//! cargo and rustc, the real ones: rustup's proxies cost 10 ms a call and decide anew each time.
+//! Finds cargo and rustc. If `cargo` on `PATH` is rustup's proxy, this resolves it to the real program and records the
+//! result: a call through the proxy takes 10 ms longer. maturin is not found here (`build::maturin`).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,10 @@ use crate::base::sealed;
 const INSTALL: &str = "install Rust from https://rustup.rs and start a new terminal; if it is installed, set \
                        RUSTIMPORT_CARGO_EXECUTABLE to the path of `cargo`";
 
-/// The oldest Rust that builds what users write: what the newest pyo3 of the template asks for.
+/// The oldest supported Rust: the newest pyo3 of [`crate::env::settings::PYO3_RANGE`] requires it.
 const OLDEST: (u64, u64) = (1, 85);
 
-/// Where a Unix system has its programs, whatever `PATH` says.
+/// The standard folders for programs on Unix.
 const SYSTEM_FOLDERS: &[&str] = if cfg!(unix) { &["/usr/bin", "/bin"] } else { &[] };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,42 +29,42 @@ pub struct Toolchain {
     pub cargo: PathBuf,
     #[serde(with = "crate::base::text::path_text")]
     pub rustc: PathBuf,
-    /// What `rustc -vV` prints.
+    /// The output of `rustc -vV`.
     pub version: String,
     rustc_stat: Stat,
-    /// Files that decide which toolchain this is.
+    /// Files that determine which toolchain is used.
     #[serde(skip)]
     pub watched: Vec<Watched>,
 }
 
 impl Toolchain {
-    /// The triple that this toolchain compiles for by itself.
+    /// The triple that this toolchain compiles for by default.
     pub fn host(&self) -> &str {
         line_of(&self.version, "host")
     }
 
-    /// Refuses a Rust that cannot compile what scripts depend on. What a project needs is its own affair.
+    /// Fails if Rust is too old for scripts. Projects are not checked: they may support an older Rust.
     pub fn check_age(&self) -> Result<()> {
         match semver::Version::parse(line_of(&self.version, "release")) {
             Ok(release) if (release.major, release.minor) < OLDEST => {
                 let (major, minor) = OLDEST;
                 Err(Error::toolchain(
                     format!("{} is Rust {release}, and scripts need {major}.{minor} or later", self.rustc.display()),
-                    "run `rustup update`, or name a newer toolchain in rust-toolchain.toml or RUSTUP_TOOLCHAIN, where one \
-                     of these names this one",
+                    "run `rustup update`; if rust-toolchain.toml or RUSTUP_TOOLCHAIN selects this toolchain, name a \
+                     newer one there",
                 ))
             }
             _ => Ok(()),
         }
     }
 
-    /// What cargo says of its version.
+    /// The output of `cargo --version`.
     pub fn cargo_version(&self, observer: &mut dyn Observer) -> Option<String> {
         version_of(&self.cargo, observer)
     }
 
-    /// `PATH` with the real binaries before rustup's proxies, and with the system's own folders: rustc looks for its
-    /// linker there, and an application may have been started without any.
+    /// `PATH` with the real programs before rustup's proxies, and with the standard folders: rustc searches `PATH` for
+    /// its linker, and an application may have been started with an empty `PATH`.
     pub fn path(&self) -> OsString {
         let own = [&self.cargo, &self.rustc].into_iter().filter_map(|tool| tool.parent());
         let old = env_vars::get(env_vars::PATH).unwrap_or_default();
@@ -78,7 +79,7 @@ impl Toolchain {
         std::env::join_paths(folders).unwrap_or(old)
     }
 
-    /// The root of the workspace that a package belongs to: its own folder, if to none.
+    /// The root of the workspace that a package belongs to, or the package's folder if there is no workspace.
     pub fn workspace_of(&self, folder: &Path, observer: &mut dyn Observer) -> Result<PathBuf> {
         let manifest = folder.join("Cargo.toml").display().to_string();
         let arguments = ["locate-project", "--workspace", "--message-format", "plain", "--manifest-path", &manifest];
@@ -89,15 +90,15 @@ impl Toolchain {
         let running = process::spawn(command).map_err(|error| failed((error.to_string(), "try again")))?;
         let finished = running.finish(observer, |_, _| {})?;
         if !finished.status.success() {
-            return Err(failed(finished.complaint("fix it")));
+            return Err(failed(finished.complaint("fix the manifest")));
         }
         let root = PathBuf::from(String::from_utf8_lossy(&finished.stdout).trim());
         Ok(root.parent().filter(|root| folder.starts_with(root)).unwrap_or(folder).to_owned())
     }
 
-    /// The toolchain for sources in `folder`. No process is started for one that is known.
+    /// The toolchain for sources in `folder`. Starts no process if there is a valid record of it.
     ///
-    /// `cargo` is the one that was chosen, if one was; `known` the folder in which it is remembered what was found.
+    /// `cargo` is the program that the user has set, if any; `known` is the folder of the records.
     pub fn find(cargo: Option<&Path>, folder: &Path, known: &Path, observer: &mut dyn Observer) -> Result<Self> {
         let cargo = find_cargo(cargo)?;
         let proxy = Proxy::of(&cargo, folder);
@@ -118,7 +119,7 @@ impl Toolchain {
             None => cargo,
         };
         let rustc = find_rustc(&cargo, rustc_variable.map(PathBuf::from))?;
-        let version = ask(&rustc, &["-vV"], folder, observer)?;
+        let version = output_of(&rustc, &["-vV"], folder, observer)?;
         let rustc_stat = Stat::of(&rustc).unwrap_or_default();
         let found = Self { cargo, rustc, version, rustc_stat, watched: Vec::new() };
         if found.host().is_empty() {
@@ -127,14 +128,15 @@ impl Toolchain {
                 INSTALL,
             ));
         }
-        // Only saves time: a read-only cache must not stop anybody. Nobody else makes this folder.
+        // The record only saves time: with a read-only cache the build continues without it.
         if file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
             let _ = sealed::write(&file, &found);
         }
         Ok(Self { watched: found.all_watched(watched), ..found })
     }
 
-    /// The same, or why there is none: that is missed only when there is something to build. An interrupt is none of it.
+    /// Like [`Self::find`], but a missing toolchain is an inner error, which matters only if something has to be built.
+    /// Only an interrupt is an outer error.
     pub fn look_for(
         cargo: Option<&Path>,
         folder: &Path,
@@ -153,7 +155,7 @@ impl Toolchain {
     }
 }
 
-/// What a program says of its version; `None` if it does not.
+/// The output of `--version`; `None` if the program fails.
 pub fn version_of(program: &Path, observer: &mut dyn Observer) -> Option<String> {
     let mut command = process::command(program);
     command.arg("--version");
@@ -161,7 +163,7 @@ pub fn version_of(program: &Path, observer: &mut dyn Observer) -> Option<String>
     finished.status.success().then(|| String::from_utf8_lossy(&finished.stdout).trim().to_owned())
 }
 
-/// A line of what `rustc -vV` prints: `host: x86_64-unknown-linux-gnu`.
+/// The value of one line in the output of `rustc -vV`, such as `host: x86_64-unknown-linux-gnu`.
 pub fn line_of<'a>(version: &'a str, key: &str) -> &'a str {
     let line = version.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
     line.unwrap_or_default()
@@ -178,7 +180,7 @@ fn find_cargo(chosen: Option<&Path>) -> Result<PathBuf> {
         }
         return which::which(chosen).map_err(|_| {
             Error::toolchain(
-                format!("{} is set as the cargo to use, but is no program", chosen.display()),
+                format!("{} is set as the cargo to use, but is not a program", chosen.display()),
                 "correct RUSTIMPORT_CARGO_EXECUTABLE or rustimport.settings.cargo_executable",
             )
         });
@@ -186,7 +188,7 @@ fn find_cargo(chosen: Option<&Path>) -> Result<PathBuf> {
     if let Ok(found) = which::which("cargo") {
         return Ok(found);
     }
-    // Notebook servers, editors and applications often start without the shell's PATH.
+    // Notebook servers, editors and applications are often started without the shell's PATH.
     let default = home().map(|home| home.join(".cargo"));
     for home in cargo_home().into_iter().chain(default) {
         let cargo = home.join("bin").join(program("cargo"));
@@ -209,13 +211,13 @@ fn find_rustc(cargo: &Path, variable: Option<PathBuf>) -> Result<PathBuf> {
     }
     which::which("rustc").map_err(|_| {
         Error::toolchain(
-            format!("cargo is at {}, but there is no rustc beside it or on PATH", cargo.display()),
+            format!("cargo is at {}, but there is no rustc next to it or on PATH", cargo.display()),
             INSTALL,
         )
     })
 }
 
-fn ask(program: &Path, arguments: &[&str], folder: &Path, observer: &mut dyn Observer) -> Result<String> {
+fn output_of(program: &Path, arguments: &[&str], folder: &Path, observer: &mut dyn Observer) -> Result<String> {
     let mut command = process::command(program);
     command.args(arguments).current_dir(folder);
     let words = process::words(&command).join(" ");
@@ -229,7 +231,7 @@ fn ask(program: &Path, arguments: &[&str], folder: &Path, observer: &mut dyn Obs
     Ok(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
 }
 
-/// rustup's stand-in for cargo, and everything that decides which toolchain it leads to.
+/// rustup's proxy for cargo, and everything that determines which toolchain it selects.
 struct Proxy {
     rustup: PathBuf,
     decided_by: Vec<(String, String)>,
@@ -257,7 +259,7 @@ impl Proxy {
             decided_by.push(("default".into(), default.to_string()));
         }
         let overrides = table.get("overrides").and_then(toml::Value::as_table);
-        // rustup asks for its working folder, which has its links resolved.
+        // rustup searches from its working folder as the system reports it, with links resolved.
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         for parent in folder.ancestors() {
             let named = parent.to_str().and_then(|parent| overrides?.get(parent));
@@ -267,8 +269,8 @@ impl Proxy {
             for name in TOOLCHAIN_FILES {
                 let file = fs::watch(&parent.join(name));
                 if let Ok(content) = fs::read_text(&file.0) {
-                    // A toolchain named by its path may be relative to the file; otherwise it does not matter where
-                    // that stands.
+                    // A toolchain's `path` may be relative to the file. Without one, the location of the file does not
+                    // matter, and the record serves other folders with the same content.
                     let place = if content.contains("path") { parent } else { Path::new("") };
                     decided_by.push((place.join(name).display().to_string(), content));
                     watched.push(file);
@@ -279,7 +281,7 @@ impl Proxy {
     }
 
     fn resolve(&self, folder: &Path, observer: &mut dyn Observer) -> Result<PathBuf> {
-        ask(&self.rustup, &["which", "cargo"], folder, observer).map(PathBuf::from)
+        output_of(&self.rustup, &["which", "cargo"], folder, observer).map(PathBuf::from)
     }
 }
 

@@ -1,20 +1,22 @@
-//! Cargo's build directory, in both of its layouts. No other file knows how it is laid out.
+//! Locates files in cargo's build directory, in both of its layouts. No other module depends on these layouts. The
+//! content of dep-info and build script output is parsed in [`super::dep_info`].
 //!
-//! Cargo documents its artifact directory and its JSON messages, and they are used first. What it keeps in its build
-//! directory is its own affair and may change with any version, so each path here is one that nothing public gives:
+//! Cargo documents its artifact directory and its JSON messages, and those are preferred. The build directory is
+//! internal to cargo and may change with any version, so this module only uses paths for which there is no public
+//! source:
 //!
 //! | what | flat layout | nested layout (cargo 1.100, nightly before) | why it is read |
 //! | --- | --- | --- | --- |
 //! | a unit's folder | – | `build/<package>/<hash>/` | |
-//! | rustc's dep-info | `deps/<crate>[-<hash>].d` | `<unit>/out/<crate>[-<hash>].d` | variables of `env!`; which unit read which file |
-//! | fingerprint | `.fingerprint/<package>-<hash>/` | `<unit>/fingerprint/` | made older, so that cargo compiles again |
-//! | when cargo began | `invoked.timestamp` in it | the same | to tell an edit during a build from one before |
-//! | build script's output | `build/<package>-<hash>/output` | `<unit>/run/stdout` | variables that it asks for |
-//! | its `OUT_DIR` | `build/<package>-<hash>/out` | `<unit>/run/out` (first nightlies: `<unit>/out`) | named by cargo's messages |
+//! | rustc's dep-info | `deps/<crate>[-<hash>].d` | `<unit>/out/<crate>[-<hash>].d` | `env!` variables; files of units |
+//! | fingerprint | `.fingerprint/<package>-<hash>/` | `<unit>/fingerprint/` | set to 1970 to force a compilation |
+//! | start of the compiler | `invoked.timestamp` in it | the same | detects edits during a build |
+//! | build script's output | `build/<package>-<hash>/output` | `<unit>/run/stdout` | variables that it depends on |
+//! | its `OUT_DIR` | `build/<package>-<hash>/out` | `<unit>/run/out` (first nightlies: `<unit>/out`) | in cargo's messages |
 //!
-//! All of it stands in `<build-dir>/[<triple>/]<profile>/`, the *profile folder*. One may hold both layouts, if cargo
-//! was updated. What is found in neither is `None` here, and its users fall to the safe side
-//! ([`crate::build::compile::Compilation`]).
+//! All paths are relative to `<build-dir>/[<triple>/]<profile>/`, the *profile folder*. It may contain both layouts if
+//! cargo was updated. If a file is found in neither, the functions here return `None`, and the callers assume that any
+//! file of the package may have been read ([`crate::build::compile::Compilation`]).
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,7 +24,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::fs::{self, Stat};
 
-/// Where cargo writes: what users are promised, and what is its own. Mostly one folder.
+/// The folders that cargo writes to: `target` for final artifacts, `build` for intermediate files. They are usually the
+/// same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Directories {
     pub target: PathBuf,
@@ -34,9 +37,9 @@ impl Directories {
         Self { target: folder.to_owned(), build: folder.to_owned() }
     }
 
-    /// The profile folder of what cargo made.
-    pub fn profile_of(&self, made: &Path) -> PathBuf {
-        let folder = made.parent().unwrap_or(made);
+    /// The profile folder of an artifact.
+    pub fn profile_of(&self, artifact: &Path) -> PathBuf {
+        let folder = artifact.parent().unwrap_or(artifact);
         folder.strip_prefix(&self.target).map_or_else(|_| folder.to_owned(), |inside| self.build.join(inside))
     }
 
@@ -51,7 +54,7 @@ enum Layout {
     Nested,
 }
 
-/// What cargo keeps of one unit: a library, a program or a build script that was compiled, or one that was run.
+/// The files that cargo keeps for one unit: a compiled library, program or build script, or the run of a build script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UnitFolder {
     layout: Layout,
@@ -69,7 +72,7 @@ impl UnitFolder {
         format!("{}-{}", self.package, self.hash)
     }
 
-    /// Of the nested layout: the whole of it.
+    /// The unit's folder in the nested layout.
     fn home(&self) -> PathBuf {
         self.profile.join(BUILD).join(&self.package).join(&self.hash)
     }
@@ -81,7 +84,7 @@ impl UnitFolder {
         }
     }
 
-    /// Where the compiler writes.
+    /// The folder that the compiler writes to.
     fn compiled(&self) -> PathBuf {
         match self.layout {
             Layout::Flat => self.profile.join(DEPS),
@@ -89,7 +92,7 @@ impl UnitFolder {
         }
     }
 
-    /// What a build script printed, if it ran.
+    /// The output of a build script, if it ran.
     fn script_output(&self) -> PathBuf {
         match self.layout {
             Layout::Flat => self.profile.join(BUILD).join(self.name()).join("output"),
@@ -99,10 +102,10 @@ impl UnitFolder {
 
     /// The `OUT_DIR` of a build script that ran.
     fn script_out(&self) -> PathBuf {
-        let beside = self.script_output().with_file_name("out");
+        let sibling = self.script_output().with_file_name("out");
         match self.layout {
-            Layout::Nested if !beside.exists() => self.home().join("out"),
-            _ => beside,
+            Layout::Nested if !sibling.exists() => self.home().join("out"),
+            _ => sibling,
         }
     }
 
@@ -111,7 +114,7 @@ impl UnitFolder {
         files.map(|file| file.path()).collect()
     }
 
-    /// Whether cargo is done with it: then it has written its hash, 16 digits, under a name of its own.
+    /// Whether cargo has finished it. Then the fingerprint contains a file with a hash of 16 digits.
     fn is_finished(&self) -> bool {
         fs::items(&self.fingerprint()).any(|file| {
             let name = file.file_name().to_string_lossy().into_owned();
@@ -125,10 +128,10 @@ const FINGERPRINTS: &str = ".fingerprint";
 const DEPS: &str = "deps";
 const BUILD: &str = "build";
 
-/// Written by cargo when it starts the compiler, or a build script.
+/// Cargo writes this file when it starts the compiler or a build script.
 const INVOKED: &str = "invoked.timestamp";
 
-/// What cargo remembers of rustc, so as not to ask it again.
+/// Cargo's cache of queries to rustc.
 const RUSTC_INFO: &str = ".rustc_info.json";
 
 fn time(path: &Path) -> Option<i64> {
@@ -143,14 +146,14 @@ fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::items(folder).filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir())).map(|item| item.path())
 }
 
-/// Every unit in a profile folder.
+/// All units in a profile folder.
 fn units(profile: &Path) -> Vec<UnitFolder> {
     let packages = subfolders(&profile.join(BUILD));
     let nested = packages.flat_map(|package| nested_units(profile, name_of(&package)));
     flat_units(profile).into_iter().chain(nested).collect()
 }
 
-/// Every unit of one package.
+/// All units of one package.
 fn units_of(profile: &Path, package: &str) -> Vec<UnitFolder> {
     let flat = flat_units(profile).into_iter().filter(|unit| unit.package == package);
     flat.chain(nested_units(profile, package)).collect()
@@ -171,13 +174,13 @@ fn nested_units(profile: &Path, package: &str) -> Vec<UnitFolder> {
     homes.map(|home| UnitFolder::new(Layout::Nested, profile, package, name_of(&home))).collect()
 }
 
-/// The profile folders in a build directory, of this machine and of triples.
+/// The profile folders in a build directory, including those below a target triple.
 pub fn profile_folders(build: &Path) -> Vec<PathBuf> {
     let is_nested = |folder: &Path| {
         subfolders(&folder.join(BUILD)).any(|package| !nested_units(folder, name_of(&package)).is_empty())
     };
     let is_profile = |folder: &PathBuf| folder.join(FINGERPRINTS).is_dir() || is_nested(folder);
-    // Users have links to faster disks.
+    // Links are followed: users link these folders to faster disks.
     let folders = |parent: &Path| {
         let listing = std::fs::read_dir(parent).into_iter().flatten().flatten();
         listing.map(|item| item.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
@@ -188,19 +191,20 @@ pub fn profile_folders(build: &Path) -> Vec<PathBuf> {
     inside.collect()
 }
 
-/// Where cargo keeps what it knows of something that it compiled.
+/// Cargo's files about a compiled unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompiledUnit {
     pub dep_info: PathBuf,
-    /// When cargo started the compiler, if that is known.
+    /// When cargo started the compiler, if known.
     pub began: Option<i64>,
 }
 
-/// Finds what cargo knows of `made`, which its messages name: for libraries and build scripts in the build directory
-/// their names say it. What is meant for users is a link to one of the units of its package, in the `profile` folder.
-pub fn compiled_unit(made: &Path, package: &str, profile: &Path) -> Option<CompiledUnit> {
-    let folder = made.parent()?;
-    let crate_name = crate_of(made)?;
+/// Finds cargo's files about the unit that produced `artifact`, which cargo's messages name. The path of a library or
+/// build script in the build directory identifies the unit. A final artifact is a hard link or copy from one of the
+/// package's units in the `profile` folder.
+pub fn compiled_unit(artifact: &Path, package: &str, profile: &Path) -> Option<CompiledUnit> {
+    let folder = artifact.parent()?;
+    let crate_name = crate_of(artifact)?;
     let hash = |name: &str| name.rsplit_once('-').map(|(_, hash)| hash.to_owned());
     let known = |layout, profile: &Path, hash: String, dep_info: PathBuf| {
         let unit = UnitFolder::new(layout, profile, package, &hash);
@@ -210,11 +214,11 @@ pub fn compiled_unit(made: &Path, package: &str, profile: &Path) -> Option<Compi
     if folder.ends_with(DEPS) {
         return match hash(&crate_name) {
             Some(hash) => Some(known(Layout::Flat, above, hash, folder.join(format!("{crate_name}.d")))),
-            // What is also a library for others carries no hash.
-            None => linked_unit(made, &crate_name, package, above),
+            // The library's file name has no hash if its crate types include a dynamic library.
+            None => linked_unit(artifact, &crate_name, package, above),
         };
     }
-    // A target folder may be called so as well.
+    // The second condition is for target folders that are named `build`.
     if above.ends_with(BUILD) && name_of(folder).strip_prefix(package).is_some_and(|rest| rest.starts_with('-')) {
         let (profile, hash) = (above.parent()?, hash(name_of(folder))?);
         let dep_info = folder.join(format!("{}-{hash}.d", crate_name.replace('-', "_")));
@@ -226,19 +230,21 @@ pub fn compiled_unit(made: &Path, package: &str, profile: &Path) -> Option<Compi
         let dep_info = dep_info_in(folder, &crate_name)?;
         return Some(known(Layout::Nested, build.parent()?, name_of(above).to_owned(), dep_info));
     }
-    linked_unit(made, &crate_name, package, profile)
+    linked_unit(artifact, &crate_name, package, profile)
 }
 
-/// `lib<crate>.so`, `<crate>.exe`, `lib<crate>-<hash>.rlib`: without what the kind adds.
-fn crate_of(made: &Path) -> Option<String> {
-    let stem = made.file_stem()?.to_str()?;
-    let is_rust_library = made.extension().is_some_and(|extension| extension == "rlib" || extension == "rmeta");
-    let is_library = is_rust_library || made.extension().is_some_and(|kind| kind == std::env::consts::DLL_EXTENSION);
+/// The crate's name in `lib<crate>.so`, `<crate>.exe` or `lib<crate>-<hash>.rlib`; in the last case with the hash.
+fn crate_of(artifact: &Path) -> Option<String> {
+    let stem = artifact.file_stem()?.to_str()?;
+    let is_rust_library = artifact.extension().is_some_and(|extension| extension == "rlib" || extension == "rmeta");
+    let is_library =
+        is_rust_library || artifact.extension().is_some_and(|kind| kind == std::env::consts::DLL_EXTENSION);
     let prefix = if is_rust_library { "lib" } else { std::env::consts::DLL_PREFIX };
     Some(if is_library { stem.strip_prefix(prefix).unwrap_or(stem) } else { stem }.to_owned())
 }
 
-/// The dep-info of a crate in a folder: with the hash that is in its name, with any, or without.
+/// The dep-info of a crate in a folder. If there is none with exactly this name, the last one written for this crate,
+/// with any hash or none.
 fn dep_info_in(folder: &Path, crate_name: &str) -> Option<PathBuf> {
     let exact = folder.join(format!("{crate_name}.d"));
     if exact.exists() {
@@ -253,9 +259,9 @@ fn dep_info_in(folder: &Path, crate_name: &str) -> Option<PathBuf> {
     fs::items(folder).map(|item| item.path()).filter(is_its).max_by_key(|path| time(path))
 }
 
-/// The unit that a finished library or program is a link to, or a copy of. It carries no hash, so of several it is the
-/// one with the same file, else the last one that was compiled.
-fn linked_unit(made: &Path, crate_name: &str, package: &str, profile: &Path) -> Option<CompiledUnit> {
+/// The unit from which cargo linked or copied a final library or program. Its name has no hash: among several units
+/// this is the one with the same file, or otherwise the last one that was compiled.
+fn linked_unit(artifact: &Path, crate_name: &str, package: &str, profile: &Path) -> Option<CompiledUnit> {
     struct Candidate {
         dep_info: PathBuf,
         unit: Option<UnitFolder>,
@@ -270,9 +276,9 @@ fn linked_unit(made: &Path, crate_name: &str, package: &str, profile: &Path) -> 
     }
     let is_same = |candidate: &Candidate| {
         let folder = candidate.dep_info.parent().unwrap_or(profile);
-        // A program's carries the hash of its dep-info.
-        let named = candidate.dep_info.with_extension(made.extension().unwrap_or_default());
-        [folder.join(name_of(made)), named].iter().any(|file| fs::is_same(file, made))
+        // A program in the unit has the same hash in its name as the dep-info.
+        let named = candidate.dep_info.with_extension(artifact.extension().unwrap_or_default());
+        [folder.join(name_of(artifact)), named].iter().any(|file| fs::is_same(file, artifact))
     };
     let at = match candidates.len() {
         0 => return None,
@@ -283,23 +289,23 @@ fn linked_unit(made: &Path, crate_name: &str, package: &str, profile: &Path) -> 
             .or_else(|| (0..candidates.len()).max_by_key(|&at| time(&candidates[at].dep_info)))?,
     };
     let Candidate { dep_info, unit } = candidates.swap_remove(at);
-    // Whatever came later than the library made something else: `cargo check`, which has a unit of its own, or a compiler
-    // that was killed after it had written its dep-info, which comes before the library.
-    let until = time(&dep_info).zip(time(made)).map(|(read, made)| read.min(made));
+    // A compiler that started later did not produce this library: `cargo check` has a separate unit, and a compiler may
+    // have been killed after it wrote its dep-info, which it does before it writes the library.
+    let until = time(&dep_info).zip(time(artifact)).map(|(read, artifact)| read.min(artifact));
     let units = unit.map_or_else(|| units_of(profile, package), |unit| vec![unit]);
     let began = units.iter().filter_map(|unit| time(&unit.fingerprint().join(INVOKED)));
     Some(CompiledUnit { began: began.filter(|time| until.is_some_and(|until| *time <= until)).max(), dep_info })
 }
 
-/// Where cargo keeps what it knows of a build script that it ran.
+/// Cargo's files about the run of a build script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptRun {
-    /// What it printed.
+    /// The file with its output.
     pub output: PathBuf,
     fingerprint: PathBuf,
 }
 
-/// Finds what cargo knows of the build script with this `OUT_DIR`.
+/// Finds cargo's files about the build script with this `OUT_DIR`.
 pub fn script_run(out: &Path) -> Option<ScriptRun> {
     let folder = out.parent()?;
     let nested = if folder.ends_with("run") { folder.to_owned() } else { folder.join("run") };
@@ -319,7 +325,7 @@ impl ScriptRun {
         time(&self.output.with_file_name(INVOKED))
     }
 
-    /// The variables that it asked to be run again for, with the values that they had.
+    /// The variables that it named in `rerun-if-env-changed`, with the values that they had.
     pub fn environment(&self) -> Vec<(String, Option<String>)> {
         let is_run = |path: &PathBuf| {
             name_of(path).starts_with("run-build-script-") && path.extension().is_some_and(|kind| kind == "json")
@@ -329,8 +335,8 @@ impl ScriptRun {
         for text in files.filter_map(|path| fs::read(path).ok()) {
             let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
             for local in value.get("local").and_then(serde_json::Value::as_array).into_iter().flatten() {
-                let Some(asked) = local.get("RerunIfEnvChanged") else { continue };
-                let text = |key: &str| asked.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+                let Some(variable) = local.get("RerunIfEnvChanged") else { continue };
+                let text = |key: &str| variable.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
                 found.extend(text("var").map(|name| (name, text("val"))));
             }
         }
@@ -338,8 +344,7 @@ impl ScriptRun {
     }
 }
 
-/// Makes cargo compile a package again, by the times that it compares: of its fingerprints' dep-info, and of its build
-/// scripts' output.
+/// Makes cargo compile a package again: sets those files to 1970 with which cargo compares the times of the sources.
 pub fn make_stale(profile: &Path, package: &str) {
     for unit in units_of(profile, package) {
         for file in unit.fingerprint_files("dep-").into_iter().chain([unit.script_output()]) {
@@ -348,20 +353,20 @@ pub fn make_stale(profile: &Path, package: &str) {
     }
 }
 
-/// When a library of the package was last compiled, in nanoseconds; `None` where nobody can tell.
+/// When a library of the package was last compiled, in nanoseconds; `None` if unknown.
 pub fn last_compiled(profile: &Path, package: &str) -> Option<i64> {
     let files = units_of(profile, package).into_iter().flat_map(|unit| unit.fingerprint_files("dep-lib-"));
     files.filter_map(|file| time(&file)).max()
 }
 
-/// The libraries of a package's crates in a profile folder, of all that were compiled.
+/// The libraries of a package's crates in a profile folder, of all its units.
 pub fn libraries_of(profile: &Path, package: &str, crates: &[String]) -> Vec<PathBuf> {
     let is_library = |path: &PathBuf| {
         let kind = path.extension().and_then(OsStr::to_str).unwrap_or_default();
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
         let stem = stem.strip_prefix("lib").unwrap_or(stem);
         ["rlib", "rmeta", std::env::consts::DLL_EXTENSION].contains(&kind)
-            // What is also a library for others carries no hash.
+            // The name may have no hash if the crate types include a dynamic library.
             && crates.iter().any(|known| known == stem || stem.rsplit_once('-').is_some_and(|(name, _)| known == name))
     };
     let nested = units_of(profile, package).into_iter().filter(|unit| unit.layout == Layout::Nested);
@@ -371,21 +376,21 @@ pub fn libraries_of(profile: &Path, package: &str, crates: &[String]) -> Vec<Pat
         .collect()
 }
 
-/// The `OUT_DIR`s of a package's build scripts that were run, in a profile folder.
+/// The `OUT_DIR`s of a package's build scripts in a profile folder, of those that ran.
 pub fn build_scripts_of(profile: &Path, package: &str) -> Vec<PathBuf> {
     units_of(profile, package).iter().filter(|unit| unit.script_output().exists()).map(UnitFolder::script_out).collect()
 }
 
-/// The same of every package, with its name.
+/// The same for every package, with the package's name.
 pub fn all_build_scripts(profile: &Path) -> Vec<(String, PathBuf)> {
-    let ran = units(profile).into_iter().filter(|unit| unit.script_output().exists());
-    ran.map(|unit| (unit.package.clone(), unit.script_out())).collect()
+    let runs = units(profile).into_iter().filter(|unit| unit.script_output().exists());
+    runs.map(|unit| (unit.package.clone(), unit.script_out())).collect()
 }
 
-/// Takes over every finished unit of the named packages that is not there yet, from one build directory to another. Cargo
-/// judges it by its fingerprint as if it had been compiled there, and compiles again what it does not accept. The
-/// fingerprint comes last: what is cut short is no unit.
-pub fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io::Result<()> {
+/// Copies every finished unit of the named packages that is missing in `to` from the build directory `from`. Cargo
+/// checks its fingerprint as if the unit had been compiled there, and compiles it again if it is not fresh. The
+/// fingerprint is copied last: if this is interrupted, cargo ignores the unit.
+pub fn copy_units(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io::Result<()> {
     if !to.join(RUSTC_INFO).exists() {
         let _ = fs::duplicate(&from.join(RUSTC_INFO), &to.join(RUSTC_INFO));
     }
@@ -403,7 +408,7 @@ pub fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io
             missing.iter().filter(|(_, old)| old.layout == Layout::Flat).map(|(_, old)| old.hash.as_str()).collect();
         if !flat.is_empty() {
             for file in fs::items(&source.join(DEPS)).filter(|file| has_hash(&file.file_name(), &flat)) {
-                fs::share(&file.path(), &profile.join(DEPS).join(file.file_name()))?;
+                fs::hard_link_or_copy(&file.path(), &profile.join(DEPS).join(file.file_name()))?;
             }
         }
         for (new, old) in &missing {
@@ -411,7 +416,7 @@ pub fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io
                 Layout::Flat => {
                     let place = |unit: &UnitFolder| unit.profile.join(BUILD).join(unit.name());
                     if place(old).is_dir() {
-                        // What a build script wrote it may write again, into the same files.
+                        // Not as hard links: a build script may overwrite its files in place.
                         fs::duplicate(&place(old), &place(new))?;
                     }
                 }
@@ -421,7 +426,7 @@ pub fn take_over(from: &Path, to: &Path, packages: &BTreeSet<String>) -> std::io
                         let to = new.home().join(item.file_name());
                         if !has_run && item.path().is_dir() {
                             for file in fs::items(&item.path()) {
-                                fs::share(&file.path(), &to.join(file.file_name()))?;
+                                fs::hard_link_or_copy(&file.path(), &to.join(file.file_name()))?;
                             }
                         } else {
                             fs::duplicate(&item.path(), &to)?;
@@ -443,10 +448,10 @@ fn has_hash(name: &OsStr, hashes: &BTreeSet<&str>) -> bool {
     stem.rsplit_once('-').is_some_and(|(_, hash)| hashes.contains(hash))
 }
 
-/// Removes from a build directory what cargo compiled of other packages than these. Returns whether there was any.
+/// Removes the units of all other packages from a build directory. Returns whether there were any.
 pub fn keep_packages(build: &Path, packages: &BTreeSet<String>) -> crate::base::error::Result<bool> {
     let mut has_removed = false;
-    // A link to a folder leads to anybody's.
+    // A folder behind a link may be outside the cache.
     let is_own = |profile: &PathBuf| {
         fs::is_folder(build) && profile.ancestors().take_while(|folder| folder != &build).all(fs::is_folder)
     };
@@ -456,7 +461,7 @@ pub fn keep_packages(build: &Path, packages: &BTreeSet<String>) -> crate::base::
         has_removed |= !unused.is_empty();
         let has_build = fs::is_folder(&profile.join(BUILD));
         for unit in &unused {
-            // What cargo knows of a unit goes first: what is cut short is no unit.
+            // The fingerprint is removed first: if this is interrupted, cargo ignores the unit.
             if unit.layout == Layout::Flat || has_build {
                 fs::remove_tree(&unit.fingerprint())?;
             }
@@ -479,7 +484,7 @@ pub fn keep_packages(build: &Path, packages: &BTreeSet<String>) -> crate::base::
     Ok(has_removed)
 }
 
-/// Removes everything that carries the name of one of these packages from a build directory.
+/// Removes all files and folders of these packages, by their names, from a build directory.
 pub fn remove_packages(folder: &Path, packages: &[String]) -> crate::base::error::Result<()> {
     for item in fs::items(folder) {
         let name = item.file_name().to_string_lossy().into_owned();
@@ -507,7 +512,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn what_cargo_knows_of_what_it_made() {
+    fn compiled_units_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let profile = folder.path().join("debug");
         for file in [
@@ -531,11 +536,11 @@ mod tests {
         ] {
             write(&profile.join(file), "");
         }
-        let check = |made: &str, package: &str, expected: Option<(&str, bool)>| {
-            let found = compiled_unit(&profile.join(made), package, &profile);
+        let check = |artifact: &str, package: &str, expected: Option<(&str, bool)>| {
+            let found = compiled_unit(&profile.join(artifact), package, &profile);
             let found = found.as_ref().map(|found| (found.dep_info.as_path(), found.began.is_some()));
             let expected = expected.map(|(path, known)| (profile.join(path), known));
-            assert_eq!(found, expected.as_ref().map(|(path, known)| (path.as_path(), *known)), "{made}");
+            assert_eq!(found, expected.as_ref().map(|(path, known)| (path.as_path(), *known)), "{artifact}");
         };
         check("libm_1.so", "m_1", Some(("deps/m_1.d", false)));
         check("deps/libhelper-0123.rlib", "helper", Some(("deps/helper-0123.d", true)));
@@ -548,7 +553,7 @@ mod tests {
         check("build/n_1/cdef/out/build-script-build", "n_1", Some((script, true)));
         check("build/part/4567/out/libpart-4567.rlib", "part", None);
         check("libgone.so", "gone", None);
-        // Of two units the one that the library is a link to.
+        // The library is a hard link from one of two units.
         std::fs::hard_link(profile.join("build/n_1/89ab/out/libn_1.so"), profile.join("libn_1.so")).unwrap();
         check("libn_1.so", "n_1", Some(("build/n_1/89ab/out/n_1.d", false)));
         std::fs::hard_link(profile.join("build/my-tool/0123/out/my_tool-0123"), profile.join("my-tool")).unwrap();
@@ -556,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn build_scripts_in_each_layout() {
+    fn build_script_runs_are_found_in_each_layout() {
         let folder = tempfile::tempdir().unwrap();
         let profile = folder.path().join("t").join("debug");
         let check = |out: &str, output: &str, fingerprint: &str| {
@@ -583,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_units_of_registry_packages_are_taken_over() {
+    fn finished_units_of_named_packages_are_copied() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("a"), folder.path().join("b"));
         let add = |path: &str, text: &str| write(&from.join("t/debug").join(path), text);
@@ -601,7 +606,7 @@ mod tests {
             add(&format!("build/{package}/{hash}1/run/out/x.rs"), package);
         }
         let packages = ["libc", "rand"].into_iter().map(str::to_owned).collect();
-        take_over(&from, &to, &packages).unwrap();
+        copy_units(&from, &to, &packages).unwrap();
         let check = |path: &str, expected: bool| assert_eq!(to.join("t/debug").join(path).exists(), expected, "{path}");
         check(".fingerprint/libc-01/lib-libc", true);
         check("deps/liblibc-01.rlib", true);
@@ -616,7 +621,7 @@ mod tests {
         check("build/m_1", false);
         let time = |home: &Path| std::fs::metadata(home.join("t/debug/build/libc-01/out/x.rs")).unwrap().modified();
         assert_eq!(time(&from).unwrap(), time(&to).unwrap());
-        // A build script writes into its files again, whatever their size; the copy is another file.
+        // A build script overwrites its files in place; the copy must not change.
         for path in ["build/libc-01/out/x.rs", "build/libc/011/run/out/x.rs"] {
             add(path, &"new".repeat(100_000));
             assert_eq!(fs::read_text(to.join("t/debug").join(path)).unwrap(), "libc");

@@ -1,7 +1,7 @@
-//! What cargo compiled last for a source in one slot: of which contents, and into which units.
+//! Records what cargo compiled last for a source in one target slot: the content of its files, and its units.
 //!
-//! Apart from the record, which may tell of an artifact from the store, or from another slot. Written under the
-//! entry's lock, after each build.
+//! This is separate from the record, since that may describe an artifact from the store or from another slot. It is
+//! written after each build, by the holder of the entry's lock.
 
 use std::path::{Path, PathBuf};
 
@@ -16,14 +16,14 @@ use crate::freshness::unit::Unit;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compiled {
-    /// A name for everything that decides which units there are.
+    /// Identifies everything that determines which units there are.
     plan: String,
     files: Vec<Content>,
-    /// The parts that cargo compiled of local packages: where their dep-info is found.
+    /// The units of local packages, to find their dep-info.
     pub units: Vec<Unit>,
-    /// The `out` folders of dependencies' build scripts: where the variables they look at are found.
+    /// The `out` folders of the build scripts of non-local packages, to find the variables that they read.
     pub foreign_outputs: Vec<PathBuf>,
-    /// When each unit was compiled, where that is known.
+    /// When each unit was compiled; 0 if unknown.
     #[serde(default)]
     began: Vec<i64>,
 }
@@ -32,7 +32,7 @@ pub struct Compiled {
 struct Content {
     #[serde(with = "crate::base::text::path_text")]
     path: PathBuf,
-    /// None if nobody knows what was read.
+    /// `None` if it is unknown which content was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
 }
@@ -53,24 +53,25 @@ impl Compiled {
         sealed::write(path, self)
     }
 
-    /// Whether a unit was not compiled since by anybody else.
+    /// Whether a unit is the one in this record, and was not compiled again since.
     pub fn made_by_us(&self, unit: &Unit) -> bool {
         let mut known = self.units.iter().zip(&self.began);
         known.any(|(known, began)| known == unit && unit.began().unwrap_or_default() == *began)
     }
 
-    /// The units of which nobody can tell what they read.
+    /// The units without usable dep-info.
     pub fn unreadable(&self) -> impl Iterator<Item = &Unit> {
         self.units.iter().filter(|unit| unit.dep_info().is_none())
     }
 
-    /// The files that are not what they were.
+    /// The files with changed or unknown content.
     pub fn changed_files(&self) -> Vec<&Path> {
         let is_changed = |file: &&Content| file.hash.is_none() || fs::hash_file(&file.path) != file.hash;
         self.files.iter().filter(is_changed).map(|file| file.path.as_path()).collect()
     }
 
-    /// Whether cargo compiles the same units for `plan`, with these files changed: code alone makes no new ones.
+    /// Whether cargo compiles the same units for `plan` after these files changed. Only changes to `.rs` files are
+    /// certain to add no units.
     pub fn units_hold(&self, plan: &str, changed: &[&Path]) -> bool {
         let is_code = |path: &&Path| path.extension().is_some_and(|extension| extension == "rs");
         self.plan == plan

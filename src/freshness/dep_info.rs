@@ -1,27 +1,28 @@
-//! What the compiler read, as it wrote down itself: rustc's dep-info files and build scripts' output.
+//! Parses rustc's dep-info files and the output of build scripts, which list the files and variables that were read.
+//! Where these files are is not known here ([`super::cargo_layout`]).
 //!
-//! Sources: rustc's `--emit=dep-info` (a Makefile, with `# env-dep:` comments) and cargo's book on build
-//! scripts (`cargo::rerun-if-changed`, `cargo::rerun-if-env-changed`).
+//! The formats: rustc's `--emit=dep-info` (a Makefile, with `# env-dep:` comments), and the chapter on build scripts in
+//! the Cargo book (`cargo::rerun-if-changed`, `cargo::rerun-if-env-changed`).
 
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DepInfo {
     pub files: Vec<PathBuf>,
-    /// Names of environment variables that were looked at, whether set or not.
+    /// The names of environment variables that were read, whether set or not.
     pub variables: Vec<String>,
-    /// The same with their values; none if unset.
+    /// The same with their values; `None` if unset.
     pub environment: Vec<(String, Option<String>)>,
-    /// Names of variables that a build script sets for the compiler.
+    /// The names of variables that a build script sets for the compiler.
     pub sets: Vec<String>,
-    /// Whether a build script links its package to a library that the system loads, from a folder that it names.
+    /// Whether a build script links its package to a dynamic library in a folder that it names.
     pub links: bool,
-    /// What they were, as far as they end up in the code; generated code is only reached by its folder.
+    /// The values that the code may contain. `OUT_DIR` is excluded: generated code is included by its path.
     pub values: Vec<String>,
 }
 
-/// Reads a `.d` file of the package at `package`. Relative paths are relative to where rustc ran: there, or for the
-/// member of a workspace, at the workspace's root.
+/// Parses a `.d` file of the package at `package`. Relative paths are relative to rustc's working folder: the package,
+/// or the root of its workspace.
 pub fn parse_dep_info(text: &str, package: &Path) -> DepInfo {
     let mut info = DepInfo::default();
     for line in text.lines() {
@@ -36,15 +37,16 @@ pub fn parse_dep_info(text: &str, package: &Path) -> DepInfo {
         } else if let Some(file) = line.strip_suffix(':')
             && !line.starts_with('#')
         {
-            // After the rules, each file stands again alone, as a target without prerequisites.
+            // After the rules, each file is listed again as a target without prerequisites.
             info.files.push(locate(Path::new(&unescape_file(file)), package));
         }
     }
     info
 }
 
-/// Reads the `.d` file that cargo leaves beside a finished library: every file of every local package that it was made of,
-/// and what their build scripts asked to be run again for. Relative paths (`build.dep-info-basedir`) are left as they are.
+/// Parses the `.d` file that cargo writes next to a finished library: every file of the local packages that it was
+/// built from, and the `rerun-if-changed` paths of their build scripts. Relative paths (`build.dep-info-basedir`) are
+/// kept.
 pub fn parse_artifact_dep_info(text: &str) -> Option<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut has_rule = false;
@@ -66,7 +68,7 @@ pub fn parse_artifact_dep_info(text: &str) -> Option<Vec<PathBuf>> {
     has_rule.then_some(files)
 }
 
-/// A member's files begin with the member's own folder, as seen from the workspace.
+/// Resolves a path in a `.d` file. If rustc ran at the workspace's root, the path begins with the member's folder.
 fn locate(file: &Path, package: &Path) -> PathBuf {
     let roots = package.ancestors().skip(1);
     let mut seen = roots.filter(|root| package.strip_prefix(root).is_ok_and(|member| file.starts_with(member)));
@@ -74,7 +76,7 @@ fn locate(file: &Path, package: &Path) -> PathBuf {
     seen.next().map(|root| root.join(file)).filter(|path| path.exists() || !own.exists()).unwrap_or(own)
 }
 
-/// Makefile quoting, as far as rustc uses it: a backslash before a space.
+/// Undoes Makefile quoting. rustc only uses a backslash before a space.
 fn unescape_file(text: &str) -> String {
     text.replace("\\ ", " ")
 }
@@ -83,8 +85,8 @@ fn unescape_variable(text: &str) -> String {
     text.replace("\\n", "\n").replace("\\r", "\r").replace("\\\\", "\\")
 }
 
-/// Reads what a build script printed; relative paths are relative to its package's folder. `cargo:` and
-/// `cargo::` mean the same.
+/// Parses the output of a build script. Relative paths are relative to its package's folder. `cargo:` is the older form
+/// of `cargo::`.
 pub fn parse_build_script_output(text: &str, package: &Path) -> DepInfo {
     let mut info = DepInfo::default();
     let (mut has_library, mut has_folder) = (false, false);

@@ -1,4 +1,5 @@
-//! Why an artifact cannot be used as it is. A type, so that every reason has its sentence.
+//! The reasons why an artifact is stale, and their description for the user. The checks themselves are in
+//! [`super::record`] and [`super::inputs`].
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,46 +8,46 @@ use crate::env::toolchain::line_of;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirtyReason {
-    /// There is no record of a build, or none that can be read.
+    /// There is no readable record of a build.
     NeverBuilt,
-    /// The user asked for a build past every check.
+    /// The user requested a build even if the artifact is fresh.
     Forced,
-    /// The artifact is gone, or is not what was built.
+    /// The artifact is missing, or its content is not what was built.
     ArtifactLost,
-    /// Other users could have put another in its place.
+    /// Other users could have replaced it.
     ArtifactExposed,
-    /// Another version of this package made the record, in another way.
+    /// It was built by a version of this package that generates packages in another way.
     GeneratorChanged,
     SettingChanged {
         name: &'static str,
         from: String,
         to: String,
     },
-    /// Another rustc. With both versions, as far as known.
+    /// A version is empty if it is unknown.
     ToolchainChanged {
         from: String,
         to: String,
     },
-    /// Some `.cargo/config.toml`.
+    /// There are other cargo configuration files now, or their content changed.
     ConfigurationChanged,
     FileChanged(PathBuf),
     FileRemoved(PathBuf),
-    /// A file that was not there, or that a `//d:` pattern did not find.
+    /// A file did not exist, or a `//d:` pattern did not match it.
     FileAppeared(PathBuf),
-    /// An edit came while the compiler ran: nobody knows which content it read.
+    /// The file was edited while the compiler ran: it is unknown which content the compiler read.
     ChangedDuringBuild(PathBuf),
     VariableChanged(String),
-    /// Some variable, where nobody can tell which of them matter.
+    /// Some variable changed, and it is unknown which are inputs.
     EnvironmentChanged,
 }
 
 impl DirtyReason {
-    /// Of what `rustc -vV` printed.
+    /// From two outputs of `rustc -vV`.
     pub fn toolchain_changed(from: &str, to: &str) -> Self {
         Self::ToolchainChanged { from: line_of(from, "release").into(), to: line_of(to, "release").into() }
     }
 
-    /// The file concerned, if one is.
+    /// The file that changed, if it is a file.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::FileChanged(path)
@@ -57,7 +58,7 @@ impl DirtyReason {
         }
     }
 
-    /// The reason as told to a user, with paths as seen from the source's folder.
+    /// The description for the user. Paths below `folder`, the source's folder, are relative to it.
     pub fn describe(&self, folder: &Path) -> String {
         match self.file() {
             Some(path) => {
@@ -103,8 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_its_sentence() {
-        let check = |reason: DirtyReason, story: &str| assert_eq!(reason.describe(Path::new("/s")), story);
+    fn reasons_are_described() {
+        let check = |reason: DirtyReason, expected: &str| assert_eq!(reason.describe(Path::new("/s")), expected);
         check(DirtyReason::FileChanged("/s/util.rs".into()), "`util.rs` changed");
         check(DirtyReason::FileRemoved("/t/util.rs".into()), "`/t/util.rs` disappeared");
         check(DirtyReason::FileAppeared("/s/.cargo/config.toml".into()), "`.cargo/config.toml` appeared");

@@ -1,7 +1,8 @@
-//! Everything an artifact was made of: files by content, variables by value, names by their absence.
+//! The inputs of an artifact: the content of files, the values of variables, and the absence of files. Collects them
+//! during a build, and compares them later. Which files the compiler read is found out in [`super::unit`].
 //!
-//! Content decides. A file's stat is kept beside its hash only to save reading it again, and only where
-//! the stat was old enough to prove something ([`Stat::is_unsettled`]).
+//! An artifact is stale if the content of a file changed. The stat of a file is recorded next to its hash only to avoid
+//! reading the file again, and only if the stat was old enough to prove something ([`Stat::is_unsettled`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -20,17 +21,17 @@ use crate::freshness::unit::UnitKind;
 pub struct FileInput {
     #[serde(with = "crate::base::text::path_text")]
     pub path: PathBuf,
-    /// SHA-256; none if the file changed while the compiler ran, so that nobody knows what it read.
+    /// SHA-256; `None` if the file changed while the compiler ran, so that it is unknown which content it read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// All zero if equal stats would prove nothing.
+    /// All zero if an equal stat would prove nothing.
     pub stat: Stat,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
     pub name: String,
-    /// SHA-256 of its value, which is nobody else's business; none if it is not set.
+    /// SHA-256 of its value, since the value may be a secret; `None` if it is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
 }
@@ -40,7 +41,7 @@ impl Variable {
         Self { name: name.to_owned(), hash: value.map(|value| fs::hash_bytes(value.as_bytes())) }
     }
 
-    /// Its value, if that is what it was.
+    /// Its value, or an error if the value has changed.
     pub fn value(&self) -> Result<Option<String>, DirtyReason> {
         let now = env_vars::get_text(&self.name);
         let is_same = Self::new(&self.name, now.as_deref()) == *self;
@@ -54,30 +55,30 @@ pub struct Inputs {
     pub files: Vec<FileInput>,
     #[serde(default)]
     pub variables: Vec<Variable>,
-    /// Absolute globs, from `//d:`; what they match stands in `files`.
+    /// Absolute globs, from `//d:`. The files that they match are in `files`.
     #[serde(default)]
     pub patterns: Vec<String>,
-    /// Files that cargo would take up if they appeared.
+    /// Files that do not exist, and that cargo would use if they did.
     #[serde(default)]
     pub absent: Vec<PathBuf>,
-    /// Hash of all variables, where nobody can tell which of them matter.
+    /// A hash of all variables, if it is unknown which of them are inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
 }
 
-/// What a look at the inputs found.
+/// The result of a check of the inputs.
 #[derive(Debug, Default)]
 pub struct Look {
-    /// Everything that is not as it was, the most telling first.
+    /// Everything that changed, the most informative reason first.
     pub changes: Vec<DirtyReason>,
-    /// The files, each with the stat under which its content was found unchanged.
+    /// The files, each with the stat that it had when its content was found unchanged.
     pub files: Vec<Watched>,
-    /// Folders whose listings decide what the patterns match.
+    /// The folders that are listed to match the patterns.
     pub folders: Vec<Watched>,
 }
 
 impl Inputs {
-    /// Compares with the inputs as they are now. What a pattern finds in the cache is nobody's input.
+    /// Checks the inputs for changes. Files in `cache` that a pattern matches are not inputs.
     pub fn look(&self, cargo_config: &CargoConfig, cache: &Path) -> Look {
         let mut changes = Vec::new();
         let mut files = Vec::new();
@@ -113,13 +114,13 @@ impl Inputs {
         Look { changes, files, folders }
     }
 
-    /// The same right after the build that took these inputs down.
+    /// The same result right after the build that recorded these inputs, without checking them again.
     pub fn as_built(&self) -> Look {
         let settled = |file: &FileInput| (file.path.clone(), (file.stat != Stat::default()).then_some(file.stat));
         Look {
             changes: Vec::new(),
             files: self.files.iter().map(settled).collect(),
-            // Files may have appeared during the build: to be listed again.
+            // Without stats, so that the folders are listed again: files may have appeared during the build.
             folders: self
                 .patterns
                 .iter()
@@ -135,9 +136,10 @@ fn hash_environment(variables: &HashMap<String, String>) -> String {
     fs::hash_bytes(format!("{sorted:?}").as_bytes())
 }
 
-/// Takes inputs down: before the build what is known then, after it what the compiler tells.
+/// Collects the inputs of a build. It hashes known inputs before the build, and is given the files that were read after
+/// it.
 pub struct Collector {
-    before: HashMap<PathBuf, Seen>,
+    before: HashMap<PathBuf, FileState>,
     variables_before: HashMap<String, String>,
     files: BTreeMap<PathBuf, FileInput>,
     variables: BTreeSet<String>,
@@ -147,14 +149,14 @@ pub struct Collector {
 }
 
 #[derive(Clone)]
-struct Seen {
+struct FileState {
     stat: Stat,
     hash: Option<String>,
     settled: bool,
 }
 
-impl Seen {
-    fn look(path: &Path) -> Option<Self> {
+impl FileState {
+    fn read(path: &Path) -> Option<Self> {
         let now = fs::nanoseconds(SystemTime::now());
         let stat = Stat::of(path)?;
         Some(Self { stat, hash: Some(fs::hash_file(path)?), settled: !stat.is_unsettled(now) })
@@ -167,11 +169,11 @@ impl Seen {
 }
 
 impl Collector {
-    /// Before the build: `paths` are the inputs that are known already.
+    /// To be called before the build. `paths` are the inputs that are known already.
     pub fn before<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
-        let look = |path: &Path| Some((path.to_owned(), Seen::look(path)?));
+        let read = |path: &Path| Some((path.to_owned(), FileState::read(path)?));
         Self {
-            before: paths.into_iter().filter_map(look).collect(),
+            before: paths.into_iter().filter_map(read).collect(),
             variables_before: env_vars::all(),
             files: BTreeMap::new(),
             variables: env_vars::set_build_variables().into_iter().collect(),
@@ -181,9 +183,10 @@ impl Collector {
         }
     }
 
-    /// The script itself: what was made of it was made of the bytes with this hash, whatever stands there now.
+    /// Adds the script itself. The artifact was built from the content with this hash, even if the file has changed
+    /// since.
     pub fn add_source(&mut self, path: &Path, hash: &str) {
-        let now = Seen::look(path).filter(|now| now.hash.as_deref() == Some(hash));
+        let now = FileState::read(path).filter(|now| now.hash.as_deref() == Some(hash));
         let input = match now {
             Some(now) => now.into_input(path),
             None => FileInput { hash: Some(hash.to_owned()), ..unknown(path) },
@@ -191,7 +194,7 @@ impl Collector {
         self.files.insert(path.to_owned(), input);
     }
 
-    /// A folder of which everything was, or could have been, read.
+    /// Adds a folder from which any file may have been read.
     pub fn add_folder(&mut self, folder: &Path, read_from: i64) {
         let Some(pattern) = absolute_pattern(folder, "**/*") else { return };
         for file in matches(&pattern) {
@@ -200,14 +203,14 @@ impl Collector {
         self.patterns.insert(pattern);
     }
 
-    /// A package of which any file could have been read, but for what is built in it, what is hidden, and what is
-    /// Python's, if one of the folders with Python's files (`python`) stands in it.
+    /// Adds a package from which any file may have been read, except `target` and hidden files. If the package contains
+    /// one of the folders with Python modules (`python`), Python's files are excluded too.
     pub fn add_package(&mut self, folder: &Path, python: &[PathBuf], read_from: i64) {
         let is_mixed = python.iter().any(|root| root.starts_with(folder));
         for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let (name, path) = (item.file_name(), item.path());
             let is_left_out = name == "target" || name.to_string_lossy().starts_with('.');
-            if is_left_out || (is_mixed && is_pythons(&path)) {
+            if is_left_out || (is_mixed && belongs_to_python(&path)) {
                 continue;
             }
             if path.is_dir() {
@@ -224,7 +227,7 @@ impl Collector {
         }
     }
 
-    /// What cargo lists: a file, or what a build script named, there or not.
+    /// Adds a path that cargo lists as an input: a file or folder, which need not exist if a build script named it.
     pub fn add_listed(&mut self, path: &Path, read_from: i64) {
         if self.files.contains_key(path) || self.absent.contains(path) {
             return;
@@ -241,28 +244,28 @@ impl Collector {
         }
     }
 
-    /// Any variable could have been read.
+    /// Adds all variables: any may have been read.
     pub fn add_environment(&mut self) {
         self.environment = Some(hash_environment(&self.variables_before));
     }
 
-    /// Nobody can tell what was read: no look finds this fresh.
+    /// Adds a file with unknown content: the artifact is stale at every check.
     pub fn add_unknown(&mut self, path: &Path) {
         self.files.insert(path.to_owned(), unknown(path));
     }
 
-    /// A file that was read, and is gone.
+    /// Adds a file that was read and no longer exists.
     pub fn add_missing(&mut self, path: &Path) {
         let known = self.before.get(path).and_then(|known| known.hash.clone());
         self.files.insert(path.to_owned(), FileInput { hash: known, ..unknown(path) });
     }
 
-    /// A file that would have been read if it were there.
+    /// Adds a file that does not exist, and that would be read if it did.
     pub fn add_absent(&mut self, path: &Path) {
         self.absent.insert(path.to_owned());
     }
 
-    /// After the build: `path` was read, not before `read_from` (a file's time, in nanoseconds).
+    /// Adds a file that the build read, at `read_from` or later (in nanoseconds, on the file system's clock).
     pub fn add_file(&mut self, path: &Path, read_from: i64) {
         if self.files.contains_key(path) {
             return;
@@ -271,12 +274,12 @@ impl Collector {
         let input = match (known, Stat::of(path)) {
             (Some(known), Some(stat)) if known.settled && known.stat == stat => known.clone().into_input(path),
             (known, Some(stat)) => {
-                let Some(now) = Seen::look(path) else { return };
+                let Some(now) = FileState::read(path) else { return };
                 let changed_before_it_was_read = stat.mtime.max(stat.ctime) < read_from;
                 match known {
                     _ if changed_before_it_was_read => now.into_input(path),
                     Some(known) if known.hash == now.hash => now.into_input(path),
-                    // What was there before: the next look finds it changed.
+                    // It may have been read before the edit: with the old hash, the next check reports it as changed.
                     Some(known) => FileInput { hash: known.hash.clone(), ..unknown(path) },
                     None => unknown(path),
                 }
@@ -287,14 +290,14 @@ impl Collector {
         self.files.insert(path.to_owned(), input);
     }
 
-    /// A variable that was looked at; its value is the one before the build.
+    /// Adds a variable that was read, with its value before the build.
     pub fn add_variable(&mut self, name: &str, by: UnitKind) {
         if env_vars::is_users(name) && (by == UnitKind::Compiled || !env_vars::is_set_for_build_scripts(name)) {
             self.variables.insert(name.to_owned());
         }
     }
 
-    /// `patterns` are those of the header.
+    /// The collected inputs. `patterns` are those of the script's header.
     pub fn finish(self, patterns: Vec<String>) -> Inputs {
         let variable = |name: &String| Variable::new(name, self.variables_before.get(name).map(String::as_str));
         Inputs {
@@ -307,9 +310,9 @@ impl Collector {
     }
 }
 
-/// Whether something beside a manifest is Python's, or says nothing that is compiled: a folder with modules or an
-/// environment in it or in one of its own, a file that is no code.
-fn is_pythons(path: &Path) -> bool {
+/// Whether a file or folder next to a manifest belongs to Python, or cannot affect what is compiled. Such folders
+/// contain modules or an environment, directly or in a subfolder; such files are not code.
+fn belongs_to_python(path: &Path) -> bool {
     const KINDS: [&str; 12] = ["py", "pyi", "pyc", "so", "pyd", "cfg", "ini", "md", "rst", "lock", "coverage", "ipynb"];
     let is_kind = |path: &Path| path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known));
     let names = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
@@ -332,7 +335,7 @@ pub fn matches(pattern: &str) -> Vec<PathBuf> {
     glob::glob(pattern).into_iter().flatten().flatten().filter(|path| path.is_file()).collect()
 }
 
-/// The folders whose listing decides what a glob matches.
+/// The folders that are listed to match a glob.
 fn listed_folders(pattern: &str) -> Vec<Watched> {
     let parts: Vec<&str> = pattern.split('/').collect();
     let first = parts.iter().position(|part| part.contains(['*', '?', '['])).unwrap_or(parts.len() - 1);
@@ -352,7 +355,7 @@ pub fn absolute_pattern(folder: &Path, pattern: &str) -> Option<String> {
     } else {
         format!("{}/{}", glob::Pattern::escape(folder.to_str()?), pattern.trim_start_matches("./"))
     };
-    // A folder stands for all that is in it.
+    // A folder means all files in it.
     let joined = if Path::new(&joined).is_dir() { format!("{}/**/*", joined.trim_end_matches('/')) } else { joined };
     glob::Pattern::new(&joined).is_ok().then_some(joined)
 }
@@ -362,11 +365,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edit_is_judged_by_when_the_compiler_read() {
+    fn an_edit_during_a_build_counts_if_it_came_after_reading() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.rs");
         let hash = |text: &str| Some(fs::hash_bytes(text.as_bytes()));
-        // Whether the file was known before, whether it changed then, whether the compiler read it later.
+        // Whether the file was known before the build, whether it was edited, whether the compiler read it after that.
         let check = |known: bool, edited: bool, read_later: bool, expected: Option<String>| {
             std::fs::write(&file, "old").unwrap();
             let paths = if known { vec![file.as_path()] } else { vec![] };
@@ -387,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn content_decides() {
+    fn staleness_depends_on_content() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.rs");
         let data = folder.path().join("data");
@@ -429,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn globs_and_their_folders() {
+    fn globs_match_files_and_list_folders() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         std::fs::create_dir_all(root.join("x/y/z")).unwrap();

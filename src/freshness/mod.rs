@@ -1,4 +1,4 @@
-//! What an artifact was made of, whether that changed, and what is remembered of it.
+//! The inputs of an artifact: which there were, whether they changed, and the records of them.
 
 pub mod cargo_layout;
 pub mod compiled;

@@ -1,4 +1,5 @@
-//! What is remembered of the last good build of a source. Written under the entry's lock only.
+//! The record of a source's last successful build, and the check whether that build is still fresh. It is written only
+//! by the holder of the entry's lock.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +15,10 @@ use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::inputs::{Inputs, Look};
 
-/// Of this file. Other formats are as good as no record.
+/// The format of the record. A record with another format is ignored.
 const FORMAT: u32 = 3;
 
-/// Of the generated packages: a change here rebuilds everything once.
+/// The version of the generated packages. A change rebuilds everything once.
 pub const GENERATOR: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,25 +29,25 @@ pub struct Record {
     /// The artifact, relative to the entry.
     pub artifact: PathBuf,
     pub artifact_hash: String,
-    /// What `rustc -vV` printed.
+    /// The output of `rustc -vV`.
     pub rustc: String,
     pub settings: BuildSettings,
-    /// Of a project.
+    /// Only for a project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<OfProject>,
     pub inputs: Inputs,
 }
 
-/// What else is remembered of a project.
+/// Additional fields for projects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfProject {
-    /// The profile of the artifact, whatever the settings ask for.
+    /// The profile of the artifact, which may differ from the settings.
     pub profile: String,
-    /// Hash of the part of pyproject.toml that matters to a build.
+    /// A hash of the part of pyproject.toml that affects a build.
     pub pyproject: String,
-    /// Of the artifact, as it was installed.
+    /// The stat of the artifact when it was installed.
     pub stat: Stat,
-    /// What its wheel installs besides modules; none if it was not looked at.
+    /// What its wheel installs besides modules; `None` if that was not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
 }
@@ -66,7 +67,7 @@ impl Record {
         }
     }
 
-    /// `None` for what is missing, damaged, or of another format.
+    /// Reads a record. `None` if it is missing, damaged, or of another format.
     pub fn read(path: &Path) -> Option<Self> {
         sealed::read(path).filter(|record: &Self| record.format == FORMAT)
     }
@@ -75,7 +76,8 @@ impl Record {
         sealed::write(path, self)
     }
 
-    /// Compares with everything as it is now; `artifact` is what was built, `changes` are those that are known already.
+    /// Checks whether the artifact is fresh, and returns the reasons if it is not. `artifact` is the built library;
+    /// `changes` are reasons that are known already.
     pub fn look(
         &self,
         artifact: &Path,
@@ -92,7 +94,7 @@ impl Record {
         if changes.is_empty() && !is_known && fs::hash_file(artifact).as_ref() != Some(&self.artifact_hash) {
             changes.push(DirtyReason::ArtifactLost);
         }
-        // What stands elsewhere is the environment's, whoever that belongs to.
+        // Only the cache is private. Elsewhere the artifact has the owner and permissions of its environment.
         if artifact.starts_with(&request.cache) && std::fs::metadata(artifact).is_ok_and(|file| !fs::is_private(&file))
         {
             changes.insert(0, DirtyReason::ArtifactExposed);
@@ -103,7 +105,7 @@ impl Record {
         if changes.is_empty() { Ok(look) } else { Err(changes) }
     }
 
-    /// What settings, as far as `names` says that they matter, and toolchain are otherwise now.
+    /// The changes of the toolchain, and of those settings for which `matters` returns true.
     pub fn changed_conditions(
         &self,
         settings: &BuildSettings,
@@ -137,7 +139,7 @@ mod tests {
     use crate::freshness::inputs::{FileInput, Variable};
 
     #[test]
-    fn a_damaged_record_is_none() {
+    fn a_damaged_record_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.toml");
         let settings = BuildSettings { profile: "dev".into(), pyo3: "0.30".into(), ..BuildSettings::default() };

@@ -1,16 +1,17 @@
-//! What Python can check by itself: the artifact and its inputs as stats, in a text that is read in
-//! microseconds. `_hook.py` holds the reader. Any difference means: ask the core.
+//! Writes stamps: the stats of an artifact and its inputs, in a text that Python reads and compares in microseconds,
+//! without loading the core. The reader is in `_hook.py`. A stamp never proves that an artifact is stale: if anything
+//! differs, Python calls the core, which checks the content.
 //!
 //! ```text
 //! rustimport-stamp 2 <entry>
 //! <context> <1 if the source opted in>
 //! <source>
 //! F <size> <mtime> <ctime>\t<path>         the artifact first, then every file; `F -` is never equal
-//! D <mtime> <ctime>\t<path>\t<name>\t…     names that must stay absent; looked up if the folder changed
+//! D <mtime> <ctime>\t<path>\t<name>\t…     names that must stay absent; checked if the folder changed
 //! L <mtime> <ctime>\t<path>                a folder whose listing is an input
 //! V\t<name>=<value>                        a variable's value
 //! U\t<name>\t…                             variables that must stay unset
-//! <hash of all the above>
+//! <hash of all lines above>
 //! ```
 
 use std::fmt::Write;
@@ -25,7 +26,7 @@ use crate::env::request::Request;
 use crate::env::toolchain::Toolchain;
 use crate::freshness::inputs::{Inputs, Look};
 
-/// The stamp for an artifact that was just found, or made, fresh.
+/// The stamp for an artifact that was just built or found fresh.
 fn stamp(
     request: &Request,
     artifact: &Path,
@@ -34,14 +35,14 @@ fn stamp(
     cargo_config: &CargoConfig,
     toolchain: &[Watched],
 ) -> Option<String> {
-    // All variables are more than a stamp should hold.
+    // All variables would make the stamp too long.
     if inputs.environment.is_some() {
         return None;
     }
     let marked = u8::from(request.marked);
     let mut text =
         format!("rustimport-stamp 2 {}\n{} {marked}\n{}\n", request.entry, request.context, escape(&request.root));
-    // Nobody edits an artifact: its stat proves enough at once.
+    // Artifacts are not edited, so the stat need not have settled.
     let artifact = (artifact.to_owned(), Stat::of(artifact));
     for (path, stat) in [&artifact].into_iter().chain(&look.files).chain(&cargo_config.watched).chain(toolchain) {
         let _ = match stat {
@@ -80,7 +81,7 @@ fn stamp(
     Some(sealed(text, &request.interpreter))
 }
 
-/// Writes the stamp of a source. It only saves the next look: a read-only cache must not stop anybody.
+/// Writes the stamp of a source. Errors are ignored: without a stamp, the next import calls the core.
 pub fn write(
     file: &Path,
     request: &Request,
@@ -97,16 +98,16 @@ pub fn write(
     }
 }
 
-/// Leaves of a stamp only what says where the artifact is. Values of variables are for nobody else to read, and who comes
-/// from elsewhere has others in any case.
+/// Shortens a stamp in the shared cache to the lines that locate the artifact. Other users must not see the values of
+/// variables, and their variables and toolchains differ in any case.
 pub fn shorten(file: &Path) -> Result<(), Error> {
     let Ok(stamp) = fs::read(file) else { return Ok(()) };
     let lines: Vec<&[u8]> = stamp.split_inclusive(|byte| *byte == b'\n').take(4).collect();
     fs::write(file, &lines.concat()).map(drop)
 }
 
-/// Whether all files of a stamp have the stats that stand there: for those with many, of which Python would take
-/// its time.
+/// Whether all files of a stamp still have the recorded stats. Python calls this for stamps with many files, since it
+/// is faster.
 pub fn files_are_unchanged(stamp: &[u8]) -> bool {
     let text = String::from_utf8_lossy(stamp);
     let lines: Vec<&str> = text.split('\n').filter_map(|line| line.strip_prefix("F ")).collect();
@@ -118,17 +119,17 @@ pub fn files_are_unchanged(stamp: &[u8]) -> bool {
         let found = if path.contains('%') { Stat::of(&unescape(path)) } else { Stat::of(Path::new(path)) };
         found == Some(Stat { size, mtime, ctime })
     };
-    let share = lines.len().div_ceil(std::thread::available_parallelism().map_or(1, |count| count.get().min(4))).max(1);
-    let look = &|lines: &[&str]| lines.iter().all(is_unchanged);
+    let count = lines.len().div_ceil(std::thread::available_parallelism().map_or(1, |count| count.get().min(4))).max(1);
+    let check = &|lines: &[&str]| lines.iter().all(is_unchanged);
     std::thread::scope(|scope| {
-        let start = |lines| std::thread::Builder::new().spawn_scoped(scope, move || look(lines));
-        let shares: Vec<_> = lines.chunks(share).map(start).collect();
-        // Where there are no more threads, nobody knows.
-        shares.into_iter().all(|share| share.is_ok_and(|share| share.join().unwrap_or(false)))
+        let start = |lines| std::thread::Builder::new().spawn_scoped(scope, move || check(lines));
+        let threads: Vec<_> = lines.chunks(count).map(start).collect();
+        // If a thread cannot be started, the files count as changed, and the core checks them.
+        threads.into_iter().all(|thread| thread.is_ok_and(|thread| thread.join().unwrap_or(false)))
     })
 }
 
-/// With a hash of all that goes before as the last line.
+/// Appends a line with the hash of the text.
 pub fn sealed(text: String, interpreter: &Interpreter) -> String {
     let seal = interpreter.source_hash(text.as_bytes());
     text + &seal + "\n"
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_files_are_looked_at_together() {
+    fn many_files_are_checked_together() {
         let folder = tempfile::tempdir().unwrap();
         let paths: Vec<PathBuf> = (0..9).map(|number| folder.path().join(format!("{number} %\n"))).collect();
         let line = |path: &PathBuf| {

@@ -1,5 +1,6 @@
-//! What each part of a build read, as the compiler and the build scripts say themselves. Which parts there are is asked of
-//! cargo (its JSON messages name them), never guessed; where they leave what they say, [`crate::freshness::cargo_layout`] knows.
+//! Finds out which files and variables each unit of a build read. The units come from cargo's JSON messages, and what
+//! they read from rustc's dep-info and from the build scripts' output. [`crate::freshness::cargo_layout`] locates those
+//! files, and [`crate::freshness::dep_info`] parses them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +8,16 @@ use crate::base::fs::{self, Stat};
 use crate::freshness::cargo_layout;
 use crate::freshness::dep_info::{self, DepInfo};
 
-/// One compiled part of a local package, as cargo's messages name it.
+/// One unit of a local package, as named in cargo's messages.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unit {
     pub package: String,
     pub manifest: PathBuf,
-    /// The first file that the compiler read; none for a build script that was run.
+    /// The first file that the compiler read; `None` for the run of a build script.
     pub root: Option<PathBuf>,
-    /// What was made: a library or a program, or a build script's `OUT_DIR`.
+    /// The output: a library, a program, or a build script's `OUT_DIR`.
     pub made: PathBuf,
-    /// The folder of its profile in cargo's build directory.
+    /// The profile folder in cargo's build directory.
     pub profile: PathBuf,
     pub kind: UnitKind,
 }
@@ -25,13 +26,13 @@ pub struct Unit {
 #[serde(rename_all = "kebab-case")]
 pub enum UnitKind {
     Compiled,
-    /// A build script that was run.
+    /// The run of a build script.
     Ran,
 }
 
 impl Unit {
-    /// What the compiler, or the build script, read. `None` where that cannot be found, or cannot be all: the compiler
-    /// always reads the root.
+    /// What the compiler or the build script read. `None` if that is not found or is incomplete: the compiler always
+    /// reads the root.
     pub fn dep_info(&self) -> Option<DepInfo> {
         match self.kind {
             UnitKind::Compiled => {
@@ -47,8 +48,9 @@ impl Unit {
         }
     }
 
-    /// Whether something that it reads changed after it was made, and before `until`: then it was made of
-    /// something else, whatever cargo says, and whoever made it. Renaming and copying move the change time.
+    /// Whether a file that it reads changed after the compiler started and before `until`. Then it was built from other
+    /// content, even if cargo considers it fresh. The change time is compared too, since renaming and copying may keep
+    /// the modification time.
     pub fn is_outdated(&self, until: i64) -> bool {
         let Some(began) = self.began() else { return false };
         let info = self.dep_info().unwrap_or_default();
@@ -61,8 +63,7 @@ impl Unit {
         self.manifest.parent().unwrap_or(Path::new("."))
     }
 
-    /// When the compiler, or the build script, began with it, in the file system's time; `None` where that
-    /// is not known.
+    /// When the compiler or the build script started, on the file system's clock; `None` if unknown.
     pub fn began(&self) -> Option<i64> {
         match self.kind {
             UnitKind::Compiled => cargo_layout::compiled_unit(&self.made, &self.package, &self.profile)?.began,
@@ -70,7 +71,7 @@ impl Unit {
         }
     }
 
-    /// The variables that were looked at, with the values that they had then.
+    /// The variables that were read, with the values that they had then.
     pub fn environment(&self) -> Vec<(String, Option<String>)> {
         match self.kind {
             UnitKind::Compiled => self.dep_info().unwrap_or_default().environment,
@@ -79,18 +80,18 @@ impl Unit {
     }
 }
 
-/// Whether two paths lead to one file.
+/// Whether two paths lead to the same file.
 pub fn is_same_path(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     one == other || real(one) == real(other)
 }
 
-/// The variables that the build script with this `OUT_DIR` asked to be run again for, with their values.
+/// The variables that the build script with this `OUT_DIR` named in `rerun-if-env-changed`, with their values.
 pub fn environment_of(out: &Path) -> Vec<(String, Option<String>)> {
     cargo_layout::script_run(out).map(|run| run.environment()).unwrap_or_default()
 }
 
-/// What the build script with this `OUT_DIR` printed, if that can be found; `package` is its package's folder.
+/// The output of the build script with this `OUT_DIR`, if it is found; `package` is its package's folder.
 pub fn build_script_output(out: &Path, package: &Path) -> Option<DepInfo> {
     let text = fs::read(cargo_layout::script_run(out)?.output).ok()?;
     Some(dep_info::parse_build_script_output(&String::from_utf8_lossy(&text), package))

@@ -1,5 +1,6 @@
-//! Cargo's lock files. A new script's is seeded from the cache's common one, so that all scripts take
-//! the same versions and what was compiled for one serves the next.
+//! Reads and merges Cargo's lock files. The lock file of a new script is seeded from a common lock file in the cache,
+//! so that all scripts use the same versions and dependencies are compiled once for all of them. Cargo resolves
+//! versions; here they are only copied.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,11 +13,11 @@ use crate::base::fs;
 
 type Id = (String, String, String);
 
-/// Gives the package at `lock` every locked version that it lacks and the common lock has. Where a
-/// dependency of its manifest leaves several versions open, the newest of them: cargo would take any.
+/// Adds every locked version to the lock file at `lock` that the common lock file has and `lock` lacks. If a dependency
+/// in the manifest allows several locked versions, only the newest is kept: cargo would use any of them.
 pub fn seed(lock: &Path, common: &Path, manifest: &Table) -> Result<()> {
     let Some(common) = read(common) else {
-        // Cargo makes none anew in the place of one that it cannot read.
+        // Cargo does not replace a lock file that it cannot read.
         if lock.exists() && read(lock).is_none() {
             fs::remove_tree(lock)?;
         }
@@ -39,7 +40,7 @@ fn tables(manifest: &Table) -> impl Iterator<Item = &Table> {
     DEPENDENCIES.into_iter().filter_map(|name| manifest.get(name)?.as_table())
 }
 
-/// The direct dependencies under their own names, with the version that is asked for, and whether they are local.
+/// The direct dependencies with their package names, the required version, and whether they are local.
 pub fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<VersionReq>, bool)> {
     tables(manifest).flatten().map(|(name, value)| {
         let version = value.as_str().or_else(|| value.get("version")?.as_str());
@@ -48,11 +49,11 @@ pub fn dependencies(manifest: &Table) -> impl Iterator<Item = (&str, Option<Vers
     })
 }
 
-/// The packages with their versions that a manifest's dependencies lead to, and the manifests of those that are local
-/// (with those of their workspaces).
+/// All direct and indirect dependencies of a manifest, with their versions; and the manifests of the local ones, and of
+/// the folders above them, which may be workspaces.
 pub type Closure = (BTreeSet<String>, BTreeMap<PathBuf, String>);
 
-/// The closure of a manifest's dependencies; `None` if the lock file does not know one of them.
+/// The closure of a manifest's dependencies; `None` if one of them is not in the lock file.
 pub fn closure(lock: &Path, manifest: &Table) -> Option<Closure> {
     let packages = read(lock)?;
     let mut found = BTreeSet::new();
@@ -77,10 +78,10 @@ pub fn closure(lock: &Path, manifest: &Table) -> Option<Closure> {
     Some((found, manifests))
 }
 
-/// Adds what a manifest's dependencies from elsewhere lead to.
+/// Adds the non-local dependencies of a manifest, direct and indirect, to `found`.
 fn follow(packages: &BTreeMap<Id, Table>, manifest: &Table, found: &mut BTreeSet<String>) -> Option<()> {
-    let foreign = dependencies(manifest).filter(|(_, _, is_local)| !is_local);
-    let direct = foreign.map(|(name, requirement, _)| {
+    let non_local = dependencies(manifest).filter(|(_, _, is_local)| !is_local);
+    let direct = non_local.map(|(name, requirement, _)| {
         let versions = packages.keys().filter(|id| id.0 == name);
         let matching = versions.filter(|id| match &requirement {
             Some(requirement) => Version::parse(&id.1).is_ok_and(|version| requirement.matches(&version)),
@@ -104,7 +105,7 @@ fn follow(packages: &BTreeMap<Id, Table>, manifest: &Table, found: &mut BTreeSet
     Some(())
 }
 
-/// The folders of a manifest's dependencies by path, which are absolute here.
+/// The folders of a manifest's path dependencies. The paths are absolute already.
 fn local_dependencies(manifest: &Table) -> Vec<PathBuf> {
     let paths = tables(manifest).flatten().filter_map(|(_, value)| value.get("path")?.as_str());
     paths.map(PathBuf::from).collect()
@@ -127,27 +128,27 @@ pub fn packages(lock: &Path) -> BTreeSet<String> {
     read(lock).unwrap_or_default().into_keys().map(|(name, ..)| name).collect()
 }
 
-/// The names of all packages that came from elsewhere: nobody edits them.
-pub fn foreign_packages(lock: &Path) -> BTreeSet<String> {
+/// The names of all packages that are not local: their sources do not change.
+pub fn non_local_packages(lock: &Path) -> BTreeSet<String> {
     let packages = read(lock).unwrap_or_default().into_keys();
     packages.filter(|(_, _, source)| !source.is_empty()).map(|(name, ..)| name).collect()
 }
 
-/// Adds what a build resolved anew to the common lock.
+/// Adds the versions that a build resolved to the common lock file.
 pub fn share(lock: &Path, common: &Path) -> Result<()> {
     let Some(mut resolved) = read(lock) else { return Ok(()) };
-    // What has no source is local: the script itself, and its path dependencies.
+    // A package without a source is local: the script itself, or a path dependency.
     resolved.retain(|(_, _, source), _| !source.is_empty());
     fs::write(common, render(&merge(read(common).unwrap_or_default(), resolved)).as_bytes()).map(drop)
 }
 
-/// The names of all packages that a lock file says are local: the root, and path dependencies.
+/// The names of all local packages in a lock file: the root, and path dependencies.
 pub fn local_packages(lock: &Path) -> Vec<String> {
     let packages = read(lock).unwrap_or_default();
     packages.into_keys().filter(|(_, _, source)| source.is_empty()).map(|(name, ..)| name).collect()
 }
 
-/// All of `first`, and of `second` what is no other version of the same thing.
+/// All packages in `first`, and those in `second` that are not compatible versions of one in `first`.
 fn merge(first: BTreeMap<Id, Table>, second: BTreeMap<Id, Table>) -> BTreeMap<Id, Table> {
     let ids: Vec<Id> = first.keys().cloned().collect();
     let mut merged = first;
@@ -161,7 +162,7 @@ fn merge(first: BTreeMap<Id, Table>, second: BTreeMap<Id, Table>) -> BTreeMap<Id
     merged
 }
 
-/// The part of a version that cargo does not mix: versions that agree in it replace each other.
+/// The part of a version that determines compatibility: cargo uses one version for all that agree in it.
 fn compatible(version: &str) -> &str {
     let mut end = 0;
     for part in version.split(['.', '-', '+']) {
@@ -174,8 +175,8 @@ fn compatible(version: &str) -> &str {
     &version[..end.min(version.len())]
 }
 
-/// A lock file's packages, their dependencies written out in full: a bare name is short for the only
-/// package of that name, and a merged lock may hold two.
+/// The packages of a lock file, with the full form of their dependencies. A lock file may have only the name if there
+/// is one package of that name, but a merged one can have several.
 fn read(path: &Path) -> Option<BTreeMap<Id, Table>> {
     let mut lock: Table = std::str::from_utf8(&fs::read(path).ok()?).ok()?.parse().ok()?;
     let Some(Value::Array(packages)) = lock.remove("package") else { return Some(BTreeMap::new()) };
@@ -217,7 +218,7 @@ fn in_full(dependency: &str, ids: &[Id]) -> String {
 
 fn render(packages: &BTreeMap<Id, Table>) -> String {
     let mut lock = Table::new();
-    // Every cargo that this is about reads format 3, and keeps it; format 4 only writes some git URLs otherwise.
+    // Every supported cargo reads format 3 and keeps it. Format 4 only differs in the encoding of some git URLs.
     lock.insert("version".into(), 3.into());
     lock.insert("package".into(), packages.values().cloned().map(Value::Table).collect::<Vec<_>>().into());
     lock.to_string()
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_kept_and_names_stay_unambiguous() {
+    fn merging_keeps_versions_and_unambiguous_names() {
         let folder = tempfile::tempdir().unwrap();
         let (own, common) = (folder.path().join("own"), folder.path().join("common"));
         std::fs::write(&common, lock(&[("rand", "0.8.5", &["libc"]), ("libc", "0.2.1", &[])])).unwrap();
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_versions_the_newest() {
+    fn the_newest_of_several_versions_is_seeded() {
         let folder = tempfile::tempdir().unwrap();
         let (own, common) = (folder.path().join("own"), folder.path().join("common"));
         std::fs::write(&common, lock(&[("pyo3", "0.29.3", &[]), ("pyo3", "0.30.1", &[]), ("libc", "0.2.1", &[])]))

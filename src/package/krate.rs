@@ -1,8 +1,9 @@
-//! A crate that opted in: a Cargo package folder, imported as a module of the folder's name.
+//! Crates: Cargo package folders that opted in to being imported, as a module with the folder's name. Maturin projects
+//! are not handled here (`projects`).
 //!
-//! It is built from a mirror of itself in the cache: folders of links to what is there, with manifests that are
-//! completed. So nothing is written beside the user's files, not even a `Cargo.lock`; `CARGO_MANIFEST_DIR`, build
-//! scripts and `mod` find everything as it stands. Of a workspace, the whole is mirrored, since members inherit.
+//! A crate is built from a mirror in the cache: folders with links to the user's files, and completed manifests. So
+//! nothing is written next to the user's files, not even a `Cargo.lock`, while `CARGO_MANIFEST_DIR`, build scripts and
+//! `mod` work unchanged. Of a workspace, all of it is mirrored, since members inherit from its root.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -17,30 +18,28 @@ use crate::package::manifest;
 pub struct Crate {
     pub folder: PathBuf,
     pub manifest: Table,
-    /// The library's root.
+    /// The path of the library's root file.
     pub library: PathBuf,
     pub name: String,
 }
 
 const MARKER: &str = ".rustimport";
 
-/// What is never mirrored: it would be written to, or is nobody's input.
-const LEFT_OUT: [&str; 4] = ["Cargo.toml", "Cargo.lock", "target", ".git"];
+/// Names that are not mirrored, since cargo would write to them or since they are not inputs.
+const NOT_MIRRORED: [&str; 4] = ["Cargo.toml", "Cargo.lock", "target", ".git"];
 
-/// Notes which lock file of the user's the mirror's was made of.
+/// Records the hash of the user's lock file from which the mirror's was copied.
 const LOCK_ORIGIN: &str = ".lock-origin";
 
 impl Crate {
-    /// Reads the crate in `folder`.
-    ///
-    /// Fails if there is no package, or one without a library.
+    /// Reads the crate in `folder`. Fails if there is no package, or if it has no library.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("Cargo.toml");
         let manifest = read_manifest(&path)?;
         let Some(name) = manifest.get("package").and_then(|package| package.get("name")?.as_str()) else {
             return Err(Error::project(
                 &path,
-                format!("{} has no [package]: it is a workspace, and no crate that could be imported", path.display()),
+                format!("{} has no [package]: it is a workspace, not a crate that can be imported", path.display()),
                 "import one of its members",
             ));
         };
@@ -55,22 +54,22 @@ impl Crate {
         Ok(Self { folder: folder.to_owned(), name: name.to_owned(), library, manifest })
     }
 
-    /// The files of the user's that say how it is built: its manifest, its workspace's, the lock file.
+    /// The user's files that determine how it is built: its manifest, the workspace's manifest, the lock file.
     pub fn manifests(&self, workspace: &Path) -> [PathBuf; 3] {
         [self.folder.join("Cargo.toml"), workspace.join("Cargo.toml"), workspace.join("Cargo.lock")]
     }
 
-    /// The file that says that it is to be imported. Without it, it is nobody's module.
+    /// The marker file. Without it the folder is not a module.
     pub fn marker(&self) -> PathBuf {
         self.folder.join(MARKER)
     }
 
-    /// Where the package stands in the mirror at `mirror`.
+    /// The package's folder in the mirror at `mirror`.
     pub fn package(&self, mirror: &Path, workspace: &Path) -> PathBuf {
         mirror.join(self.folder.strip_prefix(workspace).unwrap_or(Path::new("")))
     }
 
-    /// Makes the mirror, but for its manifests.
+    /// Creates the mirror, except for its manifests.
     pub fn mirror(&self, mirror: &Path, workspace: &Path) -> Result<()> {
         let inner = self.folder.strip_prefix(workspace).unwrap_or(Path::new(""));
         let mut parts: Vec<_> = inner.components().collect();
@@ -78,9 +77,9 @@ impl Crate {
         loop {
             let next = (!parts.is_empty()).then(|| parts.remove(0));
             let next_name = next.map(Component::as_os_str);
-            fs::mirror(&real, &copy, &|name| LEFT_OUT.iter().any(|left| name == *left) || Some(name) == next_name)?;
+            fs::mirror(&real, &copy, &|name| NOT_MIRRORED.iter().any(|left| name == *left) || Some(name) == next_name)?;
             let Some(name) = next_name else { break };
-            // A folder in between may be a package itself; its manifest stays as it is.
+            // A folder in between may be another package; its manifest is used unchanged.
             if real != workspace && real.join("Cargo.toml").exists() {
                 fs::link(&real.join("Cargo.toml"), &copy.join("Cargo.toml"))?;
             }
@@ -90,7 +89,7 @@ impl Crate {
         Ok(())
     }
 
-    /// Writes the mirror's manifests. `completed` is the crate's own as it is to be built.
+    /// Writes the mirror's manifests. `completed` is the completed manifest of the crate.
     pub fn write_manifests(&self, mirror: &Path, workspace: &Path, mut completed: Table) -> Result<()> {
         anchor_beyond(&mut completed, &self.folder, workspace);
         if self.folder == workspace {
@@ -105,12 +104,12 @@ impl Crate {
         fs::write(&self.package(mirror, workspace).join("Cargo.toml"), completed.to_string().as_bytes()).map(drop)
     }
 
-    /// Gives the mirror the user's lock file, or, where there is none, the versions that scripts have.
+    /// Writes the mirror's lock file: a copy of the user's, or, if there is none, with the versions that scripts use.
     pub fn lock(&self, mirror: &Path, workspace: &Path, common: &Path) -> Result<()> {
         let (own, lock, origin) = (workspace.join("Cargo.lock"), mirror.join("Cargo.lock"), mirror.join(LOCK_ORIGIN));
         if let Ok(content) = fs::read(&own) {
             let hash = fs::hash_bytes(&content);
-            // Cargo may have had to bring it up to date.
+            // Cargo may have updated the copy: replace it only if the user's file has changed.
             if !lock.exists() || fs::read_text(&origin).ok().as_deref() != Some(&hash) {
                 fs::write(&lock, &content)?;
                 fs::write(&origin, hash.as_bytes())?;
@@ -133,12 +132,12 @@ fn read_manifest(path: &Path) -> Result<Table> {
 fn complete_profiles(manifest: &mut Table) {
     let profiles = manifest.entry("profile").or_insert_with(|| Table::new().into());
     if let Value::Table(profiles) = profiles {
-        // A crate is rarely short.
         manifest::add_profiles(profiles, true);
     }
 }
 
-/// Makes the paths absolute that lead out of what is mirrored: of dependencies, the build script, the library.
+/// Makes those paths of dependencies, the build script and the library absolute that lead out of the mirrored
+/// workspace.
 fn anchor_beyond(table: &mut Table, folder: &Path, workspace: &Path) {
     let mut anchor = |path: &mut String| {
         let place = normal(&folder.join(&*path));
@@ -156,24 +155,24 @@ fn anchor_beyond(table: &mut Table, folder: &Path, workspace: &Path) {
     }
 }
 
-/// The manifest in a folder; empty where there is none that can be read.
+/// The manifest in a folder; empty if it is missing or invalid.
 pub fn manifest_in(folder: &Path) -> Table {
     let text = fs::read_text(folder.join("Cargo.toml")).unwrap_or_default();
     text.parse().unwrap_or_default()
 }
 
-/// The root of a package's library, whether or not it is there.
+/// The path of a package's library root, which need not exist.
 pub fn library_of(manifest: &Table, folder: &Path) -> PathBuf {
     let named = manifest.get("lib").and_then(|lib| lib.get("path")?.as_str());
     folder.join(named.unwrap_or("src/lib.rs"))
 }
 
-/// Whether a folder is a package, and not just a workspace.
+/// Whether a folder is a package, and not only a workspace.
 pub fn is_package(folder: &Path) -> bool {
     manifest_in(folder).contains_key("package")
 }
 
-/// Whether a package opted in to being imported.
+/// Whether a package has a marker: the file, or a comment on the first line of its manifest.
 pub fn is_marked(folder: &Path) -> bool {
     let manifest = fs::read_text(folder.join("Cargo.toml")).unwrap_or_default();
     let first = manifest.lines().next().unwrap_or_default();

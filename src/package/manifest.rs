@@ -1,4 +1,5 @@
-//! The package that maturin builds for a script: its `Cargo.toml` and its `pyproject.toml`.
+//! Generates the `Cargo.toml` and the `pyproject.toml` of the package that maturin builds for a script, and completes
+//! the `Cargo.toml` of a crate. Nothing is written here.
 
 use std::path::Path;
 
@@ -9,28 +10,28 @@ use crate::env::request::Request;
 use crate::env::settings::BuildSettings;
 use crate::script::parse::Script;
 
-/// The generated library root, in the package's folder. A name that no script's folder has.
+/// The name of the generated library root in the package's folder. Scripts do not use this name.
 pub const GENERATED: &str = "__rustimport.rs";
 
-/// Holds a copy of the script, where one is needed, below the package's folder.
+/// The subfolder of the package's folder for a copy of the script, if one is needed.
 pub const COPY_FOLDER: &str = "copy";
 
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
-/// The unique name of an entry's package and library. Two packages of one name in one target folder
-/// silently give each other's artifacts. The script's name comes first: log filters match prefixes.
+/// The unique name of an entry's package and library. If two packages in one target folder had the same name, cargo
+/// could silently return the artifact of the other. The script's name comes first, since log filters match prefixes.
 pub fn package_name(entry: &str) -> String {
-    // In lower case and without double underscores, since rustc has opinions about the names of crates.
+    // rustc warns about crate names that are not in snake case.
     let letters = entry.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
     let name: String = letters.collect();
     let parts: Vec<&str> = name.split('_').filter(|part| !part.is_empty()).collect();
     let name = parts.join("_");
-    // Cargo takes no name that begins with a digit.
+    // Cargo does not accept names that begin with a digit.
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("m{name}") } else { name }
 }
 
-/// The script's manifest, completed: what the `//:` lines say wins, but the library's name, place and
-/// kind are ours.
+/// The completed manifest of a script. The `//:` lines take precedence over defaults, but not over the package's name
+/// and the library's name, path and crate type.
 pub fn cargo_manifest(request: &Request, script: &Script, settings: &BuildSettings, library: &Path) -> Table {
     let mut manifest = script.header.manifest.clone();
     let name = package_name(&request.entry);
@@ -54,13 +55,13 @@ pub fn cargo_manifest(request: &Request, script: &Script, settings: &BuildSettin
     }
 
     declare_features(&mut manifest, &settings.arguments.cargo);
-    // The cache is nobody's workspace.
+    // An empty table, so that cargo does not search for a workspace in the folders above.
     table(&mut manifest, "workspace");
     add_profiles(table(&mut manifest, "profile"), script.is_long());
     manifest
 }
 
-/// What maturin wants to know. `module-name` is the name in Python.
+/// The `pyproject.toml` for maturin. `module-name` is the name in Python.
 pub fn pyproject(request: &Request) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
@@ -90,7 +91,7 @@ pub fn pyproject(request: &Request) -> String {
         module_name: &'a str,
         sbom: Sbom,
     }
-    /// Nobody ships the wheel: it is unpacked at once.
+    /// Disabled, since the wheel is not distributed but unpacked.
     #[derive(Serialize)]
     struct Sbom {
         rust: bool,
@@ -103,16 +104,16 @@ pub fn pyproject(request: &Request) -> String {
     toml::to_string(&pyproject).expect("strings in tables are TOML")
 }
 
-/// The table of a name, made if it is not there.
+/// The table with a name, created if it is missing.
 pub fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
     let value = parent.entry(key).or_insert_with(|| Table::new().into());
     if !value.is_table() {
         *value = Table::new().into();
     }
-    value.as_table_mut().expect("made a table above")
+    value.as_table_mut().expect("a table was created above")
 }
 
-/// Gives a key its value, unless it has one.
+/// Sets a key, unless it has a value.
 pub fn default(table: &mut Table, key: &str, value: impl Into<Value>) {
     table.entry(key).or_insert_with(|| value.into());
 }
@@ -121,10 +122,10 @@ fn absolute(folder: &Path, path: &str) -> String {
     folder.join(path).display().to_string()
 }
 
-/// Declares the features that are asked for, as `maturin_import_hook` does; not those of dependencies.
+/// Declares the features in `--features`, as `maturin_import_hook` does, except those of dependencies.
 fn declare_features(manifest: &mut Table, arguments: &[String]) {
-    let asked = arguments.iter().zip(arguments.iter().skip(1)).filter(|(option, _)| *option == "--features");
-    let names = asked.flat_map(|(_, names)| names.split([',', ' '])).filter(|name| !name.is_empty());
+    let values = arguments.iter().zip(arguments.iter().skip(1)).filter(|(option, _)| *option == "--features");
+    let names = values.flat_map(|(_, names)| names.split([',', ' '])).filter(|name| !name.is_empty());
     let names: Vec<&str> = names.filter(|name| !name.contains(['/', ':'])).collect();
     let is_optional = |manifest: &Table, name: &str| {
         let dependency = manifest.get("dependencies").and_then(|found| found.get(name)?.get("optional"));
@@ -137,12 +138,12 @@ fn declare_features(manifest: &mut Table, arguments: &[String]) {
     }
 }
 
-/// Makes every relative `path` of a dependency relative to the script, wherever cargo allows one.
+/// Makes every `path` of a dependency absolute. In the script it is relative to the script's folder.
 fn anchor_dependencies(table: &mut Table, folder: &Path) {
     for_each_path(table, &mut |path| *path = absolute(folder, path));
 }
 
-/// Every `path` of a dependency, wherever cargo allows one.
+/// Calls `change` with every `path` of a dependency, in all tables in which cargo allows one.
 pub fn for_each_path(table: &mut Table, change: &mut dyn FnMut(&mut String)) {
     fn of(dependencies: &mut Value, change: &mut dyn FnMut(&mut String)) {
         for (_, dependency) in dependencies.as_table_mut().into_iter().flatten() {
@@ -169,8 +170,8 @@ pub fn for_each_path(table: &mut Table, change: &mut dyn FnMut(&mut String)) {
     }
 }
 
-/// A crate's manifest, completed: a library that can be loaded, and with the template, pyo3. `library` is its root, if
-/// that is generated.
+/// The completed manifest of a crate: with a dynamic library, and with pyo3 if the crate uses the template. `library`
+/// is the library root, if it is generated.
 pub fn crate_manifest(manifest: &Table, script: &Script, settings: &BuildSettings, library: Option<&Path>) -> Table {
     let mut manifest = manifest.clone();
     let lib = table(&mut manifest, "lib");
@@ -189,13 +190,13 @@ pub fn crate_manifest(manifest: &Table, script: &Script, settings: &BuildSetting
     manifest
 }
 
-/// Adds pyo3, or its version where the script names pyo3 without saying which.
+/// Adds pyo3, or its version if the manifest names pyo3 without a version or source.
 pub fn complete_pyo3(dependencies: &mut Table, version: &str) {
     match dependencies.get_mut("pyo3") {
         None => default(dependencies, "pyo3", version),
         Some(Value::Table(pyo3)) => {
-            let says_where = ["version", "path", "git", "workspace"].iter().any(|key| pyo3.contains_key(*key));
-            if !says_where {
+            let has_source = ["version", "path", "git", "workspace"].iter().any(|key| pyo3.contains_key(*key));
+            if !has_source {
                 default(pyo3, "version", version);
             }
         }
@@ -203,12 +204,13 @@ pub fn complete_pyo3(dependencies: &mut Table, version: &str) {
     }
 }
 
-/// `dev` is for the shortest wait after an edit; `fast` and `small` are `release`, taken further.
-/// Incremental compilation halves that wait for a long script. For a short one it gains nothing, costs disk,
-/// and the first build takes longer.
+/// Adds the default profiles. `dev` is for short builds after an edit; `fast` and `small` inherit from `release`.
+///
+/// Incremental compilation halves the time of such a build for a long script. For a short one it is not faster, uses
+/// disk space, and makes the first build longer.
 pub fn add_profiles(profiles: &mut Table, is_long: bool) {
     let dev = table(profiles, "dev");
-    // Who asks for debug information wants to keep it.
+    // Do not strip debug information that the user enabled.
     let has_debug = has_debug_information(dev);
     default(dev, "debug", 0);
     default(dev, "strip", !has_debug);
@@ -231,7 +233,7 @@ pub fn add_profiles(profiles: &mut Table, is_long: bool) {
     }
 }
 
-/// Whether a profile asks for debug information.
+/// Whether a profile enables debug information.
 pub fn has_debug_information(profile: &Table) -> bool {
     match profile.get("debug") {
         None | Some(Value::Boolean(false) | Value::Integer(0)) => false,
@@ -239,7 +241,7 @@ pub fn has_debug_information(profile: &Table) -> bool {
     }
 }
 
-/// What makes a profile of ours, `fast` or `small`, besides what every profile has.
+/// The settings of our profile `fast` or `small`; empty for other profiles.
 pub fn profile(name: &str) -> Vec<(String, Value)> {
     let mut profiles = Table::new();
     add_profiles(&mut profiles, true);
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn completes_what_the_script_says() {
+    fn script_manifests_are_completed() {
         let check = |source: &str, pointer: &[&str], expected: Option<&str>| {
             let manifest = Value::Table(manifest(source));
             let found = pointer.iter().try_fold(&manifest, |value, key| value.get(key));
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_cargo_names() {
+    fn package_names_are_valid_for_cargo() {
         let check = |entry: &str, expected: &str| assert_eq!(package_name(entry), expected);
         check("somecode-12ab", "somecode_12ab");
         check("3d-12ab", "m3d_12ab");

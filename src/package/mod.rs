@@ -1,4 +1,4 @@
-//! Cargo packages: manifests, lock files, crates.
+//! Cargo packages: the manifests and lock files of scripts, and crates.
 
 pub mod cargo_lock;
 pub mod krate;

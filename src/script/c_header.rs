@@ -1,4 +1,4 @@
-//! The C side of a script: what its `extern "C"` functions look like to a C compiler, and to cffi.
+//! Generates C declarations of a script's `extern "C"` functions, for C compilers and for cffi.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use crate::base::error::{Error, Result};
 use crate::base::fs;
 use crate::script::parse::Script;
 
-/// What cffi is told of a source: declarations alone, since it knows no preprocessor.
+/// The declarations for cffi, without preprocessor directives, which it does not support.
 pub fn declarations(path: &Path) -> Result<String> {
     let config = Config { language: Language::C, documentation: false, no_includes: true, ..Config::default() };
     let text = generate(path, config)?;
-    // Of constants it takes whole numbers.
+    // The exception are `#define`s of integers, which cffi supports.
     let is_known = |line: &&str| {
         let value = line.strip_prefix("#define ").and_then(|rest| rest.split_once(' ')).map(|(_, value)| value.trim());
         value.is_none_or(|value| value.parse::<i64>().is_ok())
@@ -20,15 +20,15 @@ pub fn declarations(path: &Path) -> Result<String> {
     Ok(text.lines().filter(is_known).collect::<Vec<_>>().join("\n"))
 }
 
-/// Stands in every header of ours: others are the user's own.
+/// Identifies a header that was generated here. A header without this text belongs to the user.
 const MARK: &str = "Written by rustimport";
 
-/// Writes the C header of a script, if it is not there already. A `cbindgen.toml` in the script's folder or above
-/// decides how it looks. Returns whether it had to be written. `force`: also in place of a file that is not ours.
+/// Writes the C header of a script, unless it is up to date. A `cbindgen.toml` in the script's folder or above
+/// configures its format. Returns whether it was written. `force` also replaces a file that was not generated here.
 pub fn write(path: &Path, header: &Path, force: bool) -> Result<bool> {
     if !Script::read(path)?.is_readable() {
         let message = format!("{} cannot be read as Rust", path.display());
-        return Err(Error::project(path, message, "build it without --header: the compiler says what is wrong"));
+        return Err(Error::project(path, message, "build it without --header to see the compiler's error"));
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     let own = folder.ancestors().map(|parent| parent.join("cbindgen.toml")).find(|file| file.is_file());
@@ -55,17 +55,17 @@ pub fn write(path: &Path, header: &Path, force: bool) -> Result<bool> {
     }
     fs::put_users_file(header, text.as_bytes()).map_err(|error| {
         let message = format!("cannot write {}: {error}", header.display());
-        Error::project(header, message, "give --header a file in a folder that exists, and where you may write")
+        Error::project(header, message, "give --header a file in a folder that exists and that you can write to")
     })?;
     Ok(true)
 }
 
 fn generate(path: &Path, config: Config) -> Result<String> {
-    let made = Builder::new().with_config(config).with_src(path).generate().map_err(|error| {
-        let message = format!("{}: no C declarations can be made: {error}", path.display());
-        Error::project(path, message, "correct the source, or keep to types that C knows")
+    let bindings = Builder::new().with_config(config).with_src(path).generate().map_err(|error| {
+        let message = format!("{}: C declarations cannot be generated: {error}", path.display());
+        Error::project(path, message, "correct the source, or use only types that C supports")
     })?;
-    if made.dynamic_symbols_names().next().is_none() {
+    if bindings.dynamic_symbols_names().next().is_none() {
         return Err(Error::project(
             path,
             format!("{} has no functions for C", path.display()),
@@ -73,11 +73,11 @@ fn generate(path: &Path, config: Config) -> Result<String> {
         ));
     }
     let mut text = Vec::new();
-    made.write(&mut text);
+    bindings.write(&mut text);
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The module of the `extern "C"` functions in the script at `path`.
+/// The Rust code of the module that exports the `extern "C"` functions of the script at `path`.
 pub fn module(path: &Path, stem: &str) -> Result<String> {
     let declarations = declarations(path)?;
     let hashes = "#".repeat(8);

@@ -1,4 +1,5 @@
-//! The comments at the top of a script: its marker, its part of the manifest, its extra inputs.
+//! Parses the comments at the top of a script: its marker, its part of the manifest, its extra inputs. The Rust code
+//! below them is parsed in [`super::parse`].
 //!
 //! ```text
 //! // rustimport:pyo3            the marker, with a template
@@ -12,12 +13,12 @@ use std::path::Path;
 
 use crate::base::error::{Error, Result};
 
-/// What a template fills in. `// rustimport` alone asks for none.
+/// Selects the code that is generated for a script. `// rustimport` alone selects no template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
-    /// The module of every `#[pyfunction]` and `#[pyclass]`.
+    /// A module with every `#[pyfunction]` and `#[pyclass]`.
     Pyo3,
-    /// The module of every `extern "C"` function, which cffi calls.
+    /// A module with every `extern "C"` function, called through cffi.
     Cffi,
 }
 
@@ -35,7 +36,7 @@ pub struct Header {
     /// Whether the first non-empty line is a comment with the word `rustimport`.
     pub marked: bool,
     pub template: Option<Template>,
-    /// The `//:` lines, as one manifest.
+    /// The `//:` lines, parsed as one manifest.
     pub manifest: toml::Table,
     /// The `//d:` lines.
     pub patterns: Vec<String>,
@@ -62,8 +63,8 @@ impl Header {
                 if let Err(error) = glob::Pattern::new(pattern) {
                     return Err(Error::project(
                         path,
-                        format!("{}:{}: `{pattern}` is no pattern: {}", path.display(), index + 1, error.msg),
-                        "patterns know `*`, `?`, `[…]`, and `**` for any depth; write `[[]` for a bracket",
+                        format!("{}:{}: `{pattern}` is not a valid pattern: {}", path.display(), index + 1, error.msg),
+                        "patterns support `*`, `?`, `[…]`, and `**` for any depth; write `[[]` for a bracket",
                     ));
                 }
                 header.patterns.push(pattern.to_owned());
@@ -90,15 +91,15 @@ impl Header {
             let line = line.and_then(|index| manifest_lines.get(index)).map_or(1, |index| index + 1);
             return Err(Error::project(
                 path,
-                format!("{}:{line}: `{key} = {value}` stands in no table of the manifest", path.display()),
-                "a dependency stands below a line `//: [dependencies]`, a setting of the package below \
+                format!("{}:{line}: `{key} = {value}` is not in a table of the manifest", path.display()),
+                "put a dependency below a line `//: [dependencies]`, and a setting of the package below \
                  `//: [package]`",
             ));
         }
         Ok(header)
     }
 
-    /// Whether the source opts in, whatever else its header says.
+    /// Whether the source opts in with a marker. The rest of the header may be invalid.
     pub fn is_marked(source: &str) -> bool {
         let mut lines = comment_lines(source).filter(|(index, line)| !line.is_empty() && !is_shebang(*index, line));
         lines.next().is_some_and(|(_, line)| !line.starts_with("#![") && line.contains("rustimport"))
@@ -139,8 +140,8 @@ fn comment_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
     )
 }
 
-/// A source without the lines of its header that mean something to us, and the blank lines that they leave at the top. Of a
-/// block comment only the marker goes.
+/// Removes the shebang, the marker, the `//:` and the `//d:` lines from a source, and the blank lines that remain at
+/// the top. In a block comment only the marker is removed.
 pub fn without(source: &str) -> String {
     let is_marker =
         |line: &str| line.trim_start_matches(['/', '*', ' ']).starts_with("rustimport") && !line.starts_with("//!");
@@ -161,7 +162,7 @@ pub fn without(source: &str) -> String {
     rest.trim_start_matches(['\r', '\n']).to_owned()
 }
 
-/// A line of a block comment without the marker; nothing, if that was all of the comment.
+/// Removes the marker from a line of a block comment. Returns an empty line if the comment contained nothing else.
 fn without_marker(line: &str) -> String {
     let (before, after) = line.split_once("rustimport").unwrap_or((line, ""));
     let template =
@@ -172,7 +173,7 @@ fn without_marker(line: &str) -> String {
     if is_empty { String::new() } else { rest }
 }
 
-/// Where the header ends: before the first item, and the comments that belong to that.
+/// The offset of the header's end, which is before the first item and the comments that belong to that item.
 pub fn end(source: &str) -> usize {
     let lines: Vec<(usize, &str)> = comment_lines(source).collect();
     let is_inner = |line: &str| line.starts_with("#!") || line.starts_with("//!");
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_goes_and_comments_stay() {
+    fn the_header_is_removed_and_comments_are_kept() {
         let check = |source: &str, expected: &str| assert_eq!(without(source), expected, "{source:?}");
         check("#!/x\n// rustimport:pyo3\n\n//: [package]\n// text\nfn f() {}", "// text\nfn f() {}");
         check("/* rustimport:pyo3 */\nfn f() {}", "fn f() {}");
@@ -242,8 +243,8 @@ mod tests {
         };
         check("// rustimport\n\n//: [dependencies]\n// x\n//: rand = \n", "/s/m.rs:5:");
         check("// rustimport\n//: [package\n", "/s/m.rs:2:");
-        check("// rustimport:pyo3\n//: rand = \"0.8\"\n", "/s/m.rs:2: `rand = \"0.8\"` stands in no table");
-        check("// rustimport\n\n//d: [bad\n", "/s/m.rs:3: `[bad` is no pattern");
+        check("// rustimport:pyo3\n//: rand = \"0.8\"\n", "/s/m.rs:2: `rand = \"0.8\"` is not in a table");
+        check("// rustimport\n\n//d: [bad\n", "/s/m.rs:3: `[bad` is not a valid pattern");
         check("\n// rustimport:numpy", "/s/m.rs:2: there is no template");
     }
 }

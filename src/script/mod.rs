@@ -1,4 +1,4 @@
-//! What a `.rs` file says: its header, its modules, what it exports.
+//! The content of a `.rs` file: its header, its modules, what it exports.
 
 pub mod c_header;
 pub mod header;

@@ -1,12 +1,13 @@
-//! What a script says in Rust, and the library root that cargo compiles for it.
+//! Parses the Rust code of a script, and generates the library root that cargo compiles for it. Types and macros are
+//! not resolved; anything beyond the syntax is left to the compiler.
 //!
-//! The user's file is compiled where it stands. In which form depends on what it leaves to us:
+//! Where possible, cargo compiles the user's file itself. This depends on what has to be generated:
 //!
 //! | form | when | what cargo's `lib.path` names |
 //! | --- | --- | --- |
-//! | [`Root::Direct`] | nothing is left to us | the user's file |
-//! | [`Root::Wrapped`] | prelude or module are | a generated file that `include!`s the user's |
-//! | [`Root::Copied`] | and inner attributes or `//!` forbid `include!`, or it is a cell | a copy with the module appended |
+//! | [`Root::Direct`] | nothing has to be generated | the user's file |
+//! | [`Root::Wrapped`] | the prelude or the module has to be generated | a generated file that `include!`s the user's |
+//! | [`Root::Copied`] | the same in a cell, or if inner attributes or `//!` forbid `include!` | an extended copy |
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -23,24 +24,24 @@ use crate::script::header::{self, Header, Template};
 /// The name of the generated module in Rust; its name in Python is the script's.
 const MODULE: &str = "__rustimport_module";
 
-/// What the template brings into scope.
+/// What the pyo3 template imports.
 const PRELUDE: &str = "pyo3::prelude::*";
 
-/// Deeper than this is left to the compiler: parsing is recursive, and the stack may be small.
+/// A file with deeper nesting is not parsed but left to the compiler: parsing is recursive, and the stack may be small.
 const MAX_NESTING: usize = 200;
-/// The same for expressions and types that go on and on.
+/// The same limit for long expressions and types without brackets.
 const MAX_DEPTH: usize = 1000;
 
 thread_local! {
-    /// How many scripts this thread has.
-    static LIVING: Cell<usize> = const { Cell::new(0) };
+    /// The number of `Script`s that exist in this thread.
+    static LIVE_SCRIPTS: Cell<usize> = const { Cell::new(0) };
 }
 
 pub struct Script {
     pub header: Header,
-    /// The source as text, bytes that are no UTF-8 replaced (the compiler says so itself).
+    /// The source as text. Bytes that are not UTF-8 are replaced; the compiler reports them.
     text: String,
-    /// What syn makes of it; `None` where the compiler's words are the better error.
+    /// The parsed file; `None` if it cannot be parsed, since the compiler's error is better.
     file: Option<syn::File>,
 }
 
@@ -56,12 +57,12 @@ impl Script {
     pub fn read(path: &Path) -> Result<Self> {
         let source = fs::read(path).map_err(|error| {
             let message = format!("cannot read {}: {error}", path.display());
-            Error::project(path, message, "check the path and its rights")
+            Error::project(path, message, "check the path and its permissions")
         })?;
         Self::parse(path, &source)
     }
 
-    /// Whether it is Rust, and nothing that would take a parser's stack.
+    /// Whether it is valid Rust syntax and within the limits for parsing.
     pub fn is_readable(&self) -> bool {
         self.file.is_some()
     }
@@ -70,32 +71,32 @@ impl Script {
         let text = String::from_utf8_lossy(source);
         let text = text.trim_start_matches('\u{feff}').to_owned();
         let header = Header::parse(path, &text)?;
-        LIVING.set(LIVING.get() + 1);
+        LIVE_SCRIPTS.set(LIVE_SCRIPTS.get() + 1);
         let mut script = Self { header, text, file: None };
-        let is_sane = std::str::from_utf8(source).is_ok() && nesting(&script.text) <= MAX_NESTING;
-        if is_sane && depth(script.tokens()) <= MAX_DEPTH {
+        let is_within_limits = std::str::from_utf8(source).is_ok() && nesting(&script.text) <= MAX_NESTING;
+        if is_within_limits && depth(script.tokens()) <= MAX_DEPTH {
             script.file = syn::parse_file(&script.text).ok();
         }
         Ok(script)
     }
 
-    /// Whether compiling it incrementally pays: from about a hundred lines.
+    /// Whether incremental compilation is faster for it, which starts at about a hundred lines.
     pub fn is_long(&self) -> bool {
         self.text.len() > 4096
     }
 
-    /// Whether the code names pyo3, and so needs it as a dependency.
+    /// Whether the code uses pyo3 and needs it as a dependency.
     pub fn uses_pyo3(&self) -> bool {
         self.header.template.is_some()
             || (self.text.contains("pyo3") && (self.file.is_none() || contains_ident(self.tokens(), "pyo3")))
     }
 
-    /// Whether it is Rust as far as can be told without compiling it.
+    /// Whether it is valid Rust syntax.
     pub fn is_parsed(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Whether a file without a marker is a module named `stem` all the same.
+    /// Whether a file declares a module named `stem`, so that it can be imported without a marker.
     pub fn declares_module(&self, stem: &str) -> bool {
         self.has_entry_point(stem) || self.modules(stem).iter().any(|name| name == stem)
     }
@@ -115,18 +116,17 @@ impl Script {
         self.text[shebang..].parse().unwrap_or_default()
     }
 
-    /// The Python names of all modules that the file declares at its root; and `stem`, if that is one of a
-    /// module inside.
+    /// The Python names of all modules that the file declares at its root, and `stem` if a nested module declares it.
     fn modules(&self, stem: &str) -> Vec<String> {
         let Some(file) = &self.file else { return Vec::new() };
-        let mut names = declared(&file.items);
+        let mut names = declared_modules(&file.items);
         if !names.iter().any(|name| name == stem) && inline_modules(&file.items).any(|items| declares(items, stem)) {
             names.push(stem.to_owned());
         }
         names
     }
 
-    /// Refuses a source whose module could not be imported under the name `stem`, before it is compiled.
+    /// Fails if the module could not be imported under the name `stem`. This is checked before the source is compiled.
     pub fn check_module(&self, path: &Path, stem: &str) -> Result<()> {
         if !is_module_name(stem) {
             return Err(Error::project(
@@ -139,18 +139,18 @@ impl Script {
         let Some(file) = &self.file else { return Ok(()) };
         let modules = self.modules(stem);
         if modules.is_empty() {
-            // A macro may make one, or another file hold it: then the library tells.
-            let may_be_made = file.items.iter().any(|item| match item {
+            // A macro or another file may declare the module; then the library is checked after the build.
+            let may_be_declared = file.items.iter().any(|item| match item {
                 Item::Macro(_) => true,
                 Item::Mod(item) => item.content.is_none(),
                 _ => false,
             });
-            if self.header.template.is_none() && !may_be_made && !self.has_entry_point(stem) {
+            if self.header.template.is_none() && !may_be_declared && !self.has_entry_point(stem) {
                 return Err(Error::project(
                     path,
                     format!("{} declares no Python module", path.display()),
                     format!(
-                        "write `// rustimport:pyo3` on the first line to have one made of every #[pyfunction] \
+                        "write `// rustimport:pyo3` on the first line to generate one with every #[pyfunction] \
                          and #[pyclass], or declare `#[pymodule] mod {stem} {{ … }}` yourself"
                     ),
                 ));
@@ -170,8 +170,8 @@ impl Script {
         Ok(())
     }
 
-    /// What cargo is to compile for the script at `path`, imported as `stem`. A `cell` has relative paths lead elsewhere.
-    /// `c_module` makes the module of its functions for C.
+    /// The library root that cargo compiles for the script at `path`, imported as `stem`. For a `cell`, this is the
+    /// folder that relative paths are resolved against. `c_module` generates the module with the functions for C.
     pub fn root(
         &self,
         path: &Path,
@@ -183,7 +183,7 @@ impl Script {
             return Ok(Root::Direct);
         };
         if template == Template::Cffi {
-            return self.extended(path, file, &c_module()?, cell);
+            return self.with_appended(path, file, &c_module()?, cell);
         }
         let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
         let needs_prelude = !file.items.iter().any(is_prelude);
@@ -195,33 +195,33 @@ impl Script {
             added = format!("\n#[allow(unused_imports)]\nuse ::{PRELUDE};\n");
         }
         if needs_module {
-            let exports = exports(file, &self.text).map_err(|names| exported_twice(path, &names))?;
+            let exports = exports(file, &self.text).map_err(|names| duplicate_export(path, &names))?;
             let doc = documentation(file);
             let init = include_str!("../package/templates/init.txt");
             let module =
                 format!("\n{doc}#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{exports}{init}}}\n");
             added.push_str(&module);
         }
-        self.extended(path, file, &added, cell)
+        self.with_appended(path, file, &added, cell)
     }
 
-    /// The script with something added.
-    fn extended(&self, path: &Path, file: &syn::File, added: &str, cell: Option<&Path>) -> Result<Root> {
+    /// The library root of the script with generated code added.
+    fn with_appended(&self, path: &Path, file: &syn::File, added: &str, cell: Option<&Path>) -> Result<Root> {
         if file.attrs.is_empty() && file.shebang.is_none() && cell.is_none() {
-            return Ok(Root::Wrapped(format!("::core::include!({});\n{added}", quoted(path))));
+            return Ok(Root::Wrapped(format!("::core::include!({});\n{added}", quote(path))));
         }
         let folder = cell.or(path.parent()).unwrap_or(Path::new("."));
-        Ok(Root::Copied(self.anchored(file, folder, None)? + added))
+        Ok(Root::Copied(self.anchor_paths(file, folder, None)? + added))
     }
 
-    /// The Python name of the module that the file declares, `stem` if there are several.
+    /// The Python name of the module that the file declares. If it declares several, `stem` is preferred.
     pub fn declared_module(&self, stem: &str) -> Option<String> {
         let modules = self.modules(stem);
         let has_stem = self.has_entry_point(stem) || modules.iter().any(|name| name == stem);
         if has_stem { Some(stem.to_owned()) } else { modules.into_iter().next() }
     }
 
-    /// Refuses for crates what is for scripts alone.
+    /// Fails if the script uses a template that crates do not support.
     pub fn check_may_be_a_crate(&self, path: &Path) -> Result<()> {
         if self.header.template != Some(Template::Cffi) {
             return Ok(());
@@ -233,23 +233,24 @@ impl Script {
         ))
     }
 
-    /// The root of a library in `folder` that is this script without its header, with all that the template fills in.
+    /// The root of a library in `folder` with the code of this script, without its header, and with the code that the
+    /// template generates.
     pub fn as_library(&self, path: &Path, folder: &Path, module: &str) -> Result<String> {
         let Some(file) = &self.file else {
             return Err(Error::project(
                 path,
                 format!("{} cannot be read as Rust", path.display()),
-                "build it first: the compiler says what is wrong",
+                "build it first to see the compiler's error",
             ));
         };
         self.check_may_be_a_crate(path)?;
-        let anchored = self.anchored(file, path.parent().unwrap_or(Path::new(".")), Some(folder))?;
+        let anchored = self.anchor_paths(file, path.parent().unwrap_or(Path::new(".")), Some(folder))?;
         let code = header::without(&anchored);
         let is_template = self.header.template == Some(Template::Pyo3);
         let mut added = String::new();
         if is_template && self.declared_module(module).is_none() {
-            let exports = exports(file, &self.text).map_err(|names| exported_twice(path, &names))?;
-            // Two items of one name, in Rust, would be one too many.
+            let exports = exports(file, &self.text).map_err(|names| duplicate_export(path, &names))?;
+            // The module needs another name in Rust if the script uses this one.
             let is_taken = contains_ident(self.tokens(), module);
             let (attribute, name) =
                 if is_taken { (format!("#[pyo3(name = \"{module}\")]\n"), "python") } else { (String::new(), module) };
@@ -261,14 +262,14 @@ impl Script {
         }
         let start = header::end(&code);
         let above = format!("{}{prelude}\n{}{added}", &code[..start], code[start..].trim_start_matches('\n'));
-        // An inner attribute of several lines has no line inside to put it on.
+        // The line may be inside an inner attribute of several lines; then the import is appended.
         let is_right = syn::parse_file(&above).is_ok_and(|file| file.items.iter().any(is_prelude));
         Ok(if is_right { above } else { format!("{code}\n{prelude}{added}") })
     }
 
-    /// The source with every path that rustc would look up beside it made absolute, so that a copy of it
-    /// compiles elsewhere; or relative to where the copy will stand. Lines stay where they are.
-    fn anchored(&self, file: &syn::File, folder: &Path, copy: Option<&Path>) -> Result<String> {
+    /// The source with every relative path that rustc resolves replaced by an absolute path, or by one relative to the
+    /// folder of the copy, so that the copy compiles in another folder. Line numbers do not change.
+    fn anchor_paths(&self, file: &syn::File, folder: &Path, copy: Option<&Path>) -> Result<String> {
         let mut anchors = Anchors { home: folder, copy, edits: Vec::new() };
         anchors.anchor_modules(&file.items, folder)?;
         anchors.anchor_includes(self.tokens());
@@ -287,22 +288,22 @@ impl Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        LIVING.set(LIVING.get() - 1);
-        if LIVING.get() == 0 {
-            // Every text that was parsed is kept for the places in it; nobody has any now.
+        LIVE_SCRIPTS.set(LIVE_SCRIPTS.get() - 1);
+        if LIVE_SCRIPTS.get() == 0 {
+            // proc_macro2 keeps every parsed text in memory for its spans; none are in use any more.
             proc_macro2::extra::invalidate_current_thread_spans();
         }
     }
 }
 
-/// Whether a module that is written in Rust can have this name.
+/// Whether a Rust module can have this name.
 pub fn is_module_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The Python names of the modules among the items.
-fn declared(items: &[Item]) -> Vec<String> {
+/// The Python names of the `#[pymodule]`s among the items.
+fn declared_modules(items: &[Item]) -> Vec<String> {
     let modules = items.iter().filter_map(|item| {
         let (attributes, name) = match item {
             Item::Fn(item) => (&item.attrs, &item.sig.ident),
@@ -310,13 +311,13 @@ fn declared(items: &[Item]) -> Vec<String> {
             _ => return None,
         };
         find_attribute(attributes, "pymodule")?;
-        Some(renamed(attributes).unwrap_or_else(|| unraw(name)))
+        Some(python_name(attributes).unwrap_or_else(|| unraw(name)))
     });
     modules.collect()
 }
 
 fn declares(items: &[Item], stem: &str) -> bool {
-    declared(items).iter().any(|name| name == stem) || inline_modules(items).any(|items| declares(items, stem))
+    declared_modules(items).iter().any(|name| name == stem) || inline_modules(items).any(|items| declares(items, stem))
 }
 
 fn inline_modules(items: &[Item]) -> impl Iterator<Item = &[Item]> {
@@ -326,7 +327,7 @@ fn inline_modules(items: &[Item]) -> impl Iterator<Item = &[Item]> {
     })
 }
 
-/// How deep brackets are nested, at most; those in comments and strings count too.
+/// The maximum nesting depth of brackets, including those in comments and strings.
 fn nesting(text: &str) -> usize {
     let mut depth = 0_usize;
     let depths = text.bytes().map(|byte| {
@@ -340,12 +341,12 @@ fn nesting(text: &str) -> usize {
     depths.max().unwrap_or_default()
 }
 
-/// How deep a parser could have to go: the most tokens that belong together, with those around them. What macros get
-/// is not parsed.
+/// An upper bound for the recursion depth of a parser: the longest run of tokens without a separator, plus the runs
+/// around it. The arguments of macros do not count, since they are not parsed.
 fn depth(tokens: TokenStream) -> usize {
     const KEYWORDS: [&str; 8] = ["if", "while", "return", "match", "in", "break", "else", "move"];
     let (mut deepest, mut stretch) = (0, 0);
-    // The name that could be a macro's, and whether its `!` has come.
+    // The identifier that may be a macro's name, and whether a `!` followed it.
     let (mut name, mut is_macro) = (None, false);
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
@@ -382,7 +383,7 @@ fn depth(tokens: TokenStream) -> usize {
     deepest
 }
 
-fn exported_twice(path: &Path, [name, first, second]: &[String; 3]) -> Error {
+fn duplicate_export(path: &Path, [name, first, second]: &[String; 3]) -> Error {
     Error::project(
         path,
         format!("{} exports `{name}` twice: {first} and {second}", path.display()),
@@ -390,12 +391,12 @@ fn exported_twice(path: &Path, [name, first, second]: &[String; 3]) -> Error {
     )
 }
 
-/// What a declarative module says to export every function and class; or a name that two items claim, and those.
+/// The `#[pymodule_export]` items for every function and class. Fails with a name and two items if both have that name.
 fn exports(file: &syn::File, text: &str) -> Result<String, [String; 3]> {
     let mut exports = Vec::new();
     let text = &text[file.shebang.as_ref().map_or(0, String::len)..];
     collect_exports(&file.items, text, "super", "", &mut exports);
-    // What stands nearer to the root wins a name.
+    // The item with the shortest path gets the name.
     let depth = |export: &Export| export.path.matches("::").count();
     let mut lines = String::new();
     for export in &exports {
@@ -413,7 +414,7 @@ fn exports(file: &syn::File, text: &str) -> Result<String, [String; 3]> {
     Ok(lines)
 }
 
-/// What the `//!` comments of a file say, as attributes of the module that is made of it; without the marker's line.
+/// The `//!` comments of a file as attributes of the generated module, without the line that contains the marker.
 fn documentation(file: &syn::File) -> String {
     let texts = file.attrs.iter().filter_map(|attribute| match &attribute.meta {
         syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
@@ -428,7 +429,7 @@ fn documentation(file: &syn::File) -> String {
 }
 
 struct Export {
-    /// In Python.
+    /// The name in Python.
     name: String,
     path: String,
     /// `#[cfg(…)]` lines.
@@ -444,7 +445,7 @@ fn collect_exports(items: &[Item], text: &str, parent: &str, parent_cfgs: &str, 
             Item::Mod(item) => (&item.attrs, &item.vis, &item.ident),
             _ => continue,
         };
-        // What is private in a nested module cannot be named from the generated one.
+        // The generated module cannot access private items of a nested module.
         if parent != "super" && matches!(visibility, Visibility::Inherited) {
             continue;
         }
@@ -462,14 +463,14 @@ fn collect_exports(items: &[Item], text: &str, parent: &str, parent_cfgs: &str, 
         let wanted = if matches!(item, Item::Fn(_)) { "pyfunction" } else { "pyclass" };
         if let Some(condition) = find_attribute(attributes, wanted) {
             cfgs += &condition;
-            let python = renamed(attributes).unwrap_or_else(|| unraw(name));
+            let python = python_name(attributes).unwrap_or_else(|| unraw(name));
             exports.push(Export { name: python, path: format!("{parent}::{name}"), cfgs });
         }
     }
 }
 
-/// Finds an attribute by the last part of its path. Returns the `#[cfg(…)]` under which it holds: empty, or
-/// the condition of the `cfg_attr` around it.
+/// Finds an attribute by the last part of its path. Returns the condition under which it applies: an empty string, or a
+/// `#[cfg(…)]` line with the condition of the `cfg_attr` around it.
 fn find_attribute(attributes: &[Attribute], name: &str) -> Option<String> {
     attributes.iter().find_map(|attribute| {
         if last_segment_is(attribute.path(), name) {
@@ -502,8 +503,8 @@ fn last_segment_is(path: &syn::Path, name: &str) -> bool {
     path.segments.last().is_some_and(|segment| segment.ident == name)
 }
 
-/// The name in `#[pyo3(name = "…")]`, `#[pymodule(name = "…")]` and their like.
-fn renamed(attributes: &[Attribute]) -> Option<String> {
+/// The name in `#[pyo3(name = "…")]`, `#[pymodule(name = "…")]` and similar attributes.
+fn python_name(attributes: &[Attribute]) -> Option<String> {
     attributes.iter().find_map(|attribute| {
         let Meta::List(list) = &attribute.meta else { return None };
         if !["pyo3", "pymodule", "pyclass", "pyfunction"].iter().any(|name| last_segment_is(&list.path, name)) {
@@ -544,24 +545,24 @@ fn is_prelude(item: &Item) -> bool {
 }
 
 struct Anchors<'a> {
-    /// Where the file stands, and where `include_str!` looks.
+    /// The folder of the file, which `include_str!` resolves paths against.
     home: &'a Path,
-    /// Where a copy of it will stand, if paths are to be relative to that.
+    /// The folder of the copy, if paths should be relative to it.
     copy: Option<&'a Path>,
     edits: Vec<(Range<usize>, String)>,
 }
 
 impl Anchors<'_> {
-    /// A path as it is written where paths are relative to `folder`.
+    /// The string literal for a path that was relative to `folder`.
     fn anchor(&self, path: &Path, folder: &Path) -> String {
         match self.copy {
-            // Inside of an inline module, relative paths lead through its folder, which may not exist.
-            Some(copy) if folder == self.home && path.starts_with(folder) => quoted(Path::new(&relative(path, copy))),
-            _ => quoted(path),
+            // In an inline module, rustc resolves relative paths through the module's folder, which may not exist.
+            Some(copy) if folder == self.home && path.starts_with(folder) => quote(Path::new(&relative(path, copy))),
+            _ => quote(path),
         }
     }
 
-    /// `mod x;` is looked up in `folder`, which is deeper inside of inline modules.
+    /// rustc searches `mod x;` in `folder`, which is a subfolder for inline modules.
     fn anchor_modules(&mut self, items: &[Item], folder: &Path) -> Result<()> {
         for item in items {
             let Item::Mod(item) = item else { continue };
@@ -595,7 +596,7 @@ impl Anchors<'_> {
         Ok(())
     }
 
-    /// Macros can stand anywhere, also in the arguments of other macros: so tokens are searched.
+    /// Searches the tokens instead of the syntax tree: macros can be in the arguments of other macros.
     fn anchor_includes(&mut self, tokens: TokenStream) {
         const INCLUDES: [&str; 3] = ["include", "include_str", "include_bytes"];
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
@@ -618,7 +619,7 @@ impl Anchors<'_> {
     }
 }
 
-/// The path that a module's attribute gives it.
+/// The value of a module's `#[path]` attribute.
 fn path_of(item: &syn::ItemMod) -> Option<&LitStr> {
     item.attrs.iter().find_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("path") => literal(&pair.value),
@@ -626,8 +627,8 @@ fn path_of(item: &syn::ItemMod) -> Option<&LitStr> {
     })
 }
 
-/// Whether a file `a.rs` looks for modules in the folder `a`. It does not any more where `#[path]` leads to it: then rustc
-/// takes the file for one like `mod.rs`, whose modules stand beside it.
+/// Whether a file `a.rs` has modules that rustc searches in the folder `a`. If a `#[path]` attribute names the file,
+/// rustc treats it like a `mod.rs` and searches them in the file's own folder instead.
 fn has_modules_below(path: &Path) -> bool {
     fn search(items: &[Item], is_inside: bool) -> bool {
         items.iter().any(|item| match item {
@@ -642,7 +643,7 @@ fn has_modules_below(path: &Path) -> bool {
     script.is_some_and(|script| script.file.as_ref().is_some_and(|file| search(&file.items, false)))
 }
 
-fn quoted(path: &Path) -> String {
+fn quote(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
 
@@ -677,7 +678,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_to_export() {
+    fn functions_and_classes_are_exported() {
         let check = |source: &str, expected: &[&str]| assert_eq!(exports(source), expected, "{source}");
         check("#[pyfunction] fn f() {}", &["usesuper::f;"]);
         check(
@@ -701,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_alone_what_is_complete() {
+    fn a_complete_script_is_compiled_directly() {
         let module = "#[pymodule] fn m(x: &Bound<'_, PyModule>) -> PyResult<()> { Ok(()) }";
         let check = |source: &str, direct: bool| assert_eq!(root(source) == Root::Direct, direct, "{source}");
         check(&format!("use pyo3::prelude::*;\n{module}"), true);
@@ -730,7 +731,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_finds_the_same_modules_or_none() {
+    fn a_copy_finds_the_same_modules_or_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.rs");
         let flat = folder.path().join("a.rs");
@@ -757,7 +758,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_module_a_file_is() {
+    fn declared_modules_are_found() {
         let check =
             |source: &str, expected: bool| assert_eq!(script(source).declares_module("m"), expected, "{source}");
         check("#[pymodule] fn m() {}", true);
@@ -771,7 +772,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_imported() {
+    fn modules_that_cannot_be_imported_are_refused() {
         let check = |source: &str, message: &str| {
             let error = script(source).check_module(Path::new("/s/m.rs"), "m").unwrap_err();
             assert!(error.to_string().contains(message), "{error}");

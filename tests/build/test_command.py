@@ -76,7 +76,7 @@ def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
     assert place.python("import first; print(first.say_hello())").out == "Hello from first, implemented in Rust!"
     before = (place.folder / "first.rs").read_text()
     run = command(place, "new", "first.rs")
-    assert (run.returncode, "nothing is ever overwritten" in run.stderr) == (2, True)
+    assert (run.returncode, "existing files are not overwritten" in run.stderr) == (2, True)
     assert (place.folder / "first.rs").read_text() == before
     names = ("1st.rs", "with-dash.rs", "naïve.rs", "first.rs/sub", "no/where.rs", "json.rs", "class", "self", "foo.py")
     for name in names:

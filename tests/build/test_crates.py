@@ -227,7 +227,7 @@ def test_errors_name_the_users_file(place: Place) -> None:
     ("manifest", "message"),
     [
         ("# rustimport\n[package\n", "fix the manifest"),
-        ("# rustimport\n[workspace]\n", "it is a workspace, and no crate"),
+        ("# rustimport\n[workspace]\n", "it is a workspace, not a crate"),
         ('# rustimport\n[package]\nname = "m"\nversion = "0.1.0"\n', "has no library"),
     ],
 )

@@ -177,7 +177,7 @@ def test_errors_of_imports_show_the_users_lines(place: Place, kernel: Kernel) ->
     [
         ("\n\n", r"In\[\d+\] is empty"),
         ("fn main() {}", r"has nothing for Python\nhint: `fn main` is not run: write #\[pyfunction\]"),
-        ("//: rand = '1'\nfn f() {}", r"In\[\d+\]:2: `rand = .*` stands in no table"),
+        ("//: rand = '1'\nfn f() {}", r"In\[\d+\]:2: `rand = .*` is not in a table"),
         (
             "#[pymodule]\nmod m {\n    use pyo3::prelude::*;\n    #[pymodule_init]\n"
             '    fn init(_m: &Bound<\'_, PyModule>) -> PyResult<()> { panic!("at import") }\n}',

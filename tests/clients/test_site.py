@@ -222,17 +222,13 @@ def test_programs_of_the_standard_library(environment: Environment, tmp_path: Pa
 
 
 def test_it_costs_nothing_but_itself(any_environment: Environment) -> None:
-    """At its start an interpreter loads this package, its hook, and nothing else that it would not load anyway."""
+    """When it starts, an interpreter loads the file that the hook is in, and nothing of this package."""
     code = "import sys; print(*sorted(sys.modules))"
     before = set(any_environment.run("-c", code).stdout.split())
     any_environment.site_command("install")
-    # The first one finds out which projects are installed.
-    any_environment.run("-c", "import no_such_module")
     after = set(any_environment.run("-c", code).stdout.split())
-    assert after - before - {"sitecustomize"} == {
-        "rustimport",
-        *(f"rustimport.{name}" for name in ("_cache", "_finder", "_projects", "_settings")),
-    }
+    # Some versions of Python read `.pth` files with this.
+    assert after - before - {"encodings.utf_8_sig"} in ({"sitecustomize"}, {"rustimport_hook"})
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_pipes_are_not_waited_for(place: Place) -> None:
     os.mkfifo(place.folder / "m" / "Cargo.toml")
     os.mkfifo(place.folder / "m" / ".rustimport")
     os.mkfifo(place.folder / "pipe")
-    assert "Cargo.toml: it is no file\nhint: " in place.python("import m").stderr
+    assert "Cargo.toml: it is not a regular file\nhint: " in place.python("import m").stderr
     for arguments in (["build", "."], ["cache", "import", "pipe"], ["new", "q.rs", "--from", "pipe"]):
         command = [sys.executable, "-m", "rustimport", *arguments]
         env = {**place.env, "RUSTIMPORT_CACHE_DIR": str(place.folder / "cache")}

@@ -142,7 +142,7 @@ def test_a_home_that_cannot_be_made(place: Place, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     run = place.python("import m", **home(place, tmp_path / "file" / "home"))  # type: ignore[arg-type]
     assert "CacheError: cannot create the folder " in run.stderr, run.stderr
-    assert "hint: a file stands where a folder is needed" in run.stderr
+    assert "hint: a file exists where a folder is needed" in run.stderr
 
 
 def test_a_cache_folder_that_is_relative(place: Place, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def compare(name: str, place: Place, run: Run) -> None:
     text = re.sub(r"(building m.rs) \(.*\)", r"\1", text)
     text = re.sub(r'  File ".*\n(    .*\n)*', "", text)
     # What the compiler shows of the source differs from version to version.
-    text = re.sub(r"(?m)^( *\d* *\||\s+= |help: |note: | *--> /rustc/).*\n", "", text)
+    text = re.sub(r"(?m)^( *\d* *\||\s+= |help: |note: | *--> /(?:rustc/|usr/src/rustc-)).*\n", "", text)
     text = re.sub(r"\(uid \d+\)", "(uid <n>)", text)
     snapshot = SNAPSHOTS / f"{name}.txt"
     if os.environ.get("UPDATE_SNAPSHOTS"):

@@ -77,11 +77,9 @@ def test_no_circles() -> None:
 #: Longer than 500 lines, and why that is one thing.
 LONG = {
     "base/fs.rs": "every way to read and write files",
-    "build/runner.rs": "the words of cargo and rustc, and what they mean",
     "cache/store.rs": "sets of inputs and what was made of them",
     "freshness/cargo_layout.rs": "both layouts of cargo's build directory",
     "projects/project.rs": "a project's three ways to become fresh",
-    "py.rs": "the whole border to Python",
     "script/parse.rs": "all that is read in a script",
 }
 

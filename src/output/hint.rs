@@ -1,0 +1,177 @@
+//! What to do about a failed build: a table from the phrases of cargo and maturin to hints.
+
+use crate::base::diagnostic::Diagnostic;
+use crate::output::{cargo, rustc};
+
+/// If the compiler has said everything there is to say.
+pub const FIX: &str = "fix the error and import again; the last good build is still in use";
+
+/// A phrase, and what to do about it.
+struct Rule {
+    /// Every one of these groups has to occur, by any of its phrases.
+    phrases: &'static [&'static [&'static str]],
+    /// Whether it applies only if cargo had not begun to compile: afterwards it may be a quotation.
+    before_compiling: bool,
+    /// `{place}` is where dependencies are written, `{own}` begins such a line, `{folder}` is whose folder paths start at.
+    hint: &'static str,
+}
+
+const fn rule(phrases: &'static [&'static [&'static str]], hint: &'static str) -> Rule {
+    Rule { phrases, before_compiling: false, hint }
+}
+
+/// The first that applies is used.
+const RULES: [Rule; 11] = [
+    Rule {
+        phrases: &[&["you're using offline mode", "note: offline mode (", "--offline was specified"]],
+        before_compiling: true,
+        hint: "CARGO_NET_OFFLINE or cargo's configuration keeps cargo offline, and something has to be downloaded: allow the \
+               network once",
+    },
+    Rule {
+        phrases: &[&["no matching package", "failed to select a version"]],
+        before_compiling: true,
+        hint: "check the names and versions in {place}",
+    },
+    Rule {
+        phrases: &[&cargo::NETWORK],
+        before_compiling: true,
+        hint: "a dependency has to be downloaded, and the registry could not be reached: check the network, then import \
+               again",
+    },
+    rule(
+        &[&["too-recent versioned symbols"]],
+        "link with zig, which supports older systems (--zig, after `python -m pip install ziglang`), or build in a manylinux \
+         container",
+    ),
+    rule(&[&["does not contain this feature: pyo3/abi3"]], "--abi3 is for sources that use pyo3"),
+    rule(&[&["Failed to find zig"]], "--zig needs zig: `python -m pip install ziglang`"),
+    rule(
+        &[&["target may not be installed"]],
+        "the target's standard library is not installed: `rustup target add` installs it",
+    ),
+    rule(
+        &[&["profile `"], &["is not defined"]],
+        "profiles are dev, release, fast, small, and those defined in {place}: `{own}[profile.NAME]` with \
+         `{own}inherits = \"release\"`",
+    ),
+    rule(
+        &[&["failed to load manifest for dependency", "failed to read `"]],
+        "the `path` of a dependency in {place} is relative to {folder} folder: check it",
+    ),
+    rule(&[&["failed to parse manifest", "invalid type", "unknown variant"]], "check {place}{together}"),
+    rule(
+        &[DAMAGED],
+        "what was compiled before is damaged, as after a power failure: run `python -m rustimport cache clear` and import \
+         again; in a project, `cargo clean`",
+    ),
+];
+
+/// Signs that what cargo compiled before, or wrote down, is damaged. These precede everything else.
+const DAMAGED: &[&str] = &[
+    "found invalid metadata files",
+    "the compiler unexpectedly panicked",
+    "failed to parse lock file",
+    " changed between lock files",
+];
+
+impl Rule {
+    fn applies(&self, output: &str) -> bool {
+        let occurs = |group: &&[&str]| group.iter().any(|phrase| output.contains(phrase));
+        self.phrases.iter().all(occurs) && !(self.before_compiling && cargo::has_compiled(output))
+    }
+
+    fn fill(&self, is_script: bool) -> String {
+        let of_script = [
+            ("{place}", "the `//:` lines of the script"),
+            ("{own}", "//: "),
+            ("{folder}", "the script's"),
+            ("{together}", ": together they form its Cargo.toml"),
+        ];
+        let of_package = [("{place}", "Cargo.toml"), ("{own}", ""), ("{folder}", "its"), ("{together}", "")];
+        let words = if is_script { of_script } else { of_package };
+        words.iter().fold(self.hint.to_owned(), |hint, (mark, word)| hint.replace(mark, word))
+    }
+}
+
+/// What to do about a failed build, as far as its output says.
+pub fn of(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
+    let is_damaged = |text: &str| DAMAGED.iter().any(|phrase| text.contains(phrase));
+    if is_damaged(output) || diagnostics.iter().any(|diagnostic| is_damaged(&diagnostic.rendered)) {
+        return RULES[RULES.len() - 1].fill(is_script);
+    }
+    if let Some(hint) = rustc::pyo3_hint(diagnostics, is_script) {
+        return hint;
+    }
+    if let Some(name) = rustc::unlinked_crate(diagnostics) {
+        if !is_script {
+            return format!("if `{name}` is a crate, `cargo add {name}`; if it is a module, write `mod {name};`");
+        }
+        return format!(
+            "if `{name}` is a crate, add it at the top of the script, above all code: `//: [dependencies]` and \
+             `//: {name} = \"…\"` with its version; if it is a module, write `mod {name};`"
+        );
+    }
+    if let Some(conflict) = cargo::pyo3_conflict(output) {
+        let fix = if is_script {
+            "write the version that both accept at the top of the script: `//: [dependencies]` and `//: pyo3 = \"…\"` (a \
+             script that names none requires rustimport's range)"
+        } else {
+            "set a version in Cargo.toml that both accept"
+        };
+        return format!("a library can have one version of pyo3: {conflict}; {fix}");
+    }
+    if let Some(rule) = RULES.iter().find(|rule| rule.applies(output)) {
+        return rule.fill(is_script);
+    }
+    if diagnostics.iter().any(|diagnostic| diagnostic.level.contains("error")) {
+        FIX.into()
+    } else {
+        "RUSTIMPORT_VERBOSE=1 shows everything that maturin and cargo print".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Outputs of several versions of cargo and rustc, each named `<what happened>.<version>.txt`, with the expected
+    /// hint's words on the first line.
+    #[test]
+    fn recorded_outputs() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/output");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let (expected, output) = text.split_once('\n').unwrap();
+            let expected = expected.strip_prefix("hint: ").unwrap();
+            let linker = crate::output::linker::link_failure(output, None).map(|found| found.hint);
+            // As cargo's JSON has it.
+            let diagnostic = Diagnostic {
+                level: "error".into(),
+                rendered: output.into(),
+                message: output.into(),
+                ..Diagnostic::default()
+            };
+            let diagnostics = if output.contains("could not compile") { vec![diagnostic] } else { Vec::new() };
+            let hint = linker.unwrap_or_else(|| of(output, &diagnostics, true));
+            assert!(hint.contains(expected), "{}: {hint}", file.display());
+            count += 1;
+        }
+        assert!(count >= 12);
+    }
+
+    #[test]
+    fn hints() {
+        let error =
+            |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
+        assert!(of("", &[error("no function `with_gil` found")], true).contains("Python::attach"));
+        let old = "`&pyo3::PyAny` cannot be used as a Python function argument";
+        assert!(of("", &[error(old)], true).contains("pyo3 = \"0.22\""));
+        assert_eq!(of("", &[error("expected `&PyDict`, found `i32`")], true), FIX);
+        assert!(of("error[E0786]: found invalid metadata files for crate `pyo3`", &[], true).contains("cache clear"));
+        let profile = "error: profile `x` is not defined";
+        assert!(of(profile, &[], true).contains("`//: [profile.NAME]`"));
+        assert!(of(profile, &[], false).contains("`[profile.NAME]`"));
+    }
+}

@@ -1,0 +1,261 @@
+//! What crosses the border, field by field: dictionaries that `python/rustimport/_request.py` declares.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::base::diagnostic::Diagnostic;
+use crate::base::env_vars::without_secrets;
+use crate::base::lock::Timeout;
+use crate::commands::prune;
+use crate::env::interpreter::Interpreter;
+use crate::env::request::{Cell, Installed, Outcome, Request, SourceKind};
+use crate::env::settings::{Arguments, Settings};
+
+/// `Request`
+#[derive(FromPyObject)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an argument of its own")]
+#[pyo3(from_item_all)]
+pub struct RequestItems {
+    #[pyo3(from_py_with = kind_of)]
+    kind: SourceKind,
+    root: PathBuf,
+    #[pyo3(from_py_with = lossy)]
+    module: String,
+    installed: Option<PathBuf>,
+    files: Option<Vec<PathBuf>>,
+    cell: Option<CellItems>,
+    automatic: bool,
+    cache: PathBuf,
+    shared_cache: Option<PathBuf>,
+    #[pyo3(from_py_with = lossy)]
+    entry: String,
+    context: String,
+    settings: SettingsItems,
+    interpreter: InterpreterItems,
+    marked: bool,
+    in_place: bool,
+    wheels: Option<PathBuf>,
+    force: bool,
+    lock_timeout: Option<f64>,
+    lock_timeout_from_life: bool,
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct CellItems {
+    folder: PathBuf,
+    manifest: String,
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct SettingsItems {
+    profile: Option<String>,
+    pyo3: Option<String>,
+    cargo: Option<PathBuf>,
+    maturin: Option<PathBuf>,
+    cargo_arguments: Vec<String>,
+    build_arguments: Vec<String>,
+    develop_arguments: Vec<String>,
+    rustc_arguments: Vec<String>,
+    target: Option<String>,
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct InterpreterItems {
+    key: String,
+    implementation: String,
+    version: (u8, u8),
+    extension_suffix: String,
+    base_prefix: PathBuf,
+    pointer_width: u32,
+    build_flags: Vec<String>,
+    script_folders: Vec<PathBuf>,
+    prefix: PathBuf,
+    c_library: Option<String>,
+    siphash13: bool,
+}
+
+impl From<RequestItems> for Request {
+    fn from(items: RequestItems) -> Self {
+        let automatic = items.automatic;
+        Self {
+            kind: items.kind,
+            root: items.root,
+            module: items.module,
+            installed: items.installed.map(|dist_info| Installed { dist_info, automatic }),
+            files: items.files,
+            cell: items.cell.map(|CellItems { folder, manifest }| Cell { folder, manifest }),
+            cache: items.cache,
+            shared_cache: items.shared_cache,
+            entry: items.entry,
+            context: items.context,
+            settings: items.settings.into(),
+            interpreter: items.interpreter.into(),
+            marked: items.marked,
+            in_place: items.in_place,
+            wheels: items.wheels,
+            force: items.force,
+            lock_timeout: Timeout {
+                // More than a Duration can hold means for ever.
+                limit: items.lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+                from_life: items.lock_timeout_from_life,
+            },
+        }
+    }
+}
+
+impl From<SettingsItems> for Settings {
+    fn from(items: SettingsItems) -> Self {
+        Self {
+            profile: items.profile,
+            pyo3: items.pyo3,
+            cargo: items.cargo,
+            maturin: items.maturin,
+            arguments: Arguments {
+                cargo: items.cargo_arguments,
+                build: items.build_arguments,
+                develop: items.develop_arguments,
+                rustc: items.rustc_arguments,
+                target: items.target,
+            },
+        }
+    }
+}
+
+impl From<InterpreterItems> for Interpreter {
+    fn from(items: InterpreterItems) -> Self {
+        Self {
+            key: items.key,
+            implementation: items.implementation,
+            version: items.version,
+            extension_suffix: items.extension_suffix,
+            base_prefix: items.base_prefix,
+            pointer_width: items.pointer_width,
+            build_flags: items.build_flags,
+            script_folders: items.script_folders,
+            prefix: items.prefix,
+            c_library: items.c_library,
+            siphash13: items.siphash13,
+        }
+    }
+}
+
+/// `Outcome`
+#[derive(IntoPyObject)]
+pub struct OutcomeItems {
+    artifact: OsString,
+    reason: Option<String>,
+    built: bool,
+    seconds: f64,
+    roots: Vec<OsString>,
+}
+
+impl From<Outcome> for OutcomeItems {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            artifact: outcome.artifact.into_os_string(),
+            reason: outcome.reason,
+            built: outcome.built,
+            seconds: outcome.seconds,
+            roots: outcome.roots.into_iter().map(PathBuf::into_os_string).collect(),
+        }
+    }
+}
+
+/// What is in a cache, as `cache info --json` prints it.
+#[derive(IntoPyObject)]
+pub struct InventoryItems {
+    path: OsString,
+    bytes: u64,
+    interpreters: Vec<InterpreterUsage>,
+}
+
+#[derive(IntoPyObject)]
+struct InterpreterUsage {
+    key: String,
+    bytes: u64,
+    lanes: u64,
+    store: u64,
+    environments: Vec<OsString>,
+    sources: Vec<SourceUsage>,
+}
+
+#[derive(IntoPyObject)]
+struct SourceUsage {
+    name: String,
+    source: Option<OsString>,
+    exists: bool,
+    bytes: u64,
+    /// When it was last used, in seconds since the epoch.
+    used: f64,
+}
+
+impl InventoryItems {
+    pub fn new(root: PathBuf, found: Vec<prune::Interpreter>) -> Self {
+        Self {
+            path: root.into_os_string(),
+            bytes: found.iter().map(|interpreter| interpreter.bytes).sum(),
+            interpreters: found.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<prune::Interpreter> for InterpreterUsage {
+    fn from(found: prune::Interpreter) -> Self {
+        let entries = found.entries.into_iter().map(|entry| SourceUsage {
+            name: entry.name,
+            source: entry.source.map(PathBuf::into_os_string),
+            exists: entry.exists,
+            bytes: entry.bytes,
+            used: entry.used.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        });
+        Self {
+            key: found.key,
+            bytes: found.bytes,
+            lanes: found.slots,
+            store: found.store,
+            environments: found.environments.into_iter().map(PathBuf::into_os_string).collect(),
+            sources: entries.collect(),
+        }
+    }
+}
+
+/// A kind of source by its name.
+pub fn kind(name: &str) -> PyResult<SourceKind> {
+    match name {
+        "script" => Ok(SourceKind::Script),
+        "crate" => Ok(SourceKind::Crate),
+        "project" => Ok(SourceKind::Project),
+        other => Err(PyValueError::new_err(format!("no kind of source: {other:?}"))),
+    }
+}
+
+fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<SourceKind> {
+    kind(value.extract()?)
+}
+
+/// Names that are not valid Unicode are refused later, together with their paths.
+fn lossy(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(value.extract::<OsString>()?.to_string_lossy().into_owned())
+}
+
+/// `rustimport.errors.Diagnostic`
+pub fn diagnostic<'py>(py: Python<'py>, diagnostic: &Diagnostic) -> PyResult<Bound<'py, PyAny>> {
+    let fields = PyDict::new(py);
+    fields.set_item("level", &diagnostic.level)?;
+    fields.set_item("code", diagnostic.code.as_deref())?;
+    fields.set_item("message", without_secrets(&diagnostic.message))?;
+    fields.set_item("file", diagnostic.file.as_ref().map(|file| file.as_os_str()))?;
+    fields.set_item("line", diagnostic.line)?;
+    fields.set_item("column", diagnostic.column)?;
+    fields.set_item("rendered", without_secrets(&diagnostic.rendered))?;
+    fields.set_item("rendered_ansi", without_secrets(&diagnostic.rendered_ansi))?;
+    py.import("rustimport.errors")?.getattr("Diagnostic")?.call((), Some(&fields))
+}
