@@ -15,7 +15,18 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 #: What the tests of builds need of a system.
-PACKAGES = ("python3", "python3-venv", "python3-dev", "rustc", "cargo", "gcc", "make", "ca-certificates", "strace", "procps")
+PACKAGES = (
+    "python3",
+    "python3-venv",
+    "python3-dev",
+    "rustc",
+    "cargo",
+    "gcc",
+    "make",
+    "ca-certificates",
+    "strace",
+    "procps",
+)
 
 #: What is not copied.
 LEFT_OUT = shutil.ignore_patterns("target", ".venv*", ".git", "__pycache__", ".*_cache", "*.so")

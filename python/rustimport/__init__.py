@@ -20,11 +20,9 @@ if TYPE_CHECKING:
         imp,
         imp_from_path,
         inline,
-        load_ipython_extension,
         reload_changed,
         reset_logger,
         unembed,
-        unload_ipython_extension,
     )
     from ._build import Result
     from ._compat.maturin_settings import MaturinSettings
@@ -108,9 +106,9 @@ def install(
     }
     if _settings.is_release_mode():
         if enable_rs_file_importer:
-            from . import _release
+            from ._release_finder import ReleaseFinder
 
-            _finder.put(_release.ReleaseFinder(**common))
+            _finder.put(ReleaseFinder(**common))
         return
     if enable_rs_file_importer:
         _finder.put(_finder.ScriptFinder(**common))
@@ -132,6 +130,20 @@ def uninstall() -> None:
         from . import _ipython
 
         _ipython.leave_autoreload()
+
+
+def load_ipython_extension(shell: "Any") -> None:
+    """``%load_ext rustimport``: the magics ``%%rustimport`` and ``%rustimport``."""
+    from . import _ipython
+
+    _ipython.load(shell)
+
+
+def unload_ipython_extension(shell: "Any") -> None:
+    """``%unload_ext rustimport``."""
+    from . import _ipython
+
+    _ipython.unload(shell)
 
 
 def follow_ipython() -> None:

@@ -198,20 +198,6 @@ def reset_logger() -> None:
     _settings.log_propagates = _settings.log_is_reset = True
 
 
-def load_ipython_extension(shell: Any) -> None:
-    """``%load_ext rustimport``: the magics ``%%rustimport`` and ``%rustimport``."""
-    from . import _ipython
-
-    _ipython.load(shell)
-
-
-def unload_ipython_extension(shell: Any) -> None:
-    """``%unload_ext rustimport``."""
-    from . import _ipython
-
-    _ipython.unload(shell)
-
-
 # ---------------------------------------------------------------------------------------------------
 # What these have in common.
 

@@ -94,7 +94,7 @@ _magics: RustMagics | None = None
 
 
 def load(shell: Any) -> None:
-    """Makes the magics known to a shell."""
+    """Registers the magics."""
     global _magics
     unload(shell)
     _magics = RustMagics(shell)
@@ -104,7 +104,7 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Takes them away again."""
+    """Removes the magics."""
     global _magics
     if _magics is not None:
         shell.events.unregister("pre_run_cell", _magics.note_cell)

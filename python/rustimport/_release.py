@@ -1,46 +1,10 @@
-"""Release mode: no checks and no compiler. What `build` left beside its source, Python finds by itself."""
+"""Release mode: no checks and no compiler. What `build` left next to a source, Python finds by itself; else the last
+artifact in the cache is used, unchecked."""
 
 import _imp
 import os
-import sys
-from _frozen_importlib import ModuleSpec
 
-from . import _cache, _finder, _marker, _settings
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
-
-
-class ReleaseFinder(_finder.Finder):
-    """For scripts that nobody else has found: it stands last."""
-
-    role = "release"
-    is_last = True
-
-    def find_spec(
-        self, fullname: str, path: "Sequence[str] | None" = None, _target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        if not _settings.is_enabled():
-            return None
-        try:
-            return self._search(fullname, sys.path + _settings.included_folders() if path is None else list(path))
-        except ImportError as error:
-            # Where in this package it was raised tells a user nothing.
-            raise error.with_traceback(None) from error.__cause__
-
-    def _search(self, fullname: str, entries: "list[str]") -> "ModuleSpec | None":
-        name = fullname.rpartition(".")[2]
-        for entry in entries:
-            for file in (f"{name}.rs", name):
-                source = os.path.join(os.path.abspath(entry), file)
-                found = artifact(fullname, source, True, self.cache_dir) if _cache.exists(source) else None
-                if found is not None:
-                    spec = ModuleSpec(fullname, _finder.Loader(fullname, found, source), origin=found)
-                    spec.has_location = True
-                    return spec
-        return None
+from . import _cache, _marker
 
 
 def artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") -> "str | None":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -87,3 +88,102 @@ LONG = {
 def test_long_files_have_a_reason() -> None:
     long = {str(path.relative_to(SRC)) for path in files().values() if len(path.read_text().splitlines()) > 500}
     assert long == set(LONG)
+
+
+# The Python half.
+
+PACKAGE = ROOT / "python" / "rustimport"
+
+#: Names everything lazily, so that users see one module. What it loads when it is called is not counted.
+FACADE = "__init__"
+
+
+def python_files() -> dict[str, Path]:
+    """Module path below the package -> file."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    return found
+
+
+class Imports(ast.NodeVisitor):
+    """Which files of the package a file imports when it runs, also within functions."""
+
+    def __init__(self, module: str, known: dict[str, Path]) -> None:
+        is_package = known[module].name == "__init__.py"
+        self.parts = module.split(".") if is_package and module != FACADE else module.split(".")[:-1]
+        self.known = known
+        self.found: set[str] = set()
+        #: Local name -> file.
+        self.names: dict[str, str] = {}
+
+    def visit_If(self, node: ast.If) -> None:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for child in node.orelse:
+                self.visit(child)
+        else:
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found |= {FACADE for alias in node.names if alias.name == "rustimport"}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if node.level == 0:
+            return
+        base = self.parts[: len(self.parts) - node.level + 1] + (node.module.split(".") if node.module else [])
+        for alias in node.names:
+            inner = ".".join([*base, alias.name])
+            target = inner if inner in self.known else ".".join(base)
+            if target in self.known:
+                self.found.add(target)
+                if target == inner:
+                    self.names[alias.asname or alias.name] = target
+
+
+def python_arrows() -> dict[str, set[str]]:
+    known = python_files()
+    named = {}
+    for module, path in known.items():
+        visitor = Imports(module, known)
+        visitor.visit(ast.parse(path.read_text()))
+        named[module] = visitor.found - {module}
+    named[FACADE] = set()
+    return named
+
+
+def test_no_circles_in_python() -> None:
+    left = python_arrows()
+    assert sum(len(targets) for targets in left.values()) > 80, "nothing is found any more"
+    while free := [module for module, targets in left.items() if not targets & left.keys()]:
+        for module in free:
+            del left[module]
+    assert left == {}
+
+
+def test_private_names_stay_in_their_file() -> None:
+    known = python_files()
+    reached = []
+    for module, path in known.items():
+        visitor = Imports(module, known)
+        tree = ast.parse(path.read_text())
+        visitor.visit(tree)
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
+                continue
+            is_private = node.attr.startswith("_") and not node.attr.startswith("__")
+            if is_private and node.value.id in visitor.names:
+                reached.append(f"{module}: {node.value.id}.{node.attr}")
+    assert reached == []
+
+
+def test_everything_is_on_the_map() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    table = re.findall(r"^\| (`.+?) \|", text.partition("| Python file |")[2].partition("\n\n")[0], re.M)
+    mapped = {name for row in table for name in re.findall(r"`([\w./]+)`", row)}
+    files = {path.name for path in PACKAGE.glob("*.py")} - {"__main__.py"}
+    folders = {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
+    assert mapped == files | folders
+    picture = text.partition("```mermaid")[2].partition("```")[0]
+    assert [room for room in rooms() if not re.search(rf'\["{room}(\.rs)?\b', picture)] == []
+    assert len(text.splitlines()) < 150

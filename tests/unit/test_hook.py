@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from rustimport import _cache, _finder, _marker, _release, _settings
+from rustimport import _cache, _finder, _marker, _release_finder, _settings
 
 MARKED = "// rustimport:pyo3\n"
 
@@ -439,7 +439,7 @@ def test_loading_the_settings_is_no_difference() -> None:
 def test_in_release_mode_one_frame_of_an_error_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "unbuilt.rs").write_text(MARKED)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, _release.ReleaseFinder(cache_dir=str(tmp_path))])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, _release_finder.ReleaseFinder(cache_dir=str(tmp_path))])
     with pytest.raises(ImportError, match="no library for") as raised:
         __import__("unbuilt")
     assert [entry.name for entry in raised.traceback][1:] == ["find_spec"]
