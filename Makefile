@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Also where a shell has not been told of it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
-SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $(wildcard site/*)
 
 .PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser lint format bench clean
 

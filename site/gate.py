@@ -3,6 +3,8 @@ class RustimportGate:
     interpreter that starts pays nothing for it."""
 
     is_rustimport_gate = True
+    # What every start looks for; the last is Ubuntu's and Debian's.
+    ignored = ("rustimport", "sitecustomize", "usercustomize", "apport_python_hook")
 
     def __init__(self):
         import _thread
@@ -19,7 +21,7 @@ class RustimportGate:
         import sys
 
         top = name.partition(".")[0]
-        if top in sys.stdlib_module_names or top == "rustimport":
+        if top in sys.stdlib_module_names or top in self.ignored:
             return None
         place = sys.meta_path.index(self) if self in sys.meta_path else None
         self.open()

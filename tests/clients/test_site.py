@@ -18,7 +18,9 @@ from tests.conftest import ROOT
 UV = Path(sysconfig.get_path("scripts")) / "uv"
 DISTRIBUTION = "/usr/bin/python3"
 
-ACTIVE = "import sys; print(any(type(finder).__module__ == 'rustimport._finder' for finder in sys.meta_path))"
+ACTIVE = "import sys; print(any(hasattr(finder, 'is_rustimport_gate') for finder in sys.meta_path))"
+#: The hook that is installed, in full.
+OPEN = "from rustimport import _finder; _finder.open_gates(); "
 
 
 class Environment:
@@ -260,11 +262,9 @@ def test_what_others_wrote_is_restored(environment: Environment, content: bytes)
 def test_a_package_that_is_gone(environment: Environment) -> None:
     environment.site_command("install")
     (environment.site / "rustimport").unlink()
-    assert not environment.is_active()
-    environment.sitecustomize.unlink()
-    shutil.copy(ROOT / "site" / "rustimport_hook.pth", environment.pth)
-    environment.pth.write_text(environment.pth.read_text().replace("{arguments}", ""))
-    assert not environment.is_active()
+    (environment.site / "others.py").write_text("")
+    run = environment.run("-c", f"import others; {ACTIVE}")
+    assert (run.stdout.strip(), run.stderr) == ("False", "")
 
 
 def test_the_predecessors_block(environment: Environment) -> None:
@@ -306,14 +306,14 @@ def test_arguments_are_stored(environment: Environment) -> None:
     def finders(*arguments: str) -> str:
         assert environment.site_command("install", "--force", *arguments).returncode == 0
         mine = "(finder for finder in sys.meta_path if 'rustimport' in type(finder).__module__)"
-        code = f"import sys; print(*(type(finder).__name__ for finder in {mine}))"
+        code = f"{OPEN}import sys; print(*(type(finder).__name__ for finder in {mine}))"
         return environment.run("-c", code).stdout.strip()
 
     assert finders() == "ProjectFinder ScriptFinder"
     assert finders("--no-rs-file-importer") == "ProjectFinder"
     assert finders("--no-project-importer") == "ScriptFinder"
     assert environment.site_command("install", "--args=--release --features a,b").returncode == 0
-    code = "import sys; finder = sys.meta_path[-2]; print(finder.chosen('m', '/m.rs').to_args('build'))"
+    code = OPEN + "import sys; finder = sys.meta_path[-2]; print(finder.chosen('m', '/m.rs').to_args('build'))"
     assert environment.run("-c", code).stdout.strip() == "['--release', '--features', 'a,b']"
 
 
