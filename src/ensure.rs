@@ -1,8 +1,8 @@
-//! The one entry: from a request to an artifact that is fresh.
+//! The one driver: from a request to an artifact that is fresh, for every kind of source.
 //!
-//! Look, lock, look again, take from the store or build, record. A look costs stats and, where those differ,
-//! hashes; it takes no lock and writes nothing but the stamp. Only who finds the source stale waits for the
-//! lock, and looks again once it has it: whoever held it has mostly done the work.
+//! Check, lock, check again, take from the store or build, record. A check costs stats and, where those differ, hashes;
+//! it takes no lock and writes nothing but the stamp. Only a process that finds the source stale waits for the lock, and
+//! checks again once it has it: the process that held it has usually done the work.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,98 +13,105 @@ use crate::base::fs;
 use crate::base::lock::{self, Pulse};
 use crate::build::maturin;
 use crate::cache::in_place::{self, Asker};
-use crate::cache::layout::Cache;
+use crate::cache::layout::{Cache, Entry};
 use crate::cache::target_slot::TargetSlot;
 use crate::env::request::{Outcome, Request, SourceKind};
 use crate::env::toolchain::{self, Toolchain};
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::Record;
-use crate::package::krate;
 use crate::projects::installation::Installation;
 use crate::projects::project::{Adopted, Project};
-use crate::script::parse::Script;
-use crate::sources::source::Source;
+use crate::sources::source::{Source, Stale};
 
 /// Returns the artifact of the request's source, built if it was stale.
 pub fn ensure(request: &Request, observer: &mut dyn Observer) -> Result<Outcome> {
-    if request.kind == SourceKind::Project {
-        return ensure_project(request, observer);
-    }
-    let start = Instant::now();
     let cache = Cache::of(request);
     cache.check_private()?;
-    let source = Source::read(request, &cache, observer)?;
-    let outcome = |artifact, reason, built| Outcome::since(start, artifact, reason, built);
+    match request.kind {
+        SourceKind::Script | SourceKind::Crate => drive::<Source>(request, &cache, observer),
+        SourceKind::Project => drive::<Project>(request, &cache, observer),
+    }
+}
 
-    let changes = match source.look() {
+/// How one kind of source becomes fresh.
+trait Kind<'a>: Sized {
+    /// What is kept from one attempt to the next.
+    type Kept: Default;
+
+    fn read(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Self>;
+
+    /// The artifact, if it is fresh.
+    fn check(&self) -> Result<PathBuf, Box<Stale>>;
+
+    /// Without the lock: an artifact that can be used although the entry's own is stale or absent.
+    fn alternative(&self, stale: &Stale, observer: &mut dyn Observer) -> Result<Option<PathBuf>>;
+
+    fn entry(&self) -> &Entry;
+
+    /// The lock that a build needs.
+    fn lock(&self) -> Result<PathBuf>;
+
+    /// Under the lock: takes what was built before, or builds.
+    fn attempt(&self, stale: &Stale, kept: &mut Self::Kept, observer: &mut Pulse) -> Result<Step>;
+
+    /// Whether the source was edited during the last attempt, and is worth another one.
+    fn was_edited(&self, kept: &Self::Kept) -> bool;
+
+    /// Of a project: the folders that belong on `sys.path`.
+    fn roots(_: &Request) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// What came of an attempt, with the reason if there is a better one than what the check found.
+enum Step {
+    /// The artifact had been built before.
+    Found(PathBuf, Option<String>),
+    Built(PathBuf, Option<String>),
+    /// Time has passed, or something was installed: everything has to be read again.
+    Again,
+}
+
+fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Outcome> {
+    let start = Instant::now();
+    let outcome = |artifact, reason, built| {
+        let seconds = start.elapsed().as_secs_f64();
+        Outcome { artifact, reason, built, seconds, roots: K::roots(request) }
+    };
+    let source = K::read(request, cache, observer)?;
+    let stale = match source.check() {
         Ok(artifact) => return Ok(outcome(artifact, None, false)),
         Err(stale) => stale,
     };
-    if request.in_place && !request.force {
-        match (source.look_in_place(Asker::Import), &source.toolchain) {
-            (Ok(artifact), _) => return Ok(outcome(artifact, None, false)),
-            // What was built for this machine does not fit any more: that is the reason.
-            (Err(change), Err(Error::Toolchain { message, hint })) if change != DirtyReason::NeverBuilt => {
-                let (source, change) = (request.root.display(), change.describe(request.folder()));
-                return Err(Error::toolchain(format!("{source} has to be built again: {change}; but {message}"), hint));
-            }
-            _ => {}
-        }
-        if let Some(artifact) = source.look_shared() {
-            return Ok(outcome(artifact, None, false));
-        }
+    if let Some(artifact) = source.alternative(&stale, observer)? {
+        return Ok(outcome(artifact, None, false));
     }
-    let reason = changes.reason(request.folder());
-    if let Some(why) = cache.why_not_shared() {
-        observer.event(Event::Notice { message: format!("the shared cache is not used: {why}") });
-    }
+    let reason = stale.reason(request.folder());
     observer.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
 
     cache.create_root()?;
     let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, observer)?;
     cache.create(&request.interpreter)?;
-    source.entry.create()?;
+    source.entry().create()?;
     let name = request.root.file_name().unwrap_or_default().to_string_lossy();
-    let lock = lock::lock_entry(&source.entry.lock(), &name, request.lock_timeout, observer)?;
+    let lock = lock::lock_entry(&source.lock()?, &name, request.lock_timeout, observer)?;
     let observer = &mut Pulse::new(observer);
     observer.hold(lock.path());
-    let mut held: Option<TargetSlot> = None;
-    // A wait may have been long: everything is read anew. So it is after a build that failed while the
-    // source was being edited: what it complained of may never have been anybody's intention.
+    let mut kept = K::Kept::default();
+    // A wait may have been long, so everything is read again. So it is after a build that failed while the source was
+    // being edited: nobody may ever have meant what the compiler complained about.
     loop {
-        let source = Source::read(request, &cache, observer)?;
-        let stale = match source.look() {
+        let source = K::read(request, cache, observer)?;
+        let stale = match source.check() {
             Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
             Err(stale) => stale,
         };
-        let reason = stale.reason(request.folder());
-        if !request.force
-            && let Some(artifact) = source.restore(observer)?
-        {
-            return Ok(outcome(artifact, Some(reason), false));
-        }
-        let plan = source.plan(observer)?;
-        let dependencies = plan.dependencies.as_deref();
-        // An edit during a wait may have brought new dependencies.
-        let slot = match held.take() {
-            Some(slot) if slot.takes(&cache, dependencies) => held.insert(slot),
-            other => {
-                other.iter().filter_map(TargetSlot::lock).for_each(|lock| observer.release(lock));
-                drop(other);
-                let own = (request.kind == SourceKind::Crate).then_some(&source.entry);
-                let slot = TargetSlot::take(&cache, own, dependencies, &request.root, request.lock_timeout, observer)?;
-                slot.lock().into_iter().for_each(|lock| observer.hold(lock));
-                let was_waited_for = slot.was_waited_for;
-                let slot = held.insert(slot);
-                if was_waited_for {
-                    continue;
-                }
-                slot
-            }
-        };
-        match source.build(&plan, slot, &stale, &reason, observer) {
-            Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
-            Err(Error::Build(_) | Error::Project { .. }) if source.was_edited() => {
+        let or_stale = |better: Option<String>| Some(better.unwrap_or_else(|| stale.reason(request.folder())));
+        match source.attempt(&stale, &mut kept, observer) {
+            Ok(Step::Found(artifact, better)) => return Ok(outcome(artifact, or_stale(better), false)),
+            Ok(Step::Built(artifact, better)) => return Ok(outcome(artifact, or_stale(better), true)),
+            Ok(Step::Again) => {}
+            Err(Error::Build(_) | Error::Project { .. }) if source.was_edited(&kept) => {
                 observer.event(Event::Log { message: format!("{name} was edited while it was built: again") });
             }
             Err(error) => return Err(error),
@@ -112,103 +119,191 @@ pub fn ensure(request: &Request, observer: &mut dyn Observer) -> Result<Outcome>
     }
 }
 
-/// The same for a project, whose artifact stands where it is installed.
-fn ensure_project(request: &Request, observer: &mut dyn Observer) -> Result<Outcome> {
-    let start = Instant::now();
-    let cache = Cache::of(request);
-    cache.check_private()?;
-    // As it is installed in the end: a build may have installed it again.
-    let outcome = |artifact, reason, built| {
-        let dist_info = request.installed.as_ref().map_or(Path::new(""), |installed| &installed.dist_info);
-        let roots = Installation::now(dist_info, &request.root).map(|now| now.roots).unwrap_or_default();
-        Outcome { roots, ..Outcome::since(start, artifact, reason, built) }
-    };
-    let project = Project::read(request, &cache, observer)?;
-    let reason = match project.look() {
-        Ok(artifact) => return Ok(outcome(artifact, None, false)),
-        // A machine without Rust, to which the environment was brought as it is: nobody can tell what has changed.
-        Err(stale) if stale.record.is_none() && matches!(project.toolchain, Err(Error::Toolchain { .. })) => {
-            let Some(artifact) = project.found() else { return Err(project.toolchain.expect_err("it is missing")) };
-            observer.event(Event::Notice {
-                message: "imported as it is installed: there is no Rust to check it with".into(),
-            });
-            return Ok(outcome(artifact, None, false));
-        }
-        Err(stale) => stale.reason(&request.root),
-    };
-    observer.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
+impl<'a> Kind<'a> for Source<'a> {
+    /// The target slot of the last attempt.
+    type Kept = Option<TargetSlot>;
 
-    cache.create_root()?;
-    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, observer)?;
-    cache.create(&request.interpreter)?;
-    project.entry.create()?;
-    let name = request.root.file_name().unwrap_or_default().to_string_lossy();
-    let of_project = cache.project_lock(&request.root);
-    fs::create_private_folder(of_project.parent().unwrap_or(Path::new("/")))?;
-    let lock = lock::lock_entry(&of_project, &name, request.lock_timeout, observer)?;
-    let observer = &mut Pulse::new(observer);
-    observer.hold(lock.path());
-    let mut was_installed = false;
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        // A wait may have been long.
-        let project = Project::read(request, &cache, observer)?;
-        let stale = match project.look() {
-            Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
-            Err(stale) => stale,
+    fn read(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Self> {
+        Source::read(request, cache, observer)
+    }
+
+    fn check(&self) -> Result<PathBuf, Box<Stale>> {
+        Source::check(self)
+    }
+
+    /// The one next to the source, or in the shared cache.
+    fn alternative(&self, _: &Stale, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
+        let request = self.request;
+        if request.in_place && !request.force {
+            match (self.check_in_place(Asker::Import), &self.toolchain) {
+                (Ok(artifact), _) => return Ok(Some(artifact)),
+                // What was built for this machine no longer fits: that is the reason.
+                (Err(change), Err(Error::Toolchain { message, hint })) if change != DirtyReason::NeverBuilt => {
+                    let (source, change) = (request.root.display(), change.describe(request.folder()));
+                    let message = format!("{source} has to be built again: {change}; but {message}");
+                    return Err(Error::toolchain(message, hint));
+                }
+                _ => {}
+            }
+            if let Some(artifact) = self.check_shared() {
+                return Ok(Some(artifact));
+            }
+        }
+        if let Some(why) = self.cache.why_not_shared() {
+            observer.event(Event::Notice { message: format!("the shared cache is not used: {why}") });
+        }
+        Ok(None)
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    fn lock(&self) -> Result<PathBuf> {
+        Ok(self.entry.lock())
+    }
+
+    fn attempt(&self, stale: &Stale, kept: &mut Option<TargetSlot>, observer: &mut Pulse) -> Result<Step> {
+        let request = self.request;
+        if !request.force
+            && let Some(artifact) = self.restore(observer)?
+        {
+            return Ok(Step::Found(artifact, None));
+        }
+        let plan = self.plan(observer)?;
+        let dependencies = plan.dependencies.as_deref();
+        // An edit during a wait may have added dependencies.
+        let slot = match kept.take() {
+            Some(slot) if slot.takes(self.cache, dependencies) => kept.insert(slot),
+            other => {
+                other.iter().filter_map(TargetSlot::lock).for_each(|lock| observer.release(lock));
+                drop(other);
+                let own = (request.kind == SourceKind::Crate).then_some(&self.entry);
+                let timeout = request.lock_timeout;
+                let slot = TargetSlot::take(self.cache, own, dependencies, &request.root, timeout, observer)?;
+                slot.lock().into_iter().for_each(|lock| observer.hold(lock));
+                let was_waited_for = slot.was_waited_for;
+                let slot = kept.insert(slot);
+                if was_waited_for {
+                    return Ok(Step::Again);
+                }
+                slot
+            }
         };
-        let metadata = project.metadata(observer)?;
-        if !project.installation.is_editable {
-            if std::mem::replace(&mut was_installed, true) {
+        let artifact = self.build(&plan, slot, stale, &stale.reason(request.folder()), observer)?;
+        Ok(Step::Built(artifact, None))
+    }
+
+    fn was_edited(&self, _: &Option<TargetSlot>) -> bool {
+        Source::was_edited(self)
+    }
+}
+
+/// Of a project, from one attempt to the next.
+#[derive(Default)]
+struct KeptOfProject {
+    /// Whether maturin has installed it.
+    was_installed: bool,
+    builds: u32,
+    /// The inputs known before the last build, by content.
+    known: Vec<(PathBuf, Option<String>)>,
+}
+
+impl<'a> Kind<'a> for Project<'a> {
+    type Kept = KeptOfProject;
+
+    fn read(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Self> {
+        Project::read(request, cache, observer)
+    }
+
+    fn check(&self) -> Result<PathBuf, Box<Stale>> {
+        Project::check(self)
+    }
+
+    /// On a machine without Rust, to which the environment was brought as it is: what is installed, unchecked.
+    fn alternative(&self, stale: &Stale, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
+        let Err(missing @ Error::Toolchain { .. }) = &self.toolchain else { return Ok(None) };
+        if stale.record.is_some() {
+            return Ok(None);
+        }
+        let artifact = self.found().ok_or_else(|| missing.clone())?;
+        let message = "imported as it is installed: there is no Rust to check it with".into();
+        observer.event(Event::Notice { message });
+        Ok(Some(artifact))
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// One for all interpreters: they share the target folder.
+    fn lock(&self) -> Result<PathBuf> {
+        let lock = self.cache.project_lock(&self.request.root);
+        fs::create_private_folder(lock.parent().unwrap_or(Path::new("/")))?;
+        Ok(lock)
+    }
+
+    fn attempt(&self, stale: &Stale, kept: &mut KeptOfProject, observer: &mut Pulse) -> Result<Step> {
+        let request = self.request;
+        let metadata = self.metadata(observer)?;
+        if !self.installation.is_editable {
+            if std::mem::replace(&mut kept.was_installed, true) {
                 let message = format!("maturin installed {}, but not in editable mode", request.root.display());
                 return Err(Error::project(&request.root, message, "run `maturin develop` in the project's folder"));
             }
-            project.develop(&metadata, "not installed", observer)?;
-            continue;
+            self.develop(&metadata, "not installed", observer)?;
+            return Ok(Step::Again);
         }
         let mut installed = stale.record.as_ref().and_then(|record| record.project.clone());
-        let mut reason = stale.reason(&request.root);
-        match project.adopt(&metadata, &stale, observer)? {
-            Adopted::Artifact(artifact) if !request.force => return Ok(outcome(artifact, Some(reason), was_installed)),
+        let mut reason = None;
+        match self.adopt(&metadata, stale, observer)? {
+            Adopted::Artifact(artifact) if !request.force && kept.was_installed => {
+                return Ok(Step::Built(artifact, None));
+            }
+            Adopted::Artifact(artifact) if !request.force => return Ok(Step::Found(artifact, None)),
             // With the profile that was found.
             Adopted::Artifact(_) => {
-                installed = Record::read(&project.entry.record()).and_then(|record| record.project);
+                installed = Record::read(&self.entry.record()).and_then(|record| record.project);
             }
             Adopted::Outdated(change, found) => {
-                // That tells more than that nobody has built yet.
+                // This says more than that nothing was built yet.
                 if stale.record.is_none() {
-                    reason = change.describe(&request.root);
+                    reason = Some(change.describe(&request.root));
                 }
                 installed = Some(found);
             }
             Adopted::Nothing => {}
         }
         if !request.force
-            && let Some(artifact) = project.restore(&stale, observer)?
+            && let Some(artifact) = self.restore(stale, observer)?
         {
-            return Ok(outcome(artifact, Some(reason), false));
+            return Ok(Step::Found(artifact, reason));
         }
-        let known = project.known(&stale);
-        match project.build(&metadata, &stale, installed.as_ref(), &reason, observer) {
-            Ok(artifact) => return Ok(outcome(artifact, Some(reason), true)),
-            Err(Error::Build(_) | Error::Project { .. })
-                if attempts < 3 && known.iter().any(|(path, hash)| fs::hash_file(path) != *hash) =>
-            {
-                observer.event(Event::Log { message: format!("{name} was edited while it was built: again") });
-            }
-            Err(error) => return Err(error),
-        }
+        kept.builds += 1;
+        kept.known = self.known(stale);
+        let why = reason.clone().unwrap_or_else(|| stale.reason(&request.root));
+        let artifact = self.build(&metadata, stale, installed.as_ref(), &why, observer)?;
+        Ok(Step::Built(artifact, reason))
+    }
+
+    fn was_edited(&self, kept: &KeptOfProject) -> bool {
+        kept.builds < 3 && kept.known.iter().any(|(path, hash)| fs::hash_file(path) != *hash)
+    }
+
+    /// As it is installed in the end: a build may have installed it again.
+    fn roots(request: &Request) -> Vec<PathBuf> {
+        let dist_info = request.installed.as_ref().map_or(Path::new(""), |installed| &installed.dist_info);
+        Installation::now(dist_info, &request.root).map(|now| now.roots).unwrap_or_default()
     }
 }
 
-/// The folders of the packages on this machine that a project is made of.
+/// The folders of the local packages that a project consists of.
 pub fn local_packages(request: &Request, observer: &mut dyn Observer) -> Result<Vec<PathBuf>> {
     let cache = Cache::of(request);
     Ok(Project::read(request, &cache, observer)?.metadata(observer)?.local_folders())
 }
 
-/// A copy of what is loaded of a project, at a path that was never loaded.
+/// A copy of a project's library, at a path that was never loaded.
 pub fn copy_installed(request: &Request, artifact: &Path, observer: &mut dyn Observer) -> Result<PathBuf> {
     let cache = Cache::of(request);
     let project = Project::read(request, &cache, observer)?;
@@ -216,12 +311,12 @@ pub fn copy_installed(request: &Request, artifact: &Path, observer: &mut dyn Obs
     project.copy(artifact)
 }
 
-/// The same, and puts it beside the source. It counts as built if that was not so already.
+/// Like `ensure`, and puts the artifact next to the source. It counts as built if it was not there already.
 pub fn ensure_in_place(request: &Request, observer: &mut dyn Observer) -> Result<Outcome> {
     let start = Instant::now();
     let cache = Cache::of(request);
     let artifact = in_place::artifact(request);
-    if !request.force && Source::read(request, &cache, observer)?.look_in_place(Asker::Build).is_ok() {
+    if !request.force && Source::read(request, &cache, observer)?.check_in_place(Asker::Build).is_ok() {
         return Ok(Outcome::since(start, artifact, None, false));
     }
     let found = ensure(&Request { in_place: false, ..request.clone() }, observer)?;
@@ -230,14 +325,14 @@ pub fn ensure_in_place(request: &Request, observer: &mut dyn Observer) -> Result
     Ok(Outcome::since(start, artifact, found.reason, built))
 }
 
-/// Why the artifact beside the source is not what a build would give now; `None` if it is.
+/// Why the artifact next to the source is not what a build would give now; `None` if it is.
 pub fn check_in_place(request: &Request, observer: &mut dyn Observer) -> Result<Option<String>> {
     let cache = Cache::of(request);
     let source = Source::read(request, &cache, observer)?;
-    Ok(source.look_in_place(Asker::Build).err().map(|change| change.describe(request.folder())))
+    Ok(source.check_in_place(Asker::Build).err().map(|change| change.describe(request.folder())))
 }
 
-/// The tools that a build would use, with where they are and what they say of themselves.
+/// The tools that a build would use, with their paths and versions.
 pub fn tools(request: &Request, observer: &mut dyn Observer) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);
     let toolchain =
@@ -247,70 +342,4 @@ pub fn tools(request: &Request, observer: &mut dyn Observer) -> Vec<(&'static st
     let cargo = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.cargo));
     let rustc = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.rustc));
     vec![("maturin", maturin), ("cargo", cargo), ("rustc", rustc)]
-}
-
-/// Whether a script without a marker is a module named like its file, and no part of a crate.
-pub fn is_module(path: &Path) -> bool {
-    let (Ok(source), Some(stem)) = (fs::read(path), path.file_stem().and_then(|stem| stem.to_str())) else {
-        return false;
-    };
-    // What cannot be parsed, and shows that it is meant to be a module, the compiler has to speak about.
-    let is_ours = match Script::parse(path, &source) {
-        Ok(script) if script.is_parsed() => script.declares_module(stem),
-        _ => names_module(&source, stem),
-    };
-    is_ours && !is_library_of_a_crate(path)
-}
-
-/// Whether the bytes of a file have the signs of a module of this name, wherever these stand.
-fn names_module(source: &[u8], stem: &str) -> bool {
-    let has = |text: &str| memchr::memmem::find(source, text.as_bytes()).is_some();
-    has(&format!("PyInit_{stem}")) || (has("#[pymodule") && has(stem))
-}
-
-/// Whether a Cargo.toml in the file's folder or above calls it its library.
-fn is_library_of_a_crate(path: &Path) -> bool {
-    path.ancestors().skip(1).any(|folder| {
-        let manifest = krate::manifest_in(folder);
-        manifest.contains_key("package") && krate::library_of(&manifest, folder) == path
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_meant_to_be_a_module() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("m.rs");
-        let check = |text: &str, expected: bool| {
-            std::fs::write(&path, text).unwrap();
-            assert_eq!(is_module(&path), expected, "{text}");
-        };
-        check("#[pymodule] mod m {}", true);
-        check("#[pymodule] mod other {}", false);
-        check("#[pymodule] mod m { fn }", true);
-        check("fn broken( {} #[pyo3::pymodule] mod m {}", false);
-        check("pub extern \"C\" fn PyInit_m( {", true);
-        check("fn broken( {", false);
-        check("//: [broken\n#[pymodule] mod m {}", true);
-    }
-
-    #[test]
-    fn a_crates_library_is_no_script() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        std::fs::create_dir(root.join("src")).unwrap();
-        let check = |manifest: &str, file: &str, expected: bool| {
-            std::fs::write(root.join("Cargo.toml"), manifest).unwrap();
-            let path = root.join(file);
-            std::fs::write(&path, "#[pymodule] mod m {}").unwrap();
-            assert_eq!(is_module(&path), expected, "{manifest}");
-        };
-        check("[package]\nname = 'm'\n[lib]\npath = 'src/m.rs'", "src/m.rs", false);
-        check("[package]\nname = 'm'\n[lib]\npath = 'm.rs'", "m.rs", false);
-        check("[package]\nname = 'm'", "src/m.rs", true);
-        check("[workspace]\n[lib]\npath = 'm.rs'", "m.rs", true);
-    }
 }

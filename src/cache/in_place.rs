@@ -18,7 +18,7 @@ use crate::env::request::Request;
 use crate::env::settings::{Arguments, BuildSettings};
 use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
-use crate::freshness::inputs::{Inputs, Look};
+use crate::freshness::inputs::{Inputs, Snapshot};
 use crate::freshness::record::{GENERATOR, Record};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,13 +55,13 @@ pub enum Asker {
 }
 
 /// Checks the artifact next to the source. Returns its inputs if it is fresh, or the reason why it is not.
-pub fn look(
+pub fn compare(
     request: &Request,
     settings: &BuildSettings,
     cargo_config: &CargoConfig,
     toolchain: Option<&Toolchain>,
     asker: Asker,
-) -> std::result::Result<(Inputs, Look), DirtyReason> {
+) -> std::result::Result<(Inputs, Snapshot), DirtyReason> {
     let artifact = artifact(request);
     let known: Description = sealed::read_portable(&description(&artifact)).ok_or(DirtyReason::NeverBuilt)?;
     if fs::hash_file(&artifact).as_deref() != Some(known.inputs.artifact()) {
@@ -92,13 +92,13 @@ pub fn look(
     let mut inputs = known.inputs.inputs(request.folder()).ok_or(DirtyReason::NeverBuilt)?;
     inputs.files.extend(configuration);
     inputs.variables.retain(|_| toolchain.is_some());
-    let mut look = inputs.look(effective_config, &request.cache);
+    let mut snapshot = inputs.compare(effective_config, &request.cache);
     if toolchain.is_none() {
-        look.changes.retain(|change| !matches!(change, DirtyReason::VariableChanged(_)));
+        snapshot.changes.retain(|change| !matches!(change, DirtyReason::VariableChanged(_)));
     }
-    match look.changes.first() {
+    match snapshot.changes.first() {
         Some(change) => Err(change.clone()),
-        None => Ok((inputs, look)),
+        None => Ok((inputs, snapshot)),
     }
 }
 

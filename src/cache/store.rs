@@ -26,7 +26,7 @@ use crate::base::fs::{self, Stat};
 use crate::base::programs;
 use crate::base::sealed;
 use crate::env::cargo_config::CargoConfig;
-use crate::freshness::inputs::{FileInput, Inputs, Look, Variable};
+use crate::freshness::inputs::{FileInput, Inputs, Snapshot, Variable};
 
 /// The maximum size of all libraries in bytes. If it is exceeded, the least recently used are removed.
 pub const ROOM: u64 = 1 << 30;
@@ -102,7 +102,7 @@ pub struct Found {
     /// The library's hash.
     pub hash: String,
     pub inputs: Inputs,
-    pub look: Look,
+    pub snapshot: Snapshot,
 }
 
 /// Values that were passed to the compiler, and that the library may contain.
@@ -297,19 +297,19 @@ impl Store {
                 continue;
             }
             inputs.files.extend(configuration);
-            let look = inputs.look(cargo_config, cache);
-            if !look.changes.is_empty() {
+            let snapshot = inputs.compare(cargo_config, cache);
+            if !snapshot.changes.is_empty() {
                 continue;
             }
             let artifact = self.artifact(&set.artifact);
             match fs::read(&artifact).ok().filter(|library| fs::hash_bytes(library) == set.artifact) {
                 Some(library) => {
-                    for (file, (_, stat)) in inputs.files.iter_mut().zip(&look.files) {
+                    for (file, (_, stat)) in inputs.files.iter_mut().zip(&snapshot.files) {
                         file.stat = stat.unwrap_or_default();
                     }
                     fs::touch(&artifact);
                     fs::touch(&file);
-                    return Some(Found { library, hash: set.artifact, inputs, look });
+                    return Some(Found { library, hash: set.artifact, inputs, snapshot });
                 }
                 None => fs::remove(&file),
             }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
 use crate::base::paths;
-use crate::ensure;
 use crate::package::krate;
 use crate::script::header::Header;
+use crate::sources::opt_in;
 
 /// The sources among `paths`, and those in the folders among them, each once and sorted by name within a folder.
 ///
@@ -76,7 +76,7 @@ fn is_script(path: &Path, opt_in: bool) -> bool {
     }
     let text = crate::base::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    Header::is_marked(&text) || (!opt_in && ensure::is_module(path))
+    Header::is_marked(&text) || (!opt_in && opt_in::is_module(path))
 }
 
 #[cfg(test)]

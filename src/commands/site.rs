@@ -33,7 +33,7 @@ pub struct Installed {
     pub predecessor: bool,
 }
 
-pub fn look(path: &Path) -> Installed {
+pub fn inspect(path: &Path) -> Installed {
     let content = fs::read(path).unwrap_or_default();
     let block =
         find(&content, BEGIN, END).map(|(start, end)| String::from_utf8_lossy(&content[start..end]).into_owned());

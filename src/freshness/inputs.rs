@@ -68,7 +68,7 @@ pub struct Inputs {
 
 /// The result of a check of the inputs.
 #[derive(Debug, Default)]
-pub struct Look {
+pub struct Snapshot {
     /// Everything that changed, the most informative reason first.
     pub changes: Vec<DirtyReason>,
     /// The files, each with the stat that it had when its content was found unchanged.
@@ -79,7 +79,7 @@ pub struct Look {
 
 impl Inputs {
     /// Checks the inputs for changes. Files in `cache` that a pattern matches are not inputs.
-    pub fn look(&self, cargo_config: &CargoConfig, cache: &Path) -> Look {
+    pub fn compare(&self, cargo_config: &CargoConfig, cache: &Path) -> Snapshot {
         let mut changes = Vec::new();
         let mut files = Vec::new();
         for file in &self.files {
@@ -111,13 +111,13 @@ impl Inputs {
         if self.environment.as_ref().is_some_and(|known| *known != hash_environment(&env_vars::all())) {
             changes.push(DirtyReason::EnvironmentChanged);
         }
-        Look { changes, files, folders }
+        Snapshot { changes, files, folders }
     }
 
     /// The same result right after the build that recorded these inputs, without checking them again.
-    pub fn as_built(&self) -> Look {
+    pub fn as_built(&self) -> Snapshot {
         let settled = |file: &FileInput| (file.path.clone(), (file.stat != Stat::default()).then_some(file.stat));
-        Look {
+        Snapshot {
             changes: Vec::new(),
             files: self.files.iter().map(settled).collect(),
             // Without stats, so that the folders are listed again: files may have appeared during the build.
@@ -406,7 +406,7 @@ mod tests {
         let inputs = collector.finish(vec![pattern]);
         assert_eq!(inputs.variables.iter().filter(|v| !env_vars::is_build_variable(&v.name)).count(), 1);
         let check = |expected: &[DirtyReason]| {
-            assert_eq!(inputs.look(&CargoConfig::default(), Path::new("/c")).changes, expected);
+            assert_eq!(inputs.compare(&CargoConfig::default(), Path::new("/c")).changes, expected);
         };
         check(&[]);
         File::touch(&file);

@@ -13,7 +13,7 @@ use crate::env::request::Request;
 use crate::env::settings::BuildSettings;
 use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
-use crate::freshness::inputs::{Inputs, Look};
+use crate::freshness::inputs::{Inputs, Snapshot};
 
 /// The format of the record. A record with another format is ignored.
 const FORMAT: u32 = 3;
@@ -78,18 +78,18 @@ impl Record {
 
     /// Checks whether the artifact is fresh, and returns the reasons if it is not. `artifact` is the built library;
     /// `changes` are reasons that are known already.
-    pub fn look(
+    pub fn compare(
         &self,
         artifact: &Path,
         mut changes: Vec<DirtyReason>,
         cargo_config: &CargoConfig,
         request: &Request,
-    ) -> Result<Look, Vec<DirtyReason>> {
-        let mut look = self.inputs.look(cargo_config, &request.cache);
+    ) -> Result<Snapshot, Vec<DirtyReason>> {
+        let mut snapshot = self.inputs.compare(cargo_config, &request.cache);
         if self.generator != GENERATOR {
             changes.insert(0, DirtyReason::GeneratorChanged);
         }
-        changes.append(&mut look.changes);
+        changes.append(&mut snapshot.changes);
         let is_known = self.project.as_ref().is_some_and(|own| Stat::of(artifact) == Some(own.stat));
         if changes.is_empty() && !is_known && fs::hash_file(artifact).as_ref() != Some(&self.artifact_hash) {
             changes.push(DirtyReason::ArtifactLost);
@@ -102,7 +102,7 @@ impl Record {
         if request.force {
             changes.insert(0, DirtyReason::Forced);
         }
-        if changes.is_empty() { Ok(look) } else { Err(changes) }
+        if changes.is_empty() { Ok(snapshot) } else { Err(changes) }
     }
 
     /// The changes of the toolchain, and of those settings for which `matters` returns true.

@@ -24,14 +24,14 @@ use crate::env::cargo_config::CargoConfig;
 use crate::env::interpreter::Interpreter;
 use crate::env::request::Request;
 use crate::env::toolchain::Toolchain;
-use crate::freshness::inputs::{Inputs, Look};
+use crate::freshness::inputs::{Inputs, Snapshot};
 
 /// The stamp for an artifact that was just built or found fresh.
 fn stamp(
     request: &Request,
     artifact: &Path,
     inputs: &Inputs,
-    look: &Look,
+    snapshot: &Snapshot,
     cargo_config: &CargoConfig,
     toolchain: &[Watched],
 ) -> Option<String> {
@@ -44,7 +44,7 @@ fn stamp(
         format!("rustimport-stamp 2 {}\n{} {marked}\n{}\n", request.entry, request.context, escape(&request.root));
     // Artifacts are not edited, so the stat need not have settled.
     let artifact = (artifact.to_owned(), Stat::of(artifact));
-    for (path, stat) in [&artifact].into_iter().chain(&look.files).chain(&cargo_config.watched).chain(toolchain) {
+    for (path, stat) in [&artifact].into_iter().chain(&snapshot.files).chain(&cargo_config.watched).chain(toolchain) {
         let _ = match stat {
             Some(stat) => writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(path)),
             None => writeln!(text, "F -\t{}", escape(path)),
@@ -62,7 +62,7 @@ fn stamp(
             let _ = writeln!(text, "D -\t{}\t{}", escape(folder), escape(Path::new(name)));
         }
     }
-    for (folder, stat) in &look.folders {
+    for (folder, stat) in &snapshot.folders {
         let _ = writeln!(text, "L {}\t{}", times(stat), escape(folder));
     }
     let mut unset = Vec::new();
@@ -87,12 +87,12 @@ pub fn write(
     request: &Request,
     artifact: &Path,
     inputs: &Inputs,
-    look: &Look,
+    snapshot: &Snapshot,
     cargo_config: &CargoConfig,
     toolchain: Result<&Toolchain, &Error>,
 ) {
     let toolchain = toolchain.map_or(&[] as &[_], |toolchain| &toolchain.watched);
-    match stamp(request, artifact, inputs, look, cargo_config, toolchain) {
+    match stamp(request, artifact, inputs, snapshot, cargo_config, toolchain) {
         Some(text) => drop(fs::write(file, text.as_bytes())),
         None => fs::remove(file),
     }

@@ -23,7 +23,7 @@ use crate::env::request::Request;
 use crate::env::settings::{self, BuildSettings, PYPROJECT};
 use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
-use crate::freshness::inputs::{Collector, Inputs, Look, absolute_pattern, matches};
+use crate::freshness::inputs::{Collector, Inputs, Snapshot, absolute_pattern, matches};
 use crate::freshness::record::{GENERATOR, OfProject, Record};
 use crate::freshness::stamp;
 use crate::freshness::unit::{self, Unit, UnitKind};
@@ -135,7 +135,7 @@ impl<'a> Project<'a> {
     }
 
     /// What is installed, if nothing that it is made of changed; then with a new stamp.
-    pub fn look(&self) -> Result<PathBuf, Box<Stale>> {
+    pub fn check(&self) -> Result<PathBuf, Box<Stale>> {
         let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
         let Some((record, own)) = record.and_then(|record| Some((record.clone(), record.project?))) else {
             return Err(Box::new(Stale { changes: vec![DirtyReason::NeverBuilt], record: None }));
@@ -155,20 +155,20 @@ impl<'a> Project<'a> {
         let known: BTreeSet<&PathBuf> = record.inputs.files.iter().map(|file| &file.path).collect();
         let files = self.request.files.iter().flatten();
         changes.extend(files.filter(|file| !known.contains(file)).cloned().map(DirtyReason::FileAppeared));
-        let look = record.look(&record.artifact, changes, &self.cargo_config, self.request);
-        match look {
-            Ok(look) => {
-                self.write_stamp(&record.artifact, &record.inputs, &look);
+        let snapshot = record.compare(&record.artifact, changes, &self.cargo_config, self.request);
+        match snapshot {
+            Ok(snapshot) => {
+                self.write_stamp(&record.artifact, &record.inputs, &snapshot);
                 Ok(record.artifact)
             }
             Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
         }
     }
 
-    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
+    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, snapshot: &Snapshot) {
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
-        stamp::write(&file, self.request, artifact, inputs, look, &self.cargo_config, toolchain);
+        stamp::write(&file, self.request, artifact, inputs, snapshot, &self.cargo_config, toolchain);
     }
 
     pub fn metadata(&self, observer: &mut dyn Observer) -> Result<Metadata> {
@@ -334,7 +334,7 @@ impl<'a> Project<'a> {
         record.project = Some(OfProject { profile, ..own });
         record.inputs = found.inputs;
         record.artifact_hash = found.hash;
-        self.take_down(record, &old.artifact, &found.look).map(Some)
+        self.write_record(record, &old.artifact, &found.snapshot).map(Some)
     }
 
     /// The inputs that are known before a build, by content.
@@ -578,17 +578,17 @@ impl<'a> Project<'a> {
             // Debug information names the tree.
             self.cache.store().put_here(&key, &record.artifact_hash, &self.cargo_config, &record.inputs, library);
         }
-        let look = record.inputs.as_built();
-        self.take_down(record, artifact, &look)
+        let snapshot = record.inputs.as_built();
+        self.write_record(record, artifact, &snapshot)
     }
 
-    fn take_down(&self, mut record: Record, artifact: &Path, look: &Look) -> Result<PathBuf> {
+    fn write_record(&self, mut record: Record, artifact: &Path, snapshot: &Snapshot) -> Result<PathBuf> {
         artifact.clone_into(&mut record.artifact);
         if let Some(own) = &mut record.project {
             own.stat = Stat::of(artifact).unwrap_or_default();
         }
         record.write(&self.entry.record())?;
-        self.write_stamp(artifact, &record.inputs, look);
+        self.write_stamp(artifact, &record.inputs, snapshot);
         Ok(artifact.to_owned())
     }
 

@@ -139,7 +139,7 @@ mod _core {
     /// What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there.
     #[pyfunction]
     fn site_look(py: Python<'_>, path: PathBuf) -> PyResult<(Option<String>, bool)> {
-        let found = call::detached(py, || Ok(crate::commands::site::look(&path)))?;
+        let found = call::detached(py, || Ok(crate::commands::site::inspect(&path)))?;
         Ok((found.arguments, found.predecessor))
     }
 
@@ -251,8 +251,8 @@ mod _core {
 
     /// Calls `look` now, and whenever something changes in the folders that it returns; until it raises.
     #[pyfunction]
-    fn watch(py: Python<'_>, look: Py<PyAny>) -> PyResult<()> {
-        call::watch(py, look)
+    fn watch(py: Python<'_>, find: Py<PyAny>) -> PyResult<()> {
+        call::watch(py, find)
     }
 
     /// Device and inode of the open files that a forked child has to close: they are its parent's alone.
@@ -289,6 +289,6 @@ mod _core {
     /// Whether a script without a marker is a module named like its file, and no part of a crate.
     #[pyfunction]
     fn is_module(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
-        call::detached(py, || Ok(ensure::is_module(&path)))
+        call::detached(py, || Ok(crate::sources::opt_in::is_module(&path)))
     }
 }

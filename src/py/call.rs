@@ -110,15 +110,15 @@ impl Drop for Children<'_> {
 }
 
 /// Looks, and watches what the look says, until it raises or a signal arrives.
-pub fn watch(py: Python<'_>, look: Py<PyAny>) -> PyResult<()> {
-    let looked = look.clone_ref(py);
+pub fn watch(py: Python<'_>, find: Py<PyAny>) -> PyResult<()> {
+    let bound = find.clone_ref(py);
     let mut raised = None;
     let mut folders = || {
-        Python::attach(|py| looked.bind(py).call0()?.extract()).map_err(|error| {
+        Python::attach(|py| bound.bind(py).call0()?.extract()).map_err(|error| {
             raised = Some(error);
             Error::Interrupted
         })
     };
-    let result = observed(py, look, |observer| crate::commands::watch::watch(&mut folders, observer));
+    let result = observed(py, find, |observer| crate::commands::watch::watch(&mut folders, observer));
     raised.map_or(result, Err)
 }

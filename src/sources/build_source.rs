@@ -116,8 +116,8 @@ impl Source<'_> {
         let told = self.told(&done.units);
         let library = compilation.remember(&record.inputs, done)?;
 
-        let look = record.inputs.as_built();
-        let artifact = self.publish(&mut record, &library, &look)?;
+        let snapshot = record.inputs.as_built();
+        let artifact = self.publish(&mut record, &library, &snapshot)?;
         self.store(toolchain, &record.inputs, &told, &library);
         self.share_dependencies(plan, toolchain, slot, observer);
         observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });

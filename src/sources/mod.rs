@@ -2,5 +2,6 @@
 
 pub mod build_source;
 pub mod cell;
+pub mod opt_in;
 pub mod plan;
 pub mod source;

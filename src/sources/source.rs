@@ -13,7 +13,7 @@ use crate::env::request::{Request, SourceKind};
 use crate::env::settings::BuildSettings;
 use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
-use crate::freshness::inputs::{Inputs, Look};
+use crate::freshness::inputs::{Inputs, Snapshot};
 use crate::freshness::record::{GENERATOR, Record};
 use crate::freshness::stamp;
 use crate::package::krate::Crate;
@@ -112,19 +112,19 @@ impl<'a> Source<'a> {
     }
 
     /// The artifact, if nothing that it is made of changed; then with a new stamp.
-    pub fn look(&self) -> Result<PathBuf, Box<Stale>> {
-        self.look_at(&self.entry)
+    pub fn check(&self) -> Result<PathBuf, Box<Stale>> {
+        self.check_at(&self.entry)
     }
 
     /// The artifact of the shared cache, if nothing that it is made of changed; then with a stamp in one's own.
-    pub fn look_shared(&self) -> Option<PathBuf> {
+    pub fn check_shared(&self) -> Option<PathBuf> {
         let entry = self.cache.shared()?.entry(&self.request.entry);
         // Where nothing can be written, there is no stamp, and every import looks.
         let _ = entry.record().exists().then(|| self.entry.create());
-        self.look_at(&entry).ok()
+        self.check_at(&entry).ok()
     }
 
-    fn look_at(&self, entry: &Entry) -> Result<PathBuf, Box<Stale>> {
+    fn check_at(&self, entry: &Entry) -> Result<PathBuf, Box<Stale>> {
         let record = Record::read(&entry.record()).filter(|record| record.source == self.request.root);
         let Some(record) = record else {
             return Err(Box::new(Stale { changes: vec![DirtyReason::NeverBuilt], record: None }));
@@ -133,9 +133,9 @@ impl<'a> Source<'a> {
         // pyo3's version concerns only those who left it open.
         let matters = |name: &str| name != "pyo3" || self.leaves_pyo3_open();
         let changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
-        match record.look(&artifact, changes, &self.cargo_config, self.request) {
-            Ok(look) => {
-                self.write_stamp(&artifact, &record.inputs, &look);
+        match record.compare(&artifact, changes, &self.cargo_config, self.request) {
+            Ok(snapshot) => {
+                self.write_stamp(&artifact, &record.inputs, &snapshot);
                 Ok(artifact)
             }
             Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
@@ -155,19 +155,19 @@ impl<'a> Source<'a> {
         self.read.iter().any(|(path, hash)| fs::hash_file(path).is_some_and(|now| now != *hash))
     }
 
-    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, look: &Look) {
+    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, snapshot: &Snapshot) {
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
-        stamp::write(&file, self.request, artifact, inputs, look, &self.cargo_config, toolchain);
+        stamp::write(&file, self.request, artifact, inputs, snapshot, &self.cargo_config, toolchain);
     }
 
     /// The artifact beside the source, if it is what a build would give now; then with a stamp. Or why it is not.
-    pub fn look_in_place(&self, asker: Asker) -> Result<PathBuf, DirtyReason> {
+    pub fn check_in_place(&self, asker: Asker) -> Result<PathBuf, DirtyReason> {
         let toolchain = self.toolchain.as_ref().ok();
-        let (inputs, look) = in_place::look(self.request, &self.settings, &self.cargo_config, toolchain, asker)?;
+        let (inputs, snapshot) = in_place::compare(self.request, &self.settings, &self.cargo_config, toolchain, asker)?;
         let artifact = in_place::artifact(self.request);
         if self.entry.create().is_ok() {
-            self.write_stamp(&artifact, &inputs, &look);
+            self.write_stamp(&artifact, &inputs, &snapshot);
         }
         Ok(artifact)
     }
@@ -194,7 +194,7 @@ impl<'a> Source<'a> {
             .event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = found.inputs;
-        self.publish(&mut record, &found.library, &found.look).map(Some)
+        self.publish(&mut record, &found.library, &found.snapshot).map(Some)
     }
 
     /// Keeps the artifact for whenever this content comes again.
@@ -215,13 +215,13 @@ impl<'a> Source<'a> {
     }
 
     /// Puts a library where it is loaded from, and takes down what it was made of.
-    pub fn publish(&self, record: &mut Record, library: &[u8], look: &Look) -> Result<PathBuf> {
+    pub fn publish(&self, record: &mut Record, library: &[u8], snapshot: &Snapshot) -> Result<PathBuf> {
         let name = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
         let artifact = fs::publish(self.entry.home(), &name, library)?;
         artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).clone_into(&mut record.artifact);
         record.artifact_hash = fs::hash_bytes(library);
         record.write(&self.entry.record())?;
-        self.write_stamp(&artifact, &record.inputs, look);
+        self.write_stamp(&artifact, &record.inputs, snapshot);
         fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
         Ok(artifact)
     }
