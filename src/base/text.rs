@@ -49,32 +49,12 @@ pub fn unescape(text: &str) -> PathBuf {
 
 /// Undoes `%XX`.
 pub fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = (byte == b'%').then(|| after.get(..2)).flatten();
-        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(byte));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    bytes
+    percent_encoding::percent_decode_str(text).collect()
 }
 
-/// Removes ANSI escape sequences: `ESC [ … letter`, the only kind that rustc writes, and OSC links.
+/// Removes ANSI escape sequences, but not line ends: colours and links of rustc.
 pub fn without_ansi(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\u{1b}') {
-        plain.push_str(before);
-        rest = if let Some(sequence) = after.strip_prefix('[') {
-            sequence.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)
-        } else if after.starts_with(']') {
-            after.split_once('\u{7}').or(after.split_once("\u{1b}\\")).map_or("", |(_, rest)| rest)
-        } else {
-            after
-        };
-    }
-    plain + rest
+    anstream::adapter::strip_str(text).to_string()
 }
 
 #[cfg(test)]
