@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::env::request::Request;
 use crate::env::settings::BuildSettings;
+use crate::script::header::Template;
 use crate::script::parse::Script;
 
 /// The name of the generated library root in the package's folder. Scripts do not use this name.
@@ -184,7 +185,7 @@ pub fn crate_manifest(manifest: &Table, script: &Script, settings: &BuildSetting
     if let Some(library) = library {
         lib.insert("path".into(), library.display().to_string().into());
     }
-    if script.header.template.is_some() {
+    if script.header.template.is_some_and(Template::uses_pyo3) {
         complete_pyo3(table(&mut manifest, "dependencies"), &settings.pyo3);
     }
     manifest

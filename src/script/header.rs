@@ -14,6 +14,9 @@ use std::path::Path;
 use crate::base::error::{Error, Result};
 
 /// Selects the code that is generated for a script. `// rustimport` alone selects no template.
+///
+/// What a template decides is in the methods below, in the `match` of `Script::root`, and in
+/// `python/rustimport/_wheel.py` (the requirements of a wheel).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
     /// A module with every `#[pyfunction]` and `#[pyclass]`.
@@ -23,6 +26,23 @@ pub enum Template {
 }
 
 impl Template {
+    const ALL: [Self; 2] = [Self::Pyo3, Self::Cffi];
+
+    /// Whether the generated code depends on pyo3.
+    pub fn uses_pyo3(self) -> bool {
+        match self {
+            Self::Pyo3 | Self::Cffi => true,
+        }
+    }
+
+    /// Whether crates may have it, and scripts may become crates with it.
+    pub fn is_for_crates(self) -> bool {
+        match self {
+            Self::Pyo3 => true,
+            Self::Cffi => false,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Pyo3 => "pyo3",
@@ -110,18 +130,14 @@ impl Header {
         self.marked = true;
         let Some(name) = after.strip_prefix(':') else { return Ok(()) };
         let name: String = name.chars().take_while(|c| c.is_alphanumeric() || "_-".contains(*c)).collect();
-        self.template = match name.as_str() {
-            "" => None,
-            "pyo3" => Some(Template::Pyo3),
-            "cffi" => Some(Template::Cffi),
-            _ => {
-                return Err(Error::project(
-                    path,
-                    format!("{}:{}: there is no template named `{name}`", path.display(), index + 1),
-                    "there are `// rustimport:pyo3` and `// rustimport:cffi`; without a template write `// rustimport`",
-                ));
-            }
-        };
+        self.template = Template::ALL.into_iter().find(|template| template.name() == name);
+        if self.template.is_none() && !name.is_empty() {
+            return Err(Error::project(
+                path,
+                format!("{}:{}: there is no template named `{name}`", path.display(), index + 1),
+                "there are `// rustimport:pyo3` and `// rustimport:cffi`; without a template write `// rustimport`",
+            ));
+        }
         Ok(())
     }
 }

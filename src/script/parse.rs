@@ -87,7 +87,7 @@ impl Script {
 
     /// Whether the code uses pyo3 and needs it as a dependency.
     pub fn uses_pyo3(&self) -> bool {
-        self.header.template.is_some()
+        self.header.template.is_some_and(Template::uses_pyo3)
             || (self.text.contains("pyo3") && (self.file.is_none() || contains_ident(self.tokens(), "pyo3")))
     }
 
@@ -182,8 +182,9 @@ impl Script {
         let (Some(template), Some(file)) = (self.header.template, &self.file) else {
             return Ok(Root::Direct);
         };
-        if template == Template::Cffi {
-            return self.with_appended(path, file, &c_module()?, cell);
+        match template {
+            Template::Cffi => return self.with_appended(path, file, &c_module()?, cell),
+            Template::Pyo3 => {}
         }
         let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
         let needs_prelude = !file.items.iter().any(is_prelude);
@@ -223,12 +224,10 @@ impl Script {
 
     /// Fails if the script uses a template that crates do not support.
     pub fn check_may_be_a_crate(&self, path: &Path) -> Result<()> {
-        if self.header.template != Some(Template::Cffi) {
-            return Ok(());
-        }
+        let Some(template) = self.header.template.filter(|template| !template.is_for_crates()) else { return Ok(()) };
         Err(Error::project(
             path,
-            format!("{}: the template `rustimport:cffi` is for scripts", path.display()),
+            format!("{}: the template `rustimport:{}` is for scripts", path.display(), template.name()),
             "keep the functions for C in a script, which may depend on the crate by `path`",
         ))
     }
@@ -246,7 +245,7 @@ impl Script {
         self.check_may_be_a_crate(path)?;
         let anchored = self.anchor_paths(file, path.parent().unwrap_or(Path::new(".")), Some(folder))?;
         let code = header::without(&anchored);
-        let is_template = self.header.template == Some(Template::Pyo3);
+        let is_template = self.header.template.is_some_and(Template::is_for_crates);
         let mut added = String::new();
         if is_template && self.declared_module(module).is_none() {
             let exports = exports(file, &self.text).map_err(|names| duplicate_export(path, &names))?;
