@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+import counts
+
 import projects
 
 HERE = Path(__file__).parent
@@ -151,6 +153,10 @@ class Bench:
         return perf_counter() - start
 
     # -- rows
+
+    def counts(self) -> None:
+        """Instructions, system calls and modules of whole processes."""
+        counts.report(self.new_folder(), self.env)
 
     def start(self) -> None:
         """Interpreter start with the hook, against bare."""
@@ -626,7 +632,7 @@ def predecessor(short: str, requirement: str) -> Path:
 
 def main() -> None:
     all_rows = (
-        *(Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
+        *(Bench.counts, Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
         *(Bench.crowd, Bench.many, Bench.full_store, Bench.layouts),
         *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload),
