@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $(wildcard site/*)
 
+# Two at a time, if there are two processors. One after the other: `make test PARALLEL=`.
+PARALLEL ?= -n 2 --dist loadfile
+
 .PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser lint format bench clean
 
 help:
@@ -29,7 +32,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.dev
 	cargo test --no-default-features
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # They share the cache of the tests, as they would share a user's. Each has an environment of its own.
 test-all:
@@ -59,7 +62,7 @@ test-network: $(VENV)/.dev
 
 # JupyterLab, in the browser that is there (Debian: apt-get install chromium). Once installed, `make test` runs it too.
 test-browser: $(VENV)/.dev
-	PIP_QUIET=1 VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet --extras dev,browser
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
 	$(BIN)/python -m pytest tests/clients/test_browser.py
 
 lint: $(VENV)/.dev
@@ -89,10 +92,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 	@command -v cargo >/dev/null || { echo 'Rust is missing: install it from https://rustup.rs, then run make again.' >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9.6,<2'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9.6,<2' 'pip>=25.1'
 	PIP_QUIET=1 VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	PIP_QUIET=1 VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet --extras dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@

@@ -18,11 +18,37 @@ ROOT = Path(__file__).parent.parent
 SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 1 }\n"
 
 PROJECT = {
-    "Cargo.toml": '[package]\nname = "counted"\nversion = "0.1.0"\nedition = "2021"\n[lib]\nname = "counted"\n'
-    'crate-type = ["cdylib"]\n[dependencies]\npyo3 = "0.30"\n',
-    "pyproject.toml": '[build-system]\nrequires = ["maturin>=1,<2"]\nbuild-backend = "maturin"\n[project]\nname = "counted"\n'
-    'version = "0.1.0"\n',
-    "src/lib.rs": "use pyo3::prelude::*;\n#[pymodule]\nmod counted {\n    #[pymodule_export]\n    const VALUE: i32 = 1;\n}\n",
+    "Cargo.toml": """\
+[package]
+name = "counted"
+version = "0.1.0"
+edition = "2021"
+
+[lib]
+name = "counted"
+crate-type = ["cdylib"]
+
+[dependencies]
+pyo3 = "0.30"
+""",
+    "pyproject.toml": """\
+[build-system]
+requires = ["maturin>=1,<2"]
+build-backend = "maturin"
+
+[project]
+name = "counted"
+version = "0.1.0"
+""",
+    "src/lib.rs": """\
+use pyo3::prelude::*;
+
+#[pymodule]
+mod counted {
+    #[pymodule_export]
+    const VALUE: i32 = 1;
+}
+""",
     "counted/__init__.py": "from .counted import VALUE as VALUE\n",
 }
 
@@ -51,7 +77,7 @@ class Environment:
             self.run("-m", "rustimport", "site", "install")
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:
-        command = [self.python, *arguments]
+        command = [str(self.python), *arguments]
         return subprocess.run(command, env=self.env, cwd=cwd, capture_output=True, text=True, check=True).stdout
 
     def count(self, code: str, cwd: Path) -> Counts:
@@ -67,7 +93,7 @@ class Environment:
         }
         texts = {}
         for name, tool in tools.items():
-            command = [*tool, self.python, "-c", code]
+            command = [*tool, str(self.python), "-c", code]
             done = subprocess.run(command, env=self.env, cwd=cwd, capture_output=True, text=True, check=True)
             texts[name] = done.stderr
         instructions = re.search(r"Collected : (\d+)", texts["instructions"])

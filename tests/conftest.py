@@ -30,7 +30,10 @@ TOOLCHAIN = {
 }
 IS_NESTED = TOOLCHAIN.get("CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT") == "true"
 
-CACHE = ROOT / "target" / "-".join(["test-cache", *(Path(value).name for value in TOOLCHAIN.values())])
+#: Each process that runs tests at the same time has a cache of its own: some tests empty the store.
+WORKER = [os.environ["PYTEST_XDIST_WORKER"]] if "PYTEST_XDIST_WORKER" in os.environ else []
+
+CACHE = ROOT / "target" / "-".join(["test-cache", *(Path(value).name for value in TOOLCHAIN.values()), *WORKER])
 
 #: Runs in place of maturin, and leaves a line for each run.
 COUNTING_MATURIN = """\

@@ -160,7 +160,11 @@ if not TYPE_CHECKING:
     # Type checkers see the names above, and report those that do not exist.
     def __getattr__(name):
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            import sys
+
+            # With these arguments, Python suggests the name that was meant.
+            module = sys.modules[__name__]
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=module)
         from importlib import import_module
 
         if name == "__version__":

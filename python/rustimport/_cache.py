@@ -238,6 +238,14 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
     return os.fsdecode(artifact) if artifact is not None else None
 
 
+def stamped_artifact(stamp: str) -> "str | None":
+    """The artifact that a stamp names, whether it still holds or not."""
+    try:
+        return os.fsdecode(unescape(read(stamp).split(b"\n")[3].partition(b"\t")[2]))
+    except (IndexError, OSError, ValueError):
+        return None
+
+
 def stamped_paths(stamp: str) -> "list[str]":
     """Every path that a stamp names, including those that must stay absent: the artifact first."""
     try:

@@ -128,7 +128,16 @@ class ProjectFinder(Finder):
         if target is not None and self.known(fullname):
             # It may have been installed for good since.
             self.invalidate_caches()
-        scripts = found_first = None
+        try:
+            return self._find(fullname, path, target)
+        except ImportError as error:
+            if not is_ours(error):
+                raise
+            # Where in this package it was raised tells the user nothing.
+            raise error.with_traceback(None) from error.__cause__
+
+    def _find(self, fullname: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
+        scripts = spec = None
         if sys.path != self._path:
             # Modules of the standard library may be half imported now, as `importlib` is when `python -m` begins.
             if fullname.partition(".")[0] in sys.stdlib_module_names:
@@ -136,27 +145,21 @@ class ProjectFinder(Finder):
             scripts = self.next_finder() if target is None else None
             if scripts is not None:
                 # A script comes first on the path, whatever is installed: it needs no index.
-                found_first = scripts.find_spec(fullname, path)
-                if found_first is not None and isinstance(found_first.loader, ScriptLoader):
-                    return found_first
+                spec = scripts.find_spec(fullname, path)
+                if spec is not None and isinstance(spec.loader, ScriptLoader):
+                    return spec
             self.read_index()
         found = self.projects.get(fullname) if target is None else self.known(fullname)
         if not found:
-            if scripts is not None and found_first is None:
+            if scripts is not None and spec is None:
                 # It is called next, and need not search again.
                 scripts.missed = get_ident(), fullname
-            return found_first
+            return spec
         if not is_enabled() or is_release_mode():
             return None
-        try:
-            if target is not None:
-                return _enter_again(self, fullname, path, target, found)
-            return _enter(self, fullname, path, found, found_first)
-        except ImportError as error:
-            if not is_ours(error):
-                raise
-            # Where in this package it was raised tells the user nothing.
-            raise error.with_traceback(None) from error.__cause__
+        if target is not None:
+            return _enter_again(self, fullname, path, target, found)
+        return _enter(self, fullname, path, found, spec)
 
     def next_finder(self) -> "ScriptFinder | None":
         """The finder of scripts, if it is called directly after this one."""

@@ -41,7 +41,7 @@ def last_artifact(entry: str, cache_dir: "str | None") -> "str | None":
     for root in (_cache.cache_root(cache_dir), _cache.shared_cache_root()):
         if root is None or not _cache.is_private(root):
             continue
-        paths = _cache.stamped_paths(_cache.entry_folder(root, entry) + os.sep + "stamp")
-        if paths and _cache.exists(paths[0]):
-            return paths[0]
+        artifact = _cache.stamped_artifact(_cache.entry_folder(root, entry) + os.sep + "stamp")
+        if artifact and _cache.exists(artifact):
+            return artifact
     return None

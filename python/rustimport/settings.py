@@ -23,6 +23,8 @@ verbose                RUSTIMPORT_VERBOSE           show what is run and why
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 from . import _cache, _settings
@@ -51,24 +53,47 @@ checksum_hasher: Any = None
 
 _SWITCHES = {"compile_release_binaries", "force_rebuild", "release_mode", "verbose"}
 
-
-def __getattr__(name: str) -> Any:
-    if name == "MaturinSettings":
-        from ._compat.maturin_settings import MaturinSettings
-
-        return MaturinSettings
-    # What was not assigned is what the environment says now.
-    if name not in _settings.VARIABLES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "cache_dir":
-        return _cache.cache_root()
-    if name == "shared_cache_dir":
-        return _cache.shared_cache_root()
-    if name == "enabled":
-        return _settings.is_enabled()
-    value = _settings.setting(name)
-    return _settings.is_true(value) if name in _SWITCHES else value
+#: What may be assigned.
+_NAMES = (*_settings.VARIABLES, "rtld_flags", "checksum_hasher")
 
 
-def __dir__() -> list[str]:
-    return [*globals(), *_settings.VARIABLES]
+class _Settings(ModuleType):
+    """Refuses names that are no setting: a misspelt one would have no effect."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _NAMES and not name.startswith("_"):
+            raise _unknown(name)
+        super().__setattr__(name, value)
+
+
+def _unknown(name: str) -> AttributeError:
+    from difflib import get_close_matches
+
+    similar = get_close_matches(name, _NAMES, 1)
+    meant = f"; did you mean {similar[0]!r}?" if similar else f": there are {', '.join(sorted(_NAMES))}"
+    return AttributeError(f"rustimport has no setting {name!r}{meant}")
+
+
+sys.modules[__name__].__class__ = _Settings
+
+if not TYPE_CHECKING:
+    # Type checkers see the names above, and report those that do not exist.
+    def __getattr__(name):
+        if name == "MaturinSettings":
+            from ._compat.maturin_settings import MaturinSettings
+
+            return MaturinSettings
+        # What was not assigned is what the environment says now.
+        if name not in _settings.VARIABLES:
+            raise _unknown(name)
+        if name == "cache_dir":
+            return _cache.cache_root()
+        if name == "shared_cache_dir":
+            return _cache.shared_cache_root()
+        if name == "enabled":
+            return _settings.is_enabled()
+        value = _settings.setting(name)
+        return _settings.is_true(value) if name in _SWITCHES else value
+
+    def __dir__():
+        return [*_NAMES, "MaturinSettings"]

@@ -412,7 +412,7 @@ def test_pyo3s_version(place: Place) -> None:
     )
     (place.folder / "pyproject.toml").unlink()
     run = place.python("try:\n    import m\nexcept ImportError as e:\n    print(e.hint)")
-    assert run.out.startswith("newer versions of pyo3 have `Python::attach` for `with_gil`")
+    assert run.out.startswith("newer versions of pyo3 have `Python::attach` in place of `with_gil`")
     assert 'name = "pyo3"\nversion = "0.30' in (place.entry("m") / "package" / "Cargo.lock").read_text()
 
 

@@ -291,7 +291,7 @@ def test_sources_for_an_older_pyo3(place: Place) -> None:
     place.write("n.rs", '// rustimport:pyo3\n//: [dependencies]\n//: numpy = "0.22"\n//: pyo3 = "0.30"\n')
     run = place.python("import n")
     assert "a library can have one version of pyo3: " in run.stderr
-    assert "`numpy` asks for ^0.22" in run.stderr
+    assert "`numpy` requires ^0.22" in run.stderr
 
 
 def test_a_project_whose_module_has_another_name(environment: Environment) -> None:

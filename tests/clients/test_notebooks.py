@@ -201,7 +201,7 @@ def test_without_rust(place: Place, kernel: Kernel) -> None:
 
 def test_progress_comes_and_goes(kernel: Kernel) -> None:
     # However short the build.
-    kernel.run("from rustimport import _ipython; _ipython.Progress._PATIENCE = 0")
+    kernel.run("from rustimport import _notebook; _notebook.Progress._PATIENCE = 0")
     shown = [(kind, content) for kind, content in kernel.run(DOUBLE + "// anew\n").outputs]
     assert shown[0][0] == "display_data"
     assert re.match(r"<progress value=.*></progress> <code>rustimport: In\[\d+\]", shown[0][1]["data"]["text/html"])

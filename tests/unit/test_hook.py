@@ -409,8 +409,10 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert settings.cache_dir == str(tmp_path)
     monkeypatch.setenv("MATURIN_IMPORT_HOOK_ENABLED", "0")
     assert settings.enabled is False
-    with pytest.raises(AttributeError):
-        settings.no_such_setting  # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean 'profile'"):
+        settings.profle  # type: ignore[attr-defined] # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean 'profile'"):
+        settings.profle = "x"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
