@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -58,7 +59,7 @@ class Counts(NamedTuple):
     calls: int
     modules: int
 
-    def __sub__(self, other: Counts) -> Counts:  # type: ignore[override]
+    def __sub__(self, other: Counts) -> Counts:
         return Counts(*(own - theirs for own, theirs in zip(self, other, strict=True)))
 
 
@@ -103,6 +104,19 @@ class Environment:
         return Counts(int(instructions[1]), int(calls[1]), modules)
 
 
+def times(bare: Environment, hooked: Environment, folder: Path) -> None:
+    """Wall time of a start, in turn."""
+    seconds: dict[Environment, list[float]] = {bare: [], hooked: []}
+    for _ in range(100):
+        for environment in (bare, hooked):
+            start = time.perf_counter()
+            environment.run("-c", "pass", cwd=folder)
+            seconds[environment].append(time.perf_counter() - start)
+    for what, take in (("minimum", min), ("median", statistics.median)):
+        base, own = (take(seconds[environment]) * 1e3 for environment in (bare, hooked))
+        print(f"start with `site install`, {what:8} {base:7.2f} ms {own:7.2f} ms {own / base:.3f}x")
+
+
 def report(folder: Path, env: dict[str, str]) -> None:
     missing = [tool for tool in ("valgrind", "strace") if shutil.which(tool) is None]
     if missing:
@@ -133,6 +147,7 @@ def report(folder: Path, env: dict[str, str]) -> None:
         "fresh script": ("import counted", place, library),
         "fresh project": ("import counted", folder, folder),
     }
+    times(bare, hooked, folder)
     print(f"{'whole process':20} {'bare':>14} {'with the hook':>16} {'system calls':>14} {'modules':>9}")
     for title, (code, ours, theirs) in rows.items():
         base = bare.count(code, theirs)
