@@ -137,7 +137,7 @@ mod _core {
         call::detached(py, || crate::commands::scaffold::source(&path, kind, script.as_deref()))
     }
 
-    /// Reads a `sitecustomize.py`. Returns the arguments of our block, and whether it has one of maturin_import_hook.
+    /// Reads a `sitecustomize.py`. Returns the arguments of our block, and whether it has one of `maturin_import_hook`.
     #[pyfunction]
     fn site_look(py: Python<'_>, path: PathBuf) -> PyResult<(Option<String>, bool)> {
         let found = call::detached(py, || Ok(crate::commands::site::inspect(&path)))?;
