@@ -109,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
     )
     _profile_arguments(command)
-    command.add_argument("-f", "--force", action="store_true", help="build without any check, and replace any file")
+    command.add_argument(
+        "-f", "--force", action="store_true", help="build without any check, and replace existing libraries"
+    )
     command.add_argument("-a", "--all", action="store_true", help="also build sources that have no marker")
     command.add_argument("-j", "--jobs", type=_count, metavar="N", help="number of concurrent builds")
     command.add_argument("--check", action="store_true", help="build nothing; exit with status 1 if a source is stale")
