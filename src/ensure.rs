@@ -1,8 +1,8 @@
 //! The one driver: from a request to an artifact that is fresh, for every kind of source.
 //!
 //! Check, lock, check again, take from the store or build, record. A check costs stats and, where those differ, hashes;
-//! it takes no lock and writes nothing but the stamp. Only a process that finds the source stale waits for the lock, and
-//! checks again once it has it: the process that held it has usually done the work.
+//! it takes no lock and writes nothing but the stamp. Only a process that finds the source stale waits for the lock,
+//! and checks again once it has it: the process that held it has usually done the work.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -54,21 +54,21 @@ trait Kind<'a>: Sized {
     /// Under the lock: takes what was built before, or builds.
     fn attempt(&self, stale: &Stale, kept: &mut Self::Kept, observer: &mut Pulse) -> Result<Step>;
 
-    /// Whether the source was edited during the last attempt, and is worth another one.
+    /// Whether the source was edited during the last attempt, so that another attempt may succeed.
     fn was_edited(&self, kept: &Self::Kept) -> bool;
 
-    /// Of a project: the folders that belong on `sys.path`.
+    /// The folders of a project that belong on `sys.path`.
     fn roots(_: &Request) -> Vec<PathBuf> {
         Vec::new()
     }
 }
 
-/// What came of an attempt, with the reason if there is a better one than what the check found.
+/// The result of an attempt, with a reason if it is more specific than that of the check.
 enum Step {
     /// The artifact had been built before.
     Found(PathBuf, Option<String>),
     Built(PathBuf, Option<String>),
-    /// Time has passed, or something was installed: everything has to be read again.
+    /// After a wait or an installation, everything has to be read again.
     Again,
 }
 
@@ -98,8 +98,8 @@ fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut
     let observer = &mut Pulse::new(observer);
     observer.hold(lock.path());
     let mut kept = K::Kept::default();
-    // A wait may have been long, so everything is read again. So it is after a build that failed while the source was
-    // being edited: nobody may ever have meant what the compiler complained about.
+    // Everything is read again after the wait for the lock, and after a build that failed while the source was being
+    // edited, since its errors may be about an intermediate state.
     loop {
         let source = K::read(request, cache, observer)?;
         let stale = match source.check() {
@@ -112,7 +112,8 @@ fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut
             Ok(Step::Built(artifact, better)) => return Ok(outcome(artifact, or_stale(better), true)),
             Ok(Step::Again) => {}
             Err(Error::Build(_) | Error::Project { .. }) if source.was_edited(&kept) => {
-                observer.event(Event::Log { message: format!("{name} was edited while it was built: again") });
+                observer
+                    .event(Event::Log { message: format!("{name} was edited during its build: building it again") });
             }
             Err(error) => return Err(error),
         }
@@ -137,7 +138,7 @@ impl<'a> Kind<'a> for Source<'a> {
         if request.in_place && !request.force {
             match (self.check_in_place(Asker::Import), &self.toolchain) {
                 (Ok(artifact), _) => return Ok(Some(artifact)),
-                // What was built for this machine no longer fits: that is the reason.
+                // The artifact next to the source is stale, and cannot be rebuilt: report both.
                 (Err(change), Err(Error::Toolchain { message, hint })) if change != DirtyReason::NeverBuilt => {
                     let (source, change) = (request.root.display(), change.describe(request.folder()));
                     let message = format!("{source} has to be built again: {change}; but {message}");
@@ -199,10 +200,10 @@ impl<'a> Kind<'a> for Source<'a> {
     }
 }
 
-/// Of a project, from one attempt to the next.
+/// The state that a project keeps from one attempt to the next.
 #[derive(Default)]
 struct KeptOfProject {
-    /// Whether maturin has installed it.
+    /// Whether maturin has been run to install it.
     was_installed: bool,
     builds: u32,
     /// The inputs known before the last build, by content.
@@ -220,14 +221,14 @@ impl<'a> Kind<'a> for Project<'a> {
         Project::check(self)
     }
 
-    /// On a machine without Rust, to which the environment was brought as it is: what is installed, unchecked.
+    /// Without Rust, for example if the environment was copied from another machine: the installed library, unchecked.
     fn alternative(&self, stale: &Stale, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
         let Err(missing @ Error::Toolchain { .. }) = &self.toolchain else { return Ok(None) };
         if stale.record.is_some() {
             return Ok(None);
         }
         let artifact = self.found().ok_or_else(|| missing.clone())?;
-        let message = "imported as it is installed: there is no Rust to check it with".into();
+        let message = "imported without a check of its sources: no Rust toolchain was found".into();
         observer.event(Event::Notice { message });
         Ok(Some(artifact))
     }
@@ -261,12 +262,12 @@ impl<'a> Kind<'a> for Project<'a> {
                 return Ok(Step::Built(artifact, None));
             }
             Adopted::Artifact(artifact) if !request.force => return Ok(Step::Found(artifact, None)),
-            // With the profile that was found.
+            // The forced build keeps the profile of the installed library.
             Adopted::Artifact(_) => {
                 installed = Record::read(&self.entry.record()).and_then(|record| record.project);
             }
             Adopted::Outdated(change, found) => {
-                // This says more than that nothing was built yet.
+                // More specific than `never built`.
                 if stale.record.is_none() {
                     reason = Some(change.describe(&request.root));
                 }
@@ -290,14 +291,14 @@ impl<'a> Kind<'a> for Project<'a> {
         kept.builds < 3 && kept.known.iter().any(|(path, hash)| fs::hash_file(path) != *hash)
     }
 
-    /// As it is installed in the end: a build may have installed it again.
+    /// The installation is read again, since a build may have changed it.
     fn roots(request: &Request) -> Vec<PathBuf> {
         let dist_info = request.installed.as_ref().map_or(Path::new(""), |installed| &installed.dist_info);
         Installation::now(dist_info, &request.root).map(|now| now.roots).unwrap_or_default()
     }
 }
 
-/// The folders of the local packages that a project consists of.
+/// The folders of the local packages of a project.
 pub fn local_packages(request: &Request, observer: &mut dyn Observer) -> Result<Vec<PathBuf>> {
     let cache = Cache::of(request);
     Ok(Project::read(request, &cache, observer)?.metadata(observer)?.local_folders())
@@ -325,7 +326,7 @@ pub fn ensure_in_place(request: &Request, observer: &mut dyn Observer) -> Result
     Ok(Outcome::since(start, artifact, found.reason, built))
 }
 
-/// Why the artifact next to the source is not what a build would give now; `None` if it is.
+/// Why the artifact next to the source is stale; `None` if it is fresh.
 pub fn check_in_place(request: &Request, observer: &mut dyn Observer) -> Result<Option<String>> {
     let cache = Cache::of(request);
     let source = Source::read(request, &cache, observer)?;

@@ -1,4 +1,5 @@
-"""Builds that are asked for: several sources at once, their artifacts beside them."""
+"""Explicit builds, as for the command `build`: several sources at once, with their artifacts next to them. Builds at an
+import are in the finders."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ from .errors import RustImportError
 
 
 class Result(NamedTuple):
-    """What became of one source."""
+    """The result for one source."""
 
     path: str
-    """Of the source, absolute."""
+    """Absolute path of the source."""
     artifact: str | None
-    """Absolute path of the library; ``None`` if there is none that fits."""
+    """Absolute path of the library; ``None`` if there is no usable one."""
     built: bool = False
-    """Whether this call made it."""
+    """Whether this call built it."""
     seconds: float = 0.0
     """Wall time."""
     reason: str | None = None
@@ -35,11 +36,11 @@ class Result(NamedTuple):
 
 
 def discover(paths: Iterable[str | os.PathLike[str]], opt_in: bool, are_named: bool = True) -> list[str]:
-    """The sources among `paths`, and in the folders among them (`commands/discover.rs`). If not `are_named`, these are
-    folders to search, and a crate needs its marker there too.
+    """The sources among `paths`, and in the folders among them (`commands/discover.rs`). If not `are_named`, the paths
+    are folders to search: a crate needs its marker even if its folder is one of them.
 
     Raises:
-        ProjectError: a path does not exist, or is no source.
+        ProjectError: a path does not exist, or is not a source.
     """
     return [os.fspath(path) for path in _native.core.discover([os.fspath(path) for path in paths], opt_in, are_named)]
 
@@ -54,9 +55,9 @@ def build(
     in_place: bool = True,
     wheels: str | None = None,
 ) -> list[Result]:
-    """Builds every source, and goes on where one fails. `jobs`: how many at once; as many as there are
-    processors if not given. `in_place`: beside the source, else in the cache alone. `wheels`: a folder for
-    wheels, which are then the artifacts where maturin makes some."""
+    """Builds every source, and continues after failures. `jobs`: the number of concurrent builds, by default the number
+    of processors. `in_place`: puts artifacts next to the sources, not only into the cache. `wheels`: a folder for
+    wheels, which are then the artifacts if maturin builds the source."""
     bar = _report.Bar.of(len(sources))
     one = partial(build_one, force=force, profile=profile, chosen=chosen, in_place=in_place, wheels=wheels, bar=bar)
     try:
@@ -67,13 +68,13 @@ def build(
 
 
 def each(sources: Sequence[Any], one: Callable[..., Result], jobs: int | None = None) -> list[Result]:
-    """Calls `one` for every source, with an event `stop` that ends a build; `jobs` at once."""
+    """Calls `one` for every source, `jobs` at once, with an event `stop` that cancels the build."""
     count = jobs or min(len(sources), os.cpu_count() or 1) or 1
     stop = Event()
     with ThreadPoolExecutor(count) as pool:
         try:
             futures = [pool.submit(one, source, stop=stop) for source in sources]
-            # A signal that arrives just before a wait does not end it.
+            # With a timeout, since a signal that arrives just before a wait does not interrupt it.
             while wait(futures, timeout=0.1).not_done:
                 pass
             return [future.result() for future in futures]
@@ -114,7 +115,7 @@ def build_one(
 
 
 def check(sources: Sequence[str]) -> list[Result]:
-    """Says of every source whether the library beside it is what a build would give now, and builds nothing."""
+    """Checks for every source whether the library next to it is fresh, and builds nothing."""
     results = []
     for source in sources:
         asked = _core_client.request(_cache.Key(source))

@@ -1,7 +1,7 @@
-"""Rust in a string: the cells of notebooks, and `rustimport.inline`.
+"""Imports Rust from a string: a notebook's cell, or the argument of `rustimport.inline`.
 
-A string becomes a script in the cache, named by its content (`sources/cell.rs`), and is built like every other. What is
-said of it calls it what its author does: `In[3]`, with the author's line numbers.
+The core writes the string to a script in the cache, named by its content (`sources/cell.rs`), which is built like any
+other script. Messages use the author's name for it, such as `In[3]`, and the author's line numbers.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def load(
     profile: str | None = None,
     force: bool = False,
 ) -> ModuleType:
-    """Returns the module that a string of Rust makes, built if need be.
+    """Returns the module of a string of Rust, built if necessary.
 
-    `label`: what messages call it. `name`: the module's, under which others can import it; if it is not given, and the
-    string does not declare one, made of the content. `dependencies`: as in Cargo.toml. `profile`: the settings' if not
-    given.
+    `label`: its name in messages. `name`: the name of the module, by which others can import it; by default the name
+    that the string declares, or one derived from the content. `dependencies`: as in Cargo.toml. `profile`: by default
+    that of the settings.
 
     Raises:
-        rustimport.errors.RustImportError: it cannot be built, or holds nothing for Python.
+        rustimport.errors.RustImportError: it cannot be built, or exports nothing to Python.
     """
     if not text.strip():
         raise ProjectError(f"{label} is empty", hint="write a function with #[pyfunction] above it", path=label)
@@ -84,14 +84,14 @@ def load(
     if not public_names(module):
         main = "`fn main` is not run: " if "fn main" in text else ""
         raise ProjectError(
-            f"{label} compiles, but has nothing for Python",
+            f"{label} compiles, but exports nothing to Python",
             hint=f"{main}write #[pyfunction] above a function, or #[pyclass] above a struct",
             name=module.__name__,
             path=label,
         )
     _modules[artifact] = module
     if name or not declared:
-        # For others to import it, and for pickles.
+        # So that other modules can import it, and pickle can find it.
         sys.modules[module.__name__] = module
     return module
 
@@ -106,27 +106,27 @@ def _working_folder(source: str) -> str:
     try:
         return os.getcwd()
     except FileNotFoundError:
-        # It was removed: nothing in it can be meant.
+        # The folder was deleted, so nothing can refer to it.
         return os.path.dirname(source)
 
 
 def _check_name(name: str) -> None:
-    """Refuses a name under which somebody could expect another module."""
+    """Raises an error for a name that is invalid or taken by another module."""
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
         raise ProjectError(
-            f"`{name}` cannot be the name of a module that is written in Rust",
-            hint="a name has ASCII letters, digits and `_`, does not begin with a digit, and is no keyword",
+            f"`{name}` cannot be the name of a Rust module",
+            hint="use ASCII letters, digits and `_`, with a letter or `_` first, and no keyword of Python",
             name=name,
         )
     known = sys.modules.get(name)
     if known is None:
-        # Of a folder, Python would make a module as well; but nobody expects one.
+        # Python would also import a folder, as a namespace package. That does not take the name.
         found = PathFinder.find_spec(name)
         is_taken = found is not None and found.origin is not None
     else:
         is_taken = known not in _modules.values()
     if is_taken or name in sys.stdlib_module_names:
-        raise ProjectError(f"there is a module `{name}` already", hint="choose another name", name=name)
+        raise ProjectError(f"there is already a module `{name}`", hint="choose another name", name=name)
 
 
 def _released(asked: Request, label: str, cache_dir: str | None) -> str:
@@ -170,11 +170,11 @@ def _toml(dependencies: Mapping[str, Any]) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------
-# What is said: under the author's name for it.
+# Messages, with the author's name for the string.
 
 
 class _Reporter(_report.Reporter):
-    """Who runs a cell knows that it is built, and waits for it: only warnings and progress are shown."""
+    """Shows only warnings and progress, since the user who runs a cell knows that it is built."""
 
     _lifecycle = _report.DEBUG
 

@@ -1,5 +1,5 @@
-"""Python inside an application: TouchDesigner, Blender, Houdini. It has no `PATH` of a shell, no environment that is
-activated, and a ``sys.executable`` that is the application itself."""
+"""`rustimport.embed`: sets up the hook for Python inside an application, such as TouchDesigner, Blender or Houdini.
+There is no shell's `PATH`, no activated environment, and ``sys.executable`` is the application itself."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import rustimport
 from . import _cache, _finder
 from .errors import ProjectError, ToolchainError
 
-#: What undoes it.
+#: Undoes `embed`.
 _embedded = contextlib.ExitStack()
 
-#: The arguments in force.
+#: The current arguments of `embed`.
 _arguments: tuple[str | None, str | None] | None = None
 
 
@@ -40,7 +40,7 @@ def embed(venv: str | None, cargo_home: str | None) -> None:
         if folder is not None:
             _add_packages(undo, folder)
         if not was_on:
-            # The environment may have switched it on, with arguments of its own.
+            # The environment may have enabled the hook, with arguments of its own.
             if not _is_on():
                 rustimport.install()
             undo.callback(rustimport.uninstall)
@@ -56,22 +56,22 @@ def unembed() -> None:
 
 
 def _find(venv: str | None) -> str | None:
-    """The environment's folder; ``None`` if it is the one that Python runs in.
+    """The environment's folder; ``None`` if Python already runs in it.
 
     Raises:
-        ProjectError: there is none, or it is made for another Python.
+        ProjectError: there is none, or it is for another version of Python.
     """
     if venv is not None:
         folder = os.path.abspath(os.path.expanduser(venv))
         if not _is_environment(folder):
             what = "has no pyvenv.cfg" if os.path.isdir(folder) else "does not exist"
             raise ProjectError(
-                f"{folder} is no virtual environment: it {what}",
-                hint=f"make one with Python {_version()}: `{_command(folder)}`",
+                f"{folder} is not a virtual environment: it {what}",
+                hint=f"create one with Python {_version()}: `{_command(folder)}`",
                 path=folder,
             )
     else:
-        # Where this package is installed, unless the project has one.
+        # The project's environment, or that in which this package is installed.
         package = os.path.dirname(os.path.abspath(__file__))
         above = _above(os.path.dirname(package))
         places = [os.path.abspath(".venv"), above]
@@ -79,7 +79,7 @@ def _find(venv: str | None) -> str | None:
         if not folder:
             raise ProjectError(
                 f"there is no virtual environment at {places[0]}",
-                hint=f"name it with rustimport.embed(venv=…), or make one: `{_command(places[0])}`",
+                hint=f"pass its path to rustimport.embed(venv=…), or create one: `{_command(places[0])}`",
                 path=places[0],
             )
     if os.path.realpath(folder) == os.path.realpath(sys.prefix):
@@ -93,7 +93,7 @@ def _is_environment(folder: str) -> bool:
 
 
 def _above(site_packages: str) -> str:
-    """The environment that these site-packages belong to."""
+    """The environment to which these site-packages belong."""
     levels = 2 if sys.platform == "win32" else 3
     return os.path.abspath(os.path.join(site_packages, *[os.pardir] * levels))
 
@@ -107,19 +107,19 @@ def _command(folder: str) -> str:
 
 
 def _check_version(folder: str) -> None:
-    """Refuses an environment whose packages this Python cannot load."""
+    """Raises an error if this Python cannot load the environment's packages."""
     with open(os.path.join(folder, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
-        # `version` is what venv writes, `version_info` what virtualenv and uv do.
+        # venv writes `version`; virtualenv and uv write `version_info`.
         named = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", file.read(), re.M)
     if named is not None and named[1] != _version():
-        what = f"is made for Python {named[1]}"
+        what = f"is for Python {named[1]}"
     elif not os.path.isdir(_site_packages(folder)):
         what = f"has no packages for it: there is no {_site_packages(folder)}"
     else:
         return
     raise ProjectError(
         f"this is Python {_version()}, and the environment {folder} {what}",
-        hint=f"make one for Python {_version()}: `{_command(folder)}`, in another folder or with `--clear`",
+        hint=f"create one for Python {_version()}: `{_command(folder)}`, in another folder or with `--clear`",
         path=folder,
     )
 
@@ -136,13 +136,13 @@ def _check_cargo(home: str) -> str:
     if not os.path.isfile(cargo):
         raise ToolchainError(
             f"there is no {cargo}",
-            hint="cargo_home is the folder above `bin`, mostly ~/.cargo, where it is found without being named",
+            hint="cargo_home is the parent folder of `bin`, usually ~/.cargo; omit it to search the usual places",
         )
     return home
 
 
 def _rustup_beside(cargo_home: str) -> str | None:
-    """rustup's own folder, which it looks for in the user's home only: beside `cargo` it is called `rustup`."""
+    """rustup's folder next to `cargo_home`, if any. By default, rustup searches only the user's home for it."""
     parent, name = os.path.split(cargo_home)
     folder = os.path.join(parent, name.replace("cargo", "rustup"))
     return folder if folder != cargo_home and os.path.isfile(os.path.join(folder, "settings.toml")) else None
@@ -155,7 +155,8 @@ def _set_variable(undo: contextlib.ExitStack, name: str, value: str) -> None:
 
 
 def _add_packages(undo: contextlib.ExitStack, folder: str) -> None:
-    """As at the start of the environment's own Python: `.pth` files add entries, and finders of editable installs."""
+    """Adds the environment's packages, like its own Python at the start, including `.pth` files with their entries and
+    finders."""
     lists: list[list[Any]] = [sys.path, sys.meta_path, sys.path_hooks]
     before = [list(items) for items in lists]
     site.addsitedir(_site_packages(folder))

@@ -1,4 +1,5 @@
-"""The magics of IPython and Jupyter, and `%autoreload` for Rust modules. Loaded only where IPython runs."""
+"""The magics of IPython and Jupyter, and `%autoreload` for Rust modules. It is loaded only if IPython runs. Errors are
+rendered in `_notebook`."""
 
 from __future__ import annotations
 
@@ -30,23 +31,23 @@ class RustMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell=shell)
         self._cell_id: str | None = None
-        #: What a cell, known by its module's name or by the notebook, has put into the namespace.
+        #: The names that each cell, identified by its module's name or its id, has put into the namespace.
         self._bound: dict[str, dict[str, Any]] = {}
 
     def note_cell(self, info: Any) -> None:
-        """Before a cell runs: which one it is."""
+        """Called before a cell runs. Remembers its id."""
         self._cell_id = getattr(info, "cell_id", None)
 
     @magic_arguments("%%rustimport")
     @argument("-r", "--release", action="store_true", help="compile with optimisation (the profile `release`)")
-    @argument("-f", "--force", action="store_true", help="compile also what was compiled before")
+    @argument("-f", "--force", action="store_true", help="compile even if the cell is unchanged")
     @argument("--name", metavar="MODULE", help="let other cells import it under this name")
     @argument("--module-path-variable", metavar="NAME", help="put the path of the library into this variable")
     @cell_magic("rustimport")
     def run_cell(self, line: str, cell: str) -> None:
-        """Compiles the cell as Rust. What has #[pyfunction] or #[pyclass] lands in the notebook."""
+        """Compiles the cell as Rust, and defines its #[pyfunction] and #[pyclass] items in the notebook."""
         chosen = parse_argstring(self.run_cell, line)
-        # The first line is the magic: so errors have the cell's line numbers.
+        # An empty line in place of the magic, so that errors have the cell's line numbers.
         module = _cell.load(
             f"\n{cell}" if cell.strip() else "",
             _label(self.shell),
@@ -57,7 +58,7 @@ class RustMagics(Magics):
         names = {name: getattr(module, name) for name in _cell.public_names(module)}
         known_as = chosen.name or self._cell_id
         if known_as is not None:
-            # What the cell does not define any more goes, unless somebody has put something else there.
+            # Removes names that the cell no longer defines, unless they have been reassigned.
             self.shell.drop_by_id(self._bound.get(known_as, {}))
             self._bound[known_as] = names
         if chosen.module_path_variable:
@@ -65,12 +66,12 @@ class RustMagics(Magics):
         self.shell.push(names)
 
     @magic_arguments("%rustimport")
-    @argument("-f", "--force", action="store_true", help="compile also what was compiled before")
+    @argument("-f", "--force", action="store_true", help="compile even if the source is unchanged")
     @argument("--name", metavar="MODULE", help="import it under this name")
     @argument("path", help="a .rs file, or the folder of a crate")
     @line_magic("rustimport")
     def import_path(self, line: str) -> None:
-        """Imports a Rust source by its path, as it is now; it needs no marker."""
+        """Imports a Rust source by its path, and rebuilds it if it is stale; it needs no marker."""
         chosen = parse_argstring(self.import_path, line)
         path = os.path.expanduser(chosen.path.strip("'\""))
         try:
@@ -82,7 +83,8 @@ class RustMagics(Magics):
 
 
 def _label(shell: Any) -> str:
-    """What IPython calls the cell that runs: `In[3]`. Its counter is ahead in some versions, so the frames tell."""
+    """IPython's name for the running cell, such as `In[3]`. It is read from the frames, since the counter is ahead in
+    some versions."""
     for frame, _ in traceback.walk_stack(sys._getframe()):
         named = shell.compile.format_code_name(frame.f_code.co_filename)
         if named is not None:
@@ -121,7 +123,7 @@ _followed: Any = None
 
 
 def follow_autoreload() -> None:
-    """From now on, what is stale is reloaded before each cell, as long as `%autoreload` reloads everything."""
+    """From now on, stale modules are reloaded before each cell, as long as `%autoreload` reloads everything."""
     global _followed
     shell = get_ipython()
     if shell is not None and shell is not _followed:
@@ -130,7 +132,7 @@ def follow_autoreload() -> None:
 
 
 def leave_autoreload() -> None:
-    """From now on, `%autoreload` is not followed."""
+    """From now on, `%autoreload` no longer affects Rust modules."""
     global _followed
     if _followed is not None:
         _followed.events.unregister("pre_run_cell", _before_cell)
@@ -145,6 +147,6 @@ def _before_cell(_: Any) -> None:
     try:
         _reload.reload_changed(_followed.user_ns)
     except Exception as error:
-        # The cell runs all the same, with what there was before.
+        # The cell still runs, with the modules loaded before.
         lines = _notebook.render(error) if isinstance(error, RustImportError) else [f"{type(error).__name__}: {error}"]
         sys.stderr.write("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""What IPython and notebooks show: errors, and the progress of builds. Loaded only where IPython runs."""
+"""Shows errors and the progress of builds in IPython and notebooks. It is loaded only if IPython runs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _HIDDEN = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib", "<de
 
 
 def render(error: RustImportError) -> list[str]:
-    """An error as IPython shows it: the lines of the user's that led to it, and the compiler's words in their colours.
-    A notebook makes HTML of that, in the colours of its theme."""
+    """An error as IPython shows it: the user's lines that led to it, and the compiler's output with its colours. A
+    notebook converts that to HTML, in the colours of its theme."""
     shell = get_ipython()
     has_colours = str(getattr(shell, "colors", "nocolor")).lower() != "nocolor"
     lines = []
@@ -41,9 +41,9 @@ def render(error: RustImportError) -> list[str]:
 
 
 def coloured(text: str) -> str:
-    """The compiler's words in colours that can be read where they are shown."""
+    """The compiler's output, in colours that are readable in notebooks."""
     if is_notebook():
-        # Bright and bold, red and blue are as dark as the background that JupyterLab's dark theme gives to errors.
+        # In JupyterLab's dark theme, bright bold red and blue are not readable on the background of errors.
         for colour in "14":
             for bright in (f"\x1b[1m\x1b[9{colour}m", f"\x1b[9{colour}m"):
                 text = text.replace(bright, f"\x1b[3{colour}m")
@@ -52,7 +52,7 @@ def coloured(text: str) -> str:
 
 def _is_hidden(frame: traceback.FrameSummary) -> bool:
     ipython = os.path.dirname(sys.modules["IPython"].__file__ or "")
-    # What a cell with the magic was made to: its lines are in the compiler's words.
+    # IPython's translation of the magic. The compiler's output shows the lines of the cell.
     is_magic = (frame.line or "").startswith(("get_ipython().run_cell_magic(", "get_ipython().run_line_magic("))
     return is_magic or frame.filename.startswith((*_HIDDEN, ipython + os.sep))
 
@@ -74,9 +74,9 @@ def is_notebook() -> bool:
 
 
 class Progress:
-    """A bar below the cell that is gone when the build is done. Short builds show none."""
+    """A progress bar below the cell, which is removed after the build. Short builds show none."""
 
-    #: Seconds from which on it shows.
+    #: The seconds after which it is shown.
     _PATIENCE = 0.5
 
     def __init__(self) -> None:

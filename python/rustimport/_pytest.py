@@ -1,7 +1,7 @@
-"""The pytest plugin: builds what a run will import before its tests, and its workers, start; and settings for a test.
+"""The pytest plugin: builds sources before tests and workers start, and applies settings to single tests.
 
-Silent, and nothing more than two options, where nobody uses it. It is loaded in every run of an environment, also by a
-pytest that is as old as 6.2.
+pytest loads it in every run in the environment. Unless its options or its marker are used, it does nothing. It supports
+pytest 6.2 and later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import rustimport
 
 from . import _finder, _settings
 
-_MARK = "rustimport(**settings): settings of rustimport that hold while the test runs, as rustimport.settings has them"
+_MARK = "rustimport(**settings): use these attributes of rustimport.settings while the test runs"
 
 _SETTINGS = {*_settings.VARIABLES, "rtld_flags"}
 
@@ -27,11 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--rustimport-build",
         action="store_true",
-        help="build the Rust sources below rustimport_paths before the run, and switch the import hook on",
+        help="build the Rust sources in rustimport_paths before the run, and enable the import hook",
     )
     parser.addini(
         "rustimport_paths",
-        "sources, and folders to search for them, for --rustimport-build (default: the root folder)",
+        "sources, and folders to search for them, for --rustimport-build (default: pytest's root folder)",
         type="args",
     )
 
@@ -52,14 +52,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    # What this process has built, pytest-xdist's workers find.
+    # The workers of pytest-xdist find the builds of the main process in the cache.
     if not config.getoption("--rustimport-build") or hasattr(config, "workerinput"):
         return
     from . import _sources
     from .errors import RustImportError
 
     start = time.monotonic()
-    # Relative to the configuration file, as pytest's own `paths` are, which came with version 7.
+    # Relative to the configuration file, like options of the type `paths`, which require pytest 7.
     folder = config.inipath.parent if config.inipath else config.invocation_params.dir
     paths = [folder / path for path in config.getini("rustimport_paths")]
     try:
@@ -86,15 +86,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("rustimport"):
             unknown = sorted(mark.kwargs.keys() - _SETTINGS)
             if mark.args or unknown:
-                what = f"no setting is called `{unknown[0]}`" if unknown else "settings are given by their names"
+                what = f"there is no setting `{unknown[0]}`" if unknown else "settings are keyword arguments"
                 known = ", ".join(sorted(_SETTINGS))
-                raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.rustimport: {what}; there are {known}")
+                raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.rustimport: {what}; available: {known}")
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, None]:
     wanted: dict[str, Any] = {}
-    # The nearest mark comes first, and wins.
+    # The nearest mark comes first in the iteration, and takes precedence.
     for mark in reversed(list(item.iter_markers("rustimport"))):
         wanted |= mark.kwargs
     if not wanted:

@@ -1,5 +1,5 @@
-"""Release mode: no checks and no compiler. What `build` left next to a source, Python finds by itself; else the last
-artifact in the cache is used, unchecked."""
+"""Release mode: finds artifacts without any check, and never builds. Python itself finds libraries that `build` has put
+next to their sources; for other sources, the last artifact in the cache is used."""
 
 import _imp
 import os
@@ -8,7 +8,7 @@ from . import _cache, _marker
 
 
 def artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") -> "str | None":
-    """Returns the artifact beside a source, else its entry's last one, unchecked; ``None`` if the source is not ours.
+    """Returns the artifact next to a source, or else its last one in the cache, unchecked; ``None`` without a marker.
 
     Raises:
         rustimport.errors.RustImportError: there is none.
@@ -37,7 +37,7 @@ def artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") 
 
 
 def last_artifact(entry: str, cache_dir: "str | None") -> "str | None":
-    """The artifact that an entry had last, unchecked."""
+    """The last artifact of an entry, unchecked."""
     for root in (_cache.cache_root(cache_dir), _cache.shared_cache_root()):
         if root is None or not _cache.is_private(root):
             continue

@@ -1,4 +1,4 @@
-"""The finder of release mode."""
+"""The finder of release mode, which imports existing artifacts. It never builds or checks sources."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ReleaseFinder(_finder.Finder):
-    """For scripts that nobody else has found: it stands last."""
+    """Finds scripts and crates that no other finder has found. It is the last one on ``sys.meta_path``."""
 
     role = "release"
     is_last = True
@@ -26,7 +26,7 @@ class ReleaseFinder(_finder.Finder):
         try:
             return self._search(fullname, sys.path + _settings.included_folders() if path is None else list(path))
         except ImportError as error:
-            # Where in this package it was raised tells the user nothing.
+            # The traceback within this package does not help the user.
             raise error.with_traceback(None) from error.__cause__
 
     def _search(self, fullname: str, entries: "list[str]") -> "ModuleSpec | None":

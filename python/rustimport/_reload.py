@@ -1,4 +1,4 @@
-"""Reloads what was imported and has changed since, without being told what that is."""
+"""Finds and reloads all imported Rust modules that are stale. It builds nothing itself; the finders do."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
     """Reloads every script, crate and project that was imported and is stale. Returns the modules.
 
-    Functions and classes that other modules of the same package took out of them become the new ones; so do those in a
-    `namespace`.
+    Functions and classes that other modules of the same package have imported from them are replaced by the new ones,
+    and so are those in `namespace`.
 
     Raises:
-        ImportError: the first that cannot be built, or panics. It stays as it was; the others are reloaded.
+        ImportError: the error of the first module that cannot be built, or panics. It stays unchanged; the others are
+            reloaded.
     """
     reloaded: list[ModuleType] = []
     failure: Exception | None = None
@@ -34,7 +35,7 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
             if not refresh():
                 continue
         except Exception as error:
-            # Also what a module raises that is imported anew.
+            # Includes exceptions that a module raises while it is imported again.
             failure = failure or error
             continue
         reloaded += modules
@@ -51,7 +52,7 @@ def refresh(module: ModuleType) -> bool:
     name, known = module.__name__, module.__loader__
     assert isinstance(known, _finder.ScriptLoader)
     try:
-        # What was imported once needs no marker any more.
+        # A source that was already imported needs no marker.
         artifact = known.finder.artifact(name, known.source, opt_in=False)
     except FileNotFoundError:
         return False
@@ -59,7 +60,7 @@ def refresh(module: ModuleType) -> bool:
         return False
     loader = _finder.ScriptLoader(name, artifact, known.finder, known.source)
     loader.exec_module(module)
-    # As `importlib.reload` leaves it.
+    # Like `importlib.reload`.
     state = getattr(module.__spec__, "loader_state", None)
     module.__spec__ = ModuleSpec(name, loader, origin=loader.path, loader_state=state)
     module.__spec__.has_location = True
@@ -68,22 +69,22 @@ def refresh(module: ModuleType) -> bool:
 
 
 def _loaded_sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
-    """The scripts and crates that are loaded, each with what reloads it if it is stale."""
+    """The loaded scripts and crates, each with a function that reloads it if it is stale."""
     for name in list(_finder.current):
         module = sys.modules.get(name)
-        # A reload that did not find the source has left no spec.
+        # After a reload that did not find the source, the module has no spec.
         loader = getattr(module, "__loader__", None)
         if module is not None and isinstance(loader, _finder.ScriptLoader) and loader.finder.enable_reloading:
             yield [module], partial(refresh, module)
 
 
 def _loaded_projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
-    """The same for projects: the extension module, and the modules by whose import the project is entered."""
+    """The same for projects: the extension module, and the modules by which the project is imported."""
     for finder in sys.meta_path:
         if not (isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading):
             continue
         for extension, project in list(finder.modules.items()):
-            # Whenever the index is read anew, so are the projects in it.
+            # Compared by path, since reading the index again creates new objects.
             named = [name for name, found in finder.projects.items() if project.root in [each.root for each in found]]
             names = [name for name in dict.fromkeys([extension, *named]) if name in sys.modules]
             if extension in names:
@@ -101,26 +102,26 @@ def _refresh_project(finder: _projects.ProjectFinder, names: list[str], project:
 
 
 def _namespaces_around(module: ModuleType) -> list[dict[str, Any]]:
-    """Those of the modules in the same package."""
+    """The namespaces of the modules in the same package."""
     package = module.__name__.partition(".")[0]
     found = [other for name, other in list(sys.modules.items()) if name.partition(".")[0] == package]
     return [other.__dict__ for other in found if isinstance(other, ModuleType)]
 
 
 def _is_defined_in(package: str, value: Any) -> bool:
-    """Whether this is a function or class of a package: equal numbers and strings are often one object, and what it
-    only imported is somebody else's."""
+    """Whether this is a function or class of a package. Other values are not replaced: equal numbers and strings are
+    often one object, and imported values belong to another module."""
     if not callable(value):
         return False
     module = getattr(value, "__module__", None)
     if module in (None, "builtins"):
-        # As classes of pyo3 are that are not told which module they are in.
+        # Classes of pyo3 without a declared module are in `builtins`.
         return getattr(builtins, getattr(value, "__name__", ""), None) is not value
     return str(module).partition(".")[0] == package
 
 
 def _replace(namespace: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Puts what is new in place of what is old, wherever a namespace has it under whatever name."""
+    """Replaces old functions and classes in a namespace by the new ones, under any name."""
     package = str(new["__name__"]).partition(".")[0]
     changed = {
         id(value): new[name]

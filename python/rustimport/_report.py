@@ -1,6 +1,5 @@
-"""What is said while something is built: one line when it starts and one when it is done, through the
-logger ``rustimport``; on a terminal and in a notebook a line in between that tells how far it is. Nothing when all is
-fresh.
+"""Reports builds: one line at the start and one at the end, through the logger ``rustimport``; on a terminal and in a
+notebook, also a line with the progress. Fresh sources are not reported. Errors are raised, not reported here.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ if TYPE_CHECKING:
 
     from .errors import Diagnostic
 
-# The numbers of `logging`. It costs as much as a Python start, and is not loaded for what is said here: as long as
-# nobody has loaded it, nobody has configured it.
+# The levels of `logging`. Loading it takes as long as a Python start, so messages are printed without it: as long as it
+# is not loaded, it is not configured either.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 
 _logger: Any = None
 _handler: Any = None
-#: The logger's level, as long as nobody else sets it.
+#: The level that we have set. If the logger has another one, the user has set it.
 _level = 0
 
 
 def logger() -> Any:
-    """The logger ``rustimport``, with a handler that writes to whatever ``sys.stderr`` is at that moment, as
-    notebooks and test runners replace it."""
+    """The logger ``rustimport``, with a handler that writes to the current ``sys.stderr``, which notebooks and test
+    runners replace."""
     global _logger, _handler, _level
     import logging
 
@@ -39,7 +38,7 @@ def logger() -> Any:
 
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                # Who configured logging gets the record there.
+                # If logging is configured, the root logger's handlers write the record.
                 is_theirs = found.propagate and logging.getLogger().handlers
                 if not is_theirs and (record.levelno >= WARNING or not _settings.log_is_reset):
                     _print_line(record.getMessage())
@@ -49,10 +48,10 @@ def logger() -> Any:
         found.addHandler(_handler)
         _logger = found
     if _handler not in _logger.handlers:
-        # Somebody has configured this logger: so be it.
+        # The user has configured this logger and removed the handler.
         return _logger
-    # What is shown, and where: from INFO on standard error, from DEBUG if verbose; or, where log records
-    # propagate, what the root logger's configuration lets through, as soon as there is one.
+    # By default, INFO and above are shown on standard error, or DEBUG and above if verbose. If records propagate and
+    # the root logger is configured, its configuration applies.
     default = _default_level()
     _handler.setLevel(default)
     _logger.propagate = _settings.log_propagates
@@ -82,23 +81,22 @@ def _say(level: int, message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Says what somebody else's import must not fail for, whatever state that import is in."""
+    """Prints a warning during an import. It never raises, so that imports of other modules do not fail."""
     try:
         _say(WARNING, message)
     except Exception:
-        # Nobody hears it then.
         return
 
 
 def _has_logging() -> bool:
-    """Whether somebody has loaded `logging`, whole: it may be what is being imported."""
+    """Whether `logging` is completely loaded. It may be the module that is being imported."""
     module = sys.modules.get("logging")
     spec = getattr(module, "__spec__", None)
     return module is not None and not getattr(spec, "_initializing", False)
 
 
 class Bar:
-    """How far many builds are, in the last line of a terminal. They run in threads of their own."""
+    """The common progress bar of several concurrent builds, in the last line of a terminal."""
 
     _WIDTH = 24
 
@@ -110,22 +108,22 @@ class Bar:
 
     @classmethod
     def of(cls, total: int) -> Bar | None:
-        """One for so many builds, where somebody sees it."""
+        """A bar for this number of builds, if it would be visible."""
         return cls(total) if total > 1 and _is_terminal() and _is_shown(INFO) else None
 
     def advance(self) -> None:
-        """One more is done."""
+        """Counts a finished build."""
         with self._lock:
             self._done += 1
             self._draw("")
 
     def show(self, text: str) -> None:
-        """Says what one of them is doing."""
+        """Shows the progress of one of the builds."""
         with self._lock:
             self._draw(text)
 
     def aside(self, write: Callable[[], None]) -> None:
-        """Lets something be written above."""
+        """Calls `write`, whose output appears above the bar."""
         with self._lock:
             _write_over("")
             write()
@@ -143,9 +141,10 @@ class Bar:
 
 
 class Reporter:
-    """The callback that the core gives its events to, for one source. `bar`: what shows how far it is, among others."""
+    """The callback for the core's events about one source. `bar`: the common progress bar, if there are several
+    builds."""
 
-    #: The level of what is said of builds that begin and end.
+    #: The level of messages about the start and the end of a build.
     _lifecycle = INFO
 
     def __init__(self, module: str, source: str, show_warnings: bool, stop: Any = None, bar: Bar | None = None) -> None:
@@ -164,7 +163,8 @@ class Reporter:
 
     @property
     def is_cancelled(self) -> bool:
-        """Asked often by the core: signals reach the main thread only. So the seconds go on where nothing happens."""
+        """Whether to cancel the build. The core checks it often, since signals reach the main thread only. Each check
+        also updates the seconds in the progress line."""
         if self._progress is not None and time.monotonic() - self._shown_at >= 1:
             self._show(*self._progress)
         return self._stop is not None and bool(self._stop.is_set())
@@ -184,7 +184,9 @@ class Reporter:
 
     def _on_started(self, reason: str) -> None:
         self._progress = None
-        self._log(self._lifecycle, f"building {self._module}: {reason}")
+        # `build --check` and the debug log show the reason itself.
+        why = " (first build)" if reason == "never built" else f": {reason}"
+        self._log(self._lifecycle, f"building {self._module}{why}")
 
     def _on_progress(self, done: int, total: int, what: str) -> None:
         self._progress = done, total, what
@@ -237,7 +239,7 @@ class Reporter:
 
 
 class _TerminalLine:
-    """A line on the terminal that is written over, and leaves nothing."""
+    """A line on the terminal that is overwritten, and cleared at the end."""
 
     def show(self, text: str, _done: int, _total: int) -> None:
         _write_over(text)
@@ -247,7 +249,7 @@ class _TerminalLine:
 
 
 def _live_line() -> Any:
-    """Where progress is shown, if it can be."""
+    """The place where progress is shown; ``None`` without a notebook or a terminal."""
     notebook = _notebook()
     if notebook is not None:
         return notebook.Progress()
@@ -255,7 +257,7 @@ def _live_line() -> Any:
 
 
 def _notebook() -> Any:
-    """The module for notebooks, if this process is one's kernel."""
+    """The module `_notebook`, if this process is the kernel of a notebook."""
     if "ipykernel" not in sys.modules:
         return None
     from . import _notebook
@@ -278,7 +280,7 @@ def _columns() -> int:
 
 
 def _write_over(text: str) -> None:
-    """Puts as much of a text as there is room for in place of the terminal's last line."""
+    """Replaces the terminal's last line by a text, which is truncated to its width."""
     _write(f"\r\x1b[K{text[: max(20, _columns() - 1)]}")
 
 
@@ -291,8 +293,8 @@ def _print_line(message: str) -> None:
 
 
 def _write(text: str) -> None:
-    # An application without a console has no standard error, but may show standard output; a stream that is closed is
-    # no reason to fail.
+    # An application without a console has no standard error, but may show standard output. A closed stream is not an
+    # error.
     stream = sys.stdout if sys.stderr is None else sys.stderr
     try:
         stream.write(text)

@@ -1,9 +1,10 @@
-"""Switching the hook on for every start of an interpreter: where, whether it works, and what stands in the way.
+"""Enables the hook in every Python process of an environment, and reports where it is installed and whether it works.
+The core edits the files.
 
-The hook's place is the ``sitecustomize.py`` of the environment. A distribution's own, in the standard library's
-folder, comes before it on ``sys.path``: then nobody ever runs ours, and a file that `site` reads takes its place: a
-``.pth`` file, or from Python 3.18 on, which ignores the code in those, a ``.start`` file (PEP 829; until 3.17 it would
-load 31 modules more). Which of them works is not guessed but tried, in a new interpreter.
+By default the hook is written to the environment's ``sitecustomize.py``. If the distribution has one in the standard
+library's folder, which comes first on ``sys.path``, Python does not run ours. Then a file that `site` reads is used
+instead: a ``.pth`` file, or from Python 3.18 on, which ignores code in ``.pth`` files, a ``.start`` file (PEP 829;
+until 3.17 it would load 31 more modules). A new interpreter is started to check which of them works.
 """
 
 from __future__ import annotations
@@ -20,45 +21,45 @@ from typing import Any, NamedTuple
 from . import _native
 from .errors import ProjectError, ToolchainError
 
-#: Says whether a new interpreter has run the hook, and which files were run at its start.
+#: Prints whether a new interpreter has run the hook, and which files it ran at its start.
 _PROBE = """
 import json, sys
 path = lambda name: getattr(sys.modules.get(name), "__file__", None)
-# Until it is needed, the hook itself is not loaded.
+# The hook itself is loaded later, at the first import that may need it.
 is_active = "rustimport" in sys.modules or any(hasattr(finder, "is_rustimport_gate") for finder in sys.meta_path)
 print(json.dumps([is_active, path("sitecustomize"), path("usercustomize")]))
 """
 
 
-#: Whether Python has ceased to run code in ``.pth`` files.
+#: Whether this Python no longer runs code in ``.pth`` files.
 _HAS_START_FILES = sys.version_info >= (3, 18)
 
 
 class Place(NamedTuple):
-    """Where the hook is written."""
+    """The files to which the hook is written."""
 
     folder: str
     file: str
 
     @property
     def others(self) -> dict[str, str]:
-        """The files that take the place of `file` where that is not run: of each version of Python, with what they need
-        besides. Name -> path."""
+        """The files that are used if Python does not run `file`, for all versions of Python, with the module that they
+        import. Extension -> path."""
         names = ("rustimport_hook.pth", "rustimport_hook.start", "rustimport_hook.py")
         return {name.rpartition(".")[2]: os.path.join(self.folder, name) for name in names}
 
     @property
     def other(self) -> str:
-        """That of this Python."""
+        """The one of these files that this Python reads."""
         return self.others["start" if _HAS_START_FILES else "pth"]
 
     def save_others(self) -> dict[str, bytes]:
-        """What is in those that are there."""
+        """The content of those that exist, by path."""
         found = {path: _read(path) for path in self.others.values()}
         return {path: content for path, content in found.items() if content is not None}
 
     def remove_others(self) -> list[str]:
-        """Removes them. Returns which were there."""
+        """Removes them. Returns those that existed."""
         return [path for path in self.others.values() if _remove(path)]
 
     @classmethod
@@ -66,7 +67,7 @@ class Place(NamedTuple):
         """This environment's place, or the user's.
 
         Raises:
-            ProjectError: this Python does not look into the user's folder.
+            ProjectError: this Python does not use the user's folder.
         """
         if not user:
             folder = sysconfig.get_path("purelib")
@@ -75,14 +76,14 @@ class Place(NamedTuple):
         else:
             raise ProjectError(
                 "this Python does not use the user's site-packages (a virtual environment never does)",
-                hint="leave `--user` out",
+                hint="run `python -m rustimport site install` without `--user`",
             )
         name = "usercustomize.py" if user else "sitecustomize.py"
         return cls(folder, os.path.join(folder, name))
 
 
 class Probe(NamedTuple):
-    """What a new interpreter has."""
+    """The hook's state in a new interpreter."""
 
     active: bool
     sitecustomize: str | None
@@ -90,7 +91,7 @@ class Probe(NamedTuple):
 
 
 def probe() -> Probe:
-    """Starts an interpreter as this environment starts, and asks it.
+    """Starts a new interpreter of this environment, and checks whether the hook is active.
 
     Raises:
         ToolchainError: it does not start.
@@ -103,16 +104,16 @@ def probe() -> Probe:
         active, sitecustomize, usercustomize = json.loads(result.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         raise ToolchainError(
-            f"{sys.executable} does not start: {result.stderr.strip()}", hint="fix what it complains about first"
+            f"{sys.executable} does not start: {result.stderr.strip()}", hint="fix this error first"
         ) from None
     return Probe(active, sitecustomize, usercustomize)
 
 
 def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
-    """Writes the hook where it works. Returns what was done, in one or more lines.
+    """Writes the hook to a file that Python runs. Returns a description of what was done, in one or more lines.
 
     Raises:
-        ProjectError: nothing can be written, or what stands there is broken.
+        ProjectError: no file can be written, or an existing file is broken.
     """
     core = _native.core
     place = Place.of(user)
@@ -120,21 +121,21 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
     present, has_predecessor = core.site_look(place.file)
     if has_predecessor and not force:
         raise ProjectError(
-            f"{place.file} switches maturin_import_hook on as well: both would build the same",
-            hint="`site install --force` puts this hook in its place",
+            f"{place.file} also enables maturin_import_hook: both hooks would build the same sources",
+            hint="run `python -m rustimport site install --force` to replace it",
             path=place.file,
         )
     if not force and (present == written or _arguments(place) == written) and probe().active:
-        return f"the hook is installed already, in {place.file if present == written else place.other}"
+        return f"the hook is already installed in {place.file if present == written else place.other}"
     _check_source(place.file)
     before = _read(place.file)
     os.makedirs(place.folder, exist_ok=True)
-    # As long as it is there, nobody can tell whether the first works.
+    # These have to be removed to check whether `file` works without them.
     others = place.save_others()
     try:
         place.remove_others()
         core.site_install(place.file, written)
-        # Python would take a compiled file of the same second and size for fresh.
+        # Python would use a stale compiled file if size and time, in seconds, are the same.
         _remove(cache_from_source(place.file))
         seen = probe()
     except BaseException:
@@ -143,7 +144,7 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
         raise
     if seen.active:
         return f"the hook is installed in {place.file}, and active in every interpreter of this environment"
-    # Somebody else's file is run in place of ours: as if nothing had been written.
+    # Python runs another file instead of ours: undo the change.
     core.site_restore(place.file, before)
     try:
         if _HAS_START_FILES:
@@ -156,24 +157,24 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
         raise
     if is_active:
         other = seen.usercustomize if user else seen.sitecustomize
-        why = f"{other} is run in place of {place.file}" if other else f"{place.file} is not run at the start"
+        why = f"Python runs {other} instead of {place.file}" if other else f"Python does not run {place.file}"
         return f"{why}\nthe hook is installed in {place.other}, and active in every interpreter of this environment"
     place.remove_others()
     raise ProjectError(
         f"this Python runs neither {place.file} nor {place.other} at its start: nothing was installed",
-        hint="call rustimport.install() in your program, or `import rustimport.import_hook`",
+        hint="add `import rustimport.import_hook` to your program",
     )
 
 
 def _arguments(place: Place) -> str | None:
-    """Those that the file gives to `install` that takes the place of ``sitecustomize.py``, if there is one."""
+    """The arguments of `install` in the file that is used instead of ``sitecustomize.py``, if it exists."""
     content = _read(place.others["py"])
     call = (content or b"").decode("utf-8", "replace").partition("rustimport.install(")[2]
     return call.partition("\n")[0].rpartition(")")[0] if call else None
 
 
 def uninstall(user: bool) -> str:
-    """Takes the hook out of wherever `install` put it. Returns what was done."""
+    """Removes the hook from all files to which `install` writes. Returns a description of what was done."""
     place = Place.of(user)
     done = [place.file] if _native.core.site_uninstall(place.file) else []
     done += place.remove_others()
@@ -181,7 +182,7 @@ def uninstall(user: bool) -> str:
 
 
 def info() -> dict[str, Any]:
-    """Where the hook is installed, how, whether a new interpreter has it, and what stands in the way."""
+    """Where the hook is installed, with which arguments, whether it is active in a new interpreter, and if not, why."""
     core = _native.core
     places = [(False, Place.of(False))]
     if site.ENABLE_USER_SITE:
@@ -209,7 +210,7 @@ def info() -> dict[str, Any]:
 
 
 def _check_source(path: str) -> None:
-    """Refuses to add to a file that Python cannot run."""
+    """Raises an error if Python cannot run the file to which the hook would be added."""
     content = _read(path)
     if content is None:
         return
@@ -217,8 +218,8 @@ def _check_source(path: str) -> None:
         compile(content, path, "exec")
     except (SyntaxError, ValueError) as error:
         raise ProjectError(
-            f"{path} is no valid Python ({error}): nothing was written",
-            hint="fix it or move it away, then install again",
+            f"{path} is not valid Python ({error}): nothing was written",
+            hint="fix or move the file, then run `python -m rustimport site install` again",
             path=path,
         ) from None
 

@@ -1,4 +1,4 @@
-"""The sources below some folders, made fresh as the import hook would make them: before they are imported."""
+"""Finds sources in folders and rebuilds stale ones before they are imported, in the same way as the import hook."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Source(NamedTuple):
 
     path: str
     name: str
-    """Of its module."""
+    """The name of its module."""
     finder: Any
     project: _projects.Project | None = None
 
     @property
     def stamp(self) -> str:
-        """The file that lists what was built, and from what."""
+        """The file that lists the artifact and its inputs."""
         return self._key().stamp
 
     def fresh_artifact(self) -> str | None:
-        """Its artifact, if the stamp still holds."""
+        """Its artifact, if the stamp is still valid."""
         return self._key().fresh_artifact()
 
     def ensure(self, stop: Event | None = None) -> Result:
@@ -57,17 +57,17 @@ class Source(NamedTuple):
 
 
 def find(paths: Iterable[str | os.PathLike[str]], are_named: bool = True) -> list[Source]:
-    """The scripts and crates that opted in among `paths` and below them, and the editable projects that stand there. If
-    not `are_named`, these are folders to search (see `discover`).
+    """The scripts and crates that opted in at and below `paths`, and the editable projects there. If not `are_named`,
+    the paths are folders to search (see `discover`).
 
     Raises:
-        ProjectError: a path does not exist, or is no source.
+        ProjectError: a path does not exist, or is not a source.
     """
     places = [os.path.abspath(path) for path in paths]
     installed = _installed(places)
     roots = {source.path for source in installed}
     finder = _finder.installed("scripts") or _finder.ScriptFinder()
-    # A project's folder may be named as one, and is no crate then.
+    # The folder of a project may be one of the paths. It must not be treated as a crate.
     found = discover([place for place in places if place not in roots], opt_in=True, are_named=are_named)
     scripts = [Source(path, os.path.basename(path).removesuffix(".rs"), finder) for path in found]
     return [*scripts, *installed]
@@ -91,5 +91,5 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def ensure(sources: Sequence[Source]) -> list[Result]:
-    """Makes all of them fresh, several at once, and goes on where one fails."""
+    """Builds all stale sources, several at once, and continues after failures."""
     return each(sources, Source.ensure)

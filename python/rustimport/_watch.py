@@ -1,4 +1,5 @@
-"""``python -m rustimport watch``: what is edited is built at once, so that the next import finds it fresh."""
+"""``python -m rustimport watch``: builds each source as soon as it is edited, so that the next import finds it fresh.
+The core reports changes in folders."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from ._build import Result
 from ._sources import Source
 from .errors import BuildError, RustImportError
 
-#: How many seconds a command has to end when it is asked to.
+#: The seconds that a command has to exit after it was terminated.
 PATIENCE = 10.0
 
-#: What files looked like: path, size, mtime.
+#: The state of files: path, size, mtime.
 State = set[tuple[str, int, int]]
 
 
@@ -28,11 +29,11 @@ def run(paths: Sequence[str], command: Sequence[str], quiet: bool) -> None:
 
     Args:
         paths: Sources, and folders to search; the working folder if there are none.
-        command: Started when everything has been looked at, and again whenever something has become fresh.
-        quiet: Say nothing but what cannot be built.
+        command: Started after the first check, and restarted whenever a source has become fresh.
+        quiet: Print only errors.
 
     Raises:
-        RustImportError: a path is no source, or the system cannot watch.
+        RustImportError: a path is not a source, or the system cannot watch.
     """
     watch = Watch(paths, Command(command) if command else None, quiet)
     # So that the command ends with us.
@@ -40,7 +41,7 @@ def run(paths: Sequence[str], command: Sequence[str], quiet: bool) -> None:
     try:
         _native.core.watch(watch.look)
     except KeyboardInterrupt:
-        # A terminal interrupts the command as well: it may have something to put in order.
+        # A terminal interrupts the command as well, which may have to clean up.
         if watch.command:
             watch.command.wait()
         raise
@@ -50,7 +51,7 @@ def run(paths: Sequence[str], command: Sequence[str], quiet: bool) -> None:
 
 
 class Command:
-    """A program that runs beside the watch."""
+    """A program that runs while sources are watched."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words
@@ -64,7 +65,7 @@ class Command:
             _say(f"{self._words[0]} cannot be started: {error.strerror}")
 
     def stop(self) -> None:
-        """Ends it, if it runs; by force, if it does not end by itself."""
+        """Terminates the program if it runs, and kills it if it does not exit."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -76,15 +77,15 @@ class Command:
             process.wait()
 
     def wait(self) -> None:
-        """Waits a moment for its end."""
+        """Waits up to a second until the program exits."""
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1.0)
 
     def tell_end(self) -> None:
-        """Says, once, that it has ended by itself."""
+        """Reports, once, that the program has exited by itself."""
         if self._process is not None and self._process.poll() is not None:
-            _say(f"{self._words[0]} ended with status {self._process.returncode}; it starts again after the next build")
+            _say(f"{self._words[0]} exited with status {self._process.returncode}; it restarts after the next build")
             self._process = None
 
 
@@ -93,20 +94,20 @@ class Watch:
         self._paths = [os.path.abspath(path) for path in paths]
         self.command = command
         self._quiet = quiet
-        #: Source that could not be built -> what its files looked like.
+        #: Source that could not be built -> the state of its files.
         self._failed: dict[str, State] = {}
-        #: Source -> what was said of it last.
+        #: Source -> the last error that was printed.
         self._said: dict[str, str] = {}
         self._looks = 0
 
     def look(self) -> list[str]:
-        """Builds what is stale. Returns the folders in which a source could become stale, or a new one appear."""
+        """Builds stale sources. Returns the folders in which a source could become stale, or a new one appear."""
         sources = self._find()
-        # Of what could not be built, only what was edited since.
+        # A source that could not be built is tried again only after an edit.
         failed = [source for source in sources if source.path in self._failed]
         waiting = {source.path for source in failed if _state(source) == self._failed[source.path]}
         pending = [source for source in sources if source.path not in waiting]
-        # What changes while it is built is tried again.
+        # The state from before the build, so that an edit during a failed build causes another one.
         before = {source.path: _state(source) for source in pending if source.fresh_artifact() is None}
         results = _sources.ensure(pending)
         self._failed = {path: state for path, state in self._failed.items() if path in waiting}
@@ -124,12 +125,12 @@ class Watch:
     def _find(self) -> list[Source]:
         if not self._paths:
             return _sources.find([os.getcwd()], are_named=False)
-        # One that is being replaced is back in a moment.
+        # A path may be missing for a moment while an editor replaces it.
         there = self._paths if self._looks == 0 else [path for path in self._paths if os.path.exists(path)]
         return _sources.find(there)
 
     def _is_good_again(self, result: Result) -> bool:
-        """Whether it could not be built before. If the edit was undone, there was nothing to build."""
+        """Whether a source that could not be built is fresh again, for example since the edit was undone."""
         return result.error is None and result.path in self._said
 
     def _tell(self, sources: list[Source], results: list[Result]) -> None:
@@ -137,7 +138,7 @@ class Watch:
             if result.built:
                 _say(f"built {os.path.relpath(result.path)} in {result.seconds:.1f} s: {result.reason}")
             elif result.reason is not None or self._is_good_again(result):
-                _say(f"{os.path.relpath(result.path)} is as it was built before")
+                _say(f"{os.path.relpath(result.path)} is fresh again: an earlier build is used")
         errors = {result.path: _first_error(result.error) for result in results if result.error is not None}
         new = {path: error for path, error in errors.items() if self._said.get(path) != error}
         for path in errors:
@@ -147,11 +148,11 @@ class Watch:
         self._said = {path: error for path, error in self._said.items() if path in self._failed} | errors
         if self._looks == 0 and not self._quiet:
             count = f"{len(sources)} source{'' if len(sources) == 1 else 's'}"
-            _say(f"watching {count}; Ctrl-C ends it" if sources else "there is no source yet; watching for one")
+            _say(f"watching {count}; press Ctrl-C to stop" if sources else "no source found yet; watching for new ones")
 
 
 def _first_error(error: RustImportError) -> str:
-    """The compiler's first error alone: the others mostly follow from it."""
+    """Only the compiler's first error, since the others often follow from it."""
     errors = [found for found in error.diagnostics if found.level == "error"] if isinstance(error, BuildError) else []
     if not errors:
         return str(error)
@@ -165,7 +166,7 @@ def _folders(source: Source) -> set[str]:
 
 
 def _own_folders(source: Source) -> Iterator[str]:
-    """Of a script, the one that it stands in; of others also those below, but not what is hidden or made by tools."""
+    """The folder of a script; for a crate or project, its folder and those below, except hidden and tools' folders."""
     if not os.path.isdir(source.path):
         yield os.path.dirname(source.path)
         return
@@ -178,12 +179,12 @@ def _own_folders(source: Source) -> Iterator[str]:
 
 
 def _state(source: Source) -> State:
-    """What a source's files look like: those that it was made of, and the Rust files in its folders that it could be
-    made of. Of other files there only the names: a log may grow there, ours among them."""
+    """The state of a source's files: its recorded inputs, and the Rust files in its folders, which may be inputs. For
+    other files in these folders only the names, so that a growing log file causes no build."""
     paths = set(_cache.stamped_paths(source.stamp))
     found: State = set()
     for folder in _own_folders(source):
-        # What is hidden is mostly an editor's.
+        # Hidden files are ignored, since most of them belong to editors.
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):
                 path = os.path.join(folder, name)
@@ -194,7 +195,7 @@ def _state(source: Source) -> State:
     for path in paths:
         with contextlib.suppress(OSError):
             status = os.stat(path)
-            # A build leaves folders.
+            # The mtimes of folders change when a build writes into them.
             if not stat.S_ISDIR(status.st_mode):
                 found.add((path, status.st_size, status.st_mtime_ns))
     return found

@@ -1,4 +1,5 @@
-"""A folder of sources as one wheel, which pip installs where there is neither Rust nor this package."""
+"""Writes one wheel of a folder of sources, which pip installs on machines without Rust and without this package. The
+sources are built before, in `_build`."""
 
 from __future__ import annotations
 
@@ -30,14 +31,14 @@ _PYTHON_FILES = (".py", ".pyi", "py.typed")
 
 @dataclass
 class Wheel:
-    """What the wheel is called, and what it says of itself.
+    """The name, version and metadata of a wheel.
 
     Attributes:
-        folder: Where it is put.
-        name: The distribution's.
-        version: Its version (PEP 440).
-        tag: ``PYTHON-ABI-PLATFORM``, in place of what maturin found out.
-        metadata: More fields of METADATA.
+        folder: The folder to write it to.
+        name: The name of the distribution.
+        version: The version of the distribution (PEP 440).
+        tag: ``PYTHON-ABI-PLATFORM``; if not given, as maturin determines it.
+        metadata: Additional fields of METADATA.
     """
 
     folder: str
@@ -54,7 +55,7 @@ class Wheel:
         ]:
             if not pattern.fullmatch(value):
                 hint = "give --name, --version and --tag as in NAME-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
-                raise ProjectError(f"`{value}` is no {what}", hint=hint, path=self.folder)
+                raise ProjectError(f"`{value}` is not a valid {what}", hint=hint, path=self.folder)
 
     @classmethod
     def of(
@@ -66,17 +67,17 @@ class Wheel:
         version: str | None = None,
         tag: str | None = None,
     ) -> Wheel:
-        """Takes what is not given from the ``[project]`` of the first path, or from its name.
+        """Takes values that are not given from the ``[project]`` of the first path, or from its name.
 
         Raises:
-            ProjectError: a name, version or tag is none.
+            ProjectError: a name, version or tag is invalid.
         """
         root = os.path.abspath(paths[0])
         file = os.path.join(root if os.path.isdir(root) else os.path.dirname(root), "pyproject.toml")
         project = json.loads(_native.core.project_table(file)) if os.path.isfile(file) else {}
         usual = os.path.splitext(os.path.basename(root))[0]
         if "version" in project.get("dynamic", ()) and version is None:
-            raise ProjectError(f"{file} leaves the version to its build", hint="give --version", path=file)
+            raise ProjectError(f"{file} has no static version", hint="set it with --version VERSION", path=file)
         metadata = [("Summary", project["description"])] if "description" in project else []
         metadata += [("Requires-Python", project["requires-python"])] if "requires-python" in project else []
         metadata += [("Requires-Dist", requirement) for requirement in project.get("dependencies", [])]
@@ -92,8 +93,8 @@ class Wheel:
         """Writes the wheel, and returns its path.
 
         Args:
-            sources: What was built: the path of a source -> maturin's wheel of it, or its library.
-            paths: Where they were looked for: folders are where their modules are imported from.
+            sources: The path of each source -> its wheel from maturin, or its library.
+            paths: The paths that were searched. Modules in a folder are imported relative to it.
         """
         files: dict[str, bytes] = {}
         tags = []
@@ -107,8 +108,8 @@ class Wheel:
             for name, content in _modules(built):
                 if files.setdefault(package + name, content) is not content:
                     raise ProjectError(
-                        f"{source} and another source would both be {package + name}",
-                        hint="rename one of them, or make a wheel of each",
+                        f"{source} and another source would both be installed as {package + name}",
+                        hint="rename one of them, or build a wheel for each",
                         path=source,
                     )
             top = package.partition("/")[0]
@@ -116,7 +117,7 @@ class Wheel:
             python = _python_files(os.path.join(root, top)) if top else [beside] * os.path.isfile(beside)
             for path in python:
                 name = os.path.relpath(path, root).replace(os.sep, "/")
-                # A package with many sources is read once.
+                # Read the files of a package only once, even if it has several sources.
                 if name not in files:
                     with open(path, "rb") as file:
                         files[name] = file.read()
@@ -142,7 +143,7 @@ class Wheel:
 
 
 def _root(path: str) -> str:
-    """The folder from which modules below `path` are imported: the first that is no package."""
+    """The folder from which modules below `path` are imported: the first parent folder that is not a package."""
     is_source = os.path.isfile(path) or os.path.isfile(os.path.join(path, "Cargo.toml"))
     folder = os.path.dirname(path) if is_source else path
     while os.path.isfile(os.path.join(folder, "__init__.py")):
@@ -151,7 +152,7 @@ def _root(path: str) -> str:
 
 
 def _python_files(package: str) -> Iterator[str]:
-    """The Python side of a package, with its subpackages."""
+    """The Python files of a package and its subpackages."""
     for folder, folders, names in os.walk(package):
         if not os.path.isfile(os.path.join(folder, "__init__.py")) and folder != package:
             folders.clear()
@@ -161,14 +162,14 @@ def _python_files(package: str) -> Iterator[str]:
 
 
 def _modules(built: str) -> Iterator[tuple[str, bytes]]:
-    """What is installed of one source, with its names below the source's package."""
+    """The files to install for one source, with their names relative to the source's package."""
     if not built.endswith(".whl"):
         with open(built, "rb") as file:
             yield os.path.basename(built), file.read()
         return
     with zipfile.ZipFile(built) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")]
-        # What is bundled is found relative to the library, which then stays where maturin put it.
+        # Bundled libraries are found relative to the extension module, which then stays where maturin put it.
         is_bundled = any(".libs/" in name for name in names)
         for name in names:
             if is_bundled:
@@ -178,7 +179,7 @@ def _modules(built: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _tag(built: str) -> tuple[str, str, str]:
-    """(python, abi, platform): as maturin found out; of a bare library, this interpreter and this kind of machine."""
+    """(python, abi, platform) as maturin determined them; for a bare library, of this interpreter and machine."""
     if built.endswith(".whl"):
         python, abi, system = os.path.basename(built)[: -len(".whl")].split("-")[-3:]
         return python, abi, system
@@ -189,17 +190,17 @@ def _tag(built: str) -> tuple[str, str, str]:
 
 
 def _common(tags: list[tuple[str, str, str]]) -> str:
-    """The tag of a wheel that needs what all of its parts need: the narrowest."""
+    """The tag of a wheel that satisfies the requirements of all its parts: the most restrictive one."""
     bound = [tag for tag in tags if tag[1] != "abi3"]
     python, abi, _ = bound[0] if bound else max(tags, key=lambda tag: _numbers(tag[0]))
     systems = {tag[2] for tag in tags}
-    # `linux_x86_64` promises nothing; of manylinux and macosx the later number is the narrower.
+    # `linux_x86_64` is the most restrictive; among manylinux and macosx tags, the one with the higher number.
     system = max(systems, key=lambda system: (system.startswith("linux_"), _oldest(system)))
     return f"{python}-{abi}-{system}"
 
 
 def _oldest(systems: str) -> list[int]:
-    """The oldest system that a platform tag admits, for comparison."""
+    """The oldest system that a platform tag supports, for comparison."""
     legacy = {"manylinux2014": "manylinux_2_17"}
     return min(_numbers(legacy.get(single.partition("_")[0], single)) for single in systems.split("."))
 
@@ -228,7 +229,7 @@ def _record(files: dict[str, bytes], own: str) -> bytes:
 
 
 def _write_zip(path: str, files: dict[str, Any]) -> None:
-    """The same content gives the same bytes, whenever it is written."""
+    """Writes a reproducible archive: the same content gives the same bytes."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,5 +1,5 @@
-"""What can go wrong. Every error is an ``ImportError``, says what happened in its message and what to do
-about it in its ``hint``, and can be pickled."""
+"""The exceptions of this package. Every one is an ``ImportError``: its message states what happened, and its ``hint``
+what to do about it. All can be pickled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Diagnostic(NamedTuple):
     code: str | None = None
     """``E0308``, or a lint's name."""
     file: str | None = None
-    """Absolute path of the file concerned; what stands for it if the source is a string."""
+    """Absolute path of the file; a label such as ``In[3]`` if the source is a string."""
     line: int | None = None
     """Counted from 1."""
     column: int | None = None
@@ -38,11 +38,11 @@ class Diagnostic(NamedTuple):
 
 
 class RustImportError(ImportError):
-    """Base of all errors of this package.
+    """Base class of all errors of this package.
 
     Attributes:
-        name: Full name of the module that was to be imported, or ``None``.
-        path: The source, or the file or folder that is at fault, or ``None``.
+        name: Full name of the module to import, or ``None``.
+        path: The source, or the file or folder that caused the error, or ``None``.
         hint: What to do about it.
     """
 
@@ -59,7 +59,7 @@ class RustImportError(ImportError):
 
     @property
     def details(self) -> str:
-        """What belongs below the message."""
+        """Text that is shown below the message, such as the compiler's output."""
         return ""
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class RustImportError(ImportError):
         return "\n".join(parts)
 
     def _render_traceback_(self) -> list[str]:
-        """How IPython shows it."""
+        """Called by IPython to show the error."""
         from . import _notebook
 
         return _notebook.render(self)
@@ -81,17 +81,17 @@ class RustImportError(ImportError):
 
 
 class MaturinError(RustImportError):
-    """maturin, or what it needs, could not do what was asked: the base of what ``maturin_import_hook`` calls so."""
+    """Base class of build and toolchain errors. ``maturin_import_hook`` has an exception of the same name."""
 
 
 class BuildError(MaturinError):
-    """The source did not compile, or no library could be made of it.
+    """The source did not compile, or the build produced no usable library.
 
     Attributes:
-        diagnostics: What the compiler said, errors and warnings.
-        rendered: The compiler's words, as text.
+        diagnostics: The compiler's errors and warnings.
+        rendered: The compiler's output, as text.
         command: The command that failed.
-        returncode: Its exit status; 128 and more if a signal ended it.
+        returncode: Its exit status; 128 and more if a signal killed it.
     """
 
     diagnostics: list[Diagnostic]
@@ -119,7 +119,7 @@ class BuildError(MaturinError):
 
     @property
     def rendered_ansi(self) -> str:
-        """The compiler's words, as on a terminal."""
+        """The compiler's output, as on a terminal."""
         errors = [found.rendered_ansi.rstrip() for found in self.diagnostics if "error" in found.level]
         return "\n\n".join(errors) or self.rendered
 
@@ -132,7 +132,7 @@ class ToolchainError(MaturinError):
     """cargo, rustc or maturin is missing, too old or broken."""
 
 
-class LockTimeout(RustImportError):  # noqa: N818 (as TimeoutError's kin it says what happened)
+class LockTimeout(RustImportError):  # noqa: N818 (named like TimeoutError)
     """Another process has been building the same source for longer than the lock timeout."""
 
 
@@ -141,16 +141,16 @@ class ProjectError(RustImportError):
 
 
 class CacheError(RustImportError):
-    """The cache folder cannot be used: its rights, its owner, a full disk."""
+    """The cache folder cannot be used, because of its permissions, its owner, or a full disk."""
 
 
 def of_loading(error: BaseException, name: str, library: str, source: str) -> RustImportError | None:
-    """The error of ours for one that was raised while a library was loaded; ``None`` if it is to be raised as it is."""
+    """Our error for one that was raised while a library was loaded; ``None`` if the original should be raised."""
     text = str(error)
     if "failed to map segment" in text and ("not permitted" in text or "Permission denied" in text):
         return CacheError(
             f"the library of `{name}` cannot be loaded from {library}: {error}",
-            hint="its file system is mounted `noexec`: set RUSTIMPORT_CACHE_DIR to a folder elsewhere",
+            hint="its file system is mounted `noexec`: set RUSTIMPORT_CACHE_DIR to a folder on another file system",
             name=name,
             path=source,
         )
@@ -158,7 +158,7 @@ def of_loading(error: BaseException, name: str, library: str, source: str) -> Ru
         return None
     return RustImportError(
         f"`{name}` panicked when it was imported: {error}",
-        hint="look at what its #[pymodule_init] or #[pymodule] function does; RUST_BACKTRACE=1 shows where",
+        hint="check its #[pymodule_init] or #[pymodule] function; RUST_BACKTRACE=1 shows where it panicked",
         name=name,
         path=source,
     )

@@ -1,11 +1,14 @@
-//! Having a package compiled, and being sure that cargo compiled what stands there now.
+//! Compiles a package and verifies that cargo used the current sources. How the compiler is run is up to the
+//! [`Compiler`].
 //!
-//! Cargo compares times, we compare content. What changed since cargo compiled is made stale for cargo before a
-//! build; after it, what cargo took for fresh is looked at again, and if need be the build is repeated.
+//! Cargo compares times, we compare content. Before a build, we make the packages stale for cargo whose files changed
+//! since cargo compiled them. After it, we check the packages that cargo treated as fresh, and repeat the build if one
+//! of them was not.
 //!
-//! Part of that needs files that cargo does not document ([`crate::freshness::cargo_layout`]). Where they are not understood, which
-//! costs time and never truth, `cargo clean -p` makes a package stale, the `.d` file beside the library says what was read,
-//! whole package folders and the whole environment count as inputs, and one line says so.
+//! Part of that needs files that cargo does not document ([`crate::freshness::cargo_layout`]). If we do not understand
+//! them, results are still correct, but more is rebuilt: `cargo clean -p` makes a package stale, the `.d` file next to
+//! the library lists the inputs, and where that does not suffice, whole package folders and the whole environment count
+//! as inputs. One notice reports it.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -25,68 +28,69 @@ use crate::freshness::dep_info::{self, DepInfo};
 use crate::freshness::inputs::{Collector, Inputs};
 use crate::freshness::unit::{self, Unit, UnitKind, is_same_path};
 
-/// Who compiles.
+/// Runs the tool that compiles one package.
 pub trait Compiler {
-    /// What a build leaves.
+    /// What a build produces.
     type Output;
 
-    /// Runs the build. `reason` is for the event that says so.
+    /// Runs the build. `reason` is for the event that reports its start.
     fn build(&self, reason: &str, observer: &mut dyn Observer) -> Result<Built<Self::Output>>;
 
-    /// Has cargo say again, as JSON, what it said in the last build: nothing is compiled that was.
+    /// Runs cargo again for the messages of the last build, as JSON. Cargo does not compile fresh packages again.
     fn replay(&self, observer: &mut dyn Observer) -> Result<Messages>;
 
-    /// The profile's folders in cargo's build directory, for the package and for what runs here.
+    /// The profile's folders in cargo's build directory, for the target and for the host.
     fn profile_folders(&self) -> Vec<PathBuf>;
 
-    /// Runs `cargo clean -p`, the documented way to have packages compiled again.
+    /// Runs `cargo clean -p`, the documented way to make packages stale.
     fn clean(&self, packages: &BTreeSet<String>, observer: &mut dyn Observer) -> Result<()>;
 }
 
 pub struct Built<T> {
     pub output: T,
-    /// What cargo said, where it was asked.
+    /// Cargo's messages, if the build was run for them.
     pub messages: Option<Messages>,
-    /// Whether the compiler warned.
+    /// Whether the compiler printed warnings.
     pub warned: bool,
-    /// What cargo wrote on its standard error.
-    pub said: String,
+    /// The tool's standard error.
+    pub stderr: String,
 }
 
-/// What cargo did: the parts of local packages, and where the variables of dependencies' build scripts are found.
+/// The result of a build: its output, the units of local packages, and the `out` folders of the build scripts of
+/// registry dependencies, which list the variables that these read.
 pub struct Done<T> {
     pub output: T,
     pub units: Vec<Unit>,
     pub foreign_outputs: Vec<PathBuf>,
 }
 
-/// What cargo is to compile in one folder.
+/// A package to compile in one target folder.
 pub struct Compilation<'a, C> {
     pub compiler: &'a C,
     /// For messages.
     pub source: &'a Path,
-    /// Where it is remembered what cargo compiled last there.
+    /// The file that records what cargo compiled last in this folder.
     pub memory: PathBuf,
-    /// Names everything that decides which units cargo compiles.
+    /// A hash of everything that determines which units cargo compiles.
     pub units: &'a str,
-    /// Packages that are compiled anew whatever cargo thinks.
+    /// Packages that every build compiles.
     pub always: Vec<String>,
-    /// Packages that are compiled anew when nothing is remembered.
+    /// Packages to compile again if there is no record of what was compiled last.
     pub unknown: &'a dyn Fn() -> Vec<String>,
-    /// Whether others, with packages of the same names, may have compiled in the same folder.
+    /// Whether other projects, with packages of the same names, may compile in the same folder.
     pub is_shared: bool,
-    /// The user's file that the compiler read; none for what was generated.
+    /// Maps a file that the compiler read to the user's file; `None` for a generated file.
     pub users_file: &'a dyn Fn(&Path) -> Option<PathBuf>,
-    /// The folder of the package, if that is generated.
+    /// The folder of the package, if the package is generated.
     pub generated: Option<&'a Path>,
-    /// The folders in which Python's files stand.
+    /// The folders of the project's Python files.
     pub python: &'a [PathBuf],
-    /// The user's folders of local packages, as far as they are known without asking cargo's build.
+    /// The user's folders of local packages that are known before the build.
     pub folders: Vec<PathBuf>,
     pub toolchain: &'a Toolchain,
 }
 
-/// A name for `plan`, with all around it that decides how cargo compiles it.
+/// A hash of `plan` and of everything else that determines how cargo compiles it.
 pub fn key(cargo_config: &CargoConfig, toolchain: &Toolchain, settings: &BuildSettings, plan: &impl Debug) -> String {
     let configuration: Vec<_> = cargo_config.files.iter().map(|path| fs::hash_file(path)).collect();
     let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
@@ -95,8 +99,9 @@ pub fn key(cargo_config: &CargoConfig, toolchain: &Toolchain, settings: &BuildSe
     fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
 }
 
-/// Takes down what one unit read: files, not before `read_from`, whole folders, not before `since`, and variables.
-/// `users_file` is the user's file for what was read, and `python` are the folders in which Python's files stand.
+/// Adds what one unit read to `collector`: files, which were read no earlier than `read_from`; whole folders, no
+/// earlier than `since`; and variables. `users_file` maps a file to the user's, and `python` are the folders of Python
+/// files.
 pub fn collect_unit(
     collector: &mut Collector,
     unit: &Unit,
@@ -108,7 +113,7 @@ pub fn collect_unit(
 ) {
     for file in info.files.iter().filter_map(|file| users_file(file)) {
         if file.is_dir() {
-            // Of a build script: everything below, as cargo takes it.
+            // A build script named a folder: like cargo, we include everything below it.
             collector.add_folder(&file, since);
         } else if file.exists() {
             collector.add_file(&file, read_from);
@@ -121,7 +126,7 @@ pub fn collect_unit(
     for name in &info.variables {
         collector.add_variable(name, unit.kind);
     }
-    // A build script that does not say what it reads may read anything of its package, as cargo takes it.
+    // Like cargo, we assume that a build script without `rerun-if` lines may read every file of its package.
     if unit.kind == UnitKind::Ran
         && info.files.is_empty()
         && info.variables.is_empty()
@@ -132,9 +137,9 @@ pub fn collect_unit(
 }
 
 impl<C: Compiler> Compilation<'_, C> {
-    /// Builds, and sees to it that cargo compiled what is there now. It may take for fresh what is not: another
-    /// source, a failed build or another profile has compiled a dependency in between, and then the dependency was
-    /// restored with its old time. Such a build is repeated, never recorded. `clock` is when the build began.
+    /// Builds, and verifies that cargo used the current sources. Cargo may treat a stale dependency as fresh: if
+    /// another source, a failed build or another profile compiled it in between, and its file was then restored with
+    /// the old time. Such a build is repeated and never recorded. `clock` is the time when the build began.
     pub fn run(&self, clock: i64, reason: &str, observer: &mut dyn Observer) -> Result<Done<C::Output>> {
         const ATTEMPTS: u32 = 4;
         let last = Compiled::read(&self.memory);
@@ -146,7 +151,7 @@ impl<C: Compiler> Compilation<'_, C> {
         self.clean(&cleaned, observer)?;
         let mut set_back = stale.clone();
         for _ in 0..ATTEMPTS {
-            let Built { output, messages, warned, said } = self.compiler.build(reason, observer)?;
+            let Built { output, messages, warned, stderr } = self.compiler.build(reason, observer)?;
             let (units, foreign_outputs) = match known {
                 Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
                 _ => {
@@ -163,7 +168,7 @@ impl<C: Compiler> Compilation<'_, C> {
             let must: BTreeSet<&String> = must.filter(|name| units.iter().any(|unit| unit.package == **name)).collect();
             let mut outdated: BTreeSet<String> =
                 units.iter().filter(|unit| unit.is_outdated(clock)).map(|unit| unit.package.clone()).collect();
-            let is_in_doubt = |name: &str| match self.was_compiled(name, clock, &said) {
+            let is_in_doubt = |name: &str| match self.was_compiled(name, clock, &stderr) {
                 Some(was_compiled) => !was_compiled,
                 None => !cleaned.contains(name),
             };
@@ -172,12 +177,13 @@ impl<C: Compiler> Compilation<'_, C> {
                 return Ok(Done { output, units, foreign_outputs });
             }
             let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
-            observer.event(Event::Log { message: format!("cargo took for fresh what is not: {}", names.join(", ")) });
+            observer
+                .event(Event::Log { message: format!("cargo treated stale packages as fresh: {}", names.join(", ")) });
             self.make_stale(&outdated);
             let folders = self.compiler.profile_folders();
             let is_known =
                 |name: &String| folders.iter().any(|folder| cargo_layout::last_compiled(folder, name).is_some());
-            // Times may not be what this cargo goes by.
+            // If setting back the times had no effect, this cargo may not compare times.
             let again = std::mem::replace(&mut set_back, outdated.clone());
             outdated.retain(|name| !is_known(name) || again.contains(name));
             self.clean(&outdated, observer)?;
@@ -185,7 +191,9 @@ impl<C: Compiler> Compilation<'_, C> {
         }
         Err(Error::Build(Box::new(BuildFailure {
             message: format!("cargo did not compile {} although it changed", self.source.display()),
-            hint: "this is a bug in rustimport: please report it. To go on, remove the cache folder".into(),
+            hint: "this is a bug in rustimport: please report it. To continue, run `python -m rustimport cache clear` and \
+                   import again"
+                .into(),
             rendered: String::new(),
             diagnostics: Vec::new(),
             command: Vec::new(),
@@ -193,8 +201,8 @@ impl<C: Compiler> Compilation<'_, C> {
         })))
     }
 
-    /// What changed since cargo compiled here must be stale for cargo, although a file was restored with its old
-    /// time. Only packages with a changed input are touched, and those of which nobody can tell.
+    /// The packages that cargo must compile again, even if their files were restored with their old times: those with a
+    /// changed input, and those whose inputs are not known.
     fn stale_for_cargo(&self, last: Option<&Compiled>, changed: &[&Path]) -> BTreeSet<String> {
         let always = self.always.iter().cloned();
         if let Some(last) = last {
@@ -212,7 +220,7 @@ impl<C: Compiler> Compilation<'_, C> {
         }
     }
 
-    /// Makes packages stale for cargo, as far as its files are understood.
+    /// Makes packages stale for cargo, if we understand its files.
     fn make_stale(&self, packages: &BTreeSet<String>) {
         for folder in self.compiler.profile_folders() {
             for package in packages {
@@ -225,20 +233,20 @@ impl<C: Compiler> Compilation<'_, C> {
         if packages.is_empty() { Ok(()) } else { self.compiler.clean(packages, observer) }
     }
 
-    /// Whether cargo compiled a package in this build, by its own word or by the times of its files; `None` if neither is
-    /// understood.
-    fn was_compiled(&self, package: &str, clock: i64, said: &str) -> Option<bool> {
-        if said.contains(&format!("Compiling {package} v")) {
+    /// Whether cargo compiled a package in this build, according to its output or to the times of its files; `None` if
+    /// neither is understood.
+    fn was_compiled(&self, package: &str, clock: i64, stderr: &str) -> Option<bool> {
+        if stderr.contains(&format!("Compiling {package} v")) {
             return Some(true);
         }
         let folders = self.compiler.profile_folders();
         let last = folders.iter().filter_map(|folder| cargo_layout::last_compiled(folder, package)).max();
-        last.map(|time| time >= clock).or_else(|| said.contains("Finished ").then_some(false))
+        last.map(|time| time >= clock).or_else(|| stderr.contains("Finished ").then_some(false))
     }
 
-    /// Takes down what the compiler and the build scripts read, not before `since`.
+    /// Adds what the compiler and the build scripts read, no earlier than `since`, to `collector`.
     pub fn collect(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64, observer: &mut dyn Observer) {
-        // The packages of which nobody can tell what was read.
+        // The folders of packages whose inputs are not known; an empty path for registry packages.
         let mut unclear: BTreeSet<PathBuf> = BTreeSet::new();
         for unit in &done.units {
             let folder = (self.users_file)(unit.folder()).filter(|_| self.generated != Some(unit.folder()));
@@ -253,7 +261,7 @@ impl<C: Compiler> Compilation<'_, C> {
                 collector.add_file(&root, since);
             }
             if let Some(folder) = folder {
-                // Members of a workspace inherit from its root; cargo takes up a build.rs that appears.
+                // Members of a workspace inherit from its root, and cargo starts to use a build.rs that appears.
                 for manifest in folder.ancestors().map(|folder| folder.join("Cargo.toml")) {
                     collector.add_file(&manifest, since);
                 }
@@ -276,7 +284,7 @@ impl<C: Compiler> Compilation<'_, C> {
             return;
         }
         if !listed {
-            // There is no package of the user's around a script: who cannot tell what it read, builds it each time.
+            // A script has no package folder that could count as its inputs, so it is built at every import.
             if self.folders.is_empty() {
                 collector.add_unknown(self.source);
             }
@@ -288,19 +296,19 @@ impl<C: Compiler> Compilation<'_, C> {
         collector.add_environment();
         let version = self.toolchain.cargo_version(observer).unwrap_or_else(|| "this cargo".into());
         let message = format!(
-            "{version} keeps its files in a way that this version of rustimport does not know: more is rebuilt than \
-             needed; a newer rustimport may know it"
+            "this version of rustimport does not know the file layout of {version}, so more is rebuilt than necessary: a \
+             newer rustimport may support it (`python -m pip install --upgrade rustimport`)"
         );
         observer.event(Event::Notice { message });
     }
 
-    /// Takes down what cargo lists beside the library that it made, which is documented to be all files of local
-    /// packages. Returns whether there is such a list.
+    /// Adds the files that cargo lists in the `.d` file next to the library; cargo documents that these are all files
+    /// of local packages. Returns whether there is such a list.
     fn collect_listed(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64) -> bool {
         let mut is_listed = false;
         for unit in done.units.iter().filter(|unit| unit.kind == UnitKind::Compiled) {
             let path = unit.made.with_extension("d");
-            // In cargo's own folders that name is rustc's.
+            // In cargo's own folders, rustc writes its dep-info under this name.
             let is_rustcs = cargo_layout::compiled_unit(&unit.made, &unit.package, &unit.profile)
                 .is_some_and(|known| known.dep_info == path);
             let text = fs::read_text(&path).ok().filter(|_| !is_rustcs);
@@ -321,7 +329,7 @@ impl<C: Compiler> Compilation<'_, C> {
         is_listed
     }
 
-    /// Remembers what cargo compiled, of these inputs. Without that, the next build compiles all that is local.
+    /// Records what cargo compiled from these inputs. Without the record, the next build compiles all local packages.
     pub fn remember(&self, inputs: &Inputs, done: Done<C::Output>) -> Result<C::Output> {
         Compiled::new(self.units, inputs, done.units, done.foreign_outputs).write(&self.memory)?;
         Ok(done.output)

@@ -1,4 +1,5 @@
-//! The program maturin: which one is this environment's.
+//! Finds the maturin of this environment. It does not run a build; see [`crate::build::script_job`] and
+//! [`crate::projects::project_job`].
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +12,11 @@ use crate::env::toolchain::version_of;
 pub const INSTALL: &str = "install it into this environment with `python -m pip install \"maturin>=1.9.6,<2\"`, or set \
                        RUSTIMPORT_MATURIN_EXECUTABLE to the path of a maturin";
 
-/// Of a maturin that does not know its arguments.
+/// The error for a maturin that rejects its arguments.
 pub fn too_old(maturin: &Path, observer: &mut dyn Observer) -> Error {
     let version = version_of(maturin, observer).unwrap_or_default();
     Error::toolchain(
-        format!("{} ({version}) does not understand what rustimport asks of it", maturin.display()),
+        format!("{} ({version}) does not accept the arguments that rustimport passes to it", maturin.display()),
         "rustimport needs maturin 1.9.6 or later, below 2: `python -m pip install \"maturin>=1.9.6,<2\"`",
     )
 }
@@ -25,8 +26,8 @@ pub fn find_maturin(request: &Request) -> Result<PathBuf> {
     if let Some(chosen) = &request.settings.maturin {
         return which::which(chosen).map_err(|_| {
             Error::toolchain(
-                format!("{} is set as the maturin to use, but is no program", chosen.display()),
-                "correct RUSTIMPORT_MATURIN_EXECUTABLE",
+                format!("{} is set as the maturin to use, but is not a program that can be run", chosen.display()),
+                "set RUSTIMPORT_MATURIN_EXECUTABLE to the path of a maturin, or unset it",
             )
         });
     }

@@ -1,4 +1,5 @@
-//! What cargo says in JSON: the compiler's diagnostics, and which units there are.
+//! Reads cargo's JSON messages: the compiler's diagnostics and the list of units. It does not read text output; see
+//! [`crate::output`].
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +12,17 @@ use crate::freshness::cargo_layout::Directories;
 use crate::freshness::unit::{Unit, UnitKind};
 use crate::package::manifest;
 
-/// What cargo's JSON output of one build holds.
+/// The contents of cargo's JSON output of one build.
 #[derive(Debug, Default)]
 pub struct Messages {
     pub diagnostics: Vec<Diagnostic>,
     pub units: Vec<Unit>,
-    /// The `out` folders of other people's build scripts.
+    /// The `out` folders of the build scripts of registry packages.
     pub foreign_outputs: Vec<PathBuf>,
 }
 
-/// Reads cargo's messages. Relative file names are seen from the first of `folders` that has them; `package` is where
-/// generated code stands, `directories` where cargo writes.
+/// Reads cargo's messages. A relative file name is resolved in the first of `folders` that contains it. `package` is
+/// the folder of generated code, and `directories` are those that cargo writes to.
 pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path, directories: &Directories) -> Messages {
     let mut messages = Messages::default();
     for message in Message::parse_stream(stdout).flatten() {
@@ -50,7 +51,7 @@ pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path, directori
             }
             Message::BuildScriptExecuted(script) => {
                 let made = script.out_dir.into_std_path_buf();
-                // Cargo's configuration may stand in for a build script.
+                // Empty if cargo's configuration overrides the build script.
                 if made.as_os_str().is_empty() {
                     continue;
                 }

@@ -1,4 +1,5 @@
-//! Having maturin build, and being sure of what cargo compiled.
+//! Runs maturin or cargo, reads what they report, and verifies what cargo compiled. It does not decide whether a build
+//! is needed; see [`crate::ensure`].
 
 pub mod compile;
 pub mod maturin;

@@ -1,4 +1,5 @@
-//! Runs a build tool, with the network or without; reports its progress, and makes errors of its failures.
+//! Runs a build tool, online or offline, reports its progress, and converts failures to errors. It does not choose the
+//! command or interpret the result.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -19,8 +20,8 @@ use crate::output::cargo::{self, compilers_words, complaint, first_error, is_abo
 use crate::output::hint::{self, FIX};
 use crate::output::linker::{LinkFailure, link_failure};
 
-/// How a build uses the network, where it needs it: first as if it were there, then not at all, and only when
-/// something is missing here with all of cargo's patience.
+/// How a build uses the network: first online without retries, then offline, and if a dependency is missing on this
+/// machine, online with cargo's usual retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Network {
     Impatient,
@@ -43,7 +44,7 @@ pub struct Runner<'a> {
     pub request: &'a Request,
     /// The tool's name.
     pub tool: &'static str,
-    /// What cargo calls the package, which users know by its module's name.
+    /// Cargo's name for the package. Users know it by the name of its module.
     pub package: &'a str,
     pub priority: Priority,
     /// The folder that cargo builds in.
@@ -51,8 +52,8 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Runs the tool until it has built. `reason` is for the event that says so; `read` finds what was built, and
-    /// `replay` has cargo say again, as JSON, what it said in the run that failed.
+    /// Runs the tool until a build succeeds or fails for good. `reason` is for the event that reports the start; `read`
+    /// finds the result, and `replay` returns cargo's messages of the failed run.
     pub fn build<T>(
         &self,
         reason: &str,
@@ -67,7 +68,7 @@ impl Runner<'_> {
             let mut command = command()?;
             network.set(&mut command);
             let words = process::words(&command);
-            // Told once.
+            // Only the first run reports a start.
             let reason = failures.is_empty().then_some(reason);
             let finished = self.run(command, reason, observer)?;
             if finished.status.success() {
@@ -79,7 +80,7 @@ impl Runner<'_> {
                     Some(built) => Ok((built, finished)),
                     None => Err(Error::Build(Box::new(BuildFailure {
                         message: format!("{} built {} without an error, but left no library", self.tool, self.name()),
-                        hint: "look at its output, and try again with RUSTIMPORT_FORCE_REBUILD=1".into(),
+                        hint: "check its output above, and import again with RUSTIMPORT_FORCE_REBUILD=1".into(),
                         rendered: text(&finished.stderr),
                         diagnostics: Vec::new(),
                         command: words,
@@ -113,12 +114,12 @@ impl Runner<'_> {
         Err(error)
     }
 
-    /// Runs the tool once. `reason` is told, if given.
+    /// Runs the tool once. Reports `reason`, if given, as the reason for the start.
     fn run(&self, command: Command, reason: Option<&str>, observer: &mut dyn Observer) -> Result<Finished> {
         let words = process::words(&command);
         let running = process::spawn_bound(command, self.priority)
             .map_err(|error| Error::toolchain(format!("cannot start {}: {error}", words[0]), maturin::INSTALL))?;
-        // Told after the start, so that whoever prints it does so while maturin works.
+        // Reported after the start, so that the message is printed while maturin already runs.
         if let Some(reason) = reason {
             observer.event(Event::Started { reason: reason.into() });
         }
@@ -139,7 +140,7 @@ impl Runner<'_> {
         })
     }
 
-    /// Users know a script by its own name.
+    /// Replaces the name of a script's generated package by the script's name.
     fn renamed(&self, output: &str) -> String {
         match self.request.kind {
             SourceKind::Script => output.replace(self.package, self.request.stem()),
@@ -151,7 +152,7 @@ impl Runner<'_> {
         self.request.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Makes an error of a failed run.
+    /// Converts a failed run to an error with a hint.
     fn explain(
         &self,
         words: &[String],
@@ -227,7 +228,7 @@ impl Runner<'_> {
     }
 }
 
-/// Has a command say again what it said in the last build.
+/// Runs a command to the end, without reporting its progress.
 pub fn repeat(command: Command, priority: Priority, observer: &mut dyn Observer) -> Result<Finished> {
     let program = command.get_program().to_string_lossy().into_owned();
     let running = process::spawn_bound(command, priority)
@@ -235,7 +236,8 @@ pub fn repeat(command: Command, priority: Priority, observer: &mut dyn Observer)
     running.finish(observer, |_, _| {})
 }
 
-/// Runs a `cargo clean` for packages. If it fails, what cargo compiles next tells that nothing was cleaned.
+/// Runs `cargo clean` for packages. A failure is not an error: the check after the build detects packages that cargo
+/// did not compile.
 pub fn clean(mut command: Command, packages: &BTreeSet<String>, observer: &mut dyn Observer) -> Result<()> {
     command.args(packages.iter().flat_map(|package| ["-p", package]));
     observer.event(Event::Log { message: format!("runs {}", process::words(&command).join(" ")) });
@@ -246,7 +248,7 @@ pub fn clean(mut command: Command, packages: &BTreeSet<String>, observer: &mut d
     Ok(())
 }
 
-/// Bytes as text, without colours: users may ask for some.
+/// Bytes as text, without colours, which the user's settings may have enabled.
 pub fn text(bytes: &[u8]) -> String {
     text::without_ansi(&String::from_utf8_lossy(bytes))
 }

@@ -1,8 +1,8 @@
-//! Driving maturin: one run builds one package, in one slot, for one interpreter. What maturin has no binding
-//! for, cargo builds alone, with what maturin would have told it ([`Builder`]).
+//! Runs maturin for a script or a crate: one run builds one package, in one target slot, for one interpreter. Packages
+//! for which maturin has no binding are built by cargo alone, with the arguments that maturin would pass ([`Builder`]).
 //!
-//! What was measured about it stands in `docs/decisions.md`. With `--target`, `-i pythonX.Y` and pyo3's
-//! configuration file it starts no python; with the real toolchain first on `PATH` no rustup proxy.
+//! `docs/decisions.md` has the measurements. With `--target`, `-i pythonX.Y` and pyo3's configuration file, maturin
+//! starts no python; with the real toolchain first on `PATH`, it starts no rustup proxy.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,12 +26,12 @@ use crate::env::toolchain::Toolchain;
 use crate::freshness::cargo_layout::Directories;
 use crate::package::manifest;
 
-/// Who builds a package.
+/// The tool that builds a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builder {
     Maturin,
-    /// maturin knows pyo3 and pyo3-ffi. A library that makes its `PyInit_` otherwise it would take for one of
-    /// cffi's: it would look for a python to run, and want cffi in it.
+    /// For libraries without pyo3 and pyo3-ffi. maturin would treat them as cffi bindings, and require a python with
+    /// cffi.
     Cargo,
 }
 
@@ -44,7 +44,7 @@ impl Builder {
     }
 }
 
-/// What one run needs to know.
+/// The parameters of one run.
 pub struct Job<'a> {
     pub request: &'a Request,
     pub cache: &'a Cache,
@@ -56,12 +56,12 @@ pub struct Job<'a> {
     pub toolchain: &'a Toolchain,
     pub settings: &'a BuildSettings,
     pub builder: Builder,
-    /// Whether rust-cpython is in it, which asks a python about itself.
+    /// Whether it uses rust-cpython, which queries a python.
     pub has_cpython: bool,
-    /// Whether the library may name the user's folders.
+    /// Whether the library may contain the paths of the user's folders.
     pub names_files: bool,
-    /// Run in the source's folder, whose cargo configuration holds. Otherwise in the package's, which
-    /// comes to the same where neither has any, and spares maturin a `cargo metadata` (30 ms).
+    /// Whether to run in the source's folder, so that its cargo configuration applies. Without any configuration, the
+    /// package's folder gives the same result, and saves maturin a `cargo metadata` (30 ms).
     pub in_source_folder: bool,
 }
 
@@ -97,7 +97,7 @@ impl Compiler for Job<'_> {
         let (library, finished) =
             runner.build(reason, observer, &command, &read, &|_, observer| self.replay(observer))?;
         let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
-        Ok(Built { output: library, messages: messages(&finished), warned, said: text(&finished.stderr) })
+        Ok(Built { output: library, messages: messages(&finished), warned, stderr: text(&finished.stderr) })
     }
 
     fn replay(&self, observer: &mut dyn Observer) -> Result<Messages> {
@@ -120,12 +120,12 @@ impl Compiler for Job<'_> {
 }
 
 impl Job<'_> {
-    /// What is compiled for.
+    /// The target triple.
     fn triple(&self) -> &str {
         self.settings.arguments.target.as_deref().unwrap_or_else(|| self.toolchain.host())
     }
 
-    /// Refuses what maturin alone can do.
+    /// Refuses options that only maturin supports.
     fn check_cargo_suffices(&self) -> Result<()> {
         let maturins = |argument: &&String| ["--compatibility", "--zig"].contains(&argument.as_str());
         let target = self.settings.arguments.target.is_some().then_some("--target");
@@ -135,10 +135,10 @@ impl Job<'_> {
         Err(Error::project(
             root,
             format!(
-                "{} uses neither pyo3 nor pyo3-ffi, so maturin does not build it: {argument} cannot be kept",
+                "{} uses neither pyo3 nor pyo3-ffi, so cargo builds it without maturin: {argument} is not supported",
                 root.display()
             ),
-            "leave the option out, or port the source to pyo3",
+            format!("remove {argument}, or port the source to pyo3"),
         ))
     }
 
@@ -151,7 +151,7 @@ impl Job<'_> {
         )
     }
 
-    /// The library that cargo says it made.
+    /// The library that cargo's messages report.
     fn compiled_library(&self, messages: &Messages) -> Option<Vec<u8>> {
         let own = messages.units.iter().rev().find(|unit| {
             let is_library =
@@ -197,7 +197,8 @@ impl Job<'_> {
         command
     }
 
-    /// For the script's own crate alone: flags for all would compile the dependencies once per folder.
+    /// Arguments for the script's own crate only: with flags for all crates, the dependencies would be compiled once
+    /// per folder.
     fn rustc_arguments(&self) -> Vec<String> {
         let users = if self.names_files { Vec::new() } else { self.request.unnamed_folders() };
         let folders = users.into_iter().chain([Path::new(manifest::COPY_FOLDER)]);
@@ -211,7 +212,7 @@ impl Job<'_> {
         arguments
     }
 
-    /// What maturin adds by itself.
+    /// The arguments that maturin adds.
     fn maturins_rustc_arguments(&self) -> Vec<String> {
         if cfg!(target_os = "macos") {
             let library = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
@@ -234,7 +235,7 @@ impl Job<'_> {
             .env(env_vars::CARGO_TARGET_DIR, self.slot.home())
             .env(env_vars::CARGO_BUILD_BUILD_DIR, self.slot.home())
             .env(env_vars::PYO3_CONFIG_FILE, self.cache.pyo3_config())
-            // maturin sets it as well; for cargo's messages both runs have to agree.
+            // maturin sets it as well. If the run for cargo's messages differed, cargo would compile again.
             .env(env_vars::PYO3_BUILD_EXTENSION_MODULE, "1")
             .env(env_vars::CARGO_TERM_COLOR, "never")
             .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
@@ -244,7 +245,7 @@ impl Job<'_> {
         }
         if self.has_cpython {
             let python = self.request.interpreter.base_executable();
-            // Where there is none it looks on PATH.
+            // Without the variable, rust-cpython searches PATH.
             if python.is_file() {
                 command.env(env_vars::PYTHON_SYS_EXECUTABLE, python);
             }

@@ -1,4 +1,4 @@
-//! A wheel that maturin built of a project: what is in it that has to be installed anew.
+//! Reads a wheel that maturin built: its libraries, its other files and its metadata. It installs nothing.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -13,12 +13,12 @@ pub struct Wheel {
     archive: ZipArchive<File>,
     /// The names of all files in it.
     names: Vec<String>,
-    /// The folder that goes with the wheel, if any.
+    /// The temporary folder of the wheel, if any.
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Wheel {
-    /// The wheel in a folder; `None` if there is none that can be read.
+    /// Opens the wheel in a folder; `None` if there is none, or it cannot be read.
     pub fn open(folder: &Path) -> Option<Self> {
         let files = std::fs::read_dir(folder).ok()?.filter_map(|item| Some(item.ok()?.path()));
         let wheel = files.filter(|path| path.extension().is_some_and(|kind| kind == "whl")).last()?;
@@ -27,13 +27,13 @@ impl Wheel {
         Some(Self { names: names.collect(), archive, _folder: None })
     }
 
-    /// Has the wheel's folder removed when the wheel is dropped, and not before.
+    /// Keeps the wheel's folder until the wheel is dropped.
     #[must_use]
     pub fn in_folder(self, folder: tempfile::TempDir) -> Self {
         Self { _folder: Some(folder), ..self }
     }
 
-    /// The library of a wheel that has one.
+    /// The library, if the wheel contains one.
     pub fn library(&mut self) -> Option<Vec<u8>> {
         let native = self.natives().into_iter().next()?;
         self.read(&native)
@@ -46,18 +46,18 @@ impl Wheel {
         Some(content)
     }
 
-    /// What is installed where Python looks for modules.
+    /// The files that are installed into site-packages.
     pub fn modules(&self) -> impl Iterator<Item = &String> {
         self.names.iter().filter(|name| !is_beside(name))
     }
 
-    /// The extension modules, and the libraries of cffi and uniffi; not what those were linked to.
+    /// The extension modules, and the libraries of cffi and uniffi; without bundled libraries.
     pub fn natives(&self) -> Vec<String> {
         let natives = self.modules().filter(|name| is_native(Path::new(name)) && !name.contains(".libs/"));
         natives.cloned().collect()
     }
 
-    /// A name for all that is installed elsewhere: data and scripts. Programs are compiled each time.
+    /// An identifier for the data and scripts, which are installed outside of site-packages.
     pub fn data(&mut self) -> String {
         let names: Vec<String> = self.names.iter().filter(|name| name.contains(".data/")).cloned().collect();
         let checksums = names.iter().map(|name| (name, self.archive.by_name(name).map(|file| file.crc32()).ok()));
@@ -71,7 +71,7 @@ impl Wheel {
         self.read(&name)
     }
 
-    /// The content of a member, if that is not what stands in a place.
+    /// The content of a member, if the file at `place` differs from it.
     pub fn read_if_new(&mut self, name: &str, place: &Path) -> Option<Vec<u8>> {
         let size = self.archive.by_name(name).ok()?.size();
         let content = self.read(name)?;
@@ -81,18 +81,18 @@ impl Wheel {
     }
 }
 
-/// Whether a file's name is a library's that could be loaded.
+/// Whether a file is a library, by its extension.
 pub fn is_native(path: &Path) -> bool {
     path.extension().is_some_and(|kind| ["so", "pyd", "dll", "dylib"].iter().any(|native| kind == *native))
 }
 
-/// Whether a file of a wheel belongs elsewhere: metadata, scripts, data.
+/// Whether a file of a wheel is not installed into site-packages proper: metadata, scripts, data.
 fn is_beside(name: &str) -> bool {
     let first = name.split('/').next().unwrap_or_default();
     Path::new(first).extension().is_some_and(|kind| kind == "dist-info" || kind == "data")
 }
 
-/// The part of METADATA that decides how a distribution is known and what it needs: without its description.
+/// The lines of METADATA that contain the distribution's name, version and requirements.
 pub fn headers(metadata: &[u8]) -> Vec<String> {
     const KEYS: [&str; 5] = ["Name:", "Version:", "Requires-Dist:", "Requires-Python:", "Provides-Extra:"];
     let text = String::from_utf8_lossy(metadata);
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_decides_of_metadata() {
+    fn headers_of_metadata() {
         let check = |text: &str, expected: &[&str]| assert_eq!(headers(text.as_bytes()), expected);
         check(
             "Metadata-Version: 2.4\nName: x\nVersion: 1\nSummary: s\n\nName: in the description\n",

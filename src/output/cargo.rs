@@ -1,4 +1,5 @@
-//! cargo's phrases: how far it is, what it complains about, whether that is the network.
+//! The phrases of cargo: its progress, its errors, and the signs of a network failure. The hints are in
+//! [`crate::output::hint`].
 
 use crate::base::diagnostic::Diagnostic;
 use crate::base::event::Event;
@@ -42,7 +43,7 @@ pub fn compilers_words(output: &str) -> String {
         "Finished ",
         "warning: spurious network error",
     ];
-    // maturin repeats that cargo failed after cargo has said why.
+    // maturin repeats that cargo failed, after cargo has printed the reason.
     let is_cargos = output.contains("error: ") || output.contains("error[");
     let output = if is_cargos { output.split(maturin::FAILED).next().unwrap_or(output) } else { output };
     let lines = output.split(['\n', '\r']).filter(|line| {
@@ -52,8 +53,8 @@ pub fn compilers_words(output: &str) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// The part of the output that can explain a failure which is not the code's. Empty if the code is at fault, since the
-/// compiler quotes it.
+/// The part of the output that can explain a failure with a cause other than the code. Empty if the errors are in the
+/// code, since the compiler quotes code, which may contain any phrase.
 pub fn complaint(output: &str, errors: &[&Diagnostic]) -> String {
     if errors.is_empty() {
         return output.to_owned();
@@ -62,7 +63,7 @@ pub fn complaint(output: &str, errors: &[&Diagnostic]) -> String {
     errors.iter().filter(|_| !is_about_code).map(|error| error.rendered.as_str()).collect()
 }
 
-/// The first line that says what went wrong.
+/// The first line that describes an error.
 pub fn first_error(output: &str) -> String {
     let lines = || output.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
     let found = lines().find_map(|line| line.strip_prefix("error: "));
@@ -71,12 +72,12 @@ pub fn first_error(output: &str) -> String {
     found.or_else(|| lines().next_back()).unwrap_or("it failed and printed nothing").to_owned()
 }
 
-/// Whether cargo got as far as compiling: then it had all that it needed.
+/// Whether cargo began to compile, so that nothing was missing.
 pub fn has_compiled(output: &str) -> bool {
     ["could not compile", "failed to run custom build command"].iter().any(|sign| output.contains(sign))
 }
 
-/// The phrases with which cargo says that it cannot download.
+/// The phrases with which cargo reports a failed download.
 pub const NETWORK: [&str; 8] = [
     "could not resolve host",
     "Could not resolve host",
@@ -104,26 +105,26 @@ pub fn missing_package(output: &str) -> Option<String> {
     SIGNS.iter().find_map(|sign| Some(output.split_once(sign)?.1.split_once('`')?.0.to_owned()))
 }
 
-/// Whether something that cargo has just built could not be started.
+/// Whether a program that cargo has just built could not be started.
 pub fn has_noexec_signs(output: &str) -> bool {
     let starts = ["failed to run custom build command", "could not execute process", "cannot execute"];
     output.contains("Permission denied (os error 13)") && starts.iter().any(|sign| output.contains(sign))
 }
 
-/// If two versions of pyo3 are required: which packages require which.
+/// If incompatible versions of pyo3 are required, which packages require which.
 pub fn pyo3_conflict(output: &str) -> Option<String> {
     output.split_once("links to the native library `python`")?;
-    let mut asked: Vec<(String, String)> = Vec::new();
+    let mut required: Vec<(String, String)> = Vec::new();
     for part in output.split("dependency `pyo3 = \"").skip(1) {
         let (requirement, rest) = part.split_once('"')?;
         let package = rest.split_once("of package `")?.1.split([' ', '`']).next()?;
-        if !asked.iter().any(|(_, known)| known == package) {
-            asked.push((requirement.to_owned(), package.to_owned()));
+        if !required.iter().any(|(_, known)| known == package) {
+            required.push((requirement.to_owned(), package.to_owned()));
         }
     }
-    let asked: Vec<String> =
-        asked.iter().map(|(requirement, package)| format!("`{package}` requires {requirement}")).collect();
-    (!asked.is_empty()).then(|| asked.join(", "))
+    let required: Vec<String> =
+        required.iter().map(|(requirement, package)| format!("`{package}` requires {requirement}")).collect();
+    (!required.is_empty()).then(|| required.join(", "))
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
-//! What to do about a failed build: a table from the phrases of cargo and maturin to hints.
+//! Hints for failed builds: a table from the phrases of cargo and maturin to hints. The phrases of linkers are in
+//! [`crate::output::linker`].
 
 use crate::base::diagnostic::Diagnostic;
 use crate::output::{cargo, rustc};
 
-/// If the compiler has said everything there is to say.
+/// The hint if the compiler's errors explain the failure.
 pub const FIX: &str = "fix the error and import again; the last good build is still in use";
 
-/// A phrase, and what to do about it.
+/// Phrases, and the hint for them.
 struct Rule {
-    /// Every one of these groups has to occur, by any of its phrases.
+    /// At least one phrase of every group has to occur.
     phrases: &'static [&'static [&'static str]],
-    /// Whether it applies only if cargo had not begun to compile: afterwards it may be a quotation.
+    /// Whether it applies only if cargo had not begun to compile: afterwards the phrase may be quoted code.
     before_compiling: bool,
-    /// `{place}` is where dependencies are written, `{own}` begins such a line, `{folder}` is whose folder paths start at.
+    /// `{place}` is where dependencies are written, `{own}` is the prefix of such a line, `{folder}` is the owner of
+    /// the folder that paths are relative to.
     hint: &'static str,
 }
 
@@ -20,7 +22,7 @@ const fn rule(phrases: &'static [&'static [&'static str]], hint: &'static str) -
     Rule { phrases, before_compiling: false, hint }
 }
 
-/// The first that applies is used.
+/// The first rule that applies is used.
 const RULES: [Rule; 11] = [
     Rule {
         phrases: &[&["you're using offline mode", "note: offline mode (", "--offline was specified"]],
@@ -62,12 +64,12 @@ const RULES: [Rule; 11] = [
     rule(&[&["failed to parse manifest", "invalid type", "unknown variant"]], "check {place}{together}"),
     rule(
         &[DAMAGED],
-        "what was compiled before is damaged, as after a power failure: run `python -m rustimport cache clear` and import \
-         again; in a project, `cargo clean`",
+        "a file of an earlier build is damaged, for example after a power failure: run `python -m rustimport cache clear` and \
+         import again; in a project, run `cargo clean`",
     ),
 ];
 
-/// Signs that what cargo compiled before, or wrote down, is damaged. These precede everything else.
+/// The signs of damaged files of an earlier build. These are checked before all other rules.
 const DAMAGED: &[&str] = &[
     "found invalid metadata files",
     "the compiler unexpectedly panicked",
@@ -94,7 +96,7 @@ impl Rule {
     }
 }
 
-/// What to do about a failed build, as far as its output says.
+/// The hint for a failed build with this output.
 pub fn of(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
     let is_damaged = |text: &str| DAMAGED.iter().any(|phrase| text.contains(phrase));
     if is_damaged(output) || diagnostics.iter().any(|diagnostic| is_damaged(&diagnostic.rendered)) {
@@ -114,8 +116,8 @@ pub fn of(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
     }
     if let Some(conflict) = cargo::pyo3_conflict(output) {
         let fix = if is_script {
-            "write the version that both accept at the top of the script: `//: [dependencies]` and `//: pyo3 = \"…\"` (a \
-             script that names none requires rustimport's range)"
+            "write a version that both accept at the top of the script: `//: [dependencies]` and `//: pyo3 = \"…\"` (a \
+             script without one requires rustimport's range)"
         } else {
             "set a version in Cargo.toml that both accept"
         };
@@ -135,8 +137,8 @@ pub fn of(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
 mod tests {
     use super::*;
 
-    /// Outputs of several versions of cargo and rustc, each named `<what happened>.<version>.txt`, with the expected
-    /// hint's words on the first line.
+    /// Outputs of several versions of cargo and rustc, each named `<what happened>.<version>.txt`, with a part of the
+    /// expected hint on the first line.
     #[test]
     fn recorded_outputs() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/output");
@@ -146,7 +148,7 @@ mod tests {
             let (expected, output) = text.split_once('\n').unwrap();
             let expected = expected.strip_prefix("hint: ").unwrap();
             let linker = crate::output::linker::link_failure(output, None).map(|found| found.hint);
-            // As cargo's JSON has it.
+            // As in cargo's JSON messages.
             let diagnostic = Diagnostic {
                 level: "error".into(),
                 rendered: output.into(),

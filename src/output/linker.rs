@@ -1,13 +1,13 @@
-//! The phrases of linkers: GNU ld, lld, Apple's and Microsoft's, as rustc passes them on.
+//! The phrases of linkers (GNU ld, lld, Apple's and Microsoft's) in the output of rustc, and hints for them.
 
-/// Why the linker failed.
+/// A failure of the linker.
 pub struct LinkFailure {
     pub hint: String,
-    /// Whether there is no linker.
+    /// Whether no linker was found.
     pub is_missing: bool,
 }
 
-/// What to do if the linker failed. `target`: the triple that was requested, if any.
+/// Recognises a failure of the linker. `target`: the triple that was requested, if any.
 pub fn link_failure(complaint: &str, target: Option<&str>) -> Option<LinkFailure> {
     let says = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
     let after = |start: &str, end: &[char]| {
@@ -55,8 +55,8 @@ pub fn link_failure(complaint: &str, target: Option<&str>) -> Option<LinkFailure
         let variable = variable.unwrap_or_else(|| "CARGO_TARGET_<TRIPLE>_LINKER".into());
         return failure(
             format!(
-                "the linker, or a library that it was given, is for another machine: set {variable} to a linker for this \
-                 one, or link with zig (--zig)"
+                "the linker, or one of the libraries, is for another platform: set {variable} to a linker for the target, \
+                 or link with zig (--zig)"
             ),
             false,
         );
@@ -71,7 +71,11 @@ pub fn link_failure(complaint: &str, target: Option<&str>) -> Option<LinkFailure
             false,
         );
     }
-    failure("see the linker's message above: install what it is missing, or say where it is".into(), false)
+    failure(
+        "see the linker's message above: install the missing library, or add its folder with RUSTFLAGS=\"-L /folder\""
+            .into(),
+        false,
+    )
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! maturin's log: what it prints for itself, and the command that it runs.
+//! The output of maturin: its own lines, and the cargo commands that it logs.
 
 use std::path::Path;
 
-/// The line with which it says that it failed.
+/// The line with which maturin reports a failure.
 pub const FAILED: &str = "💥 maturin failed";
 
-/// Whether a line is maturin's own, and not cargo's or rustc's.
+/// Whether a line comes from maturin, and not from cargo or rustc.
 pub fn is_own(line: &str) -> bool {
     let is_log = line.contains(" maturin::") && [" DEBUG ", " INFO "].iter().any(|level| line.contains(level));
     is_log || line.chars().next().is_some_and(|c| c as u32 > 0x2500)
@@ -26,7 +26,7 @@ pub const LOG: &str = "maturin::compile=debug";
 pub const TEXT_MESSAGES: &str = "json-render-diagnostics";
 
 impl Call {
-    /// Reads `… Running env -u A B="c" "cargo" "rustc" …`, as Rust writes commands down.
+    /// Reads `… Running env -u A B="c" "cargo" "rustc" …`, the debug format of Rust's `Command`.
     pub fn parse(line: &str) -> Option<Self> {
         let (_, command) = line.split_once("Running ")?;
         let mut call = Self::default();
@@ -62,7 +62,7 @@ impl Call {
     }
 }
 
-/// What stands before the closing quote, and what comes after it.
+/// The unescaped text before the closing quote, and the text after it.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut word = String::new();
     let mut chars = text.char_indices();

@@ -1,5 +1,5 @@
-//! What maturin, cargo, rustc and linkers print for people, and what is read in it. None of it is promised: what is not
-//! recognised is shown as it is.
+//! Recognises phrases in the text output of maturin, cargo, rustc and linkers. None of this output is a stable format,
+//! so text that is not recognised is shown unchanged. Structured messages are read in [`crate::build::messages`].
 
 pub mod cargo;
 pub mod hint;

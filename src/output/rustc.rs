@@ -1,10 +1,10 @@
-//! rustc's messages, as far as a hint can be added to them.
+//! The messages of rustc for which there is a hint. All other messages of rustc are complete in themselves.
 
 use crate::base::diagnostic::Diagnostic;
 
-/// What to do about code that was written for another version of pyo3.
+/// The hint for code that was written for another version of pyo3.
 pub fn pyo3_hint(diagnostics: &[Diagnostic], is_script: bool) -> Option<String> {
-    /// Removed from pyo3, and the replacement.
+    /// Names that were removed from pyo3, and their replacements.
     const RENAMED: [(&str, &str); 5] = [
         ("with_gil", "Python::attach"),
         ("allow_threads", "Python::detach"),
@@ -48,7 +48,7 @@ pub fn pyo3_hint(diagnostics: &[Diagnostic], is_script: bool) -> Option<String> 
 
 /// The name in an error about a crate or module that does not exist.
 pub fn unlinked_crate(diagnostics: &[Diagnostic]) -> Option<&str> {
-    /// The second one is that of rustc 1.85.
+    /// The second one is from rustc 1.85.
     const PHRASES: [&str; 2] = ["unresolved module or unlinked crate `", "use of undeclared crate or module `"];
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.level.contains("error"));
     errors

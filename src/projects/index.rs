@@ -1,18 +1,19 @@
-//! Which modules belong to projects that are installed in editable mode: known before they are imported, so that
-//! an import of anything else costs one look-up.
+//! Lists the modules of projects that are installed in editable mode, so that an import of any other module costs one
+//! dictionary lookup. It does not check whether a project is fresh.
 //!
-//! The index is a text that Python reads by itself (`_hook.ProjectFinder`); any difference means: ask here again.
+//! The index is a text that Python reads by itself (`_projects.ProjectFinder`). If any file in it has changed, Python
+//! calls [`index`] again.
 //!
 //! ```text
-//! rustimport-projects 2 <name of this file, which stands for the folders>
+//! rustimport-projects 2 <name of this file, which identifies the folders>
 //! L <mtime> <ctime>\t<site folder>
-//! M\t<site folder, or file that decides, that is not there>
-//! F <size> <mtime> <ctime>\t<file that decides what is a project, or that its names or settings came from>
+//! M\t<missing site folder, or missing file that the index would depend on>
+//! F <size> <mtime> <ctime>\t<file that the index depends on, or that names or settings were read from>
 //! P\t<project>\t<dist-info>\t<name of the extension module>\t<name>\t…
 //! <hash of all the above>
 //! ```
 //!
-//! A project's names are those at which an import enters it: the first that is not a namespace.
+//! A project's names are those by which an import enters it: the first part that is not a namespace package.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,20 +30,20 @@ use crate::freshness::stamp::sealed;
 use crate::package::krate;
 use crate::projects::installation::{Environment, Installation};
 
-/// An editable project, and the names that lead into it.
+/// An editable project, and the names by which it is imported.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     pub installation: Installation,
-    /// Of the package that is built.
+    /// The manifest of the package that is built.
     manifest: PathBuf,
-    /// The full name of its extension module, as its manifests have it.
+    /// The full name of its extension module, according to its manifests.
     pub module: String,
     pub names: Vec<String>,
 }
 
-/// Looks through site folders. `automatic`: also what was installed from a folder once and for all.
+/// Searches site folders. `automatic`: includes projects that were installed from a folder but not in editable mode.
 ///
-/// `watched` gets the files that decide what was found, each with the stat that it had before it was read.
+/// `watched` receives the files that the result depends on, each with its stat from before it was read.
 fn scan(folders: &[PathBuf], automatic: bool, watched: &mut Vec<Watched>) -> Vec<Entry> {
     let mut newest: BTreeMap<PathBuf, (Option<Stat>, Installation)> = BTreeMap::new();
     for folder in folders {
@@ -67,12 +68,12 @@ fn scan(folders: &[PathBuf], automatic: bool, watched: &mut Vec<Watched>) -> Vec
     newest.into_values().map(|(_, installation)| entry(installation)).collect()
 }
 
-/// Without names if the project does not want to be rebuilt.
+/// Makes the entry of a project. It has no names if the project disables rustimport.
 fn entry(installation: Installation) -> Entry {
     let pyproject = pyproject_of(&installation.project);
     let maturin = maturin_of(&pyproject);
     let manifest = manifest_of(&installation.project, &maturin);
-    // Who works on this package builds it by hand.
+    // Developers of rustimport build it themselves with `maturin develop`.
     if settings::is_disabled(&installation.project) || installation.name == "rustimport" {
         return Entry { installation, manifest, module: String::new(), names: Vec::new() };
     }
@@ -82,7 +83,7 @@ fn entry(installation: Installation) -> Entry {
     let mut declared: Vec<String> = packages.filter_map(Value::as_str).map(str::to_owned).collect();
     declared.insert(0, module.clone());
     let mut names = Vec::new();
-    // What RECORD lists needs no telling.
+    // RECORD lists the files that are installed in the site folder.
     let site = installation.site();
     for file in installation.files.iter().filter_map(|file| file.strip_prefix(site).ok()) {
         let Some(first) = file.components().next().and_then(|part| part.as_os_str().to_str()) else { continue };
@@ -112,7 +113,8 @@ fn entry(installation: Installation) -> Entry {
     Entry { installation, manifest, module, names }
 }
 
-/// The full name of a project's extension module, as its manifests have it; `distribution` is what is installed.
+/// The full name of a project's extension module, according to its manifests; `distribution` is the name of the
+/// installed distribution.
 pub fn module_of(distribution: &str, pyproject: &Table, manifest: &Table) -> String {
     let text = |table: Option<&Value>, key: &str| Some(table?.get(key)?.as_str()?.replace('-', "_"));
     let maturin = pyproject.get("tool").and_then(|tool| tool.get("maturin"));
@@ -123,7 +125,8 @@ pub fn module_of(distribution: &str, pyproject: &Table, manifest: &Table) -> Str
         .unwrap_or_else(|| distribution.replace('-', "_"))
 }
 
-/// The part of a name at which an import enters the project: what comes before are namespaces, which belong to nobody.
+/// The part of a name by which an import enters the project: the namespace packages before it may contain modules of
+/// other projects.
 fn way_in(root: &Path, name: &str, declared: &[String]) -> String {
     let longest =
         declared.iter().filter(|other| other.starts_with(&format!("{name}."))).max_by_key(|other| other.len());
@@ -143,20 +146,21 @@ pub fn maturin_of(pyproject: &Table) -> Table {
     pyproject.get("tool").and_then(|tool| tool.get("maturin")?.as_table()).cloned().unwrap_or_default()
 }
 
-/// What a project's pyproject.toml says; empty where it cannot be read.
+/// A project's pyproject.toml; empty if it cannot be read.
 fn pyproject_of(project: &Path) -> Table {
     fs::read_text(project.join(PYPROJECT)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// The manifest that maturin takes for a project; `maturin` is its table in pyproject.toml.
+/// The manifest that maturin uses for a project; `maturin` is its table in pyproject.toml.
 pub fn manifest_of(project: &Path, maturin: &Table) -> PathBuf {
     let named = maturin.get("manifest-path").and_then(Value::as_str).map(|path| project.join(path));
     let usual = [project.join("Cargo.toml"), project.join("rust").join("Cargo.toml")];
     named.or_else(|| usual.iter().find(|path| path.is_file()).cloned()).unwrap_or_else(|| project.join("Cargo.toml"))
 }
 
-/// Makes the index of all projects that could be installed: also of those that were installed from a folder once and for
-/// all, and of those that stand above `entries` of `sys.path`. It holds for nobody else.
+/// Makes the index of all projects that could be installed: also those that were installed from a folder but not in
+/// editable mode, and those in a parent folder of one of `entries` of `sys.path`. It is not written to a file, since it
+/// is valid for this process only.
 pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
     let mut found = scan(folders, true, &mut Vec::new());
     let is_own = |folder: &&PathBuf| Environment::around(folder).is_some();
@@ -176,7 +180,7 @@ pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
 
 /// Makes the index of some site folders, and writes it to `file` if that can be written.
 pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> String {
-    // Before anything is read: what changes from here on is noticed.
+    // Before anything is read, so that later changes are detected.
     let watched: Vec<Watched> = folders.iter().map(|folder| fs::watch(folder)).collect();
     let mut decisive = Vec::new();
     let entries = scan(folders, false, &mut decisive);
@@ -191,20 +195,20 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
     }
     let of_projects = entries.iter().flat_map(|Entry { installation, manifest, .. }| {
         let files = [installation.project.join(PYPROJECT), manifest.clone()];
-        // What is not there is missed when the project is imported.
+        // An import of the project reports a missing file.
         files.into_iter().filter(|path| path.exists())
     });
     for (path, stat) in decisive.into_iter().chain(of_projects.map(|path| fs::watch(&path))) {
         let _ = match stat {
             Some(stat) => writeln!(text, "F {} {} {}\t{}", stat.size, stat.mtime, stat.ctime, escape(&path)),
-            // It changed just now.
+            // It changed while it was being read.
             None if path.exists() => writeln!(text, "F -\t{}", escape(&path)),
             None => writeln!(text, "M\t{}", escape(&path)),
         };
     }
     text += &lines_of(&entries);
     let text = sealed(text, interpreter);
-    // Only saves time.
+    // An error is ignored, since the file only saves time.
     if file.is_absolute() && file.parent().is_some_and(|folder| fs::create_private_folder(folder).is_ok()) {
         let _ = fs::write(file, text.as_bytes());
     }

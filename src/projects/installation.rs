@@ -1,4 +1,5 @@
-//! What maturin installed in an environment, as its files tell: a dist-info folder, and the `.pth` files beside it.
+//! Reads what maturin installed in an environment: a dist-info folder, and the `.pth` files next to it. It does not
+//! check whether the installed library is fresh.
 //!
 //! Sources: PEP 610 (`direct_url.json`), PEP 376 and the wheel specification (`RECORD`, `WHEEL`), and the `site`
 //! module's documentation (`.pth`).
@@ -16,13 +17,13 @@ use crate::build::wheel::is_native;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     pub dist_info: PathBuf,
-    /// Of the distribution, as it was written.
+    /// The name of the distribution, not normalised.
     pub name: String,
     /// The folder it was installed from.
     pub project: PathBuf,
     /// Whether the project was installed in editable mode.
     pub is_editable: bool,
-    /// What is installed of it, by RECORD, but for the dist-info folder.
+    /// The installed files that RECORD lists, without those in the dist-info folder.
     pub files: Vec<PathBuf>,
     /// Folders of the project that its `.pth` file puts on `sys.path`.
     pub roots: Vec<PathBuf>,
@@ -41,7 +42,7 @@ struct DirInfo {
 }
 
 impl Installation {
-    /// `None` if maturin did not install it, or not from a folder.
+    /// Reads a dist-info folder. `None` if maturin did not install it, or not from a folder.
     pub fn read(dist_info: &Path) -> Option<Self> {
         let text = fs::read(dist_info.join("direct_url.json")).ok()?;
         let direct: DirectUrl = serde_json::from_slice(&text).ok()?;
@@ -49,7 +50,7 @@ impl Installation {
         if !wheel.lines().any(is_of_maturin) {
             return None;
         }
-        // An archive has none.
+        // Distributions from an archive have no `dir_info`.
         let is_editable = direct.dir_info?.editable;
         let project = folder_of_url(&direct.url)?;
         let site = dist_info.parent()?;
@@ -61,7 +62,7 @@ impl Installation {
             paths.extend(std::fs::read_dir(site).into_iter().flatten().flatten().map(|item| item.path()));
         }
         let lines = paths.iter().filter(|path| is_pth(path)).flat_map(|path| lines_of_pth(path));
-        // maturin writes paths without links.
+        // maturin resolves symbolic links in the paths that it writes.
         let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let roots = lines.filter(|root| root.starts_with(&project) || real(root).starts_with(real(&project))).collect();
         let stem = dist_info.file_stem()?.to_str()?;
@@ -75,9 +76,9 @@ impl Installation {
         })
     }
 
-    /// The files that decide whether a dist-info folder tells of a project of maturin's, and of which: those that are
-    /// there, and the next that would be. An installer writes them one after the other, and may rewrite each; the
-    /// folder around does not change by that.
+    /// The files that determine whether a dist-info folder belongs to a maturin project, and to which: those that
+    /// exist, and the next one that an installer would write. An installer writes them one after the other and may
+    /// rewrite each, which does not change the mtime of the site folder.
     pub fn decisive_files(dist_info: &Path) -> Vec<PathBuf> {
         let wheel = dist_info.join("WHEEL");
         let direct_url = dist_info.join("direct_url.json");
@@ -98,7 +99,7 @@ impl Installation {
         }
     }
 
-    /// Of a project that is to be installed in a site folder.
+    /// A placeholder for a project that has yet to be installed in a site folder.
     pub fn missing(site: &Path, project: &Path) -> Self {
         Self {
             dist_info: site.join("missing.dist-info"),
@@ -110,7 +111,7 @@ impl Installation {
         }
     }
 
-    /// What is installed of a project now: another version may have come since `dist_info` was found.
+    /// The current installation of a project. Another version may have been installed since `dist_info` was found.
     pub fn now(dist_info: &Path, project: &Path) -> Option<Self> {
         let others = || {
             let listing = std::fs::read_dir(dist_info.parent()?).ok()?.flatten().map(|item| item.path());
@@ -132,23 +133,24 @@ impl Installation {
         fs::write_users_file(&record, format!("{text}{end}{member},,\n").as_bytes())
     }
 
-    /// Where packages are installed.
+    /// The site folder that contains the dist-info folder.
     pub fn site(&self) -> &Path {
         self.dist_info.parent().unwrap_or(Path::new("/"))
     }
 
-    /// The root of the environment that it is installed in, if it is one of its own.
+    /// The virtual or conda environment that it is installed in; `None` outside of one.
     pub fn environment(&self) -> Option<Environment> {
         Environment::around(&self.dist_info)
     }
 
-    /// Where a file of the wheel stands: in the project, if Python looks for it there.
+    /// Where a file of the wheel is installed: in the project, if its `.pth` file names a folder, else in the site
+    /// folder.
     pub fn place_of(&self, member: &str) -> PathBuf {
         self.roots.first().map_or_else(|| self.site(), PathBuf::as_path).join(member)
     }
 
-    /// The native libraries and programs that are installed of it; in the project, below the folders that Python looks
-    /// in for the package of this name.
+    /// Its installed native libraries and programs. In the project, only the folders in which Python searches for
+    /// `package` are searched.
     pub fn natives(&self, package: &str) -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> =
             self.files.iter().filter(|file| is_native(file) || is_program(file)).cloned().collect();
@@ -163,13 +165,13 @@ impl Installation {
 /// An environment that maturin can install into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Environment {
-    /// Of `venv`, `virtualenv` or `uv`.
+    /// Created by `venv`, `virtualenv` or `uv`.
     Virtual(PathBuf),
     Conda(PathBuf),
 }
 
 impl Environment {
-    /// That which a path stands in.
+    /// The environment that contains a path.
     pub fn around(path: &Path) -> Option<Self> {
         path.ancestors().find_map(|folder| {
             if folder.join("pyvenv.cfg").is_file() {
@@ -188,14 +190,14 @@ impl Environment {
         }
     }
 
-    /// Whether `uv` made it.
+    /// Whether `uv` created it.
     pub fn is_uv(&self) -> bool {
         let config = fs::read_text(self.prefix().join("pyvenv.cfg")).unwrap_or_default();
         config.lines().any(|line| line.split('=').next().is_some_and(|key| key.trim() == "uv"))
     }
 }
 
-/// How deep packages are searched for a library.
+/// The maximum depth of the search for libraries in packages.
 const DEPTH: u32 = 8;
 
 fn add_natives(folder: &Path, depth: u32, found: &mut Vec<PathBuf>, takes: &dyn Fn(&str) -> bool) {
@@ -211,7 +213,7 @@ fn add_natives(folder: &Path, depth: u32, found: &mut Vec<PathBuf>, takes: &dyn 
     }
 }
 
-/// Whether a line of a WHEEL file says that maturin made the wheel.
+/// Whether a line of a WHEEL file names maturin as the generator.
 fn is_of_maturin(line: &str) -> bool {
     line.starts_with("Generator:") && line.contains("maturin")
 }
@@ -224,7 +226,7 @@ fn is_pth(path: &Path) -> bool {
     path.extension().is_some_and(|kind| kind == "pth")
 }
 
-/// The folders that a `.pth` file names. Lines that run code are none.
+/// The folders that a `.pth` file names, without the lines that run code.
 fn lines_of_pth(path: &Path) -> Vec<PathBuf> {
     let text = fs::read_text(path).unwrap_or_default();
     let is_code = |line: &&str| line.starts_with("import ") || line.starts_with("import\t") || line.starts_with('#');
@@ -240,7 +242,7 @@ pub(crate) fn recorded(text: &str) -> Vec<String> {
             let mut parts = quoted.split('"').peekable();
             while let Some(part) = parts.next() {
                 path.push_str(part);
-                // Two quotes stand for one; one alone ends the field.
+                // Two quotes are an escaped quote; a single one ends the field.
                 match parts.peek() {
                     Some(&"") => {
                         path.push('"');
@@ -256,7 +258,7 @@ pub(crate) fn recorded(text: &str) -> Vec<String> {
     text.lines().filter(|line| !line.trim().is_empty()).map(path).collect()
 }
 
-/// The folder that a `file:` URL leads to.
+/// The folder that a `file:` URL refers to.
 pub(crate) fn folder_of_url(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("file://")?;
     let path = path.strip_prefix("localhost").unwrap_or(path);
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_installation_of_maturin() {
+    fn installations_by_maturin() {
         let folder = tempfile::tempdir().unwrap();
         let site = folder.path();
         let dist_info = site.join("my_project-1.0.dist-info");

@@ -1,4 +1,5 @@
-//! What cargo says of a project (`cargo metadata`), and what it left in the project's target folder.
+//! Queries `cargo metadata` for a project, and finds the outputs of earlier builds in the project's target folder. It
+//! builds nothing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::freshness::unit::{self, Unit, UnitKind};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// Where cargo writes.
+    /// The folders that cargo writes to.
     pub directories: Directories,
     pub workspace: PathBuf,
     /// The name of the package that is built, and its manifest.
@@ -29,9 +30,10 @@ pub struct Metadata {
     products: Vec<String>,
     /// Whether it has a library for Python.
     pub has_library: bool,
-    /// Whether that makes its module by itself, with pyo3 or pyo3-ffi; for others maturin writes modules of Python.
+    /// Whether the library defines its module itself, with pyo3 or pyo3-ffi; for others maturin generates Python
+    /// modules.
     pub is_extension: bool,
-    /// The packages that it is made of and that stand on this machine, itself first.
+    /// The local packages that it consists of, itself first.
     local: Vec<Local>,
 }
 
@@ -45,13 +47,13 @@ struct Local {
     has_script: bool,
 }
 
-/// What cargo is asked about.
+/// The parameters of a query.
 #[derive(Debug)]
 pub struct Question<'a> {
-    /// The folder that it is asked in.
+    /// The folder in which cargo is run.
     pub project: &'a Path,
     pub manifest: &'a Path,
-    /// The arguments that choose features.
+    /// The arguments that select features.
     pub features: Vec<String>,
     /// Whether the project is known to be a program.
     pub is_program: bool,
@@ -59,18 +61,18 @@ pub struct Question<'a> {
     pub configuration: &'a [PathBuf],
 }
 
-/// What was said last, and of what.
+/// The last answer, with the inputs that it depends on.
 #[derive(Serialize, Deserialize)]
 struct Known {
     key: String,
-    /// Manifests, lock file and configuration, by content.
+    /// The hashes of manifests, lock file and configuration.
     files: Vec<(PathBuf, Option<String>)>,
     metadata: Metadata,
 }
 
 impl Metadata {
-    /// What cargo says of a package; without asking, if nothing changed that it reads. `memory` is where the answer is
-    /// kept.
+    /// Queries cargo for a package, or returns the last answer if its inputs are unchanged. The answer is kept in the
+    /// file `memory`.
     pub fn find(
         toolchain: &Toolchain,
         question: &Question,
@@ -88,13 +90,13 @@ impl Metadata {
         let metadata = Self::ask(toolchain, question, observer)?;
         let read = metadata.manifests().into_iter().chain(question.configuration.iter().cloned());
         let files = read.map(|path| (path.clone(), fs::hash_file(&path))).collect();
-        // Only saves time.
+        // An error is ignored, since the file only saves time.
         let _ = sealed::write(memory, &Known { key, files, metadata: metadata.clone() });
         Ok(metadata)
     }
 
     fn ask(toolchain: &Toolchain, question: &Question, observer: &mut dyn Observer) -> Result<Self> {
-        const FIX: &str = "fix the manifest, or what it names; `cargo metadata` says the same";
+        const FIX: &str = "fix the manifest, or the files that it names; `cargo metadata` reports the same error";
         let manifest = question.manifest;
         let failed = |(why, hint): (String, &str)| {
             Error::project(manifest, format!("cargo cannot read {}: {why}", manifest.display()), hint)
@@ -121,14 +123,14 @@ impl Metadata {
     fn of(found: &CargoMetadata, manifest: &Path, is_program: bool) -> Option<Self> {
         let is_own = |path: &Path| real(path) == manifest;
         let package = found.packages.iter().find(|package| is_own(package.manifest_path.as_std_path()))?;
-        // Everything that it depends on, itself first.
+        // All its dependencies, itself first.
         let nodes = found.resolve.as_ref().map(|resolve| resolve.nodes.as_slice()).unwrap_or_default();
         let mut reached = vec![&package.id];
         let mut next = 0;
         while let Some(id) = reached.get(next).copied() {
             next += 1;
             let node = nodes.iter().find(|node| node.id == *id);
-            // What tests need is not built.
+            // Development dependencies are not built.
             let is_built = |dependency: &&NodeDep| {
                 let kinds = &dependency.dep_kinds;
                 kinds.is_empty() || kinds.iter().any(|found| found.kind != DependencyKind::Development)
@@ -151,7 +153,7 @@ impl Metadata {
         let has = |kinds: &[TargetKind]| {
             package.targets.iter().find(|target| target.kind.iter().any(|kind| kinds.contains(kind)))
         };
-        // maturin makes a library for Python of any kind of library.
+        // maturin builds any kind of library as a `cdylib`.
         let anything =
             [TargetKind::CDyLib, TargetKind::Lib, TargetKind::RLib, TargetKind::DyLib, TargetKind::StaticLib];
         let library = has(if is_extension { &anything } else { &[TargetKind::CDyLib] }).filter(|_| !is_program);
@@ -166,7 +168,7 @@ impl Metadata {
         Some(Self {
             directories: Directories {
                 target: found.target_directory.clone().into_std_path_buf(),
-                // Cargo before 1.91 has one folder.
+                // Before cargo 1.91, both are the same folder.
                 build: found.build_directory.clone().unwrap_or(found.target_directory.clone()).into_std_path_buf(),
             },
             workspace: found.workspace_root.clone().into_std_path_buf(),
@@ -179,39 +181,40 @@ impl Metadata {
         })
     }
 
-    /// A file that the compiler read, if it was not generated.
+    /// Returns a file that the compiler read, or `None` if it was generated.
     pub fn users_file(&self, path: &Path) -> Option<PathBuf> {
         (!self.directories.contain(path)).then(|| path.to_owned())
     }
 
-    /// The names of the packages on this machine.
+    /// The names of the local packages.
     pub fn local_names(&self) -> Vec<String> {
         self.local.iter().map(|local| local.name.clone()).collect()
     }
 
-    /// Their folders.
+    /// The folders of the local packages.
     pub fn local_folders(&self) -> Vec<PathBuf> {
         self.local.iter().filter_map(|local| Some(local.manifest.parent()?.to_owned())).collect()
     }
 
-    /// Whether there are several programs: what one of them is made of says nothing of the others.
+    /// Whether there are several programs. Their inputs differ, so the inputs of one do not show whether the others are
+    /// fresh.
     pub fn has_many_products(&self) -> bool {
         self.products.len() > 1
     }
 
-    /// Whether others, with packages of the same names, may build in the same target folder.
+    /// Whether other projects, with packages of the same names, may build in the same target folder.
     pub fn is_shared(&self) -> bool {
         !self.directories.build.starts_with(&self.workspace)
     }
 
-    /// The user's files that say how the project is built, there or not.
+    /// The manifests and the lock file, whether or not they exist.
     pub fn manifests(&self) -> Vec<PathBuf> {
         let files = self.local.iter().map(|local| local.manifest.clone());
         let around = ["Cargo.toml", "Cargo.lock"].map(|name| self.workspace.join(name));
         files.chain(around).collect()
     }
 
-    /// The folders in the build directory that hold a profile's output, that of this machine first.
+    /// The folders in the build directory with a profile's output; the one without a target triple comes first.
     pub fn profile_folders(&self, profile: &str) -> Vec<PathBuf> {
         let first = self.directories.build.join(profile);
         let folders = cargo_layout::profile_folders(&self.directories.build);
@@ -219,7 +222,8 @@ impl Metadata {
         [first.clone()].into_iter().chain(others).collect()
     }
 
-    /// Which of the installed files is what cargo made, where that stands, and with which profile it was made.
+    /// Finds the installed file that equals an output of cargo. Returns the installed file, cargo's output, and its
+    /// profile.
     pub fn find_built(&self, installed: &[PathBuf]) -> Option<(PathBuf, PathBuf, String)> {
         let size = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.len());
         let folders = |parent: &Path| {
@@ -230,7 +234,7 @@ impl Metadata {
         let mut profiles = folders(&self.directories.target);
         profiles.extend(profiles.clone().iter().flat_map(|folder| folders(folder)));
         let made = profiles.iter().flat_map(|folder| self.products.iter().map(move |name| folder.join(name)));
-        // Cargo leaves a `.d` file beside what it finished: other folders hold copies.
+        // Cargo writes a `.d` file next to a finished output. Copies in other folders have none.
         let made = made.filter(|path| path.with_extension("d").exists());
         let made: Vec<(PathBuf, u64)> = made.filter_map(|path| Some((path.clone(), size(&path)?))).collect();
         for file in installed {
@@ -246,8 +250,8 @@ impl Metadata {
         None
     }
 
-    /// The parts of local packages that went into what cargo made, as far as they can be told from what it left;
-    /// the package's own first. Of several that could be meant, the newest. `None` if one is not found.
+    /// The units of local packages that cargo's output `made` consists of, reconstructed from the target folder; the
+    /// package's own comes first. If there are several candidates, the newest is used. `None` if one is not found.
     pub fn units_of(&self, made: &Path) -> Option<Vec<Unit>> {
         let own = self.directories.profile_of(made);
         let unit = |local: &Local, made: PathBuf, profile: &Path, kind: UnitKind| Unit {
@@ -268,7 +272,7 @@ impl Metadata {
                 let libraries = cargo_layout::libraries_of(folder, &local.name, &local.crates);
                 let compiled = libraries.into_iter().filter(|_| index > 0);
                 let compiled = compiled.map(|made| unit(local, made, folder, UnitKind::Compiled));
-                // One that it had once may have left something.
+                // A build script that was removed from the package may have left output.
                 let outs = cargo_layout::build_scripts_of(folder, &local.name);
                 let ran = outs.into_iter().filter(|_| local.has_script);
                 let ran = ran.map(|out| unit(local, out, folder, UnitKind::Ran));
@@ -282,7 +286,7 @@ impl Metadata {
         self.local.iter().all(is_read).then_some(units)
     }
 
-    /// The variables that the build scripts of all other packages look at, with the values that they had.
+    /// The variables that the build scripts of registry packages read, with the values that they had.
     pub fn variables_of_others(&self, made: &Path) -> Vec<(String, Option<String>)> {
         let folder = self.directories.profile_of(made);
         let is_local = |name: &str| self.local.iter().any(|local| local.name == name);
@@ -291,7 +295,7 @@ impl Metadata {
     }
 }
 
-/// As the system knows it, without links.
+/// The path without symbolic links.
 fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

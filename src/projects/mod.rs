@@ -1,4 +1,5 @@
-//! maturin projects that are installed in editable mode.
+//! maturin projects that are installed in editable mode: finding them, checking them and building them. Scripts and
+//! crates are in [`crate::sources`].
 
 pub mod index;
 pub mod installation;

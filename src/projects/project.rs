@@ -1,8 +1,8 @@
-//! A maturin project that is installed in editable mode, as it stands now: whether what is installed of it is fresh,
-//! whether that was built by somebody else, whether it was built before.
+//! The current state of a maturin project that is installed in editable mode: whether the installed library is fresh,
+//! whether the user built it, and whether it can be restored from the store; and the build itself.
 //!
-//! Unlike scripts and crates a project is built where the user builds it, in its own target folder, and what is loaded
-//! stands where `maturin develop` puts it. So whoever typed that command has done our work.
+//! Unlike scripts and crates, a project is built in its own target folder, and its library is loaded from where
+//! `maturin develop` installs it. Libraries that you built yourself with that command are reused.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,10 +34,10 @@ use crate::projects::project_job::ProjectJob;
 use crate::projects::stubs;
 use crate::sources::source::{KEPT_ARTIFACTS, Stale};
 
-/// In place of a profile: that of what is installed.
+/// Stands for the profile of the installed library.
 const AS_INSTALLED: &str = "";
 
-/// Libraries beyond this are not kept for whenever their content comes again: a full build of debug information.
+/// Larger libraries are not stored, in bytes: those with full debug information.
 const KEPT_SIZE: usize = 64 << 20;
 
 pub struct Project<'a> {
@@ -45,20 +45,20 @@ pub struct Project<'a> {
     pub cache: &'a Cache,
     pub entry: Entry,
     pub installation: Installation,
-    /// The full name of the extension module, as the manifests have it.
+    /// The full name of the extension module, according to the manifests.
     module: String,
     /// `[tool.maturin]`
     maturin: Table,
     pub manifest: PathBuf,
-    /// Hash of the part of pyproject.toml that matters to a build.
+    /// A hash of the part of pyproject.toml that affects a build.
     pyproject: String,
-    /// Whether uv watches the Rust files as well.
+    /// Whether uv rebuilds the project when its Rust files change.
     is_rebuilt_by_uv: bool,
     pub settings: BuildSettings,
-    /// Globs of files that count as inputs, whoever reads them.
+    /// Globs of additional inputs.
     patterns: Vec<String>,
     pub cargo_config: CargoConfig,
-    /// An absent toolchain counts as unchanged; it is missed when there is something to build.
+    /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
 }
 
@@ -86,7 +86,9 @@ impl<'a> Project<'a> {
         if !root.is_dir() {
             let (name, site) = (&installation.name, installation.site().display());
             let root = root.display();
-            return Err(gone(format!("the project of `{name}`, installed in {site}, is gone: there is no {root}")));
+            return Err(gone(format!(
+                "the project of `{name}`, installed in {site}, was moved or deleted: there is no {root}"
+            )));
         }
         let broken = |path: &Path, what: &dyn std::fmt::Display| {
             Error::project(path, format!("{}: {what}", path.display()), "fix it: maturin cannot build the project")
@@ -110,7 +112,7 @@ impl<'a> Project<'a> {
             editable.unwrap_or(AS_INSTALLED).clone_into(&mut settings.profile);
         }
         if !own.features.is_empty() {
-            // maturin takes those of its own table only where the command line has none.
+            // maturin uses the features of its own table only if the command line has none.
             let features = own.features.iter().cloned().chain(features_of(&maturin)).collect::<Vec<_>>();
             settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
         }
@@ -134,7 +136,7 @@ impl<'a> Project<'a> {
         })
     }
 
-    /// What is installed, if nothing that it is made of changed; then with a new stamp.
+    /// The installed library, if its inputs are unchanged. Then a new stamp is written.
     pub fn check(&self) -> Result<PathBuf, Box<Stale>> {
         let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
         let Some((record, own)) = record.and_then(|record| Some((record.clone(), record.project?))) else {
@@ -145,7 +147,7 @@ impl<'a> Project<'a> {
             return Err(Box::new(Stale { changes: vec![DirtyReason::ArtifactLost], record: None }));
         }
         let mut changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
-        // Which profile it was made with is no reason: the user may have made it by hand. What is configured is.
+        // The user may have built it with another profile, which does not make it stale. A changed setting does.
         changes.retain(
             |change| !matches!(change, DirtyReason::SettingChanged { name: "profile", to, .. } if *to == own.profile),
         );
@@ -196,11 +198,11 @@ impl<'a> Project<'a> {
         Metadata::find(toolchain, &question, &self.entry.metadata(), observer)
     }
 
-    /// Takes for ours what the user had maturin build: what is installed, if it is what cargo left in the target
-    /// folder, and nothing that it was made of changed since. Then nothing is run but `cargo metadata`.
+    /// Reuses a library that the user built with maturin: the installed one, if it equals cargo's output in the target
+    /// folder, and its inputs have not changed since. Then only `cargo metadata` is run.
     pub fn adopt(&self, metadata: &Metadata, stale: &Stale, observer: &mut dyn Observer) -> Result<Adopted> {
         let Ok(toolchain) = &self.toolchain else { return Ok(Adopted::Nothing) };
-        // What is known to be there needs no second look.
+        // A library that we installed needs no second check.
         let known = stale.record.as_ref().map(|record| (record.artifact.as_path(), record.project.as_ref()));
         if let Some((artifact, Some(own))) = known
             && Stat::of(artifact).is_some_and(|stat| stat == own.stat)
@@ -212,10 +214,10 @@ impl<'a> Project<'a> {
         let library = fs::read(&artifact).unwrap_or_default();
         let Some(units) = metadata.units_of(&made) else { return Ok(Adopted::Nothing) };
         let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
-        // A part may have been compiled again since, for something else.
+        // Another build may have compiled the unit again since.
         let began = |unit: &Unit| unit.began().unwrap_or(own).min(own);
         let written = Stat::of(&self.installation.dist_info.join("direct_url.json")).map_or(own, |stat| stat.mtime);
-        let told = own.max(written);
+        let installed_at = own.max(written);
         let mut collector = Collector::before([]);
         let mut compared = metadata.variables_of_others(&made);
         let mut set_elsewhere: Vec<String> = self.variables_of_configuration();
@@ -229,7 +231,7 @@ impl<'a> Project<'a> {
             );
             let (began, roots) = (began(unit), &self.installation.roots);
             collect_unit(&mut collector, unit, &info, &|path| metadata.users_file(path), roots, began, began);
-            collector.add_file(&unit.manifest, told);
+            collector.add_file(&unit.manifest, installed_at);
             if !unit.folder().join("build.rs").exists() {
                 collector.add_absent(&unit.folder().join("build.rs"));
             }
@@ -237,7 +239,7 @@ impl<'a> Project<'a> {
         for (name, _) in &compared {
             collector.add_variable(name, UnitKind::Ran);
         }
-        self.add_around(&mut collector, metadata, told);
+        self.add_around(&mut collector, metadata, installed_at);
         let mut inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut inputs, own);
         let found = OfProject { profile, pyproject: self.pyproject.clone(), ..OfProject::default() };
@@ -248,23 +250,22 @@ impl<'a> Project<'a> {
         if let Some((name, _)) = compared.iter().find(is_other) {
             return Ok(Adopted::Outdated(DirtyReason::VariableChanged(name.clone()), found));
         }
-        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime >= told) {
+        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime >= installed_at) {
             return Ok(outdated(&self.request.root.join(PYPROJECT)));
         }
         if let Some(changed) = inputs.files.iter().find(|file| file.hash.is_none()) {
             return Ok(outdated(&changed.path));
         }
-        let message =
-            format!("{} is installed as it was built by hand, with the profile {}", self.request.module, found.profile);
+        let message = format!("{} is reused as you built it, with the profile {}", self.request.module, found.profile);
         observer.event(Event::Log { message });
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
-        // What is configured decides how the next one is built.
+        // The next build uses the configured profile, if any.
         record.project = Some(found.clone());
         record.inputs = inputs;
         self.publish(record, &artifact, &library, metadata.is_extension.then_some(toolchain)).map(Adopted::Artifact)
     }
 
-    /// The names that cargo's configuration sets, as `[env]`.
+    /// The variables that cargo's configuration sets in `[env]`.
     fn variables_of_configuration(&self) -> Vec<String> {
         let texts = self.cargo_config.files.iter().filter_map(|path| fs::read_text(path).ok());
         let tables = texts.filter_map(|text| text.parse::<Table>().ok());
@@ -274,12 +275,12 @@ impl<'a> Project<'a> {
             .collect()
     }
 
-    /// The libraries and programs that are installed, as far as this interpreter would load them.
+    /// The installed libraries and programs, without libraries for other interpreters.
     fn natives(&self, installation: &Installation) -> Vec<PathBuf> {
         let mut found = installation.natives(self.module.split('.').next().unwrap_or_default());
         found.extend(installation.natives(self.request.module.split('.').next().unwrap_or_default()));
         let suffix = &self.request.interpreter.extension_suffix;
-        // `x.cpython-311-x86_64-linux-gnu.so` is one interpreter's, `x.abi3.so` and `libx.so` are for all.
+        // `x.cpython-311-x86_64-linux-gnu.so` is for one interpreter, `x.abi3.so` and `libx.so` are for all.
         let is_others = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let is_tagged =
@@ -290,7 +291,7 @@ impl<'a> Project<'a> {
         found
     }
 
-    /// What is read around the units, not before `since`.
+    /// Adds the inputs besides the units, which were read no earlier than `since`.
     fn add_around(&self, collector: &mut Collector, metadata: &Metadata, since: i64) {
         for path in metadata.manifests() {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
@@ -301,7 +302,7 @@ impl<'a> Project<'a> {
         }
     }
 
-    /// If the user chose the inputs, these are what was chosen.
+    /// Replaces the inputs by those that the user chose, if any.
     fn restrict(&self, inputs: &mut Inputs, since: i64) {
         let Some(chosen) = &self.request.files else { return };
         let around = &self.cargo_config.files;
@@ -315,10 +316,10 @@ impl<'a> Project<'a> {
         inputs.files.extend(collector.finish(Vec::new()).files);
     }
 
-    /// What was made of the same content before, put back where it is loaded from.
+    /// Restores the library of an earlier build of the same content from the store.
     pub fn restore(&self, stale: &Stale, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
         let (Ok(toolchain), Some(old)) = (&self.toolchain, &stale.record) else { return Ok(None) };
-        // What the installation says of itself may have changed with these.
+        // A change of these files may also change installed metadata, which the store does not contain.
         let says = |path: &Path| path.ends_with("Cargo.toml") || path.ends_with(PYPROJECT);
         let is_code = |change: &DirtyReason| !change.file().is_some_and(says);
         let Some(own) = old.project.clone().filter(|_| stale.changes.iter().all(is_code)) else { return Ok(None) };
@@ -326,8 +327,7 @@ impl<'a> Project<'a> {
         let keys = self.keys(toolchain, &profile, &old.artifact);
         let found = self.cache.store().find(&keys, &self.request.root, &self.cargo_config, &self.request.cache);
         let Some(found) = found else { return Ok(None) };
-        observer
-            .event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
+        observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
         Self::put(&old.artifact, &found.library)?;
         stubs::write(&self.installation, &old.artifact, &found.library, observer);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
@@ -337,13 +337,13 @@ impl<'a> Project<'a> {
         self.write_record(record, &old.artifact, &found.snapshot).map(Some)
     }
 
-    /// The inputs that are known before a build, by content.
+    /// The hashes of the inputs that are known before a build.
     pub fn known(&self, stale: &Stale) -> Vec<(PathBuf, Option<String>)> {
         let files = stale.record.iter().flat_map(|record| &record.inputs.files);
         files.map(|file| (file.path.clone(), fs::hash_file(&file.path))).collect()
     }
 
-    /// The profile to build with: what is configured, else that of what is installed, else maturin's.
+    /// The profile to build with: the configured one, else that of the installed library, else maturin's default.
     fn profile(&self, own: Option<&OfProject>) -> String {
         if self.settings.profile != AS_INSTALLED {
             return self.settings.profile.clone();
@@ -354,7 +354,7 @@ impl<'a> Project<'a> {
 
     fn keys(&self, toolchain: &Toolchain, profile: &str, artifact: &Path) -> Keys {
         let manifest = fs::hash_file(&self.manifest);
-        // What was chosen, by whoever calls and by the project.
+        // The choices of the caller and of the project.
         let chosen = (&self.settings.arguments, &self.request.files, &self.pyproject, profile);
         let known = (GENERATOR, "project", artifact.file_name(), manifest, &toolchain.version, chosen);
         Keys::of(&known, &self.request.root)
@@ -365,15 +365,15 @@ impl<'a> Project<'a> {
         ProjectJob::new(self.request, installation, settings, &self.entry, toolchain, metadata, profile)
     }
 
-    /// Has maturin install it in editable mode.
+    /// Runs maturin to install the project in editable mode.
     pub fn develop(&self, metadata: &Metadata, reason: &str, observer: &mut dyn Observer) -> Result<()> {
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let profile = self.profile(None);
         self.job(toolchain, metadata, &profile)?.develop(true, reason, observer).map(drop)
     }
 
-    /// Has maturin build it, and installs what came of it.
-    /// `installed` is what is known of the artifact that is there.
+    /// Runs maturin to build the project, and installs the result. `installed` describes the artifact that is currently
+    /// installed.
     pub fn build(
         &self,
         metadata: &Metadata,
@@ -385,14 +385,14 @@ impl<'a> Project<'a> {
         let start = Instant::now();
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         if stale.record.is_none() && self.is_rebuilt_by_uv {
-            let message = "`cache-keys` of [tool.uv] in pyproject.toml has `uv run` build this project again after each \
-                           edit, from scratch: remove the entry for `*.rs` files there, since imports rebuild it";
+            let message = "`cache-keys` of [tool.uv] in pyproject.toml makes `uv run` rebuild this project from scratch \
+                           after each edit: remove the entry for `*.rs` files there, since imports rebuild the project";
             observer.event(Event::Notice { message: message.into() });
         }
         let profile = self.profile(installed);
         let job = self.job(toolchain, metadata, &profile)?;
 
-        // Before anything is read by others: an edit from here on is for the next build.
+        // Before the compiler reads anything: an edit from here on requires another build.
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.clone());
         let watched = self.patterns.iter().flat_map(|pattern| matches(pattern));
         let chosen = self.request.files.iter().flatten().cloned();
@@ -408,7 +408,7 @@ impl<'a> Project<'a> {
             memory: self.entry.compiled(&metadata.directories.target.join(&profile)),
             units: &compile::key(&self.cargo_config, toolchain, &self.settings, &(metadata, &profile, &self.pyproject)),
             always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
-            // What is installed was made of what stands in the target folder; otherwise that may be anybody's.
+            // The installed library comes from the target folder. Without one, the folder may contain other builds.
             unknown: &|| if installed.is_some() { Vec::new() } else { metadata.local_names() },
             is_shared: metadata.is_shared(),
             users_file: &users_file,
@@ -425,9 +425,9 @@ impl<'a> Project<'a> {
         let mut is_simple = metadata.is_extension;
         if let Some(wheel) = &mut done.output {
             if links(&done.units, &done.foreign_outputs) {
-                // Only what maturin installs has the path to such a library in it.
+                // Only maturin's installation adds the path of such a library.
                 is_simple = false;
-                job.develop(self.installation.roots.is_empty(), "it is linked to libraries of the system", observer)?;
+                job.develop(self.installation.roots.is_empty(), "it links system libraries", observer)?;
             } else {
                 is_simple &= self.install(wheel, installed, &job, observer)?;
             }
@@ -435,7 +435,7 @@ impl<'a> Project<'a> {
         let artifact = match self.installed(done.output.as_ref(), metadata) {
             Ok(artifact) if artifact.exists() => artifact,
             _ => {
-                // The layout is another one than when it was installed.
+                // The project's layout has changed since it was installed.
                 job.develop(true, "its layout changed", observer)?;
                 self.installed(done.output.as_ref(), metadata)?
             }
@@ -460,11 +460,11 @@ impl<'a> Project<'a> {
         Ok(artifact)
     }
 
-    /// Refuses a library that Python could not import.
+    /// Refuses a library that Python cannot import.
     fn check_entry_point(&self, wheel: &mut Wheel) -> Result<()> {
         let stem = self.module.rsplit('.').next().unwrap_or_default();
         for native in wheel.natives() {
-            // Others may come along, for ctypes and the like.
+            // There may be other libraries, for example for ctypes.
             let name = Path::new(&native).file_name().and_then(|name| name.to_str()?.split('.').next());
             let Some(library) = wheel.read(&native).filter(|_| name == Some(stem)) else { continue };
             let symbol = format!("PyInit_{stem}");
@@ -486,8 +486,8 @@ impl<'a> Project<'a> {
         Ok(())
     }
 
-    /// Puts what is in a wheel where Python finds it. Where more changed than modules, maturin installs; returns whether
-    /// it did not have to.
+    /// Installs the files of a wheel that changed. If more changed than modules, maturin installs the project; returns
+    /// whether that was not necessary.
     fn install(
         &self,
         wheel: &mut Wheel,
@@ -513,14 +513,14 @@ impl<'a> Project<'a> {
             wheel.modules().cloned().partition(|member| natives.contains(member));
         let mut changed = Vec::new();
         for member in others {
-            // What the project includes may stand anywhere in it.
+            // Files that the project includes may come from any of its folders.
             let is_users = |content: &Vec<u8>| {
                 !is_pure && fs::read(self.request.root.join(&member)).is_ok_and(|found| found == *content)
             };
             let content = wheel.read_if_new(&member, &place_of(&member)).filter(|content| !is_users(content));
             changed.extend(content.map(|content| (member, content)));
         }
-        // Files of Python that maturin generates stand among the user's: only maturin may write there.
+        // Python files that maturin generates are among the user's files, where only maturin may write.
         if !is_pure && !changed.is_empty() {
             if job.develop(false, "its Python files are generated", observer)?.is_some() {
                 return Ok(false);
@@ -535,12 +535,12 @@ impl<'a> Project<'a> {
         Ok(!is_more)
     }
 
-    /// Something that is installed and could be loaded, whatever it was made of.
+    /// An installed library or program, without any check.
     pub fn found(&self) -> Option<PathBuf> {
         self.natives(&self.installation).into_iter().next()
     }
 
-    /// What is loaded, or started, of what was installed.
+    /// The installed artifact: the library that is loaded, or the program.
     fn installed(&self, wheel: Option<&Wheel>, metadata: &Metadata) -> Result<PathBuf> {
         let fresh = Installation::now(&self.installation.dist_info, &self.request.root);
         let natives = wheel.map(Wheel::natives).unwrap_or_default();
@@ -551,19 +551,19 @@ impl<'a> Project<'a> {
         found.map(|(installed, ..)| installed).ok_or_else(|| {
             let path = &self.request.root;
             let message = format!("maturin built {} without an error, but installed no library", path.display());
-            Error::project(path, message, "look at what `maturin develop` says in the project's folder")
+            Error::project(path, message, "run `maturin develop` in the project's folder and check its output")
         })
     }
 
-    /// Puts a library in the place of the one that is loaded from there.
+    /// Replaces an installed file in one step.
     fn put(place: &Path, library: &[u8]) -> Result<()> {
         fs::put_users_file(place, library).map_err(|error| {
             let message = format!("cannot install {}: {error}", place.display());
-            Error::project(place, message, "the environment and the project must be writable for whoever builds")
+            Error::project(place, message, "make the environment and the project writable for the user who builds")
         })
     }
 
-    /// With a toolchain it is kept for whenever its content comes again.
+    /// Records the artifact. With a toolchain, it is also stored, to be restored when the same content is built again.
     fn publish(
         &self,
         mut record: Record,
@@ -575,7 +575,7 @@ impl<'a> Project<'a> {
         if let Some(toolchain) = toolchain.filter(|_| library.len() <= KEPT_SIZE) {
             let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
             let key = self.keys(toolchain, profile, artifact).here;
-            // Debug information names the tree.
+            // Stored for this tree only, since debug information contains its path.
             self.cache.store().put_here(&key, &record.artifact_hash, &self.cargo_config, &record.inputs, library);
         }
         let snapshot = record.inputs.as_built();
@@ -592,7 +592,7 @@ impl<'a> Project<'a> {
         Ok(artifact.to_owned())
     }
 
-    /// A copy of what is installed, at a path that was never loaded.
+    /// Copies the installed library to a path that was never loaded.
     pub fn copy(&self, artifact: &Path) -> Result<PathBuf> {
         let library = fs::read(artifact).map_err(|error| lost(artifact, &error))?;
         let name = artifact.file_name().unwrap_or_default().to_string_lossy();
@@ -602,10 +602,10 @@ impl<'a> Project<'a> {
     }
 }
 
-/// What came of an attempt to take over what the user built.
+/// The result of an attempt to reuse what the user built.
 pub enum Adopted {
     Artifact(PathBuf),
-    /// It was made of something else than what stands there now; with the first thing that changed.
+    /// It is stale; with the first input that changed.
     Outdated(DirtyReason, OfProject),
     Nothing,
 }
@@ -615,7 +615,7 @@ fn lost(artifact: &Path, error: &std::io::Error) -> Error {
     Error::project(artifact, message, "import again")
 }
 
-/// Whether a build script links what it is for to a library that the system loads, from a folder that it names.
+/// Whether a build script links a shared library from a folder that it names.
 fn links(units: &[Unit], foreign_outputs: &[PathBuf]) -> bool {
     let own = units.iter().filter(|unit| unit.kind == UnitKind::Ran).map(|unit| &unit.made);
     let mut outs = own.chain(foreign_outputs);
@@ -623,7 +623,7 @@ fn links(units: &[Unit], foreign_outputs: &[PathBuf]) -> bool {
         && outs.any(|out| unit::build_script_output(out, Path::new("/")).is_some_and(|info| info.links))
 }
 
-/// The features that maturin's table names.
+/// The features in maturin's table.
 fn features_of(maturin: &Table) -> Vec<String> {
     let features = maturin.get("features").and_then(Value::as_array).into_iter().flatten();
     let name = |feature: &Value| feature.as_str().or_else(|| feature.get("feature")?.as_str()).map(str::to_owned);
@@ -637,7 +637,7 @@ fn is_rebuilt_by_uv(pyproject: &Table) -> bool {
     uv.into_iter().flatten().any(|key| file(key) == Some(true))
 }
 
-/// A hash of the part of a pyproject.toml that matters to a build.
+/// A hash of the part of a pyproject.toml that affects a build.
 fn relevant(pyproject: &Table) -> String {
     let tool = |name: &str| pyproject.get("tool").and_then(|tool| tool.get(name));
     let parts = [pyproject.get("build-system"), pyproject.get("project"), tool("maturin"), tool("rustimport")];
@@ -649,7 +649,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_matters_of_a_pyproject() {
+    fn relevant_part_of_pyproject() {
         let check = |one: &str, other: &str, same: bool| {
             let hash = |text: &str| relevant(&text.parse().unwrap());
             assert_eq!(hash(one) == hash(other), same, "{one} {other}");

@@ -1,8 +1,8 @@
-//! Driving maturin for a project: as `maturin develop` does in the activated environment, so that cargo finds what
-//! that has compiled, and the other way round.
+//! Runs maturin for a project, in the same environment as `maturin develop` in the activated environment, so that each
+//! reuses what the other has compiled. It does not decide what is installed; see [`crate::projects::project`].
 //!
-//! A wheel is built instead of having maturin install: that takes half the time, and what is loaded is replaced in
-//! one step (`docs/decisions.md` has the figures). maturin installs where more than modules changed.
+//! Usually a wheel is built and its library is put in place: that takes half the time of an installation, and replaces
+//! the library in one step (`docs/decisions.md` has the figures). If more than modules changed, maturin installs.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -41,9 +41,9 @@ pub struct ProjectJob<'a> {
     profile: &'a str,
     maturin: PathBuf,
     environment: Option<Environment>,
-    /// The environment's interpreter: maturin wants to ask it.
+    /// The environment's interpreter, which maturin queries.
     python: PathBuf,
-    /// What maturin ran, as it said itself: of several programs, each.
+    /// The cargo commands that maturin logged: one, or one for each program.
     calls: RefCell<Vec<Call>>,
 }
 
@@ -62,8 +62,8 @@ impl<'a> ProjectJob<'a> {
         let prefix = environment.as_ref().map_or(interpreter.base_prefix.as_path(), Environment::prefix);
         let python = interpreter.python_of(prefix).ok_or_else(|| {
             Error::toolchain(
-                format!("there is no python in {}, which maturin has to ask about itself", prefix.display()),
-                "the environment is damaged: make it anew, and run `maturin develop` in it",
+                format!("there is no python in {}, which maturin needs to query", prefix.display()),
+                "the environment is damaged: recreate it, and run `maturin develop` in it",
             )
         })?;
         let maturin = find_maturin(request)?;
@@ -90,7 +90,7 @@ impl<'a> ProjectJob<'a> {
         command
     }
 
-    /// What `build` and `develop` have in common.
+    /// Adds the arguments that `build` and `develop` have in common.
     fn add_arguments(&self, command: &mut Command) {
         let arguments = &self.settings.arguments;
         self.add_profile(command);
@@ -106,7 +106,7 @@ impl<'a> ProjectJob<'a> {
 
     fn add_profile(&self, command: &mut Command) {
         command.args(["--profile", self.profile]);
-        // Ours, where the workspace has none of this name.
+        // Our definition of the profile, if the workspace has none.
         let workspace = krate::manifest_in(&self.metadata.workspace);
         let is_defined = workspace.get("profile").is_some_and(|profiles| profiles.get(self.profile).is_some());
         for (key, value) in manifest::profile(self.profile).into_iter().filter(|_| !is_defined) {
@@ -114,7 +114,8 @@ impl<'a> ProjectJob<'a> {
         }
     }
 
-    /// As in the activated environment: otherwise cargo would compile pyo3 anew each time somebody else builds.
+    /// Sets the variables of the activated environment. Otherwise cargo would compile pyo3 again whenever you alternate
+    /// between an import and `maturin develop`.
     fn set_environment(&self, command: &mut Command) {
         command.current_dir(&self.request.root);
         for name in [env_vars::CARGO, env_vars::CARGO_TERM_QUIET, env_vars::CARGO_TERM_VERBOSE] {
@@ -122,7 +123,8 @@ impl<'a> ProjectJob<'a> {
         }
         let scripts = |prefix: &Path| self.request.interpreter.scripts_of(prefix);
         let mut folders: Vec<PathBuf> = self.environment.iter().map(|found| scripts(found.prefix())).collect();
-        // The real tools before rustup's proxies: 50 ms. Whoever builds by hand in between pays 45 ms for it, once.
+        // The real tools before rustup's proxies, which saves 50 ms. The next `maturin develop` takes 45 ms longer,
+        // once.
         let known = self.toolchain.path();
         folders.extend(std::env::split_paths(&known));
         folders.extend(self.uv().and_then(|uv| uv.parent().map(Path::to_owned)));
@@ -149,7 +151,7 @@ impl<'a> ProjectJob<'a> {
             .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
     }
 
-    /// Also where it is installed for this user, or beside our own tools.
+    /// Finds uv on `PATH`, where it is installed for this user, or next to the environment's programs.
     fn uv(&self) -> Option<PathBuf> {
         let usual = [home().map(|home| home.join(".local").join("bin")), cargo_home().map(|home| home.join("bin"))];
         let folders = usual.into_iter().flatten().chain(self.request.interpreter.script_folders.iter().cloned());
@@ -167,8 +169,9 @@ impl<'a> ProjectJob<'a> {
         }
     }
 
-    /// Runs `maturin develop`: with `whole`, it installs everything, metadata, scripts and dependencies; otherwise only
-    /// what it generates in the project. Returns what it said; `None` outside of an environment of its own.
+    /// Runs `maturin develop`. With `whole`, it installs the library, metadata, scripts and dependencies; otherwise it
+    /// only writes the files that it generates in the project. Returns its output; `None` outside of a virtual
+    /// environment.
     pub fn develop(&self, whole: bool, reason: &str, observer: &mut dyn Observer) -> Result<Option<String>> {
         let arguments = &self.settings.arguments;
         let Some(environment) = &self.environment else {
@@ -183,7 +186,7 @@ impl<'a> ProjectJob<'a> {
         let wants_uv = is_asked("--uv") || environment.is_uv() || !has_pip;
         if installs && wants_uv && self.uv().is_none() && !self.installation.site().join("uv").is_dir() {
             return Err(Error::toolchain(
-                format!("{reason} of {}, and there is neither pip nor uv to install it", self.request.root.display()),
+                format!("{} cannot be installed ({reason}): there is neither pip nor uv", self.request.root.display()),
                 format!("install uv, or pip with `{} -m ensurepip`", self.python.display()),
             ));
         }
@@ -194,7 +197,7 @@ impl<'a> ProjectJob<'a> {
                 command.arg("--skip-install");
             }
             match which::which("true") {
-                // maturin looks for a pip even where it has nothing to install: 300 ms.
+                // maturin runs pip even if it has nothing to install, which takes 300 ms.
                 Ok(nothing) if !installs && cfg!(unix) && !is_asked("--uv") => {
                     command.arg("--pip-path").arg(nothing);
                 }
@@ -213,14 +216,14 @@ impl<'a> ProjectJob<'a> {
     fn built(&self, wheel: Option<Wheel>, output: &str) -> Built<Option<Wheel>> {
         self.note_calls(output);
         let warned = output.lines().any(|line| line.starts_with("warning"));
-        Built { output: wheel, messages: None, warned, said: output.to_owned() }
+        Built { output: wheel, messages: None, warned, stderr: output.to_owned() }
     }
 
     fn note_calls(&self, output: &str) {
         *self.calls.borrow_mut() = output.lines().filter_map(Call::parse).collect();
     }
 
-    /// The messages of the `cargo rustc` that maturin ran.
+    /// The messages of the `cargo rustc` commands that maturin ran.
     fn replay_of(&self, finished: &Finished, observer: &mut dyn Observer) -> Result<Messages> {
         self.note_calls(&text(&finished.stderr));
         self.replay(observer)
@@ -228,16 +231,19 @@ impl<'a> ProjectJob<'a> {
 }
 
 impl Compiler for ProjectJob<'_> {
-    /// None if maturin has installed as well.
+    /// `None` if maturin has also installed the project.
     type Output = Option<Wheel>;
 
     fn build(&self, reason: &str, observer: &mut dyn Observer) -> Result<Built<Option<Wheel>>> {
-        // What maturin generates among the user's files, only maturin may write.
+        // Only maturin may write the files that it generates among the user's.
         let is_mixed = !self.installation.roots.is_empty();
         if !self.metadata.has_library || (is_mixed && !self.metadata.is_extension) {
             let output = self.develop(!self.metadata.has_library, reason, observer)?.ok_or_else(|| {
                 let root = &self.request.root;
-                let message = format!("{}: {reason}; it has to be installed anew, outside of a venv", root.display());
+                let message = format!(
+                    "{} has to be installed again ({reason}), and maturin installs only into a virtual environment",
+                    root.display()
+                );
                 Error::project(root, message, format!("run `pip install -e {}`", root.display()))
             })?;
             return Ok(self.built(None, &output));

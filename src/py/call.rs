@@ -1,4 +1,5 @@
-//! Calls into the core: without the GIL, and with a panic as an error.
+//! Calls the core: releases the GIL, prepares the process for a build, and converts panics to errors. The conversion of
+//! values is in [`crate::py::convert`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,7 +10,8 @@ use crate::base::event::Observer;
 use crate::py::error::{to_bug_report, to_exception};
 use crate::py::observe::PythonObserver;
 
-/// A panic must not take the interpreter down, nor pass as an exception that `except Exception` misses.
+/// Returns a panic as an error. It must not abort the interpreter, nor become pyo3's `PanicException`, which
+/// `except Exception` does not catch.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
@@ -17,7 +19,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Runs without the GIL, for work that needs no callback.
+/// Runs `work` without the GIL. For work that needs no callback.
 pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error> + Send) -> PyResult<T> {
     match py.detach(|| catch(work)) {
         Ok(Ok(done)) => Ok(done),
@@ -26,7 +28,7 @@ pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error>
     }
 }
 
-/// Runs without the GIL, for work that reports events and checks whether to continue.
+/// Runs `work` without the GIL. For work that reports events and checks whether to continue.
 pub fn observed<T: Send>(
     py: Python<'_>,
     on_event: Py<PyAny>,
@@ -38,7 +40,7 @@ pub fn observed<T: Send>(
     let result = py.detach(|| catch(|| work(&mut observer)));
     drop(lock);
     drop(children);
-    // What a signal handler or the callback raised is what the caller gets.
+    // An exception of a signal handler or of the callback takes precedence.
     if let Some(raised) = observer.raised {
         return Err(raised);
     }
@@ -49,8 +51,8 @@ pub fn observed<T: Send>(
     }
 }
 
-/// The lock that Python holds while a finder looks for a module: imports and forks of all other threads would wait for
-/// a build. Released until dropped.
+/// Releases the global import lock until dropped. Otherwise imports and forks in all other threads would wait for the
+/// build.
 struct ImportLock<'py> {
     imp: Option<Bound<'py, PyModule>>,
     depth: u32,
@@ -60,7 +62,7 @@ impl<'py> ImportLock<'py> {
     fn release(py: Python<'py>) -> Self {
         let imp = py.import("_imp").ok();
         let mut depth = 0;
-        // Refused to who does not hold it.
+        // `release_lock` fails once this thread no longer holds the lock.
         while depth < 1000 && imp.as_ref().is_some_and(|imp| imp.call_method0("release_lock").is_ok()) {
             depth += 1;
         }
@@ -76,8 +78,8 @@ impl Drop for ImportLock<'_> {
     }
 }
 
-/// Where an application ignores `SIGCHLD`, so do its children, which then cannot wait for theirs. Set right until
-/// dropped.
+/// Restores the default handling of `SIGCHLD` until dropped. If an application ignores it, its child processes inherit
+/// that, and cannot wait for their own children.
 struct Children<'py> {
     signal: Option<(Bound<'py, PyModule>, i32, Py<PyAny>)>,
 }
@@ -93,8 +95,9 @@ impl<'py> Children<'py> {
             return Ok(Self { signal: None });
         }
         if signal.call_method1("signal", (number, signal.getattr("SIG_DFL")?)).is_err() {
-            let message = "this process ignores SIGCHLD, so that no build can wait for its compiler";
-            let hint = "import it once in the main thread, or call signal.signal(signal.SIGCHLD, signal.SIG_DFL)";
+            let message = "this process ignores SIGCHLD, so a build cannot wait for the compiler";
+            let hint =
+                "import the module in the main thread first, or call signal.signal(signal.SIGCHLD, signal.SIG_DFL)";
             return Err(to_exception(py, Error::toolchain(message, hint)));
         }
         Ok(Self { signal: Some((signal, number, ignored.unbind())) })
@@ -109,7 +112,7 @@ impl Drop for Children<'_> {
     }
 }
 
-/// Looks, and watches what the look says, until it raises or a signal arrives.
+/// Calls `find` and watches the folders that it returns, until it raises or a signal arrives.
 pub fn watch(py: Python<'_>, find: Py<PyAny>) -> PyResult<()> {
     let bound = find.clone_ref(py);
     let mut raised = None;

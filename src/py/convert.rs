@@ -1,4 +1,5 @@
-//! What crosses the border, field by field: dictionaries that `python/rustimport/_request.py` declares.
+//! Converts arguments and results between Python and the core, field by field. `python/rustimport/_request.py` declares
+//! the types of the dictionaries. It validates nothing.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -103,7 +104,7 @@ impl From<RequestItems> for Request {
             wheels: items.wheels,
             force: items.force,
             lock_timeout: Timeout {
-                // More than a Duration can hold means for ever.
+                // A number that a Duration cannot represent means no limit.
                 limit: items.lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
                 from_life: items.lock_timeout_from_life,
             },
@@ -169,7 +170,7 @@ impl From<Outcome> for OutcomeItems {
     }
 }
 
-/// What is in a cache, as `cache info --json` prints it.
+/// The contents of a cache, as `cache info --format json` prints them.
 #[derive(IntoPyObject)]
 pub struct InventoryItems {
     path: OsString,
@@ -233,7 +234,7 @@ pub fn kind(name: &str) -> PyResult<SourceKind> {
         "script" => Ok(SourceKind::Script),
         "crate" => Ok(SourceKind::Crate),
         "project" => Ok(SourceKind::Project),
-        other => Err(PyValueError::new_err(format!("no kind of source: {other:?}"))),
+        other => Err(PyValueError::new_err(format!("unknown kind of source: {other:?}"))),
     }
 }
 
@@ -241,7 +242,7 @@ fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<SourceKind> {
     kind(value.extract()?)
 }
 
-/// Names that are not valid Unicode are refused later, together with their paths.
+/// Names that are not valid Unicode are rejected later, together with their paths.
 fn lossy(value: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(value.extract::<OsString>()?.to_string_lossy().into_owned())
 }

@@ -1,4 +1,4 @@
-//! Errors of the core as exceptions of `rustimport.errors`.
+//! Converts errors of the core to exceptions of `rustimport.errors`, without secrets in their texts.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -7,7 +7,7 @@ use crate::base::env_vars::without_secrets;
 use crate::base::error::Error;
 use crate::py::convert::diagnostic;
 
-/// The exception of `rustimport.errors` for an error. Should even that fail, its failure.
+/// The exception of `rustimport.errors` for an error. If it cannot be created, the exception of that failure.
 pub fn to_exception(py: Python<'_>, error: Error) -> PyErr {
     exception(py, error).unwrap_or_else(|failure| failure)
 }
@@ -42,16 +42,17 @@ fn exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     Ok(PyErr::from_value(class.call((message,), Some(&fields))?))
 }
 
+/// The exception for a panic of the core.
 pub fn to_bug_report(py: Python<'_>, panic: &str) -> PyErr {
     let report = || {
         let fields = PyDict::new(py);
         fields.set_item(
             "hint",
-            "this is a bug in rustimport: please report it, with what is printed above and `python -m rustimport info`",
+            "this is a bug in rustimport: please report it, with the output above and that of `python -m rustimport info`",
         )?;
         let class = py.import("rustimport.errors")?.getattr("RustImportError")?;
         Ok(PyErr::from_value(
-            class.call((format!("rustimport failed within itself: {}", without_secrets(panic)),), Some(&fields))?,
+            class.call((format!("internal error in rustimport: {}", without_secrets(panic)),), Some(&fields))?,
         ))
     };
     report().unwrap_or_else(|failure: PyErr| failure)

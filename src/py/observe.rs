@@ -1,4 +1,4 @@
-//! Events as calls of one Python callback, and signals.
+//! Passes events to a Python callback, and checks for signals and cancellation. It does not format messages.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -10,7 +10,7 @@ use crate::py::convert::diagnostic;
 
 pub struct PythonObserver {
     on_event: Py<PyAny>,
-    /// What the callback or a signal handler raised.
+    /// The exception that the callback or a signal handler raised.
     pub raised: Option<PyErr>,
 }
 
@@ -35,9 +35,9 @@ impl Observer for PythonObserver {
 
     fn check(&mut self) -> Result<(), Error> {
         if self.raised.is_none() {
-            // Signals arrive in the main thread only; others are told by the callback.
+            // Signals arrive in the main thread only; other threads are cancelled by the callback.
             self.raised = Python::attach(|py| -> PyResult<()> {
-                // A signal may also be handled, and raise, while Python answers that.
+                // A signal handler may also run, and raise, during this attribute access.
                 if let Some(cancelled) = self.on_event.bind(py).getattr_opt("is_cancelled")?
                     && cancelled.is_truthy()?
                 {

@@ -1,4 +1,5 @@
-//! One build: maturin runs, what it compiled is found out, the artifact published.
+//! Builds a script or a crate: runs the compiler, collects the inputs, and publishes and records the artifact. It does
+//! not decide whether a build is needed; see [`crate::ensure`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,8 +24,8 @@ use crate::sources::plan::Plan;
 use crate::sources::source::{Source, Stale};
 
 impl Source<'_> {
-    /// What the compiler was told that may name the place: values of `env!`, but for those that only lead to
-    /// generated code; and the folders of that code.
+    /// What may put the tree's path into the library: values of `env!`, without those that only lead to generated code;
+    /// and the folders of that code.
     fn told(&self, units: &[Unit]) -> Told {
         let values = units.iter().filter_map(Unit::dep_info).flat_map(|info| info.values).collect();
         let generated = units.iter().filter(|unit| unit.kind == UnitKind::Ran);
@@ -36,7 +37,7 @@ impl Source<'_> {
         }
     }
 
-    /// Has maturin build what was planned, publishes and records the artifact.
+    /// Builds what was planned, then publishes and records the artifact.
     pub fn build(
         &self,
         plan: &Plan,
@@ -63,7 +64,7 @@ impl Source<'_> {
                 || CargoConfig::of(&plan.package).is_ok_and(|cargo_config| cargo_config.has_own_config),
         };
 
-        // Before anything is read by others: an edit from here on is for the next build.
+        // Before the compiler reads anything: an edit from here on requires another build.
         let folder = self.request.folder();
         let more = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
         let patterns = self.script.header.patterns.iter().cloned().chain(more);
@@ -84,7 +85,7 @@ impl Source<'_> {
             source: &self.request.root,
             memory: self.entry.compiled(slot.home()),
             units: &plan.units,
-            // Its root is generated, and settings go into it.
+            // Always compiled, since its root may be generated and depends on settings.
             always: vec![plan.name.clone()],
             unknown: &|| cargo_lock::local_packages(&self.entry.package().join("Cargo.lock")),
             is_shared: false,
@@ -97,7 +98,7 @@ impl Source<'_> {
         let done = compilation.run(clock, reason, observer)?;
         self.check_entry_point(&done.output)?;
 
-        // The files' own times are compared with the clock file's: one tick later is after it.
+        // File times are compared with that of the clock file, so one tick later counts as after it.
         let since = clock + 1;
         for (path, hash) in &self.read {
             collector.add_source(path, hash);
@@ -124,10 +125,11 @@ impl Source<'_> {
         Ok(artifact)
     }
 
-    /// Tells other scripts which versions were taken, and that they are compiled. It only saves them time.
+    /// Publishes the resolved versions, and that they are compiled, for other scripts. An error is ignored, since this
+    /// only saves them time.
     fn share_dependencies(&self, plan: &Plan, toolchain: &Toolchain, slot: &TargetSlot, observer: &mut dyn Observer) {
         let guard = self.cache.common_lock_guard();
-        // A crate's own lock file is its own affair.
+        // A crate has its own lock file, which is not shared.
         if self.krate.is_none()
             && let Ok(_guard) =
                 lock::lock_one_of(&[guard], &|| 1, &|| Wait::new("the common lock file"), Timeout::default(), observer)
@@ -135,7 +137,7 @@ impl Source<'_> {
             let _ = cargo_lock::share(&self.entry.package().join("Cargo.lock"), &self.cache.common_lock());
         }
         let resolved = self.resolved_dependencies(toolchain, plan);
-        // Mostly one and the same.
+        // Usually both are the same.
         let names: BTreeSet<&String> = plan.dependencies.iter().chain(&resolved).collect();
         slot.has_compiled(self.cache, names);
     }
@@ -154,20 +156,20 @@ impl Source<'_> {
                 path.display()
             ),
             format!(
-                "declare `#[pymodule] mod {stem} {{ … }}`, or write `// rustimport:pyo3` on the first line to \
-                 have a module made of every #[pyfunction] and #[pyclass]"
+                "declare `#[pymodule] mod {stem} {{ … }}`, or write `// rustimport:pyo3` on the first line to generate \
+                 a module from every #[pyfunction] and #[pyclass]"
             ),
         ))
     }
 
-    /// The user's file that the compiler read; of a crate's mirror, what the link leads to. What else stands in the
-    /// cache was generated, and follows from the rest.
+    /// Maps a file that the compiler read to the user's file; in a crate's mirror, to the target of the link. `None`
+    /// for other files in the cache, which were generated from the other inputs.
     fn users_file(&self, path: &Path, package: &Path) -> Option<PathBuf> {
         if !self.cache.has_made(path) {
             return Some(path.to_owned());
         }
         let krate = self.krate.as_ref()?;
-        // The mirrored folder and its manifest are no links.
+        // The mirrored folder and its manifest are not links.
         if let Ok(inside @ ("" | "Cargo.toml")) =
             path.strip_prefix(package).map(|inside| inside.to_str().unwrap_or("?"))
         {
@@ -177,7 +179,7 @@ impl Source<'_> {
         if let Ok(real) = std::fs::canonicalize(path) {
             return is_users(&real).then_some(real);
         }
-        // What a build script looked for, and did not find.
+        // A missing file that a build script depends on.
         let parent = std::fs::canonicalize(path.parent()?).ok().filter(is_users)?;
         Some(parent.join(path.file_name()?))
     }

@@ -1,8 +1,8 @@
-//! Rust in a string: a notebook's cell, or what `rustimport.inline` was given.
+//! Rust in a string: a notebook's cell, or the argument of `rustimport.inline`. It is written to a script in the cache,
+//! which is then built like any other script.
 //!
-//! It becomes a script whose file stands in the cache, named by its content: one that was built once is found again,
-//! whoever brings it. What it leaves open is filled in as `// rustimport:pyo3` does, and relative paths lead where its
-//! author works, not into the cache.
+//! The script is named by its content, so equal strings share one build. The template is that of `// rustimport:pyo3`,
+//! and relative paths start at the author's working folder, not in the cache.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,27 +16,27 @@ use crate::env::request::Cell;
 use crate::script::header::{Header, Template};
 use crate::script::parse::Script;
 
-/// A cell's file, and the name of the module that it declares itself, if it does.
+/// A cell's file, and the name of the module that it declares, if any.
 pub type Written = (PathBuf, Option<String>);
 
-/// Writes a cell's text to its file below the cache's root, if that is not there already.
+/// Writes a cell's text to its file below the cache's root, unless the file already exists.
 pub fn write(root: &Path, text: &str, manifest: &str) -> Result<Written> {
     Cache::check_private_root(root)?;
     let folder = Cache::cells_of(root);
     let name = fs::hash_bytes(format!("{manifest}\0{text}").as_bytes());
     let path = folder.join(format!("cell_{}.rs", &name[..16]));
-    // One that is there is not written: the cache may be one that can only be read.
+    // An existing file is not written again, since the cache may be read-only.
     if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
         fs::create_private_folder(&folder)?;
         fs::write(&path, text.as_bytes())?;
     }
-    // What is wrong with its header is told when it is built.
+    // Errors in the header are reported by the build.
     let declared = Script::parse(&path, text.as_bytes()).ok().and_then(|script| script.declared_module(""));
     Ok((path, declared))
 }
 
 impl Cell {
-    /// Adds to the header of the cell at `path` what its text does not say. What is given beside the text wins.
+    /// Completes the header of the cell at `path` with the given manifest, which takes precedence over the text.
     pub fn complete(&self, header: &mut Header, path: &Path) -> Result<()> {
         header.marked = true;
         header.template.get_or_insert(Template::Pyo3);
@@ -54,11 +54,11 @@ impl Cell {
     }
 }
 
-/// Removes the files of cells that no entry is about, and that nobody brought of late: to bring is to read, what is there.
+/// Removes the files of cells that have no entry and were not used recently. Running a cell again reads its file.
 pub fn remove_unused(root: &Path, is_used: &dyn Fn(&Path) -> bool) -> Result<()> {
-    // The system may take down once a day only that a file was read.
+    // The system may update access times only once a day.
     const LATE: Duration = Duration::from_secs(2 * 86_400);
-    // Whoever chose this folder for the cache may have had one of this name in it.
+    // The folder chosen for the cache may already have contained a folder of this name.
     let is_cell = |item: &std::fs::DirEntry| {
         let name = item.file_name().to_string_lossy().into_owned();
         let hash = name.strip_prefix("cell_").and_then(|name| name.strip_suffix(".rs"));
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_completes_the_header() {
+    fn manifest_completes_header() {
         let check = |source: &str, manifest: &str, expected: &str| {
             let path = Path::new("/c/cell_0.rs");
             let mut header = Header::parse(path, source).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_one_file() {
+    fn equal_texts_have_one_file() {
         let root = tempfile::tempdir().unwrap();
         let write = |text: &str, manifest: &str| write(root.path(), text, manifest).unwrap();
         let (path, declared) = write("fn f() {}", "");

@@ -1,4 +1,5 @@
-//! Scripts, crates and cells as things to be built.
+//! Scripts, crates and cells: reading them, checking them and building them. Editable projects are in
+//! [`crate::projects`].
 
 pub mod build_source;
 pub mod cell;

@@ -1,5 +1,6 @@
-//! Which `.rs` files are meant to be imported although they have no marker. (`python/rustimport/_marker.py` applies the
-//! same rules to one import, and asks here where bytes do not suffice.)
+//! Decides which `.rs` files are meant to be imported although they have no marker. `python/rustimport/_marker.py`
+//! applies the same rules at an import, and calls [`is_module`] if a search for bytes does not suffice. Markers are not
+//! checked here.
 
 use std::path::Path;
 
@@ -20,13 +21,13 @@ pub fn is_module(path: &Path) -> bool {
     is_ours && !is_library_of_a_crate(path)
 }
 
-/// Whether a file contains the signs of a module of this name, wherever they are.
+/// Whether a file contains the signs of a module of this name anywhere.
 fn names_module(source: &[u8], stem: &str) -> bool {
     let has = |text: &str| memchr::memmem::find(source, text.as_bytes()).is_some();
     has(&format!("PyInit_{stem}")) || (has("#[pymodule") && has(stem))
 }
 
-/// Whether a Cargo.toml in the file's folder or above calls it its library.
+/// Whether the file is the library of a Cargo.toml in its folder or a parent folder.
 fn is_library_of_a_crate(path: &Path) -> bool {
     path.ancestors().skip(1).any(|folder| {
         let manifest = krate::manifest_in(folder);
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_meant_to_be_a_module() {
+    fn modules_without_marker() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.rs");
         let check = |text: &str, expected: bool| {
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crates_library_is_no_script() {
+    fn library_of_a_crate_is_not_a_script() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         std::fs::create_dir(root.join("src")).unwrap();

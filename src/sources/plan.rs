@@ -1,4 +1,5 @@
-//! What is to be built: the package is written, and what decides how cargo compiles it has names.
+//! Plans a build of a script or a crate: writes the package, and computes hashes of everything that determines how
+//! cargo compiles it. It does not run a build.
 
 use std::path::{Path, PathBuf};
 
@@ -20,27 +21,27 @@ use crate::sources::source::Source;
 /// The newest Python that rust-cpython supports.
 const LAST_OF_CPYTHON: (u8, u8) = (3, 11);
 
-/// What is to be built.
+/// A package to build.
 pub struct Plan {
     /// The folder of the package, and its name.
     pub package: PathBuf,
     pub name: String,
-    /// The crate's.
+    /// The root of the crate's workspace; `None` for a script.
     pub workspace: Option<PathBuf>,
-    /// Names everything that decides which units cargo compiles.
+    /// A hash of everything that determines which units cargo compiles.
     pub units: String,
     pub builder: Builder,
     pub has_cpython: bool,
-    /// Whether debug information names the user's files, for debuggers to find them.
+    /// Whether debug information contains the paths of the user's files, so that debuggers find them.
     pub names_files: bool,
-    /// Names the dependencies as they will be compiled.
+    /// A hash of everything that determines how the dependencies are compiled.
     pub dependencies: Option<String>,
     /// The manifest, with absolute paths.
     pub table: Table,
 }
 
 impl Source<'_> {
-    /// Writes the package that maturin builds, as far as it is not there already.
+    /// Writes the package that is built. Files that are up to date are not written again.
     pub fn plan(&self, observer: &mut dyn Observer) -> Result<Plan> {
         self.script.check_module(&self.library, self.request.stem())?;
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
@@ -99,30 +100,30 @@ impl Source<'_> {
         self.krate.is_none() && profile.is_some_and(manifest::has_debug_information)
     }
 
-    /// The name of the dependencies as the lock file has them now: after a build, with what cargo resolved.
+    /// The hash of the dependencies according to the current lock file, which cargo may have updated in a build.
     pub fn resolved_dependencies(&self, toolchain: &Toolchain, plan: &Plan) -> Option<String> {
         let closure = cargo_lock::closure(&self.entry.package().join("Cargo.lock"), &plan.table)?;
         Some(self.dependencies(toolchain, plan, &closure))
     }
 
-    /// A name for everything that decides how the dependencies are compiled.
+    /// A hash of everything that determines how the dependencies are compiled.
     fn dependencies(&self, toolchain: &Toolchain, plan: &Plan, closure: &Closure) -> String {
-        let mut asked = self.krate.as_ref().map_or(&self.script.header.manifest, |krate| &krate.manifest).clone();
-        asked.remove("lib");
-        asked.remove("package");
+        let mut declared = self.krate.as_ref().map_or(&self.script.header.manifest, |krate| &krate.manifest).clone();
+        declared.remove("lib");
+        declared.remove("package");
         let edition = plan.table.get("package").and_then(|package| package.get("edition"));
-        // Profiles and patches are those of the workspace, where that is more than the crate itself.
+        // Profiles and patches come from the workspace, if it is not the crate itself.
         let workspace = plan.workspace.as_ref().filter(|root| **root != self.request.root);
         let workspace = workspace.and_then(|root| fs::hash_file(&root.join("Cargo.toml")));
-        self.key(toolchain, &(closure, asked, edition, workspace))
+        self.key(toolchain, &(closure, declared, edition, workspace))
     }
 
-    /// A name for a plan, with all around it that cargo looks at.
+    /// A hash of a plan and of everything else that determines how cargo compiles it.
     fn key(&self, toolchain: &Toolchain, plan: &impl std::fmt::Debug) -> String {
         compile::key(&self.cargo_config, toolchain, &self.settings, plan)
     }
 
-    /// The library's root, if it is generated; `package` is where.
+    /// Writes the library's root into `package` and returns its path; `None` if the user's file is the root.
     fn write_root(&self, package: &Path) -> Result<Option<PathBuf>> {
         let cell = self.request.cell.as_ref().map(|cell| cell.folder.as_path());
         let c_module = || c_header::module(&self.library, self.request.stem());
@@ -139,7 +140,7 @@ impl Source<'_> {
         Ok(Some(path))
     }
 
-    /// Mirrors a crate. Returns its manifest, and where the package is.
+    /// Mirrors a crate. Returns its manifest, and the folder of the package.
     fn write_mirror(&self, krate: &Crate, mirror: &Path, workspace: &Path) -> Result<(Table, PathBuf)> {
         let package = krate.package(mirror, workspace);
         krate.mirror(mirror, workspace)?;
@@ -150,13 +151,13 @@ impl Source<'_> {
         if !krate.folder.join("pyproject.toml").exists() {
             fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
         }
-        // Relative to where it stands, so that the lock file's other packages are found by their own paths.
+        // Paths are relative to the user's crate. In the plan they are absolute, as in the lock file.
         let mut anchored = table;
         manifest::for_each_path(&mut anchored, &mut |path| *path = krate.folder.join(&*path).display().to_string());
         Ok((anchored, package))
     }
 
-    /// Returns the manifest.
+    /// Writes a script's package. Returns its manifest.
     fn write_package(&self, package: &Path) -> Result<Table> {
         let library = self.write_root(package)?.unwrap_or_else(|| self.library.clone());
         let table = manifest::cargo_manifest(self.request, &self.script, &self.settings, &library);

@@ -1,4 +1,5 @@
-//! A source as it stands now, and what is known of it: whether it is fresh, whether it was built before.
+//! The current state of a script or a crate: whether its artifact is fresh, and whether it can be restored from the
+//! store. The build is in [`crate::sources::build_source`].
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +20,14 @@ use crate::freshness::stamp;
 use crate::package::krate::Crate;
 use crate::script::parse::Script;
 
-/// How many artifacts of one source stay: the one in use, and the one before, which another process may
+/// The number of artifacts of one source that are kept: the current one, and the one before, which another process may
 /// be about to load.
 pub const KEPT_ARTIFACTS: usize = 2;
 
-/// Why a source is stale, and what was known before it became so.
+/// Why a source is stale, and the record of its last build.
 pub struct Stale {
     pub changes: Vec<DirtyReason>,
-    /// The last good build, if its record is of use.
+    /// The record of the last good build, if it is usable.
     pub record: Option<Record>,
 }
 
@@ -42,21 +43,21 @@ impl Stale {
     }
 }
 
-/// A source as it stands now, with everything around it.
+/// The current state of a source, with its settings, configuration and toolchain.
 pub struct Source<'a> {
     pub request: &'a Request,
     pub cache: &'a Cache,
     pub entry: Entry,
-    /// The library's root: the script itself, or the crate's.
+    /// The parsed root of the library: the script itself, or the crate's `lib.rs`.
     pub script: Script,
     pub library: PathBuf,
     pub krate: Option<Crate>,
-    /// What was read, with the hashes of the bytes: header, exports and manifest are theirs. The first is what
-    /// decides most.
+    /// The files that were read, with the hashes of their content, from which header, exports and manifest come. The
+    /// first one, the script or the crate's manifest, is part of the store's keys.
     pub read: Vec<(PathBuf, String)>,
     pub settings: BuildSettings,
     pub cargo_config: CargoConfig,
-    /// An absent toolchain counts as unchanged; it is missed when there is something to build.
+    /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
 }
 
@@ -67,7 +68,7 @@ impl<'a> Source<'a> {
             return Err(Error::project(
                 path,
                 format!(
-                    "the path `{}` is no valid Unicode, or has control characters: cargo cannot build there",
+                    "the path `{}` is not valid Unicode or has control characters: cargo cannot build there",
                     path.display().to_string().escape_debug()
                 ),
                 "rename the file or the folder",
@@ -83,7 +84,7 @@ impl<'a> Source<'a> {
         for path in manifest.iter().chain([&library]) {
             let bytes = fs::read(path).map_err(|error| {
                 let message = format!("cannot read {}: {error}", path.display());
-                Error::project(path, message, "check the path and its rights")
+                Error::project(path, message, "check the path and its permissions")
             })?;
             read.push((path.clone(), bytes));
         }
@@ -92,7 +93,7 @@ impl<'a> Source<'a> {
             cell.complete(&mut script.header, path)?;
         }
         let mut cargo_config = CargoConfig::of(request.folder())?;
-        // Without its marker it is nobody's module; what is built of it stays the same.
+        // The marker does not affect the artifact, but without it the crate is no longer imported.
         let marker = krate.as_ref().map(Crate::marker).filter(|marker| marker.exists());
         cargo_config.watched.extend(marker.map(|marker| fs::watch(&marker)));
         let toolchain =
@@ -111,15 +112,15 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The artifact, if nothing that it is made of changed; then with a new stamp.
+    /// The artifact, if its inputs are unchanged. Then a new stamp is written.
     pub fn check(&self) -> Result<PathBuf, Box<Stale>> {
         self.check_at(&self.entry)
     }
 
-    /// The artifact of the shared cache, if nothing that it is made of changed; then with a stamp in one's own.
+    /// The artifact in the shared cache, if its inputs are unchanged. Then a stamp is written in the user's own cache.
     pub fn check_shared(&self) -> Option<PathBuf> {
         let entry = self.cache.shared()?.entry(&self.request.entry);
-        // Where nothing can be written, there is no stamp, and every import looks.
+        // If nothing can be written, there is no stamp, and every import checks the inputs.
         let _ = entry.record().exists().then(|| self.entry.create());
         self.check_at(&entry).ok()
     }
@@ -130,7 +131,7 @@ impl<'a> Source<'a> {
             return Err(Box::new(Stale { changes: vec![DirtyReason::NeverBuilt], record: None }));
         };
         let artifact = entry.home().join(&record.artifact);
-        // pyo3's version concerns only those who left it open.
+        // The setting `pyo3` affects only sources that do not set a version themselves.
         let matters = |name: &str| name != "pyo3" || self.leaves_pyo3_open();
         let changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
         match record.compare(&artifact, changes, &self.cargo_config, self.request) {
@@ -142,7 +143,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether the settings' version of pyo3 may be taken.
+    /// Whether the setting `pyo3` determines the version of pyo3.
     fn leaves_pyo3_open(&self) -> bool {
         match &self.krate {
             None => self.script.uses_pyo3(),
@@ -150,7 +151,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether what was read is not what stands there now.
+    /// Whether a file has changed since it was read.
     pub fn was_edited(&self) -> bool {
         self.read.iter().any(|(path, hash)| fs::hash_file(path).is_some_and(|now| now != *hash))
     }
@@ -161,7 +162,7 @@ impl<'a> Source<'a> {
         stamp::write(&file, self.request, artifact, inputs, snapshot, &self.cargo_config, toolchain);
     }
 
-    /// The artifact beside the source, if it is what a build would give now; then with a stamp. Or why it is not.
+    /// The artifact next to the source, if it is fresh, or why it is not. If it is, a stamp is written.
     pub fn check_in_place(&self, asker: Asker) -> Result<PathBuf, DirtyReason> {
         let toolchain = self.toolchain.as_ref().ok();
         let (inputs, snapshot) = in_place::compare(self.request, &self.settings, &self.cargo_config, toolchain, asker)?;
@@ -172,7 +173,7 @@ impl<'a> Source<'a> {
         Ok(artifact)
     }
 
-    /// Puts what the record tells of beside the source. Returns whether it had to.
+    /// Copies the recorded artifact next to the source. Returns whether it had changed.
     pub fn install_in_place(&self, artifact: &Path) -> Result<bool> {
         let record = Record::read(&self.entry.record());
         let library = fs::read(artifact).ok();
@@ -180,7 +181,7 @@ impl<'a> Source<'a> {
         in_place::install(self.request, &record, &self.cargo_config, &library)
     }
 
-    /// The artifact that was made of the same content before, here or elsewhere; published and recorded.
+    /// Restores the artifact of an earlier build of the same content from a store, then publishes and records it.
     pub fn restore(&self, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
         let Ok(toolchain) = &self.toolchain else { return Ok(None) };
         let (folder, cache) = (self.request.folder(), &self.request.cache);
@@ -190,14 +191,13 @@ impl<'a> Source<'a> {
         let Some(found) = stores.find_map(|store| store.find(&keys, folder, &self.cargo_config, cache)) else {
             return Ok(None);
         };
-        observer
-            .event(Event::Log { message: format!("{} was built before, as it is now", self.request.root.display()) });
+        observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = found.inputs;
         self.publish(&mut record, &found.library, &found.snapshot).map(Some)
     }
 
-    /// Keeps the artifact for whenever this content comes again.
+    /// Stores the artifact, to be restored when the same content is built again.
     pub fn store(&self, toolchain: &Toolchain, inputs: &Inputs, told: &Told, library: &[u8]) {
         let place = Place { folder: self.request.folder(), cargo_config: &self.cargo_config, told };
         self.cache.store().put(&self.keys(toolchain), &place, inputs, library);
@@ -214,7 +214,7 @@ impl<'a> Source<'a> {
         Keys::of(&known, &(&request.root, self.entry.home()))
     }
 
-    /// Puts a library where it is loaded from, and takes down what it was made of.
+    /// Copies a library to where it is loaded from, and records its inputs.
     pub fn publish(&self, record: &mut Record, library: &[u8], snapshot: &Snapshot) -> Result<PathBuf> {
         let name = format!("{}{}", self.request.stem(), self.request.interpreter.extension_suffix);
         let artifact = fs::publish(self.entry.home(), &name, library)?;

@@ -192,7 +192,7 @@ def test_cache(place: Place, tmp_path: Path) -> None:
         "gone.rs": False,
     }
     assert found["bytes"] > interpreter["lanes"] > interpreter["store"] > 0
-    assert "gone.rs  (gone)" in command(place, "cache", "info", **env).stdout
+    assert "gone.rs  (deleted)" in command(place, "cache", "info", **env).stdout
 
     assert command(place, "cache", "prune", **env).stdout.startswith("removed ")
     found = json.loads(command(place, "cache", "info", "-f", "json", **env).stdout)
@@ -455,7 +455,7 @@ def test_another_python_is_built_for(place: Place) -> None:
     run = command(place, "build", RUSTIMPORT_PYTHON="/no/such/python")
     assert run.returncode == 2
     assert "/no/such/python, the Python to build for, does not start" in run.stderr
-    assert "hint: correct RUSTIMPORT_PYTHON" in run.stderr
+    assert "hint: set RUSTIMPORT_PYTHON to the path of a Python" in run.stderr
     assert command(place, "build", RUSTIMPORT_PYTHON=sys.executable).stdout == "1 built, 0 fresh, 0 failed\n"
     found = other_python()
     if found is None:

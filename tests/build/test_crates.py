@@ -53,7 +53,8 @@ def check(place: Place, out: object, builds: int, because: str | None = None, co
     run = place.python(code)
     assert (run.out, run.builds) == (str(out), builds), run.stderr
     if because is not None:
-        assert f"building m: {because}\n" in run.stderr
+        separator = " " if because == "(first build)" else ": "
+        assert f"building m{separator}{because}\n" in run.stderr
     return run.stderr
 
 
@@ -61,7 +62,7 @@ def test_a_crate(place: Place) -> None:
     write_crate(place, "part::VALUE", items="mod part;")
     place.write("m/src/part.rs", "pub const VALUE: i32 = 1;\n")
     before = files(place.folder)
-    check(place, 1, 1, "never built")
+    check(place, 1, 1, "(first build)")
     check(place, 1, 0)
     place.write("m/src/part.rs", "pub const VALUE: i32 = 2;\n")
     check(place, 2, 1, "`src/part.rs` changed")

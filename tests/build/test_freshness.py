@@ -29,8 +29,8 @@ def settle(*paths: Path) -> None:
 
 
 def story(run: Run) -> str:
-    line = next(line for line in run.stderr.splitlines() if line.startswith("rustimport: building m: "))
-    return line.removeprefix("rustimport: building m: ")
+    line = next(line for line in run.stderr.splitlines() if line.startswith("rustimport: building m"))
+    return line.removeprefix("rustimport: building m").removeprefix(":").strip()
 
 
 def check(place: Place, out: object, builds: int = 0, because: str | None = None, **env: str | None) -> Run:
@@ -43,7 +43,7 @@ def check(place: Place, out: object, builds: int = 0, because: str | None = None
 
 def test_edits_and_touches(place: Place) -> None:
     path = place.write("m.rs", script(1))
-    check(place, 1, 1, "never built")
+    check(place, 1, 1, "(first build)")
     place.write("m.rs", script(2))
     check(place, 2, 1, "`m.rs` changed")
     os.utime(path)
@@ -371,7 +371,7 @@ def test_a_lost_artifact(place: Place) -> None:
     check(place, 1, 0)
     shutil.rmtree(place.entry("m"))
     place.forget()
-    check(place, 1, 1, "never built")
+    check(place, 1, 1, "(first build)")
 
 
 def test_an_artifact_that_goes_between_check_and_load(place: Place) -> None:

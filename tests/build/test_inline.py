@@ -73,7 +73,7 @@ def test_errors_have_the_strings_lines(place: Place) -> None:
         "BuildError <inline> [('<inline>', 2)] <inline> does not compile (1 error)",
         "ProjectError <inline> [] <inline>:1: `[dependencies` is not valid in a manifest: unclosed table, expected `]`",
         "ProjectError <inline> [] <inline> is empty",
-        "ProjectError <inline> [] <inline> compiles, but has nothing for Python",
+        "ProjectError <inline> [] <inline> compiles, but exports nothing to Python",
     ]
 
 
@@ -130,10 +130,10 @@ def test_names_that_are_taken(place: Place) -> None:
         print(folder.double(3))
     """
     assert place.python(code, hook=False).out.splitlines() == [
-        "there is a module `taken` already",
-        "there is a module `package` already",
-        "there is a module `json` already",
-        "`class` cannot be the name of a module that is written in Rust",
+        "there is already a module `taken`",
+        "there is already a module `package`",
+        "there is already a module `json`",
+        "`class` cannot be the name of a Rust module",
         "folder 2",
         "folder 2",
         "6",

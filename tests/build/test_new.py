@@ -64,7 +64,7 @@ def test_a_script_becomes_a_crate(place: Place) -> None:
     assert command(place, "new", "inner/counts", "--from", "counts.rs").returncode == 2
 
     run = command(place, "new", "counts", "--from", "counts.rs")
-    assert "remove counts.rs: as long as it is there, it is what `import counts` imports\n" in run.stdout
+    assert "remove counts.rs: as long as it exists, `import counts` imports it\n" in run.stdout
     (place.folder / "counts.rs").unlink()
     assert place.python(CODE).out == "127 How many."
 

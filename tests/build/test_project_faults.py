@@ -187,7 +187,7 @@ def test_no_rust_on_this_machine(environment: Environment) -> None:
     without = {"PATH": "/nowhere", "CARGO_HOME": "/nowhere", "HOME": "/nowhere", "RUSTUP_HOME": None}
     run = environment.run(layout.code, **without)
     assert run.out == "1"
-    assert "there is no Rust to check it with" in run.stderr
+    assert "no Rust toolchain was found" in run.stderr
     assert environment.run(layout.code).out == "1"
     assert environment.run(layout.code, **without).out == "1"
     edit(root / layout.edited, projects.EDITED, "2")

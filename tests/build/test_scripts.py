@@ -304,7 +304,7 @@ def test_what_is_said(place: Place) -> None:
     place.write("m.rs", FORMS["template"])
     run = place.python("import m")
     first, second = run.stderr.splitlines()
-    assert first == "rustimport: building m: never built"
+    assert first == "rustimport: building m (first build)"
     assert second.startswith("rustimport: built m in ")
     assert second.endswith(" s")
 
@@ -313,7 +313,7 @@ def test_logging(place: Place) -> None:
     place.write("m.rs", FORMS["template"])
     code = "import rustimport.import_hook, logging; logging.basicConfig(level=logging.DEBUG); import m"
     run = place.python(code, hook=False)
-    assert run.stderr.count("building m: never built") == 1
+    assert run.stderr.count("building m (first build)") == 1
     for part in ("DEBUG:rustimport:", "m.rs is stale: never built", "runs ", "--target", "INFO:rustimport:built m in "):
         assert part in run.stderr
     place.write("m.rs", FORMS["template"] + "// edited\n")
@@ -333,7 +333,7 @@ def test_logging(place: Place) -> None:
 def test_import_hook_module_says_what_it_builds_without_logging(place: Place) -> None:
     place.write("m.rs", FORMS["template"])
     run = place.python("import rustimport.import_hook; import m", hook=False)
-    assert run.stderr.startswith("rustimport: building m: never built\nrustimport: built m")
+    assert run.stderr.startswith("rustimport: building m (first build)\nrustimport: built m")
 
 
 def test_explicit_imports_need_no_marker(place: Place) -> None:

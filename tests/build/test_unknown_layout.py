@@ -35,7 +35,7 @@ sed -e 's,/debug/deps/,/debug/objects/,g' -e 's,/debug/build/,/debug/works/,g' "
 rm "$0.$$"
 exit $status
 """
-NOTICE = "keeps its files in a way that this version of rustimport does not know"
+NOTICE = "this version of rustimport does not know the file layout of "
 
 
 @pytest.fixture

@@ -180,21 +180,21 @@ def test_what_is_refused(place: Place) -> None:
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     name = place.folder / "named"
     named = f"rustimport.embed({str(name)!r})"
-    assert f"{name} is no virtual environment: it does not exist" in embed_error(place, named)
+    assert f"{name} is not a virtual environment: it does not exist" in embed_error(place, named)
     name.mkdir()
     found = embed_error(place, named)
-    assert f"{name} is no virtual environment: it has no pyvenv.cfg" in found
-    assert f"hint: make one with Python {version}: `python{version} -m venv {name}`" in found
+    assert f"{name} is not a virtual environment: it has no pyvenv.cfg" in found
+    assert f"hint: create one with Python {version}: `python{version} -m venv {name}`" in found
     for text in ("version = 3.8.10", "version_info = 3.8.10.final.0"):
         (name / "pyvenv.cfg").write_text(f"home = /usr/bin\n{text}\n")
-        expected = f"this is Python {version}, and the environment {name} is made for Python 3.8\n"
+        expected = f"this is Python {version}, and the environment {name} is for Python 3.8\n"
         assert embed_error(place, named).startswith(expected)
     (name / "pyvenv.cfg").write_text(f"version = {version}.1\n")
     assert "has no packages for it: there is no " in embed_error(place, named)
     # A folder called `.venv` is found by itself.
     (name).rename(place.folder / ".venv")
     (place.folder / ".venv" / "pyvenv.cfg").write_text("version = 3.8.10\n")
-    assert f"{place.folder / '.venv'} is made for Python 3.8" in embed_error(place, "rustimport.embed()")
+    assert f"{place.folder / '.venv'} is for Python 3.8" in embed_error(place, "rustimport.embed()")
     shutil.rmtree(place.folder / ".venv")
     assert embed_error(place, "rustimport.embed()").startswith(
         f"there is no virtual environment at {place.folder}/.venv"

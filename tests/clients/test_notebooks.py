@@ -89,7 +89,7 @@ def test_options(place: Place, kernel: Kernel) -> None:
     kernel.run(f"%%rustimport --release\n{cell}")
     assert kernel.run("is_debug()").result == "False"
     refused = kernel.run("%%rustimport --name json\n" + cell)
-    assert "there is a module `json` already" in refused.traceback
+    assert "there is already a module `json`" in refused.traceback
     assert kernel.run("import json; json.dumps(1)").result == "'1'"
 
 
@@ -176,7 +176,7 @@ def test_errors_of_imports_show_the_users_lines(place: Place, kernel: Kernel) ->
     ("cell", "said"),
     [
         ("\n\n", r"In\[\d+\] is empty"),
-        ("fn main() {}", r"has nothing for Python\nhint: `fn main` is not run: write #\[pyfunction\]"),
+        ("fn main() {}", r"exports nothing to Python\nhint: `fn main` is not run: write #\[pyfunction\]"),
         ("//: rand = '1'\nfn f() {}", r"In\[\d+\]:2: `rand = .*` is not in a table"),
         (
             "#[pymodule]\nmod m {\n    use pyo3::prelude::*;\n    #[pymodule_init]\n"

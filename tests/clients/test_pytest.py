@@ -100,7 +100,7 @@ def test_the_mark(place: Place) -> None:
     assert "3 passed" in out, out
     place.write("test_m.py", "import pytest\n@pytest.mark.rustimport(profil='x')\ndef test_m(): pass\n")
     out = run(place)
-    assert "test_m.py::test_m: @pytest.mark.rustimport: no setting is called `profil`; there are cache_dir, " in out
+    assert "test_m.py::test_m: @pytest.mark.rustimport: there is no setting `profil`; available: cache_dir, " in out
     assert "INTERNALERROR" not in out
 
 

@@ -89,7 +89,7 @@ def test_on_and_off(any_environment: Environment, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert environment.is_active()
     if shadow:
-        assert f"{shadow} is run in place of {environment.sitecustomize}" in run.stdout
+        assert f"Python runs {shadow} instead of {environment.sitecustomize}" in run.stdout
         assert environment.pth.exists()
         assert not environment.sitecustomize.exists()
     else:
@@ -138,7 +138,7 @@ def test_again_and_again(any_environment: Environment) -> None:
         assert expected == ([] if command[0] == "uninstall" else ["--args=--quiet" in command])
         if command == ("install",) and commands.index(command) == 0:
             again = environment.site_command("install")
-            assert "is installed already" in again.stdout
+            assert "is already installed" in again.stdout
 
 
 def test_a_sitecustomize_that_raises(environment: Environment) -> None:
@@ -271,8 +271,8 @@ def test_the_predecessors_block(environment: Environment) -> None:
     environment.sitecustomize.write_text(f"A = 1\n{theirs}B = 2\n")
     run = environment.site_command("install")
     assert run.returncode == 2
-    assert "switches maturin_import_hook on as well: both would build the same" in run.stderr
-    assert "hint: `site install --force`" in run.stderr
+    assert "also enables maturin_import_hook: both hooks would build the same" in run.stderr
+    assert "hint: run `python -m rustimport site install --force`" in run.stderr
     assert environment.sitecustomize.read_text() == f"A = 1\n{theirs}B = 2\n"
     assert environment.site_command("install", "--force").returncode == 0
     assert environment.is_active()
@@ -297,7 +297,7 @@ def test_a_broken_file_is_left_alone(environment: Environment, content: bytes) -
     environment.sitecustomize.write_bytes(content)
     run = environment.site_command("install")
     assert run.returncode == 2
-    assert "is no valid Python" in run.stderr
+    assert "is not valid Python" in run.stderr
     assert environment.sitecustomize.read_bytes() == content
 
 

@@ -161,12 +161,12 @@ def test_a_command_is_started_anew(place: Place, watches: list[Watch]) -> None:
     watch.expect("running 2")
     # Built before, and a change for the command all the same.
     place.write("m.rs", SOURCE.format(1))
-    watch.expect("as it was built before", "running 1")
+    watch.expect("an earlier build is used", "running 1")
     # An edit that did not compile is undone: nothing to build, and a command to start that could not import it.
     place.write("m.rs", SOURCE.format("one"))
     watch.expect("m.rs cannot be built")
     place.write("m.rs", SOURCE.format(1))
-    watch.expect("m.rs is as it was built before", "running 1")
+    watch.expect("m.rs is fresh again: an earlier build is used", "running 1")
     assert watch.interrupt() == 130
     assert place.builds == 3
     for line in watch.lines:

@@ -197,7 +197,7 @@ def test_what_a_build_reads(watched: Watched, faults: Faults, name: str) -> None
             watched.place.write("m.rs", SCRIPT.format(number))
             run = watched.place.python("import m; print(m.value())", RUSTIMPORT_VERBOSE=None)
             faults.count("corruptions")
-            if path.name == "Cargo.lock" and "hint: what was compiled before is damaged" in run.stderr:
+            if path.name == "Cargo.lock" and "hint: a file of an earlier build is damaged" in run.stderr:
                 # Cargo has noticed.
                 remove(path)
                 path.write_bytes(whole)
@@ -223,7 +223,7 @@ def test_what_cargo_compiled(watched: Watched) -> None:
         for path, whole, _ in before:
             path.write_bytes(whole[: len(whole) // 2])
         run = watched.place.python("import m")
-        assert "hint: what was compiled before is damaged" in run.stderr
+        assert "hint: a file of an earlier build is damaged" in run.stderr
     finally:
         for path, whole, stat in before:
             path.write_bytes(whole)

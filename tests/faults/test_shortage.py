@@ -106,7 +106,7 @@ def test_a_panic_is_an_exception(place: Place, failing: str) -> None:
         """,
         LD_PRELOAD=failing,
     )
-    assert run.out.startswith("rustimport failed within itself: "), run.stderr
+    assert run.out.startswith("internal error in rustimport: "), run.stderr
     assert "hint: this is a bug in rustimport: please report it" in run.out
     assert run.out.endswith("\n1")
 

@@ -69,7 +69,7 @@ def test_too_old(fake: object) -> None:
     """
     out = fake(body)  # type: ignore[operator]
     assert out.splitlines()[0] == "ToolchainError"
-    assert "fake-maturin (maturin 0.14.0) does not understand what rustimport asks of it" in out
+    assert "fake-maturin (maturin 0.14.0) does not accept the arguments that rustimport passes to it" in out
     assert "maturin 1.9.6 or later" in out
 
 

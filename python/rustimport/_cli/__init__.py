@@ -1,7 +1,7 @@
-"""The command line: ``python -m rustimport``, or ``rustimport``.
+"""The command line: ``python -m rustimport``, or ``rustimport``. This module parses arguments and reports errors; each
+command is a module of its own.
 
-Exit status: 0 for done, 1 for a source that cannot be built (or, with ``--check``, is stale), 2 for a command that
-cannot be carried out as it was given.
+Exit status: 0 for success, 1 if a source cannot be built (or, with ``--check``, is stale), 2 for an invalid command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .output import say
 
 
 def main(arguments: Sequence[str] | None = None, is_chosen: bool = False) -> int:
-    """Runs a command, and returns its exit status. `is_chosen`: in the interpreter that was asked for."""
+    """Runs a command, and returns its exit status. `is_chosen`: whether this is the interpreter of ``--python``."""
     parser = _parser()
     words, command = _split(list(sys.argv[1:] if arguments is None else arguments))
     options = parser.parse_args(words)
@@ -40,17 +40,17 @@ def main(arguments: Sequence[str] | None = None, is_chosen: bool = False) -> int
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough.
+        # The reader of the output has exited, as `head` does. Without this, Python would fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         say(f"error: {error.strerror or error}: {error.filename or os.curdir}")
-        say("hint: check that it is there, and that you may write to it")
+        say("hint: check that it exists, and that you have permission to write to it")
         return 2
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """What is ours, and the command that `watch` is to run, which may have options of its own."""
+    """Splits off the command that `watch` runs, which may have options of its own."""
     if "--" not in words or "watch" not in words[: words.index("--")]:
         return words, []
     end = words.index("--")
@@ -58,72 +58,81 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "Use Rust from Python without thinking about building."
+    about = "Import Rust from Python: sources are compiled when they change."
     parser = argparse.ArgumentParser(prog="rustimport", description=about)
-    parser.add_argument("-v", "--verbose", action="store_true", help="show why something is built, and what is run")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show why sources are built, and which programs are run"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="show only errors")
     parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    group = _group(commands, "site", "switch the hook on or off for every start of this environment's Python")
-    command = _command(group, "install", site.install, "switch it on, and prove in a new interpreter that it is on")
+    group = _group(commands, "site", "enable or disable the import hook in every Python process of this environment")
+    command = _command(group, "install", site.install, "enable the hook, and verify it in a new interpreter")
     _site_arguments(command)
-    command = _command(group, "uninstall", site.uninstall, "switch it off, and restore what was there")
-    command.add_argument("--user", action="store_true", help="of the user's usercustomize.py")
-    _format(_command(group, "info", site.info, "where it is installed, whether it works, and what stands in the way"))
+    command = _command(group, "uninstall", site.uninstall, "disable the hook, and restore the previous files")
+    command.add_argument("--user", action="store_true", help="remove it from the user's usercustomize.py")
+    _format(_command(group, "info", site.info, "show where the hook is installed, whether it works, and if not, why"))
     _site_arguments(_command(commands, "enable", site.install, "the same as `site install`"))
     command = _command(commands, "disable", site.uninstall, "the same as `site uninstall`")
     command.add_argument("--user", action="store_true", help=argparse.SUPPRESS)
 
-    group = _group(commands, "cache", "look at what was built, and clear it away")
-    _format(_command(group, "info", cache.info, "where it is, how large, and what for"))
-    command = _command(group, "clear", cache.clear, "remove it; what is needed is built again")
+    group = _group(commands, "cache", "show, prune, clear or fill the cache of builds")
+    _format(_command(group, "info", cache.info, "show the location, size and contents of the cache"))
+    command = _command(group, "clear", cache.clear, "remove the cache; later imports build what they need again")
     _clear_arguments(command)
-    command = _command(group, "prune", cache.prune, "remove what is of no use any more, or was not used for long")
-    command.add_argument("--days", type=_number, metavar="N", help="also what was not used for N days")
+    command = _command(group, "prune", cache.prune, "remove builds of deleted sources, and cells unused for a month")
+    command.add_argument("--days", type=_number, metavar="N", help="also remove what was not used for N days")
     command.add_argument(
-        "--size", type=_bytes, metavar="SIZE", help="also what is more than SIZE, such as 500MB or 2GB"
+        "--size",
+        type=_bytes,
+        metavar="SIZE",
+        help="also remove the least recently used builds beyond SIZE, such as 500MB or 2GB",
     )
-    command = _command(group, "warm", cache.warm, "compile what scripts need, and sources, before they are imported")
+    command = _command(group, "warm", cache.warm, "compile common dependencies and sources before they are imported")
     command.add_argument("paths", nargs="*", metavar="PATH", help="sources, and folders to search")
-    command.add_argument("--shared", action="store_true", help="in the cache of all users (as root, in an image)")
+    command.add_argument("--shared", action="store_true", help="use the cache of all users (as root, in an image)")
     _profile_arguments(command)
-    command = _command(group, "export", cache.export, "write what was built into a file, for another machine")
-    command.add_argument("file", metavar="FILE", help="to be written")
-    command = _command(group, "import", cache.import_, "take over what such a file holds, once it is verified")
-    command.add_argument("file", metavar="FILE", help="written by `cache export` with the same interpreter")
+    command = _command(group, "export", cache.export, "write this interpreter's builds to a file, for another machine")
+    command.add_argument("file", metavar="FILE", help="the file to write")
+    command = _command(group, "import", cache.import_, "verify an exported file, and add its builds to the cache")
+    command.add_argument("file", metavar="FILE", help="a file written by `cache export` with the same interpreter")
     _clear_arguments(_command(commands, "clear-cache", cache.clear, "the same as `cache clear`"))
 
-    command = _command(commands, "new", new.run, "write a script, a crate or a project that imports at once")
+    command = _command(commands, "new", new.run, "create a script, a crate or a project that you can import")
     command.add_argument("path", metavar="PATH", help="NAME.rs for a script, NAME for a crate or a project")
-    command.add_argument("--project", action="store_true", help="a maturin project with Python and Rust in it")
-    command.add_argument("--from", dest="script", metavar="SCRIPT.rs", help="made of a script that outgrew one file")
+    command.add_argument("--project", action="store_true", help="create a maturin project with Python and Rust")
+    command.add_argument("--from", dest="script", metavar="SCRIPT.rs", help="create it from this script")
 
-    command = _command(commands, "build", build.run, "build sources beside themselves, for machines without Rust")
-    command.add_argument("paths", nargs="*", metavar="PATH", help="files, and folders to search")
-    _profile_arguments(command)
-    command.add_argument("-f", "--force", action="store_true", help="build past every check")
-    command.add_argument("-a", "--all", action="store_true", help="also what has no marker, but declares a module")
-    command.add_argument("-j", "--jobs", type=_count, metavar="N", help="how many at once")
-    command.add_argument("--check", action="store_true", help="build nothing; exit status 1 if something is stale")
-    command.add_argument("--json", action="store_true", help="the results as JSON")
-    command.add_argument("--header", metavar="FILE", help="write the C header of the one source that is given")
+    command = _command(commands, "build", build.run, "put libraries next to their sources, for machines without Rust")
     command.add_argument(
-        "--python", action="append", metavar="PATH", help="build for this interpreter; may be repeated"
+        "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
+    )
+    _profile_arguments(command)
+    command.add_argument(
+        "-f", "--force", action="store_true", help="build without any check, and replace existing libraries"
+    )
+    command.add_argument("-a", "--all", action="store_true", help="also build sources that have no marker")
+    command.add_argument("-j", "--jobs", type=_count, metavar="N", help="number of concurrent builds")
+    command.add_argument("--check", action="store_true", help="build nothing; exit with status 1 if a source is stale")
+    command.add_argument("--json", action="store_true", help="print the results as JSON")
+    command.add_argument("--header", metavar="FILE", help="write the C header of the one script that is given")
+    command.add_argument(
+        "--python", action="append", metavar="PATH", help="build for this interpreter; can be repeated"
     )
     _portable_arguments(command)
 
     command = _command(
-        commands, "watch", watch.run, "build whatever is edited at once, so that the next import is fresh"
+        commands, "watch", watch.run, "build each source as soon as you edit it, so that the next import is fresh"
     )
     command.usage = "rustimport watch [-h] [PATH ...] [-- COMMAND ...]"
     command.add_argument(
         "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
     )
-    command.epilog = "COMMAND is started, and started again after each build."
+    command.epilog = "COMMAND is started after the first check, and restarted after each build."
 
-    _format(_command(commands, "version", versions.version, "versions of this package and of the tools it uses"))
-    _format(_command(commands, "info", versions.info, "all that a bug report needs, and no secrets"))
+    _format(_command(commands, "version", versions.version, "show the versions of rustimport and its tools"))
+    _format(_command(commands, "info", versions.info, "show everything that a bug report needs, without secrets"))
     return parser
 
 
@@ -146,14 +155,14 @@ def _sentence(text: str) -> str:
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return count
 
 
 def _number(text: str) -> float:
     number = float(text)
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("not below 0")
+        raise argparse.ArgumentTypeError("must not be negative")
     return number
 
 
@@ -161,16 +170,16 @@ def _bytes(text: str) -> int:
     for unit, size in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
         if text.lower().endswith(unit.lower()):
             return int(_number(text[: -len(unit)]) * size)
-    raise argparse.ArgumentTypeError(f"{text!r} is no size: give a number with kB, MB or GB")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a size: give a number with kB, MB or GB, such as 500MB")
 
 
 def _format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--format", choices=["text", "json"], default="text", help="how to show it")
+    parser.add_argument("-f", "--format", choices=["text", "json"], default="text", help="output format")
 
 
 def _site_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--force", action="store_true", help="write it anew, also for maturin_import_hook's")
-    parser.add_argument("--user", action="store_true", help="for all of the user's environments: usercustomize.py")
+    parser.add_argument("-f", "--force", action="store_true", help="install again, and replace maturin_import_hook")
+    parser.add_argument("--user", action="store_true", help="use usercustomize.py, for all of the user's environments")
     parser.add_argument(
         "--rs-file-importer",
         action=argparse.BooleanOptionalAction,
@@ -181,35 +190,41 @@ def _site_arguments(parser: argparse.ArgumentParser) -> None:
         "--project-importer",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="rebuild projects that are installed in editable mode (default: yes)",
+        help="rebuild editable projects (default: yes)",
     )
-    parser.add_argument("--args", metavar="ARGUMENTS", help='arguments for maturin, as in --args="--release"')
+    parser.add_argument("--args", metavar="ARGUMENTS", help='arguments for maturin, such as --args="--release"')
 
 
 def _profile_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-r", "--release", action="store_true", help="optimised: the profile `release`")
+    parser.add_argument("-r", "--release", action="store_true", help="short for --profile release")
     parser.add_argument("--profile", help="a Cargo profile, or `fast` or `small`")
 
 
 def _portable_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("for other machines")
-    group.add_argument("--compatibility", metavar="TAG", help="promise a platform, as manylinux2014; maturin checks it")
-    group.add_argument("--zig", action="store_true", help="link with zig, for older systems than this one")
-    group.add_argument("--strip", action="store_true", help="without symbols")
     group.add_argument(
-        "--wheel", metavar="DIR", help="all in one wheel, for pip; with the profile `fast` if none is given"
+        "--compatibility", metavar="TAG", help="build for a platform such as manylinux2014, and check it"
+    )
+    group.add_argument("--zig", action="store_true", help="link with zig, for older systems than this one")
+    group.add_argument("--strip", action="store_true", help="remove symbols from the libraries")
+    group.add_argument(
+        "--wheel", metavar="DIR", help="write one wheel of all sources, for pip (default profile: `fast`)"
     )
     group = parser.add_argument_group("with --wheel")
-    group.add_argument("--name", help="of the distribution; else of the project, the folder or the file")
-    group.add_argument("--version", help="of the distribution; else of the project, or 0.1.0")
-    group.add_argument("--tag", help="PYTHON-ABI-PLATFORM, in place of what maturin found out")
+    group.add_argument("--name", help="name of the distribution (default: that of the project, folder or file)")
+    group.add_argument("--version", help="version of the distribution (default: that of the project, or 0.1.0)")
+    group.add_argument("--tag", help="PYTHON-ABI-PLATFORM (default: as maturin determines it)")
     group.add_argument("--target", metavar="TRIPLE", help="compile for another platform")
     group.add_argument(
-        "--abi3", metavar="VERSION", nargs="?", const="", help="for this Python, or VERSION, and all later"
+        "--abi3", metavar="VERSION", nargs="?", const="", help="support VERSION (default: this Python) and later"
     )
-    group.add_argument("--auditwheel", choices=["repair", "check", "warn", "skip"], help="repair bundles libraries")
+    group.add_argument(
+        "--auditwheel",
+        choices=["repair", "check", "warn", "skip"],
+        help="handling of external libraries; `repair` bundles them (default)",
+    )
 
 
 def _clear_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    parser.add_argument("--all", action="store_true", help="of every interpreter")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
+    parser.add_argument("--all", action="store_true", help="remove the cache of every interpreter")

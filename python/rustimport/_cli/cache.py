@@ -1,4 +1,4 @@
-"""`cache`: what was built, and what it takes."""
+"""`cache`: shows, removes, fills, exports and imports the cache. The work is done in the core."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def info(options: argparse.Namespace) -> None:
         for prefix in interpreter["environments"]:
             print(f"    used by the environment {prefix}")
         for entry in interpreter["sources"]:
-            gone = "" if entry["exists"] else "  (gone)" if entry["source"] else "  (never built)"
+            note = "" if entry["exists"] else "  (deleted)" if entry["source"] else "  (never built)"
             source = entry["source"] or entry["name"]
-            print(f"    {size(entry['bytes']):>9}  {age(entry['used']):>15}  {source}{gone}")
+            print(f"    {size(entry['bytes']):>9}  {age(entry['used']):>15}  {source}{note}")
 
 
 def clear(options: argparse.Namespace) -> int | None:
@@ -73,7 +73,7 @@ def _libraries(count: int) -> str:
     return f"{count} librar{'y' if count == 1 else 'ies'}"
 
 
-#: Needs what the template's scripts need, and nothing else.
+#: A script with the dependencies of the template, and no others.
 _WARMING = "// rustimport:pyo3\n#[pyfunction]\nfn warm() {}\n"
 
 
@@ -84,9 +84,9 @@ def warm(options: argparse.Namespace) -> int:
     if options.shared:
         settings.cache_dir = _cache.shared_cache_root()
         if settings.cache_dir is None:
-            options.parser.error("--shared: this system has no place for it: set RUSTIMPORT_SHARED_CACHE_DIR")
+            options.parser.error("--shared: this system has no default folder: set RUSTIMPORT_SHARED_CACHE_DIR")
     root = _cache.cache_root()
-    # In the cache, where it stays: to warm what is warm takes a look.
+    # The script stays in the cache, so that warming again only checks it.
     try:
         home = _native.core.cache_create(root, _core_client.describe_interpreter())
     except CacheError as error:

@@ -1,4 +1,4 @@
-"""`new`: a source to begin with."""
+"""`new`: creates a script, a crate or a project, and prints how to use it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def run(options: argparse.Namespace) -> None:
     name = os.path.basename(path).removesuffix(".rs")
     if keyword.iskeyword(name) or name in sys.stdlib_module_names:
         is_word = keyword.iskeyword(name)
-        what = "a word of Python's" if is_word else "a module of the standard library, which comes first"
+        what = "a keyword of Python" if is_word else "a module of the standard library, which Python finds first"
         raise ProjectError(f"`{name}` is {what}", hint="choose another name", path=path)
     is_script = path.endswith(".rs")
     if is_script and (options.project or options.script):
-        what = "a project" if options.project else "what is made of a script"
-        options.parser.error(f"{what} is a folder: leave `.rs` out of {options.path}")
+        what = "a project" if options.project else "a source created with --from"
+        options.parser.error(f"{what} is a folder: use {options.path.removesuffix('.rs')} instead of {options.path}")
     script = os.path.abspath(options.script) if options.script else None
     kind = "script" if is_script else "project" if options.project else "crate"
     for written in _native.core.scaffold(path, kind, script):
         tell(options, f"wrote {os.path.relpath(written)}")
     if script == f"{path}.rs":
-        tell(options, f"remove {os.path.relpath(script)}: as long as it is there, it is what `import {name}` imports")
+        tell(options, f"remove {os.path.relpath(script)}: as long as it exists, `import {name}` imports it")
     if options.project:
         tell(options, f"install it:  maturin develop -m {os.path.join(os.path.relpath(path), 'Cargo.toml')}")
     code = f"print(dir({name}))" if script else f"print({name}.say_hello())"

@@ -1,4 +1,4 @@
-"""What commands print."""
+"""Prints and formats the output of commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def age(then: float) -> str:
 
 
 def say_failures(results: list[Any]) -> list[Any]:
-    """Says what could not be built, and why; returns these results."""
+    """Prints the errors of sources that could not be built. Returns these results."""
     failed = [result for result in results if result.error is not None]
     for result in failed:
         say(f"{os.path.relpath(result.path)}: {result.error}\n")

@@ -1,4 +1,4 @@
-"""`site`: the hook at the start of every interpreter."""
+"""`site`: enables or disables the hook in every Python process of an environment. The work is done in `_site`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def install(options: argparse.Namespace) -> None:
         if not getattr(options, name):
             arguments[f"enable_{name}"] = False
     if not (options.rs_file_importer or options.project_importer):
-        options.parser.error("with neither importer there is nothing to install: leave one of them on")
+        options.parser.error("nothing to install: omit --no-rs-file-importer or --no-project-importer")
     if options.args:
         try:
             MaturinSettings.from_args(shlex.split(options.args))
@@ -47,8 +47,8 @@ def info(options: argparse.Namespace) -> None:
         arguments = f" with {place['arguments']}" if place["arguments"] else ""
         print(f"installed in: {place['file']}{arguments}")
     if not found["installed"]:
-        print(f"installed in: nothing; `site install` writes {found['sitecustomize']}")
+        print(f"not installed; `python -m rustimport site install` writes {found['sitecustomize']}")
     if found["shadowed_by"]:
-        print(f"run at the start in place of this environment's sitecustomize.py: {found['shadowed_by']}")
+        print(f"Python runs this file instead of the environment's sitecustomize.py: {found['shadowed_by']}")
     for file in found["predecessor"]:
-        print(f"maturin_import_hook is switched on in: {file}; `site install --force` replaces it")
+        print(f"maturin_import_hook is enabled in: {file}; `python -m rustimport site install --force` replaces it")

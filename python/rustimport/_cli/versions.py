@@ -1,4 +1,4 @@
-"""`version` and `info`."""
+"""`version` and `info`: the versions of the tools, and everything that a bug report needs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def info(options: argparse.Namespace) -> None:
 
 
 def _described_settings() -> dict[str, dict[str, Any]]:
-    """Every setting with its value and where that comes from, the strongest first."""
+    """Every setting with its value and its origin. The origin with the highest precedence determines the value."""
     project, values = _native.core.project_settings(os.getcwd()) or (None, [])
     in_project = dict(values)
     found = {}

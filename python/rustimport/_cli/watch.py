@@ -1,4 +1,4 @@
-"""`watch`: what is edited is built at once."""
+"""`watch`: builds each source as soon as it is edited. The work is done in `_watch`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import logging
 def run(options: argparse.Namespace) -> None:
     from .. import _watch
 
-    # It says more, in one line a build.
+    # `watch` prints one line of its own for each build.
     if not options.verbose:
         logging.getLogger("rustimport").setLevel(logging.CRITICAL)
     _watch.run(options.paths, options.command, options.quiet)

@@ -1,1 +1,1 @@
-"""The names that users of `maturin_import_hook` and `rustimport` 1.7 type. Public modules re-export them."""
+"""Compatible names for users of `maturin_import_hook` and `rustimport` 1.7. Public modules re-export them."""

@@ -1,4 +1,4 @@
-"""Errors, under the names of rustimport 1.7; all of them are in ``rustimport.errors``."""
+"""Errors under the names of rustimport 1.7. All errors are in ``rustimport.errors``."""
 
 from ..errors import BuildError
 
@@ -8,10 +8,10 @@ _reasons: list[str] = []
 
 
 def notify_potential_failure_reason(reason: str) -> None:
-    """Notes why an import may have failed. The hook does not ask: its errors carry their own hints."""
+    """Records why an import may have failed. The hook does not use it: its errors have their own hints."""
     _reasons.append(reason)
 
 
 def get_potential_failure_reasons() -> list[str]:
-    """What was noted."""
+    """The recorded reasons."""
     return list(_reasons)

@@ -1,5 +1,5 @@
-"""What `project_importer` and `rust_file_importer` have in common: the predecessor's arguments, and its methods to
-override."""
+"""The common base of `project_importer` and `rust_file_importer`: the arguments of maturin_import_hook, and its methods
+to override."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .maturin_settings import MaturinSettings
 
 
 class Importer(_finder.Finder):
-    """A finder that is made as the predecessor's are."""
+    """A finder with the arguments of maturin_import_hook's importers."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Importer(_finder.Finder):
         _finder.on_import = rustimport.follow_ipython
 
     def get_settings(self, module_path: str, source_path: Path) -> MaturinSettings | None:
-        """The settings for a source. To be overridden.
+        """The settings for a source. Subclasses can override it.
 
         Args:
             module_path: The full name of the module that is imported.
@@ -43,5 +43,5 @@ class Importer(_finder.Finder):
         return self.settings
 
     def find_maturin(self) -> Path:
-        """The maturin to use. To be overridden."""
+        """The maturin to use. Subclasses can override it."""
         return Path(_core_client.find_maturin())

@@ -1,4 +1,4 @@
-"""Settings for maturin, with the names that users of ``maturin_import_hook`` type."""
+"""Settings for maturin, with the names of ``maturin_import_hook``: the conversion from and to maturin's arguments."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ __all__ = ["MaturinSettings"]
 
 @dataclass
 class MaturinSettings:
-    """What is handed on to maturin: the arguments of ``maturin build`` and ``maturin develop``.
+    """Arguments that are passed to maturin: to ``maturin build`` and ``maturin develop``.
 
     Attributes:
-        release: With the profile ``release``.
+        release: Use the profile ``release``.
         strip: Strip the library.
-        quiet: No messages of cargo.
-        jobs: How many jobs run at once.
+        quiet: Show no messages of cargo.
+        jobs: The number of concurrent jobs.
         profile: A Cargo profile.
         features: Cargo features.
-        all_features: All of them.
-        no_default_features: None but those named.
+        all_features: Enable all features.
+        no_default_features: Enable only the features that are given.
         target: The triple to compile for.
         ignore_rust_version: Ignore ``rust-version`` in the manifests.
-        color: Whether messages are coloured; as the terminal has it if ``None``.
-        frozen: ``Cargo.lock`` and the downloads stay as they are.
-        locked: ``Cargo.lock`` stays as it is.
-        offline: No network.
+        color: Whether messages are coloured; if ``None``, depending on the terminal.
+        frozen: Change neither ``Cargo.lock`` nor the downloads.
+        locked: Do not change ``Cargo.lock``.
+        offline: Do not use the network.
         config: Cargo configuration, name -> value as TOML.
         unstable_flags: Flags for ``-Z``.
-        verbose: How many ``-v``.
-        rustc_flags: Arguments for rustc, of the package alone.
+        verbose: The number of ``-v``.
+        rustc_flags: Arguments for rustc, for this package only.
         auditwheel: ``repair``, ``check``, ``warn`` or ``skip`` (``build`` only).
         zig: Link with zig (``build`` only).
-        compatibility: The platform to promise: ``manylinux2014``, … (``build`` only).
+        compatibility: The platform to support: ``manylinux2014``, … (``build`` only).
         extras: Extra dependencies to install (``develop`` only).
         group: Dependency groups to install (``develop`` only).
         uv: Install with uv (``develop`` only).
@@ -76,7 +76,7 @@ class MaturinSettings:
 
     @staticmethod
     def default() -> MaturinSettings:
-        """The settings that hold where nothing else is said."""
+        """The default settings."""
         return MaturinSettings(color=True)
 
     @staticmethod
@@ -84,7 +84,7 @@ class MaturinSettings:
         """Reads settings from command-line arguments, as ``maturin develop`` and ``maturin build`` take them.
 
         Raises:
-            ValueError: naming the argument that is wrong.
+            ValueError: an argument is invalid; the message names it.
         """
         raw, rustc = list(raw_args), None
         if "--" in raw:
@@ -103,14 +103,14 @@ class MaturinSettings:
             found["color"] = {"always": True, "never": False, "auto": None}[found["color"]]
         for name in ("features", "extras", "group"):
             if found[name] is not None:
-                # Features may be separated by spaces, too, as cargo has it.
+                # Like cargo, accept features separated by spaces.
                 items = [item.replace(" ", ",") if name == "features" else item for item in found[name]]
                 found[name] = [part for item in items for part in item.split(",") if part]
         return MaturinSettings(**found, rustc_flags=rustc or None)
 
     @staticmethod
     def parser() -> argparse.ArgumentParser:
-        """The parser of the arguments that `from_args` takes, as they stand before ``--``; it raises ``ValueError``."""
+        """The parser for the arguments of `from_args` before ``--``; it raises ``ValueError``."""
         return _parser()
 
     def to_args(self, cmd: Literal["develop", "build"]) -> list[str]:
@@ -164,7 +164,7 @@ class MaturinSettings:
         return arguments + ["--uv"] * self.uv + ["--skip-install"] * self.skip_install
 
     def parts(self) -> Arguments:
-        """The arguments by the tool that takes them."""
+        """The arguments, grouped by the tool or command that accepts them."""
         return {
             "cargo_arguments": self._for_cargo(),
             "build_arguments": self._for_both() + self._for_build(),
@@ -174,7 +174,7 @@ class MaturinSettings:
         }
 
     def chosen_profile(self) -> str | None:
-        """The profile that they choose, if any."""
+        """The profile that the settings choose, if any."""
         return self.profile or ("release" if self.release else None)
 
 

@@ -1,5 +1,5 @@
-"""The import hook for editable projects by itself, and its classes to build on; with the names that users of
-``maturin_import_hook.project_importer`` type."""
+"""The import hook for editable projects alone, and its classes for subclassing, with the names of
+``maturin_import_hook.project_importer``."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ __all__ = [
 
 
 class ProjectFileSearcher(ABC):
-    """Says which files are a project's inputs, in place of the compiler."""
+    """Determines which files are a project's inputs, instead of the compiler."""
 
     @abstractmethod
     def get_source_paths(
         self, project_dir: Path, all_path_dependencies: list[Path], installed_package_root: Path
     ) -> Iterator[Path]:
-        """The files that a project is made of.
+        """The inputs of a project.
 
         Args:
             project_dir: The project's folder.
-            all_path_dependencies: The folders of the packages on this machine that it depends on.
-            installed_package_root: The folder, or the file, that it is imported from.
+            all_path_dependencies: The folders of the local packages that it depends on.
+            installed_package_root: The folder or file that it is imported from.
         """
 
     def get_installation_paths(self, installed_package_root: Path) -> Iterator[Path]:
-        """The files that are installed of a project. The hook does not ask: it knows what it installed."""
+        """The installed files of a project. The hook does not call this, since it records what it installed."""
         return iter(())
 
 
 class DefaultProjectFileSearcher(ProjectFileSearcher):
-    """Every file of the project and of what it depends on, but for those that builds and tools leave. To be overridden
-    in part: without a searcher, the hook goes by what the compiler read."""
+    """Every file of the project and of its local dependencies, except the output of builds and tools. It is meant for
+    subclasses: without a searcher, the hook uses the inputs that the compiler reports."""
 
     DEFAULT_SOURCE_EXCLUDED_DIR_NAMES = frozenset(
         {
@@ -86,9 +86,9 @@ class DefaultProjectFileSearcher(ProjectFileSearcher):
     ) -> None:
         """
         Args:
-            source_excluded_dir_names: Folders of these names are left out.
-            source_excluded_dir_markers: Folders that contain one of these names are left out.
-            source_excluded_file_extensions: Files with these endings are left out, whatever their case.
+            source_excluded_dir_names: Folders with these names are excluded.
+            source_excluded_dir_markers: Folders that contain one of these names are excluded.
+            source_excluded_file_extensions: Files with these extensions are excluded, ignoring case.
         """
 
         def chosen(names: Iterable[str] | None, default: frozenset[str]) -> frozenset[str]:
@@ -132,8 +132,8 @@ class DefaultProjectFileSearcher(ProjectFileSearcher):
 
 
 class MaturinProjectImporter(Importer, _projects.ProjectFinder):
-    """The finder that has editable projects rebuilt. An instance, of this class or of one derived from it, works as
-    soon as it stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
+    """The finder that rebuilds editable projects. An instance of this class or a subclass works as soon as it is on
+    ``sys.meta_path``, and takes precedence over the one that ``install`` added."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ def install(
     file_searcher: ProjectFileSearcher | None = None,
     enable_automatic_installation: bool = False,
 ) -> Any:
-    """Switches the hook for projects on, with the arguments of `rustimport.install`; that for scripts stays as it is.
+    """Enables the hook for projects, with the arguments of `rustimport.install`. The hook for scripts is not changed.
     Returns the finder."""
     finder = MaturinProjectImporter(
         settings=settings,
@@ -189,10 +189,10 @@ def install(
 
 
 def uninstall() -> None:
-    """Switches the hook for projects off."""
+    """Disables the hook for projects."""
     _finder.take_off("projects")
 
 
 def is_installed() -> bool:
-    """Whether the hook for projects is on."""
+    """Whether the hook for projects is enabled."""
     return _finder.installed("projects") is not None

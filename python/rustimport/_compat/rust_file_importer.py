@@ -1,5 +1,5 @@
-"""The import hook for scripts by itself, and its class to build on; with the names that users of
-``maturin_import_hook.rust_file_importer`` type."""
+"""The import hook for scripts alone, and its class for subclassing, with the names of
+``maturin_import_hook.rust_file_importer``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["MaturinRustFileImporter", "install", "is_installed", "uninstall"]
 
 
 class MaturinRustFileImporter(Importer, _finder.ScriptFinder):
-    """The finder of scripts and crates. An instance, of this class or of one derived from it, works as soon as it
-    stands on ``sys.meta_path``, and goes before the one that ``install`` put there."""
+    """The finder of scripts and crates. An instance of this class or a subclass works as soon as it is on
+    ``sys.meta_path``, and takes precedence over the one that ``install`` added."""
 
     def __init__(
         self,
@@ -41,20 +41,20 @@ class MaturinRustFileImporter(Importer, _finder.ScriptFinder):
         )
 
     def get_source_files(self, source_path: Path) -> Iterator[Path]:
-        """More files that count as inputs of a script. To be overridden: what the compiler reads counts anyway."""
+        """Additional inputs of a script, besides those that the compiler reports. Subclasses can override it."""
         yield source_path
 
     def generate_project_for_single_rust_file(
         self, module_path: str, project_dir: Path, rust_file: Path, settings: MaturinSettings
     ) -> Path:
-        """Writes the Cargo package that a script becomes, and returns its folder. To be overridden, and called from
-        there; where it is not overridden, the hook makes another, in which the script is compiled where it stands.
+        """Writes the Cargo package of a script, and returns its folder. Subclasses can override it, and call this one.
+        If it is not overridden, the hook generates a different package, which compiles the script without a copy.
 
         Args:
             module_path: The full name of the module that is imported.
-            project_dir: A folder for the package, which is not there yet.
+            project_dir: A folder for the package, which does not exist yet.
             rust_file: The script.
-            settings: As `get_settings` gives them.
+            settings: The result of `get_settings`.
         """
         if project_dir.exists():
             shutil.rmtree(project_dir)
@@ -63,7 +63,7 @@ class MaturinRustFileImporter(Importer, _finder.ScriptFinder):
         features = [feature for feature in settings.features or [] if "/" not in feature]
         declared = "".join(f"{feature} = []\n" for feature in features)
         pyo3 = _settings.setting("pyo3") or ">=0.23, <0.31"
-        # What is added at the end, as with maturin_import_hook, is a dependency.
+        # Dependencies come last, as with maturin_import_hook, so that subclasses can append some.
         manifest = f'''\
 [package]
 name = "{name}"
@@ -84,8 +84,8 @@ pyo3 = "{pyo3}"
         return project_dir
 
     def artifact(self, fullname: str, source: str, **arguments: Any) -> Any:
-        """Returns the path of the source's fresh artifact, as the hook does; of the package that was written for it, if
-        `generate_project_for_single_rust_file` is overridden.
+        """Returns the path of the source's fresh artifact; if `generate_project_for_single_rust_file` is overridden,
+        that of the generated package.
 
         Raises:
             rustimport.errors.RustImportError: the source cannot be built.
@@ -101,7 +101,7 @@ pyo3 = "{pyo3}"
         return super().artifact(fullname, str(package), **{**arguments, "opt_in": False, "in_place": False})
 
     def _generate(self, fullname: str, source: Path) -> Path:
-        """The package of a script as it is now, written if it is not there yet."""
+        """The package for the current content of a script, written if it does not exist yet."""
         settings = self.get_settings(fullname, source) or MaturinSettings.default()
         digest = hashlib.sha256(repr((fullname, settings)).encode())
         for file in dict.fromkeys([source, *self.get_source_files(source)]):
@@ -126,8 +126,8 @@ def install(
     lock_timeout_seconds: float | None = 120,
     show_warnings: bool = True,
 ) -> Any:
-    """Switches the hook for scripts and crates on, with the arguments of `rustimport.install`; that for projects stays
-    as it is. Returns the finder."""
+    """Enables the hook for scripts and crates, with the arguments of `rustimport.install`. The hook for projects is not
+    changed. Returns the finder."""
     finder = MaturinRustFileImporter(
         settings=settings,
         build_dir=build_dir,
@@ -141,10 +141,10 @@ def install(
 
 
 def uninstall() -> None:
-    """Switches the hook for scripts and crates off."""
+    """Disables the hook for scripts and crates."""
     _finder.take_off("scripts")
 
 
 def is_installed() -> bool:
-    """Whether the hook for scripts and crates is on."""
+    """Whether the hook for scripts and crates is enabled."""
     return _finder.installed("scripts") is not None
