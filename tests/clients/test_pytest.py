@@ -121,7 +121,7 @@ def test_silent_when_unused(place: Place, tmp_path: Path) -> None:
     switched_on = f"import rustimport; assert rustimport.__file__.startswith({str(site)!r}); rustimport.install(); "
     older = "import pytest; del pytest.StashKey; "
     for start in ("", switched_on, older):
-        code = f"{start}import pytest; raise SystemExit(pytest.main(['-p', 'no:cacheprovider']))"
+        code = f"{start}import pytest; raise SystemExit(pytest.main(['-p', 'no:cacheprovider', '-p', 'no:timeout']))"
         done = place.python(code, hook=False)
         assert "1 passed in" in done.out
         assert "warning" not in done.out
