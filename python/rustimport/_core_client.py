@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: For a source that nobody chose settings for.
 _NO_ARGUMENTS: Arguments = {
     "cargo_arguments": [],
+    "run_arguments": [],
     "build_arguments": [],
     "develop_arguments": [],
     "rustc_arguments": [],

@@ -12,6 +12,8 @@ class Arguments(TypedDict):
 
     cargo_arguments: list[str]
     """For cargo, through maturin."""
+    run_arguments: list[str]
+    """The same, but of no influence on what is built: ``--jobs``, ``--verbose``, …"""
     build_arguments: list[str]
     """For ``maturin build``."""
     develop_arguments: list[str]

@@ -189,6 +189,7 @@ impl Job<'_> {
             .args(self.settings.arguments.for_wheel())
             .args(["--profile", &self.settings.profile])
             .args(&self.settings.arguments.cargo)
+            .args(&self.request.settings.run)
             .arg("--out")
             .arg(wheels)
             .arg("--")

@@ -18,6 +18,8 @@ pub struct Settings {
     pub cargo: Option<PathBuf>,
     pub maturin: Option<PathBuf>,
     pub arguments: Arguments,
+    /// More arguments for cargo, through maturin, that do not influence what is built: `--jobs`, `--verbose`, …
+    pub run: Vec<String>,
 }
 
 /// Arguments that are passed to the tools unchanged.

@@ -61,6 +61,7 @@ struct SettingsItems {
     cargo: Option<PathBuf>,
     maturin: Option<PathBuf>,
     cargo_arguments: Vec<String>,
+    run_arguments: Vec<String>,
     build_arguments: Vec<String>,
     develop_arguments: Vec<String>,
     rustc_arguments: Vec<String>,
@@ -119,6 +120,7 @@ impl From<SettingsItems> for Settings {
             pyo3: items.pyo3,
             cargo: items.cargo,
             maturin: items.maturin,
+            run: items.run_arguments,
             arguments: Arguments {
                 cargo: items.cargo_arguments,
                 build: items.build_arguments,

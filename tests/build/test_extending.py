@@ -330,3 +330,12 @@ def test_stubs_are_generated(environment: Environment) -> None:
     (stub,) = root.glob("t_flat/**/*.pyi")
     assert "def value" in stub.read_text()
     assert environment.run(code).builds == 0
+
+
+def test_arguments_without_influence_build_nothing(place: Place) -> None:
+    """How many jobs run, and what is printed, is not what an artifact depends on."""
+    place.write("m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i64 { 1 }\n")
+    code = "rustimport.install(settings=rustimport.MaturinSettings({})); import m; print(m.value())"
+    assert place.python(code.format("")).builds == 1
+    assert place.python(code.format("jobs=1, verbose=1, color=False, quiet=True")).builds == 0
+    assert place.python(code.format("jobs=2, locked=True")).builds == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 TYPE_CHECKING = False
@@ -166,7 +166,10 @@ class MaturinSettings:
     def parts(self) -> Arguments:
         """The arguments, grouped by the tool or command that accepts them."""
         return {
-            "cargo_arguments": self._for_cargo(),
+            "cargo_arguments": replace(self, quiet=False, jobs=None, color=None, verbose=0)._for_cargo(),
+            "run_arguments": MaturinSettings(
+                quiet=self.quiet, jobs=self.jobs, color=self.color, verbose=self.verbose
+            )._for_cargo(),
             "build_arguments": self._for_both() + self._for_build(),
             "develop_arguments": self._for_both() + self._for_develop(),
             "rustc_arguments": list(self.rustc_flags or []),
