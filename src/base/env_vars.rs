@@ -1,6 +1,6 @@
 //! Every environment variable that the core reads or sets, declared once.
 //!
-//! The variables that configure `rustimport` itself are not here: the Python half (`_hook.py`) reads them and passes
+//! The variables that configure `rustimport` itself are not here: the Python half (`_settings.py`) reads them and passes
 //! them in the request. These are the variables of cargo, rustc, rustup, pyo3 and other tools.
 
 use std::collections::HashMap;

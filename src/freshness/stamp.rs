@@ -1,5 +1,5 @@
 //! Writes stamps: the stats of an artifact and its inputs, in a text that Python reads and compares in microseconds,
-//! without loading the core. The reader is in `_hook.py`. A stamp never proves that an artifact is stale: if anything
+//! without loading the core. The reader is in `python/rustimport/_cache.py`. A stamp never proves that an artifact is stale: if anything
 //! differs, Python calls the core, which checks the content.
 //!
 //! ```text

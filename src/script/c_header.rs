@@ -1,4 +1,5 @@
-//! Generates C declarations of a script's `extern "C"` functions, for C compilers and for cffi.
+//! Generates C declarations of a script's `extern "C"` functions: for C compilers, and for the module with which the
+//! template `rustimport:cffi` calls them.
 
 use std::path::Path;
 
@@ -26,7 +27,7 @@ const MARK: &str = "Written by rustimport";
 /// Writes the C header of a script, unless it is up to date. A `cbindgen.toml` in the script's folder or above
 /// configures its format. Returns whether it was written. `force` also replaces a file that was not generated here.
 pub fn write(path: &Path, header: &Path, force: bool) -> Result<bool> {
-    if !Script::read(path)?.is_readable() {
+    if !Script::read(path)?.is_parsed() {
         let message = format!("{} cannot be read as Rust", path.display());
         return Err(Error::project(path, message, "build it without --header to see the compiler's error"));
     }
@@ -82,5 +83,5 @@ pub fn module(path: &Path, stem: &str) -> Result<String> {
     let declarations = declarations(path)?;
     let hashes = "#".repeat(8);
     let text = format!("r{hashes}\"{declarations}\"{hashes}");
-    Ok(include_str!("../package/templates/cffi.txt").replace("{name}", stem).replace("{declarations}", &text))
+    Ok(include_str!("templates/cffi.txt").replace("{name}", stem).replace("{declarations}", &text))
 }

@@ -62,11 +62,6 @@ impl Script {
         Self::parse(path, &source)
     }
 
-    /// Whether it is valid Rust syntax and within the limits for parsing.
-    pub fn is_readable(&self) -> bool {
-        self.file.is_some()
-    }
-
     pub fn parse(path: &Path, source: &[u8]) -> Result<Self> {
         let text = String::from_utf8_lossy(source);
         let text = text.trim_start_matches('\u{feff}').to_owned();
@@ -198,7 +193,7 @@ impl Script {
         if needs_module {
             let exports = exports(file, &self.text).map_err(|names| duplicate_export(path, &names))?;
             let doc = documentation(file);
-            let init = include_str!("../package/templates/init.txt");
+            let init = include_str!("templates/init.txt");
             let module =
                 format!("\n{doc}#[::pyo3::pymodule]\n#[pyo3(name = \"{stem}\")]\nmod {MODULE} {{\n{exports}{init}}}\n");
             added.push_str(&module);
@@ -671,7 +666,7 @@ mod tests {
             panic!("nothing generated for {source}")
         };
         let (_, module) = code.split_once(&format!("mod {MODULE} {{")).expect(&code);
-        let module = module.replace(include_str!("../package/templates/init.txt"), "");
+        let module = module.replace(include_str!("templates/init.txt"), "");
         let lines = module.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "}");
         lines.filter(|line| !line.contains("pymodule_export")).map(|line| line.replace(' ', "")).collect()
     }

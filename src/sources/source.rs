@@ -18,6 +18,7 @@ use crate::freshness::inputs::{Inputs, Snapshot};
 use crate::freshness::record::{GENERATOR, Record};
 use crate::freshness::stamp;
 use crate::package::krate::Crate;
+use crate::script::header::Template;
 use crate::script::parse::Script;
 
 /// The number of artifacts of one source that are kept: the current one, and the one before, which another process may
@@ -147,7 +148,7 @@ impl<'a> Source<'a> {
     fn leaves_pyo3_open(&self) -> bool {
         match &self.krate {
             None => self.script.uses_pyo3(),
-            Some(_) => self.script.header.template.is_some(),
+            Some(_) => self.script.header.template.is_some_and(Template::uses_pyo3),
         }
     }
 
