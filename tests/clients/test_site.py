@@ -65,7 +65,7 @@ def environment(tmp_path: Path) -> Environment:
     """An environment whose own `sitecustomize.py` is run."""
     environment = Environment(tmp_path / "venv", sys.executable, "-m", "venv", "--without-pip")
     if environment.run("-c", "import sitecustomize").returncode == 0:
-        pytest.skip("this Python has a sitecustomize.py that stands before every environment's")
+        pytest.skip("this Python has a sitecustomize.py that takes precedence over that of any environment")
     return environment
 
 

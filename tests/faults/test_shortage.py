@@ -93,10 +93,10 @@ def test_a_panic_is_an_exception(place: Place, failing: str) -> None:
         """
         import os
         from rustimport import _cache, _core_client, _native, errors
-        asked, core = _core_client.request(_cache.Key(os.path.abspath("m.rs"))), _native.core
+        request, core = _core_client.request(_cache.Key(os.path.abspath("m.rs"))), _native.core
         os.environ["FAULT_CLOCK"] = ""
         try:
-            core.ensure(asked, lambda *_, **__: None)
+            core.ensure(request, lambda *_, **__: None)
         except errors.RustImportError as error:
             caught = error
         del os.environ["FAULT_CLOCK"]
