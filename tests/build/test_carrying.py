@@ -57,7 +57,7 @@ def readable(folder: Path) -> bool:
     return all(mode & 0o044 == 0o044 and not mode & 0o022 for mode in modes)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="rights are another matter other_machine")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs Unix permissions")
 def test_a_cache_for_all_users(place: Place, tmp_path: Path) -> None:
     """Nobody rebuilds what is in the shared cache, nothing is written to it, and it must not be writable by others."""
     shared, own = tmp_path / "shared", tmp_path / "own"
