@@ -4,11 +4,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Also where a shell has not been told of it.
+# Also if the shell does not have it in its PATH yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $(wildcard site/*)
 
-# Two at a time, if there are two processors. One after the other: `make test PARALLEL=`.
+# Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
 .PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser lint format bench clean
@@ -16,13 +16,13 @@ PARALLEL ?= -n 2 --dist loadfile
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
 	@echo 'make test      install into $(VENV) and run every test'
-	@echo 'make test-all  the same with every Python that is found (3.10 to 3.13), one after the other'
-	@echo 'make test-toolchains  builds with nightly, the newest cargo, the oldest Rust; an hour'
-	@echo 'make test-pythons  everything with Python 3.14 and 3.15, and inside Blender, in a Debian sid chroot; an hour'
-	@echo 'make test-faults  many more kills, damaged files, full disks and arbitrary input; a quarter of an hour'
-	@echo 'make test-network  projects from PyPI: installed, edited, imported'
-	@echo 'make test-browser  a notebook in JupyterLab, in a browser'
-	@echo 'make lint      formatting, lints and types'
+	@echo 'make test-all  run every test with each Python that is found (3.10 to 3.13)'
+	@echo 'make test-toolchains  run the build tests with nightly, the newest cargo, the oldest Rust; an hour'
+	@echo 'make test-pythons  run every test with Python 3.14 and 3.15, and inside Blender, in a Debian sid chroot; an hour'
+	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
+	@echo 'make test-network  install, edit and import projects from PyPI'
+	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'
+	@echo 'make lint      check formatting, lints and types'
 	@echo 'make format    format everything'
 	@echo 'make bench     measure against CPython, cargo and the predecessors'
 	@echo 'make clean     remove what these commands made here'
@@ -34,7 +34,7 @@ test: $(VENV)/.dev
 	cargo test --no-default-features
 	$(BIN)/python -m pytest $(PARALLEL)
 
-# They share the cache of the tests, as they would share a user's. Each has an environment of its own.
+# All versions share the cache of the tests. Each has its own environment.
 test-all:
 	@set -e; for version in 3.10 3.11 3.12 3.13; do \
 		found=; for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
@@ -51,16 +51,16 @@ test-toolchains: $(VENV)/.dev
 test-pythons:
 	$(PYTHON) -m tests.pythons $(PYTHONS)
 
-# What `make test` has samples of.
+# `make test` runs a small part of these tests.
 test-faults: $(VENV)/.dev
 	PROPTEST_CASES=20000 cargo test --no-default-features fuzz
 	FAULTS=all $(BIN)/python -m pytest tests/faults
 
-# Projects that others wrote, from PyPI.
+# Third-party projects from PyPI.
 test-network: $(VENV)/.dev
 	$(BIN)/python -m pytest -m network tests/network
 
-# JupyterLab, in the browser that is there (Debian: apt-get install chromium). Once installed, `make test` runs it too.
+# JupyterLab, in an installed browser (Debian: apt-get install chromium). Once installed, `make test` runs it too.
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
 	$(BIN)/python -m pytest tests/clients/test_browser.py

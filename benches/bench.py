@@ -1,9 +1,9 @@
-"""Measures the promises: each row is two things measured in turn in this run, and their ratio.
+"""Measures the promises of the documentation. Each row measures two things alternately, and prints their ratio.
 
     python benches/bench.py [ROW ...]
 
-Absolute times say something about this machine only. The predecessors are installed from PyPI into virtual
-environments of their own, below `benches/.venvs`.
+Absolute times depend on the machine. The predecessors are installed from PyPI into their own virtual environments
+below `benches/.venvs`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 VENVS = HERE / ".venvs"
 PREDECESSORS = {"mih": "maturin_import_hook==0.3.0", "ri": "rustimport==1.7.1"}
 
-#: How each of them is switched on.
+#: The code that turns each of them on.
 SWITCH_ON = {
     "bare": "",
     "ours": "import rustimport; rustimport.install()",
@@ -81,7 +81,7 @@ class Bench:
 
     def environment(self, who: str) -> dict[str, str]:
         if who == "mih":
-            # It needs its environment activated.
+            # It requires an activated environment.
             scripts = Path(self.pythons[who]).parent
             path = f"{scripts}{os.pathsep}{self.env['PATH']}"
             return {**self.env, "VIRTUAL_ENV": str(scripts.parent), "PATH": path}
@@ -113,7 +113,7 @@ class Bench:
         return self.seconds(who, code, folder)
 
     def new_script(self, who: str = "ours") -> float:
-        """The import of a script that nobody has seen, in a folder of its own."""
+        """The import of a script that was never built, in a new folder."""
         folder = self.new_folder()
         name = f"new{self.count}"
         self.script(folder, name, self.count)
@@ -165,7 +165,7 @@ class Bench:
         self.report("start with the hook", in_turn(takes, 15), "bare", "+1 ms", absolute=True)
 
     def foreign(self) -> None:
-        """Imports that are nobody's business but Python's, with ten folders on `sys.path`."""
+        """Imports of third-party Python modules, with ten folders on `sys.path`."""
         folder = self.new_folder()
         folders = [folder / f"path{index}" for index in range(6)]
         for place in folders:
@@ -178,7 +178,7 @@ class Bench:
             {switch_on}
             from time import perf_counter
             import importlib
-            # What both do once is not what is measured: pycache, first listings.
+            # Do not measure what is done once: pycache, first listings.
             best = 1.0
             for _ in range(5):
                 for index in range(300): sys.modules.pop(f"plain{{index}}", None)
@@ -190,9 +190,9 @@ class Bench:
         """
         bodies = {
             "an import that Python finds": '__import__(f"plain{index}")',
-            "a name that nobody has": 'importlib.util.find_spec(f"nobody{index}")',
+            "a missing module": 'importlib.util.find_spec(f"missing{index}")',
         }
-        # Folders in which something has just happened cost a stat more, for two seconds.
+        # A folder that has just changed needs one more stat, for two seconds.
         for place in (folder, *folders):
             os.utime(place, (1_000_000_000, 1_000_000_000))
         for title, body in bodies.items():
@@ -210,13 +210,13 @@ class Bench:
             self.report(title, in_turn(takes, 9), "bare", budget, absolute=True)
 
     def warm(self) -> None:
-        """A script that is fresh, against CPython importing the same library."""
+        """A fresh script, compared with CPython importing the same library."""
         folders = {}
         for who in ("ours", "mih", "ri"):
             folders[who] = self.new_folder()
             self.script(folders[who], "warm", 7)
             self.import_of(who, folders[who], "warm", 7)
-        # Old enough for their stats to count.
+        # Wait until the files are old enough for their stats to be trusted.
         subprocess.run(["sleep", "0.1"], check=True)
         self.import_of("ours", folders["ours"], "warm", 7)
         folders["bare"] = self.new_folder()
@@ -226,7 +226,7 @@ class Bench:
         self.report("warm import of a script", in_turn(takes, 25), "bare", "1.15x or +0.1 ms")
 
     def first(self) -> None:
-        """The first script ever, against cargo alone: everything has to be compiled."""
+        """The first script ever, for which everything is compiled, compared with cargo."""
 
         def ours() -> float:
             shutil.rmtree(self.folder / "cache", ignore_errors=True)
@@ -241,7 +241,7 @@ class Bench:
         self.report("first script ever", in_turn({"ours": ours, "cargo": cargo}, 2), "cargo", "1.1x")
 
     def new(self) -> None:
-        """One more script, once dependencies are compiled, against `maturin build` of it."""
+        """One more script, once dependencies are compiled, compared with `maturin build`."""
         target = self.folder / "maturin-target"
         maturin = str(Path(sys.executable).parent / "maturin")
         numbers = iter(range(1_000_000))
@@ -284,7 +284,7 @@ class Bench:
         self.report("12 new scripts in one build", in_turn({"ours": twelve}, 5), "ours", "4 s")
 
     def release(self) -> None:
-        """Release mode, against CPython importing the same library."""
+        """Release mode, compared with CPython importing the same library."""
         folder, bare = self.new_folder(), self.new_folder()
         self.script(folder, "released", 7)
         command = [sys.executable, "-m", "rustimport", "build", "--release"]
@@ -300,7 +300,7 @@ class Bench:
         self.report("release mode", in_turn(takes, 25), "bare", "1.0x")
 
     def edit(self) -> None:
-        """An edit, against `cargo rustc` alone: with cargo's own dev profile, and with ours ("lean")."""
+        """An edit, compared with `cargo rustc` with cargo's own dev profile, and with ours ("lean")."""
         folders = {who: self.new_folder() for who in ("ours", "mih", "ri", "cargo", "lean")}
         lean = "[profile.dev]\ndebug = 0\nstrip = true\nincremental = false\n"
         commands = {
@@ -324,8 +324,8 @@ class Bench:
         print(f"    mih: {take('mih'):.2f} s", flush=True)
 
     def seen(self) -> None:
-        """Content that was built before: after an undo, a switch of the branch, from another environment, in a moved
-        tree, against CPython importing the same library."""
+        """Content that was built before, compared with CPython importing the same library: after an undo, after a
+        branch switch, from another environment, in a moved tree."""
         folder = self.new_folder()
         numbers = iter(range(1, 1_000_000))
 
@@ -378,7 +378,7 @@ class Bench:
         self.report("content seen before", in_turn(takes, 11), "bare", "20 ms", absolute=True)
 
     def disk(self) -> None:
-        """What one more script takes on the disk, store and all."""
+        """The disk space that one more script takes, including the store."""
         folder = self.new_folder()
         cache = self.folder / "cache"
         self.script(folder, "disk0", 0)
@@ -391,7 +391,7 @@ class Bench:
         print(f"    ours     {(size(cache) - before) / 5 / 1e6:.1f} MB", flush=True)
 
     def interpreter(self) -> None:
-        """A new script alone, against one right after another interpreter's build in the same cache."""
+        """A new script alone, compared with one right after a build for another interpreter in the same cache."""
         other = next((found for name in OTHERS if (found := shutil.which(name)) and is_other(found)), None)
         if other is None:
             print("\nno other interpreter was found")
@@ -409,7 +409,7 @@ class Bench:
         self.report(f"a new script after a build by {other}", in_turn(takes, 7), "alone", "1.1x")
 
     def prepared(self) -> None:
-        """The first script of a user, once what all scripts need is compiled, as an image or a CI cache brings it."""
+        """The first script of a user, if common dependencies are already compiled, as in an image or a CI cache."""
         cache = self.folder / "cache"
         self.new_script()
 
@@ -421,7 +421,7 @@ class Bench:
         self.report("first script after a preparation", in_turn({"ours": first}, 5), "ours", "0.6 s")
 
     def layouts(self) -> None:
-        """Cargo's nested build directory (cargo 1.100, nightly), against the flat one of the same toolchain."""
+        """Cargo's nested build directory (cargo 1.100, nightly), compared with the flat one of the same toolchain."""
         nightly = {**self.env, "RUSTUP_TOOLCHAIN": "nightly"}
         if subprocess.run(["cargo", "--version"], env=nightly, capture_output=True, check=False).returncode:
             print("\nlayouts: skipped, there is no nightly toolchain")
@@ -458,7 +458,7 @@ class Bench:
             self.report(f"{title}, nested build directory", in_turn(takes, rounds), "flat", "1.1x")
 
     def new_script_beside(self) -> float:
-        """A new script while another compiles all its dependencies again."""
+        """A new script while another one recompiles all its dependencies."""
         folder = self.new_folder()
         source = self.script(folder, "heavy", 1)
         header = f'//: [profile.dev.package."*"]\n//: codegen-units = {100 + self.count}\n'
@@ -467,18 +467,18 @@ class Bench:
         heavy = subprocess.Popen(command, cwd=folder, env=self.env, stderr=subprocess.DEVNULL, text=True)
         subprocess.run(["sleep", "2"], check=True)
         seconds = self.new_script()
-        assert heavy.poll() is None, "not heavy enough"
+        assert heavy.poll() is None, "the other build ended too early"
         heavy.wait()
         return seconds
 
     def beside(self) -> None:
-        """A new script alone, against one while another compiles all its dependencies again."""
+        """A new script alone, compared with one while another one recompiles all its dependencies."""
         self.new_script(), self.new_script_beside()
         takes = {"alone": self.new_script, "beside": self.new_script_beside}
         self.report("a new script while another compiles dependencies", in_turn(takes, 3), "alone", "2x")
 
     def crowd(self) -> None:
-        """Eight processes that import one stale source at once, against one alone: from their start to their end."""
+        """Eight processes that import one stale source at once, compared with one process, from start to end."""
         folder = self.new_folder()
         values = iter(range(1_000_000))
 
@@ -502,7 +502,7 @@ class Bench:
         self.report("eight processes on one stale script", in_turn(takes, 9), "one", "1.5x")
 
     def many(self) -> None:
-        """Each of 500 scripts in one folder, against each of 50, when all are fresh."""
+        """Each of 500 fresh scripts in one folder, compared with each of 50."""
         folders = {"50": self.new_folder(), "500": self.new_folder()}
 
         def take(count: str) -> float:
@@ -521,9 +521,9 @@ class Bench:
         self.report("each of many scripts", in_turn(each(folders, take), 7), "50", "1.1x")
 
     def full_store(self) -> None:
-        """A new script with a small store, against one with a thousand artifacts."""
+        """A new script with a small store, compared with a store of a thousand artifacts."""
         self.new_script()
-        # Another row may have brought other interpreters.
+        # Other rows may have created a store for another interpreter.
         store = max((self.folder / "cache").glob("v1/*/store/artifacts"), key=lambda path: path.stat().st_mtime)
         others = [os.urandom(100_000) for _ in range(1000)]
 
@@ -541,7 +541,7 @@ class Bench:
         self.report("a new script with a store of 1,000 artifacts", in_turn(takes, 7), "small", "1.1x")
 
     def reload(self) -> None:
-        """`importlib.reload` of what is unchanged."""
+        """`importlib.reload` of an unchanged script or project."""
         folder = self.new_folder()
         self.script(folder, "again", 1)
         code = (
@@ -554,7 +554,7 @@ class Bench:
         projects.reload(self, SWITCH_ON, in_turn)
 
     def project(self) -> None:
-        """Editable projects that are fresh: a small one, and one of 2,000 files."""
+        """Fresh editable projects: a small one, and one with 2,000 files."""
         for files in (1, 2000):
             projects.warm(self, SWITCH_ON, in_turn, files)
 
@@ -589,7 +589,7 @@ def each(names: Iterable[str], take: Callable[[str], float]) -> dict[str, Callab
 
 
 def in_turn(takes: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measures all once, then all again: a machine that changes its speed does so for all of them."""
+    """Measures all of them once, then again, so that changes of the machine's speed affect all of them."""
     seconds: dict[str, list[float]] = {who: [] for who in takes}
     for _ in range(rounds):
         for who, take in takes.items():
@@ -606,7 +606,7 @@ OTHERS = ("python3.13", "python3.12", "python3.11", "python3.10", "/usr/bin/pyth
 
 
 def is_other(python: str) -> bool:
-    """Whether this is a Python that works, from elsewhere than the one that runs this."""
+    """Whether this is a supported Python with another prefix than the one that runs this."""
     code = "import sys; print(sys.base_prefix, sys.version_info >= (3, 10))"
     run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     prefix, _, supported = run.stdout.strip().rpartition(" ")
@@ -614,7 +614,7 @@ def is_other(python: str) -> bool:
 
 
 def size(folder: Path) -> int:
-    """Bytes on the disk; what is linked twice counts once."""
+    """Bytes on the disk. Hard links are counted once."""
     found = {stat.st_ino: stat.st_blocks * 512 for path in folder.rglob("*") if (stat := path.lstat())}
     return sum(found.values())
 
@@ -642,7 +642,7 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians, and what they range over")
+        print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians and ranges")
         for name in chosen:
             rows[name](bench)
 

@@ -1,5 +1,5 @@
-"""What a whole process costs with the hook at Python's start, in numbers that do not depend on the machine's mood:
-instructions (valgrind), system calls (strace) and modules. Each is shown on top of bare CPython doing the same.
+"""The cost of the hook at Python's start, in numbers that vary little between runs: instructions (valgrind), system
+calls (strace) and modules. Each is the difference between a whole process with the hook and bare CPython.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Counts(NamedTuple):
 
 
 class Environment:
-    """A virtual environment with this package, and the hook if it is `hooked`."""
+    """A virtual environment with this package, and with the hook if it is `hooked`."""
 
     def __init__(self, folder: Path, hooked: bool, env: dict[str, str]) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -82,7 +82,7 @@ class Environment:
         return subprocess.run(command, env=self.env, cwd=cwd, capture_output=True, text=True, check=True).stdout
 
     def count(self, code: str, cwd: Path) -> Counts:
-        """Of running code, once nothing is compiled or written any more."""
+        """The cost of running code, after the first runs have compiled and written everything."""
         for changed in (self.site, cwd):
             os.utime(changed, (1_000_000_000, 1_000_000_000))
         for _ in range(3):
@@ -105,7 +105,7 @@ class Environment:
 
 
 def times(bare: Environment, hooked: Environment, folder: Path) -> None:
-    """Wall time of a start, in turn."""
+    """Wall time of an interpreter's start, measured alternately."""
     seconds: dict[Environment, list[float]] = {bare: [], hooked: []}
     for _ in range(100):
         for environment in (bare, hooked):
@@ -143,7 +143,7 @@ def report(folder: Path, env: dict[str, str]) -> None:
         "start": ("pass", folder, folder),
         "standard library": ("import colorsys", folder, folder),
         "third-party module": ("import foreign", folder, folder),
-        "missing module": ("try: import nobody\nexcept ImportError: pass", folder, folder),
+        "missing module": ("try: import missing\nexcept ImportError: pass", folder, folder),
         "fresh script": ("import counted", place, library),
         "fresh project": ("import counted", folder, folder),
     }

@@ -1,5 +1,5 @@
-"""The rows about projects that are installed in editable mode: against CPython, cargo, `maturin develop` and the
-predecessor, each with a project, an environment and a target folder of its own."""
+"""The rows about projects that are installed in editable mode, compared with CPython, cargo, `maturin develop` and the
+predecessor. Each has its own project, environment and target folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench import Bench
 
-#: Measures all in turn, so many times.
+#: Measures all of them alternately, for a number of rounds.
 Rounds = Callable[[dict[str, Callable[[], float]], int], dict[str, list[float]]]
 
 HERE = Path(__file__).parent
@@ -134,7 +134,7 @@ def mih_packages() -> list[Path]:
 
 
 def warm(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, files: int) -> None:
-    """A project that is fresh, against CPython importing the same."""
+    """A fresh project, compared with CPython importing the same package."""
     projects = {who: Project(bench, who, "mixed", files) for who in ("bare", "ours", "mih")}
     for who, project in projects.items():
         project.develop()
@@ -148,7 +148,7 @@ def warm(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, files: int) -
 
 
 def reload(bench: Bench, switch_on: dict[str, str], in_turn: Rounds) -> None:
-    """`importlib.reload` of a project that is fresh, against CPython's."""
+    """`importlib.reload` of a fresh project, compared with CPython's."""
     projects = {who: Project(bench, who, "mixed") for who in ("bare", "ours")}
     for who, project in projects.items():
         project.develop()
@@ -160,7 +160,7 @@ def reload(bench: Bench, switch_on: dict[str, str], in_turn: Rounds) -> None:
 
 
 def edit(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, layout: str) -> None:
-    """An edit and the import after it, against `cargo rustc` alone, and `maturin develop` typed by hand."""
+    """An edit and the import after it, compared with `cargo rustc` and with a manual `maturin develop`."""
     projects = {who: Project(bench, who, layout) for who in ("cargo", "ours", "develop", "mih")}
 
     def take(who: str) -> float:
@@ -181,7 +181,7 @@ def edit(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, layout: str) 
 
 
 def developed(bench: Bench, switch_on: dict[str, str], in_turn: Rounds) -> None:
-    """The first import after `maturin develop`, against one that is fresh: maturin does not run."""
+    """The first import after `maturin develop`, compared with a later one. maturin does not run."""
     project = Project(bench, "ours", "mixed")
     project.develop()
 

@@ -1,6 +1,6 @@
 // rustimport:pyo3
 //
-// NumPy arrays without copies, by the `numpy` crate. Python needs NumPy for it: pip install numpy
+// NumPy arrays without copies, with the `numpy` crate. Python needs NumPy as well: pip install numpy
 //
 //: [dependencies]
 //: numpy = "0.30"

@@ -1,6 +1,6 @@
 // rustimport
 //
-// No template: this is the C interface itself, by pyo3-ffi. Whatever makes a `PyInit_` will do.
+// No template: this uses the C API directly, through pyo3-ffi. The module only has to export a `PyInit_` function.
 //
 //: [dependencies]
 //: pyo3-ffi = "0.30"

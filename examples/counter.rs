@@ -13,7 +13,7 @@ enum Direction {
     Down,
 }
 
-/// Counts, and remembers where it is.
+/// Counts, and keeps the current number.
 #[pyclass]
 struct Counter {
     #[pyo3(get)]

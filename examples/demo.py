@@ -1,4 +1,4 @@
-"""Imports a Rust file, edits it, imports it again: what is built, and how long each import takes."""
+"""Imports a Rust file, edits it and imports it again, and shows what is built and how long each import takes."""
 
 from __future__ import annotations
 

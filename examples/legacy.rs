@@ -1,6 +1,6 @@
 // rustimport
 //
-// rust-cpython, pyo3's ancestor, which supports Python up to 3.11. New code takes pyo3.
+// rust-cpython, the predecessor of pyo3, which supports Python up to 3.11. New code should use pyo3.
 //
 //: [dependencies.cpython]
 //: version = "0.7"

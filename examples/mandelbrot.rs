@@ -1,6 +1,6 @@
 // rustimport:pyo3
 //
-// All cores at work, by rayon, while Python goes on with something else.
+// Uses all cores, with rayon, while other Python threads continue.
 //
 //: [dependencies]
 //: rayon = "1"
@@ -10,7 +10,7 @@
 
 use rayon::prelude::*;
 
-/// How many steps each point of a grid takes to escape: rows from the top, `limit` for those that never do.
+/// The number of steps after which each point of a grid escapes, in rows from the top; `limit` if it never does.
 #[pyfunction]
 fn escapes(py: Python<'_>, width: usize, height: usize, limit: u32) -> Vec<Vec<u32>> {
     let row = |y: usize| {

@@ -1,6 +1,6 @@
 // rustimport:pyo3
 //
-// JSON by serde: what a derive macro writes needs no more than its lines in the header.
+// JSON with serde. Derive macros need only their dependencies in the header.
 //
 //: [dependencies]
 //: serde = { version = "1", features = ["derive"] }
@@ -18,7 +18,7 @@ struct Order {
     cents: u64,
 }
 
-/// What each customer has ordered, in cents. `text` is a JSON list of orders.
+/// The orders of each customer, in cents. `text` is a JSON list of orders.
 #[pyfunction]
 fn totals(text: &str) -> PyResult<BTreeMap<String, u64>> {
     let orders: Vec<Order> = serde_json::from_str(text).map_err(|error| PyValueError::new_err(error.to_string()))?;

@@ -1,6 +1,6 @@
 // rustimport:pyo3
 //
-// Structs with fields and methods, an enum whose variants carry values, and a class that others inherit from.
+// Structs with fields and methods, an enum whose variants contain values, and a class with subclasses.
 
 use std::f64::consts::PI;
 

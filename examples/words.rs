@@ -1,5 +1,5 @@
-// A module written out in full: no template, and no marker either, since it is named like its file. What
-// it needs of pyo3 is added because the code names pyo3.
+// A complete module: it uses no template, and needs no marker because it is named like its file. Dependencies on
+// pyo3 are added because the code uses pyo3.
 
 use std::collections::HashMap;
 

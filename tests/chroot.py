@@ -1,6 +1,6 @@
-"""A Debian of its own in a folder, with a copy of this project: other versions of Python, Rust and the C library.
+"""A Debian chroot with a copy of this project, for testing other versions of Python, Rust and the C library.
 
-Made by debootstrap below `target/`, and kept there.
+It is created by debootstrap below `target/`, and kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: What the tests of builds need of a system.
+#: The packages that the build tests need.
 PACKAGES = (
     "python3",
     "python3-venv",
@@ -28,12 +28,12 @@ PACKAGES = (
     "procps",
 )
 
-#: What is not copied.
+#: Not copied into the chroot.
 LEFT_OUT = shutil.ignore_patterns("target", ".venv*", ".git", "__pycache__", ".*_cache", "*.so")
 
 
 class SkippedError(Exception):
-    """Why something cannot be had on this machine."""
+    """Why something is not available on this machine."""
 
 
 def run(*command: str | Path, **env: str) -> None:
@@ -42,10 +42,10 @@ def run(*command: str | Path, **env: str) -> None:
 
 class Chroot:
     def __init__(self, folder: Path, suite: str, packages: Sequence[str] = PACKAGES) -> None:
-        """Makes it, or adds what packages it lacks.
+        """Creates the chroot, or installs the packages that it lacks.
 
         Raises:
-            SkippedError: this user cannot.
+            SkippedError: this user is not root, or debootstrap is missing.
         """
         if os.geteuid() != 0 or shutil.which("debootstrap") is None:
             raise SkippedError("needs root and debootstrap")
@@ -63,7 +63,7 @@ class Chroot:
             self.run(f"apt-get -qy install --no-install-recommends {' '.join(missing)}")
 
     def copy_project(self) -> None:
-        """Copies this project to `/project`; what was compiled there stays."""
+        """Copies this project to `/project`, and keeps what was compiled there."""
         inside = self.folder / "project"
         inside.mkdir(exist_ok=True)
         for item in ROOT.iterdir():
@@ -79,10 +79,10 @@ class Chroot:
                 shutil.copy2(item, inside)
 
     def run(self, script: str) -> None:
-        """Runs a shell script in it as root, in an environment that has nothing of this one.
+        """Runs a shell script as root in the chroot, with no variables from this environment.
 
         Raises:
-            subprocess.CalledProcessError: it failed.
+            subprocess.CalledProcessError: the script failed.
         """
         env = ["HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
         with self._mounted():

@@ -1,7 +1,7 @@
-"""A place to try things in: a folder of sources, and fresh interpreters that import them.
+"""Fixtures: a folder of sources, and fresh interpreters that import them.
 
-All tests share one cache below the repository's `target/`, so that pyo3 is compiled once for all of them;
-each place has sources, and so entries, of its own.
+All tests share one cache below the repository's `target/`, so that pyo3 is compiled once.
+Each test has its own sources, and therefore its own cache entries.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-#: `make test-toolchains` sets these: the toolchain, as rustup knows it, and cargo's nested build directory.
+#: Set by `make test-toolchains`: the name of the rustup toolchain, and cargo's nested build directory.
 TOOLCHAIN = {
     name: os.environ[name]
     for name in ("RUSTUP_TOOLCHAIN", "CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT", "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS")
@@ -30,12 +30,12 @@ TOOLCHAIN = {
 }
 IS_NESTED = TOOLCHAIN.get("CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT") == "true"
 
-#: Each process that runs tests at the same time has a cache of its own: some tests empty the store.
+#: Test processes that run in parallel have separate caches: some tests empty the store.
 WORKER = [os.environ["PYTEST_XDIST_WORKER"]] if "PYTEST_XDIST_WORKER" in os.environ else []
 
 CACHE = ROOT / "target" / "-".join(["test-cache", *(Path(value).name for value in TOOLCHAIN.values()), *WORKER])
 
-#: Runs in place of maturin, and leaves a line for each run.
+#: Runs in place of maturin, and writes one line to a log for each run.
 COUNTING_MATURIN = """\
 #!/bin/sh
 echo "$*" >> "$MATURIN_LOG"
@@ -47,7 +47,7 @@ HOOK = "import rustimport; rustimport.install()\n"
 
 @dataclass
 class Run:
-    """What a fresh interpreter did."""
+    """The result of a fresh interpreter."""
 
     stdout: str
     stderr: str
@@ -66,7 +66,7 @@ class Place:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}.maturin.log"
         self.cache = CACHE
-        #: Every interpreter; what hangs would keep the others waiting.
+        #: All interpreters. They are killed at the end, because one that hangs would block the others.
         self.started: list[subprocess.Popen[str]] = []
         self.env = {
             name: value
@@ -101,7 +101,7 @@ class Place:
         executable: str = sys.executable,
         **env: str | None,
     ) -> subprocess.Popen[str]:
-        """Starts an interpreter in the folder, with the hook on. An `env` value of `None` unsets."""
+        """Starts an interpreter in the folder, with the hook on. An `env` value of `None` unsets the variable."""
         environ: dict[str, Any] = {**self.env, **env}
         process = subprocess.Popen(
             [executable, *args, "-c", (HOOK if hook else "") + textwrap.dedent(code)],
@@ -111,7 +111,7 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # The shell that runs the tests in the background has it ignored.
+            # A shell ignores this signal in commands that it runs in the background.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.started.append(process)
@@ -135,12 +135,12 @@ class Place:
         return Run(stdout, stderr, process.returncode, self.builds - before)
 
     def forget(self) -> None:
-        """Removes what any place has built before; what an entry built last stays."""
+        """Empties the store, for all tests. The last build of each entry stays."""
         for store in self.cache.glob("v1/*/store"):
             shutil.rmtree(store)
 
     def entry(self, module: str) -> Path:
-        """The cache folder of the one source of this name in this place."""
+        """The cache folder of the script with this name."""
         from rustimport import _cache
 
         path = self.folder / f"{module}.rs"

@@ -1,4 +1,4 @@
-"""A real kernel, driven through its messages as a notebook drives it."""
+"""A real Jupyter kernel, controlled by the messages that a notebook sends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import Place
 
 @dataclass
 class Reply:
-    """What a cell gave back."""
+    """The output of a cell."""
 
     outputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Types and contents of its messages, in their order."""
@@ -29,13 +29,13 @@ class Reply:
 
     @property
     def result(self) -> Any:
-        """The value of its last expression."""
+        """The value of the cell's last expression."""
         assert self.error is None, self.traceback
         return next(content["data"]["text/plain"] for kind, content in self.outputs if kind == "execute_result")
 
     @property
     def error(self) -> str | None:
-        """The name of the exception that ended it."""
+        """The name of the exception that ended the cell."""
         return next((content["ename"] for kind, content in self.outputs if kind == "error"), None)
 
     @property
@@ -44,18 +44,18 @@ class Reply:
 
 
 class Kernel:
-    """A kernel in a place's folder."""
+    """A kernel in a test's folder."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._manager = KernelManager()
-        # This environment's, whatever kernels the machine has.
+        # The kernel of this environment, even if others are installed.
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         self._manager._kernel_spec = KernelSpec(argv=command, language="python", display_name="Python")
         self.start()
 
     def start(self) -> None:
-        # A home of its own: nobody's startup files, history or configuration.
+        # A separate home folder: no startup files, history or configuration of the user.
         home = str(self._place.folder.parent / "ipython")
         env = {**self._place.env, "IPYTHONDIR": home}
         self._manager.start_kernel(cwd=str(self._place.folder), env=env)
@@ -67,7 +67,7 @@ class Kernel:
         self.client.wait_for_ready(timeout=60)
 
     def send(self, code: str, cell: str | None = None) -> str:
-        """Sends a cell, and does not wait. `cell`: the notebook's name for it."""
+        """Sends a cell without waiting for the reply. `cell`: the notebook's id for it."""
         content = {
             "code": code,
             "silent": False,
@@ -98,7 +98,7 @@ class Kernel:
         return self.wait(self.send(code, cell))
 
     def inspect(self, code: str) -> str:
-        """What `?` shows."""
+        """The text that `?` shows."""
         content = self.client.inspect(code, reply=True, timeout=60)["content"]
         return str(content["data"].get("text/plain", ""))
 
@@ -110,7 +110,7 @@ class Kernel:
         self._manager.interrupt_kernel()
 
     def kill(self) -> None:
-        """Kills it; it can be started again."""
+        """Kills the kernel, which can be started again."""
         self.client.stop_channels()
         self._manager.shutdown_kernel(now=True, restart=True)
 

@@ -1,6 +1,6 @@
-"""Projects of every layout and binding that maturin knows, as small as they can be.
+"""Minimal projects with every layout and binding that maturin supports.
 
-Each defines ``value()`` in Rust, which returns `{value}`. `EDITED` is what is edited in each of them.
+Each defines ``value()`` in Rust, which returns `{value}`. Tests replace `EDITED` in each of them.
 """
 
 from __future__ import annotations
@@ -63,18 +63,18 @@ def pyproject(name: str, maturin: str = "", more: str = "") -> str:
 @dataclass
 class Layout:
     files: dict[str, str]
-    #: What imports it, and prints the value.
+    #: Imports the project and prints the value.
     code: str
-    #: The file with the value.
+    #: The file that contains the value.
     edited: str = "src/lib.rs"
-    #: The folder of the project, where that is not all.
+    #: The project's folder, relative to that of all its files.
     folder: str = "."
-    #: What has to be installed for maturin.
+    #: The packages that maturin needs for it.
     needs: list[str] = field(default_factory=list)
 
 
 def mixed(name: str, package: str, root: str = "", maturin: str = "", **files: str) -> dict[str, str]:
-    """A package of Python around the extension module."""
+    """A Python package around the extension module."""
     module = package.replace("/", ".").rpartition(".")[2]
     return {
         "Cargo.toml": cargo(name, module),

@@ -1,8 +1,8 @@
-"""The whole suite with CPython 3.14 and 3.15, and inside Blender: `make test-pythons`, or some of them, and some of
-the tests: `make test-pythons PYTHONS="3.15 tests/build"`.
+"""Runs all tests with CPython 3.14 and 3.15, and inside Blender: `make test-pythons`. Interpreters and tests can be
+selected: `make test-pythons PYTHONS="3.15 tests/build"`.
 
-They are Debian sid's, in a chroot below `target/pythons`. What cannot be had on this machine is skipped, with the
-reason.
+The interpreters come from Debian sid, in a chroot below `target/pythons`. One that is not available on this machine is
+skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.chroot import PACKAGES, ROOT, Chroot, SkippedError
 
 HOME = ROOT / "target" / "pythons"
 
-#: What each needs beside the usual packages.
+#: What each needs in addition to the usual packages.
 PYTHONS = {
     "3.14": ("python3.14", "python3.14-venv", "python3.14-dev"),
     "3.15": ("python3.15", "python3.15-venv", "python3.15-dev"),
@@ -22,7 +22,7 @@ PYTHONS = {
 }
 
 
-#: A copy without the distribution's `sitecustomize.py`, which comes before that of every environment.
+#: A copy without the distribution's `sitecustomize.py`, which would take precedence over that of any environment.
 COPY = """
     if [ ! -x {home}/bin/{python} ]; then
         mkdir -p {home}/bin {home}/lib {home}/include

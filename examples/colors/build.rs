@@ -2,7 +2,7 @@ use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    // Build scripts run in the package that was made of the script; what stands beside is found from here.
+    // Build scripts run in the package that is generated for the script. `file!()` is the original path.
     let table = Path::new(file!()).with_file_name("colors.txt");
     println!("cargo::rerun-if-changed={}", table.display());
 

@@ -1,6 +1,6 @@
 // rustimport:pyo3
 //
-// A build script runs before the compiler, and writes what is included here.
+// A build script runs before the compiler, and generates the file that is included here.
 //
 //: [package]
 //: build = "build.rs"
@@ -13,7 +13,7 @@ fn names() -> Vec<&'static str> {
     COLORS.iter().map(|(name, _)| *name).collect()
 }
 
-/// Red, green and blue of a color; `None` if nobody knows it.
+/// Red, green and blue of a color; `None` if it is unknown.
 #[pyfunction]
 fn rgb(name: &str) -> Option<(u8, u8, u8)> {
     COLORS.iter().find(|(known, _)| *known == name).map(|(_, rgb)| *rgb)

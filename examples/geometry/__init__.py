@@ -1,4 +1,4 @@
-"""A script with a crate beside it, as a dependency by its path."""
+"""A script that depends on a crate in a folder next to it."""
 
 from .distance import between
 

@@ -1,6 +1,6 @@
 """Blender: a file in `scripts/startup`, or a text block that is run (or registered) when a file is opened.
 
-Looks for `.venv` beside the .blend file, then in the home folder. Output is shown in the terminal that Blender was
+Looks for `.venv` next to the .blend file, then in the home folder. Output is shown in the terminal that Blender was
 started from, or in its system console.
 """
 
@@ -14,9 +14,9 @@ version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 @bpy.app.handlers.persistent
 def switch_on(*_):
-    """Called for each file that is opened: until then, startup scripts do not see its path."""
+    """Called for each file that is opened, because startup scripts do not see the file's path."""
     folder = os.path.dirname(bpy.data.filepath)
-    # A file that was not saved yet has no folder.
+    # A file that was never saved has no folder.
     places = [os.path.join(folder, ".venv")] if folder else []
     places.append(os.path.expanduser("~/.venv"))
     venv = next((place for place in places if os.path.isfile(os.path.join(place, "pyvenv.cfg"))), None)
@@ -32,7 +32,7 @@ def switch_on(*_):
 
 def register():
     bpy.app.handlers.load_post.append(switch_on)
-    # Not at startup, when the data are restricted.
+    # At startup, access to the data is restricted.
     if hasattr(bpy.data, "filepath"):
         switch_on()
 

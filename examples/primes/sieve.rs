@@ -1,6 +1,6 @@
 // rustimport:pyo3
 //
-// Other files are found where they stand.
+// Other source files are found relative to this one.
 mod wheel;
 
 #[pyfunction]

@@ -1,4 +1,4 @@
-"""Import Rust from Python. ``rustimport.install()``, or ``import rustimport.import_hook``, and from then on
+"""Import Rust from Python. After ``rustimport.install()``, or ``import rustimport.import_hook``,
 ``import somecode`` builds ``somecode.rs`` whenever it has changed.
 
 Importing this package installs nothing, and loads nothing else: every name below is loaded when it is first used.
@@ -162,7 +162,7 @@ if not TYPE_CHECKING:
         if name not in __all__:
             import sys
 
-            # With these arguments, Python suggests the name that was meant.
+            # With these arguments, Python suggests similar names.
             module = sys.modules[__name__]
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=module)
         from importlib import import_module

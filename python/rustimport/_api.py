@@ -1,7 +1,7 @@
 """What users call besides `rustimport.install`: explicit imports and builds, strings of Rust, reloading, hosts.
 
-Names and positional arguments are those of the predecessors, where they have them. What is only needed by one of these
-functions is loaded when it is called.
+Names and positional arguments are the predecessors', where they exist there. Modules that only one of these
+functions needs are loaded when it is called.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def inline(
     dependencies: Mapping[str, str | Mapping[str, Any]] | None = None,
     release: bool = False,
 ) -> ModuleType:
-    """Makes a module from a string of Rust. It gets the pyo3 template and may begin with ``//:`` lines, like a script.
+    """Builds a module from a string of Rust. Like a script, it gets the pyo3 template and can begin with ``//:`` lines.
     Relative paths in it are relative to the working folder. The same string is built once.
 
     Args:
@@ -153,7 +153,7 @@ def build_all(
     """Builds every source below a folder, and continues if one fails.
 
     Returns:
-        What is built now, and what is not; the latter with their ``error``.
+        The sources that are built now, and those that are not; the latter with their ``error``.
     """
     from . import _build
 

@@ -1,7 +1,7 @@
 """The cache, as far as a fresh import needs it: where it is, whether it is private, and whether a stamp still holds.
 
-The core writes stamps and indexes; here they are only compared (`src/freshness/stamp.rs` describes the format). What
-needs more than names and stats, the core decides.
+The core writes stamps and indexes; here they are only compared (`src/freshness/stamp.rs` describes the format).
+The core decides everything that requires more than names and stats.
 """
 
 import _imp
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 # ---------------------------------------------------------------------------------------------------
-# Where it is.
+# Location.
 
 
 def cache_root(chosen: "str | None" = None) -> str:
-    """The cache folder: as chosen, as set, else ``rustimport`` in the user's cache folder.
+    """The cache folder: the given one, else that of the settings, else ``rustimport`` in the user's cache folder.
 
     Raises:
         rustimport.errors.CacheError: nothing is set, and the user has no home folder.
@@ -37,7 +37,7 @@ def cache_root(chosen: "str | None" = None) -> str:
             home = getenv("HOME")
             base = getenv("XDG_CACHE_HOME") or ""
             if base[:1] != "/":
-                # Unset, or relative, which the specification says to ignore.
+                # The variable is unset, or relative, which the specification says to ignore.
                 base = f"{home}/.cache" if home else os.path.expanduser("~/.cache")
         root = base + os.sep + "rustimport"
         if root[:1] == "~":
@@ -46,7 +46,7 @@ def cache_root(chosen: "str | None" = None) -> str:
             hint = "set HOME, or RUSTIMPORT_CACHE_DIR to a folder that only you can write"
             raise CacheError("there is no place for the cache: HOME is not set, and this user has no home", hint=hint)
     root = os.fspath(root)
-    # Usually there is nothing to do.
+    # Usually the path is absolute already.
     if root[:1] != "/" or "/." in root or "//" in root or sys.platform == "win32":
         try:
             root = os.path.abspath(os.path.expanduser(root))
@@ -59,8 +59,8 @@ def cache_root(chosen: "str | None" = None) -> str:
 
 
 def shared_cache_root() -> "str | None":
-    """The cache that an administrator prepared for all users: as set, else the system's folder; ``None`` on systems
-    that have no folder only an administrator can write to."""
+    """The cache that an administrator prepared for all users: that of the settings, else the system's folder; ``None``
+    on systems that have no folder only an administrator can write to."""
     root = setting("shared_cache_dir")
     if root is None and sys.platform != "win32":
         root = "/Library/Caches/rustimport" if sys.platform == "darwin" else "/var/cache/rustimport"
@@ -80,7 +80,7 @@ INTERPRETER_KEY = _interpreter_key()
 
 
 def is_free_threaded() -> bool:
-    """Whether this Python can run without the GIL, be it switched off or not: it needs other libraries."""
+    """Whether this Python can run without the GIL, whether or not it is enabled: it needs other libraries."""
     return "t" in _imp.extension_suffixes()[0].partition("-")[2].partition("-")[0]
 
 
@@ -101,13 +101,13 @@ def index_file(root: str, folders: "list[str]") -> str:
 
 
 class Key:
-    """What identifies a source in the cache, and what was chosen for it. The core is handed the same (see
+    """What identifies a source in the cache, and its settings. The core receives the same (see
     `_core_client.request`).
 
     Attributes:
         source: The script, or the folder of the crate or project; absolute.
         chosen: Its ``MaturinSettings``, if any.
-        files: The inputs that somebody declared for it, if any.
+        files: The inputs that were declared for it, if any.
         cache: The cache folder.
         entry: The name of the source's folder in the cache.
         context: A hash of everything besides its inputs that its stamp depends on.
@@ -134,25 +134,25 @@ class Key:
 
     @property
     def stamp(self) -> str:
-        """The path of its stamp."""
+        """The path of the source's stamp."""
         return f"{entry_folder(self.cache, self.entry)}{os.sep}stamp"
 
     def fresh_artifact(self, marked: bool = True) -> "str | None":
-        """The artifact, if its stamp still holds and nobody else can have written the cache."""
+        """The artifact, if its stamp is valid and only this user can have written the cache."""
         if not is_private(self.cache):
             return None
         return fresh_artifact(self.stamp, self.source, self.context, marked)
 
 
 # ---------------------------------------------------------------------------------------------------
-# Whether it is private.
+# Privacy.
 
 #: Roots that were found private in this process.
 _private_roots: "set[str]" = set()
 
 
 def is_private(root: str) -> bool:
-    """Whether nobody else can have written the cache. If not, the core says what is wrong with it."""
+    """Whether only this user can have written the cache. If not, the core reports the reason."""
     if root in _private_roots:
         return True
     try:
@@ -165,7 +165,7 @@ def is_private(root: str) -> bool:
 
 
 def _is_exposed(found: "os.stat_result") -> bool:
-    """Whether other users can have written what has this stat. Windows keeps that elsewhere."""
+    """Whether other users can have written the file with this stat. Not checked on Windows, which has no such modes."""
     return sys.platform != "win32" and (found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022 != 0)
 
 
@@ -174,7 +174,7 @@ def _is_exposed(found: "os.stat_result") -> bool:
 
 
 def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -> "str | None":
-    """Returns the artifact of a `stamp` that still holds, or ``None`` if anything differs.
+    """Returns the artifact of a `stamp` that is still valid, or ``None`` if anything differs.
 
     Costs one read, and a stat for each input. `marked`: only if the source opted in.
     """
@@ -208,7 +208,7 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
                     return None
                 if artifact is None:
                     artifact = rest
-                    # Nobody else may have put it there.
+                    # Other users must not have written it.
                     if rest.startswith(home) and _is_exposed(now):
                         return None
             elif tag == b"U":
@@ -239,7 +239,7 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
 
 
 def stamped_artifact(stamp: str) -> "str | None":
-    """The artifact that a stamp names, whether it still holds or not."""
+    """The artifact that a stamp names, whether or not the stamp is valid."""
     try:
         return os.fsdecode(unescape(read(stamp).split(b"\n")[3].partition(b"\t")[2]))
     except (IndexError, OSError, ValueError):
@@ -247,7 +247,7 @@ def stamped_artifact(stamp: str) -> "str | None":
 
 
 def stamped_paths(stamp: str) -> "list[str]":
-    """Every path that a stamp names, including those that must stay absent: the artifact first."""
+    """Every path that a stamp names, including those that must not exist: the artifact first."""
     try:
         lines = sealed_lines(read(stamp))
     except OSError:
@@ -281,7 +281,7 @@ def sealed_lines(data: bytes) -> "list[bytes]":
 
 
 def read(path: str) -> bytes:
-    """A file's content, without the layers that `open` puts around it."""
+    """A file's content, without the overhead of `open`."""
     descriptor = os.open(path, READ)
     try:
         data = chunk = os.read(descriptor, 1 << 16)
@@ -293,7 +293,7 @@ def read(path: str) -> bytes:
     return data
 
 
-#: How files are opened. A pipe in a file's place is not waited for.
+#: How files are opened. Opening a pipe must not wait for its writer.
 READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _SEPARATOR = os.sep.encode()
 # A variable's name and value, as they are in `environ`.

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from ._request import Arguments, Cell, Interpreter, Outcome, Request
 
-# `errors` is loaded when there is one: it would be most of what a check costs.
+# `errors` is loaded only if an error occurs: it would take most of the time of a check.
 
-#: For a source that nobody chose settings for.
+#: The arguments of a source without settings.
 _NO_ARGUMENTS: Arguments = {
     "cargo_arguments": [],
     "run_arguments": [],
@@ -44,9 +44,8 @@ def request(
 ) -> Request:
     """The request for a source (see `src/env/request.rs`).
 
-    `wheels`: where a forced build leaves the wheel that maturin makes. `maturin`: the program to use. `dist_info`: of a
-    project, the metadata of its installation. `automatic`: install it if necessary. `cell`: of a script that is a
-    string, what is known besides its text.
+    `wheels`: where a forced build leaves the wheel. `maturin`: the program to use. `dist_info`: a project's
+    installed metadata. `automatic`: install it if necessary. `cell`: details of a script that is a string.
     """
     arguments = key.chosen.parts() if key.chosen is not None else _NO_ARGUMENTS
     settings = _settings.build_settings()
@@ -80,7 +79,7 @@ def request(
         "wheels": wheels,
         "force": force,
         "lock_timeout": lock_timeout,
-        # A living process is waited for, unless somebody says how long.
+        # By default, wait as long as the other process shows signs of life.
         "lock_timeout_from_life": lock_timeout == _settings.LOCK_TIMEOUT,
     }
 
@@ -89,7 +88,7 @@ def find_maturin() -> os.PathLike[str]:
     """The path of the maturin that a build would use.
 
     Raises:
-        rustimport.errors.ToolchainError: there is none.
+        rustimport.errors.ToolchainError: maturin was not found.
     """
     return _native.core.find_maturin(request(_cache.Key(os.path.abspath("maturin.rs"))))
 
@@ -114,12 +113,12 @@ def ensure(
     bar: _report.Bar | None = None,
     reporter: _report.Reporter | None = None,
 ) -> Outcome:
-    """Returns the outcome for a request: its ``artifact`` is fresh, built if it was stale. `in_place`: next to the
+    """Returns the outcome for a request. Its ``artifact`` is fresh: built if it was stale. `in_place`: next to the
     source. `stop`: an event that ends the build. `bar`: shows the progress of several builds. `reporter`: shows
     everything else.
 
     Raises:
-        rustimport.errors.RustImportError: naming the module and what to do.
+        rustimport.errors.RustImportError: the source cannot be built.
     """
     reporter = reporter or _report.Reporter(asked["module"], asked["root"], show_warnings, stop, bar)
     try:
@@ -133,7 +132,7 @@ def ensure(
 
 
 def name_module(error: ImportError, asked: Request) -> None:
-    """Lets an error of ours say which module and which source it is about."""
+    """Adds the name of the module and the source to an error of this package."""
     from .errors import RustImportError
 
     if isinstance(error, RustImportError):
@@ -142,7 +141,7 @@ def name_module(error: ImportError, asked: Request) -> None:
 
 
 def describe_interpreter() -> Interpreter:
-    """What a build must know of this interpreter, found out without starting it: `sys.executable` may be
+    """What a build needs to know about this interpreter, without starting it: `sys.executable` may be
     an application that embeds Python."""
     suffix = _extension_suffix()
     flags = {
@@ -168,7 +167,7 @@ def describe_interpreter() -> Interpreter:
 
 
 def _c_library() -> str | None:
-    """Its name and version, where the system says so: what is built with one needs that or a newer one."""
+    """Its name and version, if reported: a library that is built here needs that version or a newer one."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, OSError, ValueError):
@@ -180,7 +179,7 @@ def _extension_suffix() -> str:
 
 
 def _script_folders() -> list[str]:
-    """Where this environment keeps its executables, activated or not, the likeliest first."""
+    """The folders that may contain this environment's executables, activated or not, the likeliest first."""
     scripts = "Scripts" if sys.platform == "win32" else "bin"
     package = os.path.dirname(os.path.abspath(__file__))
     # <prefix>/lib/python3.x/site-packages/rustimport; with `pip install --target` the folder above
@@ -191,7 +190,7 @@ def _script_folders() -> list[str]:
         os.path.join(above, scripts),
         os.path.join(os.path.dirname(package), scripts),
     ]
-    # Environments whose packages an application has made importable.
+    # Environments whose packages were made importable by an application.
     levels = 2 if sys.platform == "win32" else 3
     for site in _settings.site_folders():
         for _ in range(levels):

@@ -1,6 +1,6 @@
-"""The finder of scripts and crates, and what it has in common with that of projects.
+"""The finder of scripts and crates, and the base class of the finder of projects.
 
-Whatever runs in `find_spec` may run while any module is half imported: nothing is imported here that a bare interpreter
+`find_spec` may run while other modules are half imported: nothing is imported here that a bare interpreter
 has not already loaded (``tests/unit`` checks that), and the core is not loaded before something is stale.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._compat.maturin_settings import MaturinSettings
     from ._request import Request
 
-#: Called after the import of a module written in Rust, by whoever installs the hook.
+#: Called after the import of a module written in Rust.
 on_import: "Callable[[], None] | None" = None
 
 #: Artifacts that this process has loaded.
@@ -47,8 +47,8 @@ if environ is not os.environ and sys.platform != "win32":
 
 
 class Loader(ExtensionFileLoader):
-    """Python's own loader of extension modules. But a panic becomes an error of ours, which ``except Exception``
-    catches, and the traceback of an error of ours ends at the import, not in this package."""
+    """Python's own loader of extension modules, with two differences: a panic becomes an error of this package, which
+    ``except Exception`` catches, and the traceback of such an error ends at the import."""
 
     def __init__(self, name: str, path: str, source: str) -> None:
         super().__init__(name, path)
@@ -88,7 +88,7 @@ class Loader(ExtensionFileLoader):
 
 def is_ours(error: BaseException) -> bool:
     """Whether an error is one of this package."""
-    # None exists before the module is loaded, which most imports never need.
+    # The module of errors is not loaded before there is one.
     errors = sys.modules.get("rustimport.errors")
     return errors is not None and isinstance(error, errors.RustImportError)
 
@@ -112,7 +112,7 @@ class ScriptLoader(Loader):
         finally:
             if flags is not None:
                 sys.setdlopenflags(before)
-            # Also the library of a module that panics.
+            # The library of a module that panicked counts as loaded, too.
             loaded.add(self.path)
         if on_import is not None:
             on_import()
@@ -131,12 +131,12 @@ class ScriptLoader(Loader):
         if module is self._module:
             super()._exec(module)
         else:
-            # A reload. Each build has a path of its own, so its library is loaded next to the old one; the module
-            # that everybody holds takes over what is in the new one.
+            # A reload. Each build has a separate path, so its library is loaded next to the old one. The existing
+            # module object then receives the new names.
             if self.path == current.get(self.name):
                 return
             if self.path in loaded:
-                # The library next to the source is right again, but only a new path is loaded again.
+                # The library next to the source is fresh again, but only a new path can be loaded again.
                 self.path = self.finder.artifact(self.name, self.source, again=True, in_place=False)
             with Kept(self.name):
                 fresh = self._create(ModuleSpec(self.name, self, origin=self.path))
@@ -147,7 +147,7 @@ class ScriptLoader(Loader):
 
 
 class Kept:
-    """Keeps the module that everybody holds in ``sys.modules``: CPython replaces it when it creates a module without
+    """Keeps the existing module object in ``sys.modules``: CPython replaces it when it creates a module without
     multi-phase initialisation, as older versions of pyo3 make."""
 
     def __init__(self, name: str) -> None:
@@ -162,7 +162,7 @@ class Kept:
 
 
 def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
-    """Copies what is in a newly loaded module into the one that everybody holds."""
+    """Copies the names of a newly loaded module into the existing module object."""
     kept = ("__name__", "__loader__", "__package__", "__spec__", "__file__")
     module.__dict__.update({name: value for name, value in fresh.__dict__.items() if name not in kept})
 
@@ -172,11 +172,11 @@ def take_over(module: "ModuleType", fresh: "ModuleType") -> None:
 
 
 class Finder:
-    """What the finders of scripts and of projects have in common.
+    """The base class of the finders of scripts and projects.
 
     Args:
-        cache_dir: The cache folder, before the setting.
-        force_rebuild: Build without any check, once for each source and process; before the setting.
+        cache_dir: The cache folder; takes precedence over the setting.
+        force_rebuild: Build without any check, once for each source and process; takes precedence over the setting.
         lock_timeout: How many seconds to wait for another process's build; ``None`` waits for ever. `LOCK_TIMEOUT`
             counts from that process's last sign of life, any other number from when the wait began.
         show_warnings: Show the compiler's warnings.
@@ -184,7 +184,7 @@ class Finder:
         enable_reloading: ``importlib.reload`` loads what was rebuilt.
     """
 
-    #: What it finds. `put` replaces an earlier finder of the same role.
+    #: Its purpose. `put` replaces an earlier finder of the same role.
     role = ""
     #: Whether `put` placed it on ``sys.meta_path``.
     is_ours = False
@@ -214,10 +214,10 @@ class Finder:
 
     def chosen(self, name: str, source: str) -> "MaturinSettings | None":
         """The settings for maturin that apply to a module, if any."""
-        # To choose them for each module, users override this method; nobody else pays for it.
+        # Users override this method to choose settings for each module.
         choose = getattr(self, "get_settings", None)
         if isinstance(self.settings, str):
-            # As `site install --args` wrote them: nothing is loaded for them at the start.
+            # Arguments from `site install --args` are parsed on first use, so that the start loads nothing for them.
             import shlex
 
             from ._compat.maturin_settings import MaturinSettings
@@ -227,7 +227,7 @@ class Finder:
         return found
 
     def files(self, source: str) -> "list[str] | None":
-        """The inputs that somebody declared for a source."""
+        """The inputs that were declared for a source."""
         listed = getattr(self, "get_source_files", None)
         return None if listed is None else [os.path.abspath(file) for file in listed(as_path(source))]
 
@@ -237,7 +237,7 @@ class Finder:
         return Key(source, stem, self.cache_dir, self.chosen(fullname, source), self.files(source))
 
     def maturin(self) -> "str | None":
-        """The maturin to use, if somebody chose one."""
+        """The maturin to use, if a subclass chooses one."""
         find = getattr(self, "find_maturin", None)
         return None if find is None else str(find())
 
@@ -256,14 +256,14 @@ class Finder:
 
 
 def as_path(path: str) -> "Any":
-    """For methods that users override: a ``pathlib.Path``."""
+    """A ``pathlib.Path``, for methods that users override."""
     from pathlib import Path
 
     return Path(path)
 
 
 class ScriptFinder(Finder):
-    """Finds standalone ``.rs`` files and crates, in Python's own order and without repeating its work.
+    """Finds standalone ``.rs`` files and crates, in Python's own order.
 
     It is directly before ``PathFinder``, calls that first, and then looks the name up in the folder listings that this
     search has just refreshed, up to the folder of Python's own hit. Within one folder a package comes before a script,
@@ -280,7 +280,7 @@ class ScriptFinder(Finder):
         self.missed: tuple[int, str] | None = None
         #: Folder -> the time of its last change, if every name in its listing is known to be there.
         self._settled: dict[str, float] = {}
-        #: ``sys.path`` as it was when its folders had been listed, as far as anybody needed them.
+        #: ``sys.path`` at the time when all folders that were needed had been listed.
         self._listed: list[str] = []
         #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
         self._listings: dict[str, tuple[float, frozenset[str]]] = {}
@@ -308,7 +308,7 @@ class ScriptFinder(Finder):
             if not isinstance(loader, ScriptLoader) and any(
                 isinstance(finder, Finder) and finder.knows(fullname) for finder in sys.meta_path
             ):
-                # What was imported from a project is reloaded from there.
+                # A module that was imported from a project is reloaded from there.
                 return None
         try:
             if path is None:
@@ -321,11 +321,11 @@ class ScriptFinder(Finder):
                     return None
             file = fullname.rpartition(".")[2] + ".rs"
             if entries == self._listed:
-                # These folders have listings: one search, in Python's own order, says everything.
+                # These folders have listings, so one search in Python's own order is enough.
                 spec, is_done = self._search(fullname, entries, file, target)
                 return spec if is_done or path is not None else self._included(fullname, file) or spec
-            # A folder that has the file, or that nobody has listed yet, is searched with what stands before it
-            # only: whoever imports a script does not wait until all the folders behind it are listed.
+            # A folder that contains the file, or has no listing yet, is searched together with the entries before it
+            # only. So the import of a script does not wait until all later folders are listed.
             importers = sys.path_importer_cache
             searched = 0
             for index, entry in enumerate(entries):
@@ -341,7 +341,7 @@ class ScriptFinder(Finder):
                 spec, is_done = self._search(fullname, entries[searched : index + 1], file, target)
                 if is_done:
                     if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
-                        # Others have found what they look for in the same folders: mostly all are listed now.
+                        # Python found the module, so most folders are listed now.
                         self._listed = entries[:]
                     return spec
                 searched = index + 1
@@ -351,13 +351,13 @@ class ScriptFinder(Finder):
             if is_done:
                 return spec
             if searched:
-                # The parts of a namespace are for Python to put together.
+                # Python combines the parts of a namespace itself.
                 spec = None
             return spec if path is not None else self._included(fullname, file) or spec
         except ImportError as error:
             if not is_ours(error):
                 raise
-            # Where in this package it was raised tells the user nothing.
+            # The frames within this package do not help the user.
             raise error.with_traceback(None) from error.__cause__
 
     def _search(
@@ -366,7 +366,7 @@ class ScriptFinder(Finder):
         """Searches some entries in Python's order. Returns what was found, and whether that ends the search:
         the parts of a namespace do not."""
         found = PathFinder.find_spec(fullname, entries, target)
-        # The folder of Python's hit, and whether that is a package: only there, a script comes second.
+        # The folder of Python's hit, and whether the hit is a package: only in that folder, a script comes second.
         hit = slashed = None
         is_package = False
         if found is not None and found.origin is not None and found.loader is not None:
@@ -403,7 +403,7 @@ class ScriptFinder(Finder):
                 place = folder.rstrip(os.sep) + os.sep
                 if is_folder and not exists(place + name + os.sep + "Cargo.toml"):
                     is_folder = False
-                # Of names that are both, the script comes first.
+                # If both exist, the script comes first.
                 for found_name, is_there in ((file, there), (name, is_folder)):
                     if is_there and (last or hit is None or _leads_to(entries, hit)):
                         spec = self._spec(fullname, place + found_name)
@@ -426,7 +426,7 @@ class ScriptFinder(Finder):
         return None
 
     def _is_new(self, importer: "Any", folder: str, file: str) -> bool:
-        """Looks for a file in a folder whose listing may be older than the folder: both within one
+        """Checks for a file in a folder whose listing may be older than its content: both changed within one
         tick of the file system's clock (two seconds, at the coarsest)."""
         mtime = importer._path_mtime
         if mtime == -1:
@@ -434,16 +434,16 @@ class ScriptFinder(Finder):
         if mtime >= self._started - 2.1:
             if time() - mtime <= 2.1:
                 return exists(folder + os.sep + file)
-            # From now on a new listing holds every name: have one made, once.
+            # A listing made from now on is complete. Request one, once.
             importer.invalidate_caches()
             self._settled[folder] = mtime
             return exists(folder + os.sep + file)
-        # Nothing happened there since well before the first listing.
+        # The folder has not changed since well before its first listing.
         self._settled[folder] = mtime
         return False
 
     def _listing(self, folder: str) -> "frozenset[str]":
-        """The names in a folder that only a finder of another kind looks after (a zip file has none)."""
+        """The names in a folder that is handled by another kind of finder (a zip file has none)."""
         try:
             mtime = os.stat(folder).st_mtime
         except OSError:
@@ -479,8 +479,8 @@ class ScriptFinder(Finder):
     ) -> "Any":
         """Returns the path of the source's fresh artifact, or ``None`` if the source is not ours.
 
-        `opt_in`: only if the source opted in. `again`: past the stamp. `in_place`: it may be the one beside the source.
-        `force`: past every check.
+        `opt_in`: only if the source opted in. `again`: ignore the stamp. `in_place`: it may be next to the source.
+        `force`: build without any check.
 
         Raises:
             rustimport.errors.RustImportError: the source cannot be built.
@@ -519,7 +519,7 @@ class ScriptFinder(Finder):
 
 
 def _is_standard(fullname: str, entries: "list[str]") -> bool:
-    """Whether a submodule is looked for in a package of the standard library."""
+    """Whether a submodule belongs to a package of the standard library."""
     parent = fullname.rpartition(".")[0]
     if parent.partition(".")[0] not in sys.stdlib_module_names:
         return False
@@ -528,7 +528,7 @@ def _is_standard(fullname: str, entries: "list[str]") -> bool:
 
 
 def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
-    """Whether one of the entries is the folder of Python's hit: otherwise nobody knows what came first."""
+    """Whether one of the entries is the folder of Python's hit. If not, it is unknown which came first."""
     importers = sys.path_importer_cache
     for entry in entries:
         try:
@@ -545,8 +545,8 @@ def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
 
 
 def put(finder: "Any") -> None:
-    """Puts a finder directly before ``PathFinder``, in place of an earlier one of its role; that of projects before
-    that of scripts, which answers for ``PathFinder``."""
+    """Puts a finder directly before ``PathFinder``, and removes an earlier one of its role. The finder of projects
+    comes before that of scripts, which replaces ``PathFinder``."""
     open_gates()
     take_off(finder.role)
     if _python_started() is None:

@@ -11,7 +11,7 @@ _known: "dict[str, tuple[int, int, int, bool]]" = {}
 
 
 def forget() -> None:
-    """Drops what was remembered."""
+    """Clears the remembered results."""
     _known.clear()
 
 
@@ -36,7 +36,7 @@ def has_opted_in(source: str, stat: "os.stat_result") -> bool:
         return False
     opted_in = has_marker(data)
     if not opted_in:
-        # Cheap signs first; the core knows whether they mean what they seem to mean.
+        # Check cheap signs first; the core then parses the source.
         stem = os.path.basename(source).partition(".")[0].encode()
         if (b"pymodule" in data and stem in data) or b"PyInit_" + stem in data:
             opted_in = _declares_module(source)
@@ -52,7 +52,7 @@ def _declares_module(source: str) -> bool:
     try:
         return bool(_native.core.is_module(source))
     except ImportError:
-        # An import that is not ours must not fail because our core does.
+        # A failure to load the core must not affect third-party imports.
         return False
 
 

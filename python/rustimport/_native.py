@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     core = _core
 
-#: Whether forked children let go of what is their parent's.
+#: Whether forked children release what belongs to their parent.
 _is_guarded = False
 
 
@@ -59,10 +59,10 @@ if not TYPE_CHECKING:
 
 
 def _is_main_interpreter() -> bool:
-    """Whether this is the interpreter that a process begins with. Until 3.11 CPython does not ask modules whether they
-    may be loaded in another, and there calls from Rust would go to the first."""
+    """Whether this is the main interpreter. Until 3.11, CPython does not check whether a module supports others, and
+    calls from Rust would go to the main one."""
     if sys.version_info >= (3, 12):
-        # There the import fails.
+        # CPython itself refuses the import in other interpreters.
         return True
     try:
         import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]
@@ -72,7 +72,7 @@ def _is_main_interpreter() -> bool:
 
 
 def _leave_to_parent() -> None:
-    """In a forked child: lets go of the locks and builds of its parent, which would outlive that."""
+    """In a forked child: releases the locks and builds of its parent, which would otherwise outlive the parent."""
     from . import _core
 
     inherited = set(_core.inherited_files())
@@ -82,5 +82,5 @@ def _leave_to_parent() -> None:
             if (found.st_dev, found.st_ino) in inherited:
                 os.close(int(name))
         except OSError:
-            # That of the listing itself.
+            # The descriptor of the listing itself.
             continue

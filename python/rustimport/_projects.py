@@ -1,7 +1,7 @@
-"""Editable projects: which are installed, and what happens when an import enters one. It is checked once in each
-process and again at each reload; rebuilt if it is stale; and at a reload its extension module is loaded again.
+"""Editable projects: which are installed, and what happens when an import enters one. A project is checked once in each
+process and at each reload. It is rebuilt if it is stale, and its extension module is loaded again at a reload.
 
-What is imported, Python itself finds.
+Python itself finds the modules.
 """
 
 import os
@@ -30,7 +30,7 @@ class Project:
     Attributes:
         root: Its folder.
         dist_info: The folder of its installation's metadata.
-        module: The full name of its extension module, as far as it is known.
+        module: The full name of its extension module, if it is known.
     """
 
     __slots__ = ("dist_info", "module", "root")
@@ -51,7 +51,7 @@ class Project:
 
 
 def fresh_index(data: bytes, file: str) -> "dict[str, list[Project]] | None":
-    """The projects of the index in `file`, or ``None`` if anything that it was made from has changed."""
+    """The projects of the index in `file`, or ``None`` if the index is out of date."""
     lines = sealed_lines(data)
     if not lines or lines[0] != b"rustimport-projects 2 " + os.fsencode(file.rpartition(os.sep)[2]):
         return None
@@ -86,9 +86,9 @@ def _projects_in(lines: "list[bytes]") -> "dict[str, list[Project]]":
 
 
 class ProjectFinder(Finder):
-    """Has editable projects rebuilt before Python finds them.
+    """Rebuilds editable projects before Python finds them.
 
-    The index of the site folders says which names are theirs. It is compared once in each process, and whenever
+    The index of the site folders lists their names. It is compared once in each process, and whenever
     ``sys.path`` has other site folders.
     """
 
@@ -126,14 +126,14 @@ class ProjectFinder(Finder):
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
         if target is not None and self.known(fullname):
-            # It may have been installed for good since.
+            # It may have been replaced by an installation that is not editable.
             self.invalidate_caches()
         try:
             return self._find(fullname, path, target)
         except ImportError as error:
             if not is_ours(error):
                 raise
-            # Where in this package it was raised tells the user nothing.
+            # The frames within this package do not help the user.
             raise error.with_traceback(None) from error.__cause__
 
     def _find(self, fullname: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
@@ -144,7 +144,7 @@ class ProjectFinder(Finder):
                 return None
             scripts = self.next_finder() if target is None else None
             if scripts is not None:
-                # A script comes first on the path, whatever is installed: it needs no index.
+                # A script comes first on the path, even if a project has its name: it needs no index.
                 spec = scripts.find_spec(fullname, path)
                 if spec is not None and isinstance(spec.loader, ScriptLoader):
                     return spec
@@ -152,7 +152,7 @@ class ProjectFinder(Finder):
         found = self.projects.get(fullname) if target is None else self.known(fullname)
         if not found:
             if scripts is not None and spec is None:
-                # It is called next, and need not search again.
+                # The next finder is called anyway, and need not search again.
                 scripts.missed = get_ident(), fullname
             return spec
         if not is_enabled() or is_release_mode():
@@ -170,7 +170,7 @@ class ProjectFinder(Finder):
     def read_index(self) -> None:
         """Finds out which projects are installed, if ``sys.path`` has other site folders than before."""
         me = get_ident()
-        # What is imported here is not ours.
+        # Imports that are made here are not handled.
         if me in self._reading or not is_enabled():
             return
         self._reading.add(me)
@@ -181,7 +181,7 @@ class ProjectFinder(Finder):
                 self._folders = folders
             self._path = path
         except Exception as error:
-            # No import fails because of this.
+            # A failure here must not affect third-party imports.
             self._path, self._folders, self.projects = path, folders, {}
             from . import _report
 
@@ -204,7 +204,7 @@ class ProjectFinder(Finder):
             if projects is not None:
                 return projects
         elif exists(root):
-            # Nothing is written where others can write; the next build says what is wrong.
+            # Do not write where other users can write; the next build reports the reason.
             file = ""
         from . import _core_client
 
@@ -228,15 +228,15 @@ def _enter(
     projects: "list[Project]",
     found: "ModuleSpec | None",
 ) -> "ModuleSpec | None":
-    """Has the projects rebuilt that an import of `name` enters. `found`: what Python would import, if that is known.
-    Returns a spec where the search need not be repeated.
+    """Rebuilds the projects that an import of `name` enters, if necessary. `found`: Python's own result, if known.
+    Returns a spec if the search need not be repeated.
 
     Raises:
         rustimport.errors.RustImportError: a project cannot be built.
     """
     scripts = _finder.installed("scripts")
     if found is None:
-        # What Python would import is what comes first on its path.
+        # Python imports the first match on its path.
         found = (scripts or PathFinder).find_spec(name, path)
     if found is not None and isinstance(found.loader, ScriptLoader):
         return found
@@ -255,7 +255,7 @@ def _enter_again(
     target: "ModuleType",
     projects: "list[Project]",
 ) -> "ModuleSpec | None":
-    """The same for a reload, which stays with what the module was imported from."""
+    """The same for a reload, which keeps the module's origin."""
     is_script = isinstance(getattr(target, "__loader__", None), ScriptLoader)
     if is_script or not finder.enable_reloading or finder is not _first_to_know(name):
         return None
@@ -269,7 +269,7 @@ def _enter_again(
 
 
 def _first_to_know(name: str) -> "ProjectFinder | None":
-    """Of several finders, each with its own settings, the first one decides."""
+    """The first of several finders that knows the name decides, with its own settings."""
     finders = (finder for finder in sys.meta_path if isinstance(finder, ProjectFinder))
     return next((finder for finder in finders if finder.known(name)), None)
 
@@ -291,20 +291,20 @@ def _check_claims(name: str, projects: "list[Project]") -> None:
 
 
 def _leads_into(found: "ModuleSpec | None", project: Project) -> bool:
-    """Whether what Python would import is the project's, and not something that comes before it."""
+    """Whether Python would import the name from the project, and not from an earlier entry of the path."""
     if found is None or found.origin is None or found.loader is None:
         return True
     origin = os.path.normcase(found.origin)
     folders = [project.root, project.site]
     if any(origin.startswith(os.path.normcase(folder) + os.sep) for folder in folders):
         return True
-    # Where links lead.
+    # Compare again with resolved links.
     origin = os.path.realpath(found.origin)
     return any(origin.startswith(os.path.realpath(folder) + os.sep) for folder in folders)
 
 
 def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bool]":
-    """Returns the project's fresh artifact, built if it was stale; and whether its stamp still held."""
+    """Returns the project's fresh artifact, built if it was stale, and whether its stamp was valid."""
     key = key_of(finder, name, project)
     force = finder.is_forced(project.root)
     artifact = None if force else key.fresh_artifact()
@@ -320,9 +320,9 @@ def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bo
         if missing:
             sys.path.extend(missing)
         if outcome["built"]:
-            # What is installed may have other names now.
+            # The installed modules may have changed.
             finder.invalidate_caches()
-        # What was built has to be found, although it was written within one tick of the clock.
+        # Make other finders list their folders again: the library may have been written within one tick of the clock.
         for known in sys.meta_path:
             if hasattr(known, "invalidate_caches") and not isinstance(known, ProjectFinder):
                 known.invalidate_caches()
@@ -330,7 +330,7 @@ def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bo
             _finder.forced.add(project.root)
     module = _module_of(artifact)
     if module is not None:
-        # So that reloading it leads here.
+        # A reload of the extension module enters this project, too.
         finder.modules[module] = project
         if module not in sys.modules:
             loaded[module] = state_of(artifact)
@@ -361,7 +361,7 @@ def request(finder: ProjectFinder, key: Key, name: str, project: Project, force:
 
 
 def _declared_files(finder: ProjectFinder, name: str, project: Project) -> "list[str]":
-    """The project's inputs, as a ``file_searcher`` declares them."""
+    """The project's inputs, as declared by a ``file_searcher``."""
     from . import _native
 
     asked = request(finder, Key(project.root, project.site, finder.cache_dir), name, project)
@@ -390,7 +390,7 @@ def _module_of(artifact: str) -> "str | None":
 
 
 def state_of(artifact: str) -> "tuple[int, int, int] | None":
-    """The stat of an artifact, as far as it tells one build from another."""
+    """The part of an artifact's stat that identifies a build."""
     try:
         found = os.stat(artifact)
     except OSError:
@@ -403,7 +403,7 @@ def state_of(artifact: str) -> "tuple[int, int, int] | None":
 
 
 class ReloadingLoader(ExtensionFileLoader):
-    """Loads an extension module from a copy of its library, into the module that everybody holds."""
+    """Loads an extension module from a copy of its library, into the existing module object."""
 
     def __init__(self, name: str, path: str, project: Project, finder: ProjectFinder) -> None:
         super().__init__(name, path)
@@ -445,7 +445,7 @@ def _load_again(finder: ProjectFinder, module: "ModuleType", project: Project, a
         )
     from . import _native
 
-    # Loading the same path again would give the same library again.
+    # Loading the same path again would return the same library.
     asked = request(finder, Key(project.root, project.site, finder.cache_dir), name, project)
     copy = str(_native.core.copy_installed(asked, artifact, _silent))
     loader = Loader(name, copy, project.root)

@@ -1,5 +1,5 @@
-"""The types of what crosses the border to the core. `src/py/convert.rs` reads and writes them; nothing imports this
-file at run time."""
+"""The types of the data exchanged with the core. `src/py/convert.rs` reads and writes them; nothing imports this file
+at run time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Interpreter(TypedDict):
     """This interpreter, described without starting it."""
 
     key: str
-    """Names its part of the cache."""
+    """The name of its part of the cache."""
     implementation: str
     """``CPython``, …"""
     version: tuple[int, int]
@@ -50,16 +50,16 @@ class Interpreter(TypedDict):
     build_flags: list[str]
     """``Py_DEBUG``, ``Py_GIL_DISABLED``, …"""
     script_folders: list[str]
-    """Where this environment's executables may be, the likeliest first."""
+    """Folders that may contain this environment's executables, the likeliest first."""
     prefix: str
     c_library: str | None
-    """``glibc 2.36``, where the system says so."""
+    """``glibc 2.36``, if the system reports it."""
     siphash13: bool
     """Whether `_imp.source_hash` is SipHash-1-3 (since 3.11), not SipHash-2-4."""
 
 
 class Cell(TypedDict):
-    """What is known of a script that is a string, besides its text."""
+    """Details of a script that is a string."""
 
     folder: str
     """The folder that relative paths are relative to."""
@@ -68,7 +68,7 @@ class Cell(TypedDict):
 
 
 class Request(TypedDict):
-    """What the core is asked about a source."""
+    """A request to the core about a source."""
 
     kind: Literal["script", "crate", "project"]
     root: str
@@ -77,7 +77,7 @@ class Request(TypedDict):
     installed: str | None
     """Of a project: its dist-info folder."""
     files: list[str] | None
-    """Inputs that somebody declared."""
+    """Inputs that were declared."""
     cell: Cell | None
     automatic: bool
     """Install a project if it is not."""
@@ -94,7 +94,7 @@ class Request(TypedDict):
     in_place: bool
     """Whether the artifact may be the one next to the source, or in the shared cache."""
     wheels: str | None
-    """Where a forced build leaves the wheel."""
+    """The folder in which a forced build leaves the wheel."""
     force: bool
     """Build without any check."""
     lock_timeout: float | None
@@ -104,7 +104,7 @@ class Request(TypedDict):
 
 
 class Outcome(TypedDict):
-    """What the core answers."""
+    """The answer of the core."""
 
     artifact: str | os.PathLike[str]
     """The library to load."""

@@ -1,4 +1,4 @@
-"""Settings: what the user assigned to `rustimport.settings`, else what the environment says. They are read whenever an
+"""Settings: values assigned to `rustimport.settings`, else those of environment variables. They are read whenever an
 import of a Rust source needs them, never earlier.
 
 Like everything that a fresh import runs, this file imports only what a bare interpreter has already loaded
@@ -33,13 +33,13 @@ VARIABLES = {
 #: Seconds without a sign of life after which another process's build is no longer waited for.
 LOCK_TIMEOUT = 120.0
 
-#: The names that users of the predecessors set for the same.
+#: The predecessors' variables for the same settings.
 OLDER_VARIABLES = {"cache_dir": "MATURIN_BUILD_DIR", "enabled": "MATURIN_IMPORT_HOOK_ENABLED"}
 
-#: The prefixes of all variables that may matter to a build: ours, cargo's and rustc's.
+#: The prefixes of all variables that can affect a build: ours, cargo's and rustc's.
 _PREFIXES = ("RUSTIMPORT_", "MATURIN_", "CARGO_", "RUSTC", "RUSTFLAGS", "RUSTUP_", "MACOSX_DEPLOYMENT_TARGET")
 
-# `os.environ` encodes and decodes on every access. The bytes below it, where there are any, need neither.
+# `os.environ` encodes and decodes on every access, which the underlying mapping of bytes does not need.
 environ: "Any" = getattr(os.environ, "_data", os.environ)
 _is_raw = sys.platform != "win32" and environ is not os.environ
 
@@ -60,13 +60,13 @@ def getenv(name: str) -> "str | None":
 
 
 def assigned() -> "dict[str, Any]":
-    """What the user assigned to ``rustimport.settings``, among that module's other names."""
-    # The module is loaded only when somebody uses it.
+    """The values in ``rustimport.settings``, among that module's other names."""
+    # The module is loaded only if it is used.
     return getattr(sys.modules.get("rustimport.settings"), "__dict__", {})
 
 
 def setting(name: str) -> "Any":
-    """Returns a setting as it was assigned, else as text from the environment, else ``None``."""
+    """Returns a setting as assigned, else as text from the environment, else ``None``."""
     settings = sys.modules.get("rustimport.settings")
     if settings is not None and name in settings.__dict__:
         return settings.__dict__[name]
@@ -90,7 +90,7 @@ def is_enabled() -> bool:
 
 
 def is_release_mode() -> bool:
-    """Whether nothing is checked or built."""
+    """Whether checks and builds are turned off."""
     return is_true(setting("release_mode"))
 
 
@@ -131,10 +131,10 @@ def build_settings() -> "dict[str, str | None]":
 
 def context(chosen: "Any" = None, files: "list[str] | None" = None) -> str:
     """A hash of everything besides its inputs that a stamp depends on: the environment, the settings, those `chosen`
-    for this source, and the names of the `files` that somebody declared as its inputs. If it differs from the stamp's,
+    for this source, and the names of the `files` that were declared as its inputs. If it differs from the stamp's,
     the core has to check."""
     found = sorted([item for item in environ.items() if item[0].startswith(_RAW_PREFIXES)])
-    # A module of settings in which nothing is assigned makes no difference.
+    # Loading the module of settings without assigning anything makes no difference.
     settings = assigned()
     values = [(name, settings[name]) for name in VARIABLES if name in settings]
     path, home = _AROUND

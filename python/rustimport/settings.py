@@ -1,4 +1,4 @@
-"""Settings, as attributes of this module. What is assigned here goes before the environment; both are
+"""Settings, as attributes of this module. Assigned values take precedence over the environment. Both are
 read whenever an import needs them.
 
 ====================== ============================ =================================================
@@ -48,17 +48,17 @@ rtld_flags: int | None = None
 shared_cache_dir: str | None
 verbose: bool
 
-#: Has no effect any more: inputs are hashed with SHA-256.
+#: No longer has an effect: inputs are hashed with SHA-256.
 checksum_hasher: Any = None
 
 _SWITCHES = {"compile_release_binaries", "force_rebuild", "release_mode", "verbose"}
 
-#: What may be assigned.
+#: The names that can be assigned.
 _NAMES = (*_settings.VARIABLES, "rtld_flags", "checksum_hasher")
 
 
 class _Settings(ModuleType):
-    """Refuses names that are no setting: a misspelt one would have no effect."""
+    """Refuses unknown settings: a misspelt one would have no effect."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _NAMES and not name.startswith("_"):
@@ -83,7 +83,7 @@ if not TYPE_CHECKING:
             from ._compat.maturin_settings import MaturinSettings
 
             return MaturinSettings
-        # What was not assigned is what the environment says now.
+        # Settings that were not assigned come from the environment.
         if name not in _settings.VARIABLES:
             raise _unknown(name)
         if name == "cache_dir":

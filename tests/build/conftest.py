@@ -1,4 +1,4 @@
-"""An environment to develop projects in."""
+"""A virtual environment for developing projects."""
 
 from __future__ import annotations
 

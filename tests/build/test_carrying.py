@@ -1,4 +1,4 @@
-"""What was built here serves elsewhere: on another machine, and for every user of this one."""
+"""Built libraries are reused elsewhere: on another machine, and by other users of this one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.build.test_command import SCRIPT, command
 from tests.conftest import Place
 
-#: Needs no pyo3, and so no time; it fails to be imported.
+#: Needs no pyo3, so it compiles fast. Importing it fails.
 BARE = """\
 // rustimport
 use std::ptr::null_mut;
@@ -22,17 +22,17 @@ use std::ptr::null_mut;
 
 
 def test_an_export_is_imported_elsewhere(place: Place, tmp_path: Path) -> None:
-    """A machine with the same interpreter builds nothing of what another has built."""
+    """A machine with the same interpreter imports the export, and builds nothing."""
     place.write("m.rs", SCRIPT.format(7))
     assert place.python("import m; print(m.value())").out == "7"
     run = command(place, "cache", "export", "built.zip")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("exported 1 library (")
 
-    there: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "there")}
-    run = command(place, "cache", "import", "built.zip", **there)
+    other_machine: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "other_machine")}
+    run = command(place, "cache", "import", "built.zip", **other_machine)
     assert run.stdout.startswith("imported 1 library ("), run.stderr
-    imported = place.python("import m; print(m.value())", **there)
+    imported = place.python("import m; print(m.value())", **other_machine)
     assert (imported.out, imported.builds, imported.stderr) == ("7", 0, "")
 
     bundle = place.folder / "built.zip"
@@ -52,14 +52,14 @@ def test_an_export_is_imported_elsewhere(place: Place, tmp_path: Path) -> None:
 
 
 def readable(folder: Path) -> bool:
-    """Whether everybody can read all that is in a folder, and nobody but its owner write."""
+    """Whether all files in a folder are readable by everyone, and writable only by their owner."""
     modes = [path.lstat().st_mode for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
     return all(mode & 0o044 == 0o044 and not mode & 0o022 for mode in modes)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="rights are another matter there")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs Unix permissions")
 def test_a_cache_for_all_users(place: Place, tmp_path: Path) -> None:
-    """What was warmed for all is not built again by any; nothing is written there; and others must not have written."""
+    """Nobody rebuilds what is in the shared cache, nothing is written to it, and it must not be writable by others."""
     shared, own = tmp_path / "shared", tmp_path / "own"
     env: dict[str, Any] = {"RUSTIMPORT_SHARED_CACHE_DIR": str(shared), "RUSTIMPORT_CACHE_DIR": str(own)}
     place.write("m.rs", SCRIPT.format(7))
@@ -72,23 +72,23 @@ def test_a_cache_for_all_users(place: Place, tmp_path: Path) -> None:
     code = "import sys, m; print(m.value(), 'rustimport._core' in sys.modules, m.__file__)"
     first, second = place.python(code, **env), place.python(code, **env)
     assert first.out.split()[:2] == ["7", "True"]
-    # From then on it is a stamp of one's own.
+    # The second import uses a stamp in the user's cache.
     assert second.out.split()[:2] == ["7", "False"]
     assert Path(second.out.split()[2]).is_relative_to(shared)
     assert (first.builds, second.builds, first.stderr, second.stderr) == (0, 0, "", "")
 
-    nothing = {**env, "RUSTIMPORT_CACHE_DIR": str(tmp_path / "nothing"), "RUSTIMPORT_RELEASE_MODE": "1"}
-    released = place.python(code, **nothing)
+    empty = {**env, "RUSTIMPORT_CACHE_DIR": str(tmp_path / "empty"), "RUSTIMPORT_RELEASE_MODE": "1"}
+    released = place.python(code, **empty)
     assert released.out.split()[2] == second.out.split()[2]
 
-    # A new script compiles nothing of what is compiled there.
+    # A new script uses the dependencies that are compiled in the shared cache.
     place.write("n.rs", SCRIPT.format(8))
     new = place.python("import n; print(n.value())", **env)
     assert (new.out, new.builds) == ("8", 1)
     compiled = {path.name: path.stat().st_mtime_ns for path in own.rglob("libpyo3-*.rlib")}
     assert compiled == {path.name: path.stat().st_mtime_ns for path in shared.rglob("libpyo3-*.rlib")} != {}
 
-    # An edit, and back; and a tree that moved.
+    # An edit, its undo, and a copy in another folder.
     place.write("m.rs", SCRIPT.format(9))
     assert place.python("import m; print(m.value())", **env).out == "9"
     place.write("m.rs", SCRIPT.format(7))
@@ -106,7 +106,7 @@ def test_a_cache_for_all_users(place: Place, tmp_path: Path) -> None:
     assert "is writable by other users" in run_again.stderr
 
 
-def test_a_shared_cache_needs_a_place(place: Place, tmp_path: Path) -> None:
+def test_a_shared_cache_that_cannot_be_created(place: Place, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     run = command(place, "cache", "warm", "--shared", RUSTIMPORT_SHARED_CACHE_DIR=str(file / "cache"))
@@ -114,7 +114,7 @@ def test_a_shared_cache_needs_a_place(place: Place, tmp_path: Path) -> None:
     assert "hint: run this as root, or set RUSTIMPORT_SHARED_CACHE_DIR" in run.stderr
 
 
-def test_who_shares_a_cache_is_told(place: Place, tmp_path: Path) -> None:
+def test_environments_that_use_a_cache_are_listed(place: Place, tmp_path: Path) -> None:
     env: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "cache")}
     place.write("m.rs", BARE.format(name="m"))
     place.python("import m", **env)
@@ -126,7 +126,7 @@ def test_who_shares_a_cache_is_told(place: Place, tmp_path: Path) -> None:
 
 
 def test_pruning_to_a_size(place: Place, tmp_path: Path) -> None:
-    """What goes first is had again most cheaply, and was not used for longest; dependencies go with their sources."""
+    """Cheap and least recently used files are removed first, and dependencies with the last source that needs them."""
     cache = tmp_path / "cache"
     env: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": str(cache)}
     for name in ("old", "new"):
@@ -135,7 +135,7 @@ def test_pruning_to_a_size(place: Place, tmp_path: Path) -> None:
     for path in cache.glob("v1/*/entries/old-*/*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
     (profile,) = cache.glob("v1/*/target/*/debug")
-    # A package that no source's lock file names, in each of cargo's layouts.
+    # A package that is in no source's lock file, in both layouts of cargo's build directory.
     for folder in (".fingerprint/left-0123456789abcdef", "deps", "build/left-/0123456789abcdef/fingerprint"):
         (profile / folder).mkdir(parents=True, exist_ok=True)
     (profile / "deps" / "libleft-0123456789abcdef.rlib").write_text("")

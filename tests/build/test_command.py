@@ -1,4 +1,4 @@
-"""The command line: what it writes, what it says, and its exit status."""
+"""The command line: files, output and exit status."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(place: Place, *arguments: str, stdin: str = "", **env: Any) -> subpr
 
 
 def without_rust(place: Place) -> dict[str, Any]:
-    """The environment of a machine that has neither Rust nor a cache, and a home that nobody can write to."""
+    """The environment of a machine without Rust, a cache or a writable home folder."""
     empty = place.folder.parent / "empty"
     empty.mkdir(exist_ok=True)
     return {
@@ -70,7 +70,7 @@ def test_help_at_every_level(place: Place) -> None:
     assert all(text.startswith("usage: rustimport") for text in helps(_cli._parser()))
 
 
-def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
+def test_new_sources_can_be_imported_and_nothing_is_overwritten(place: Place) -> None:
     run = command(place, "new", "first.rs")
     assert run.stdout.splitlines()[0] == "wrote first.rs"
     assert place.python("import first; print(first.say_hello())").out == "Hello from first, implemented in Rust!"
@@ -91,7 +91,7 @@ def test_new_imports_at_once_and_overwrites_nothing(place: Place) -> None:
     assert command(place, "new", "second").returncode == 2
 
 
-def test_build_goes_on_after_a_failure(place: Place) -> None:
+def test_build_continues_after_a_failure(place: Place) -> None:
     place.write("good.rs", SCRIPT.format(1))
     place.write("package/__init__.py", "")
     place.write("package/bad.rs", SCRIPT.format("nonsense"))
@@ -112,7 +112,7 @@ def test_build_goes_on_after_a_failure(place: Place) -> None:
 
 
 def test_a_built_tree_imports_without_rust(place: Place) -> None:
-    """At another path, with other times, while the content of its sources is equal."""
+    """Also in another folder and with other times, while the content of the sources is the same."""
     place.write("tree/data.txt", "ab")
     source = place.write("tree/m.rs", SCRIPT.format('include_str!("data.txt").len() as i32'))
     assert command(place, "build", "tree", "--release").returncode == 0
@@ -136,11 +136,11 @@ def test_a_built_tree_imports_without_rust(place: Place) -> None:
     assert source.name == "m.rs"
 
 
-def test_a_foreign_library_is_never_loaded(place: Place) -> None:
+def test_a_library_of_another_source_is_never_loaded(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     place.write("n.rs", SCRIPT.format(2).replace("value", "other"))
     assert command(place, "build").returncode == 0
-    # Somebody else's, and one that is cut short.
+    # An empty library, one of another source, and a truncated one.
     for damage in (b"", (place.folder / f"n{SUFFIX}").read_bytes(), (place.folder / f"m{SUFFIX}").read_bytes()[:-1]):
         (place.folder / f"m{SUFFIX}").write_bytes(damage)
         assert place.python("import m; print(m.value())").out == "1"
@@ -157,12 +157,12 @@ def test_check_builds_nothing(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(2))
     run = command(place, "build", "--check")
     assert (run.returncode, run.stderr) == (1, "m.rs: `m.rs` changed\n")
-    # An import takes what is fresh only.
+    # An import uses the library only if it is fresh.
     assert place.python("import m; print(m.value())").out == "2"
 
 
 def test_profiles_in_place(place: Place) -> None:
-    """What was built for production serves whoever asked for no other profile."""
+    """A library that was built for production is used by imports that request no other profile."""
     place.write("m.rs", SCRIPT.format("cfg!(debug_assertions) as i32"))
     assert command(place, "build", "--release").returncode == 0
     shutil.rmtree(place.entry("m"))
@@ -208,7 +208,7 @@ def test_cache(place: Place, tmp_path: Path) -> None:
 
 
 def test_warming(place: Place, tmp_path: Path) -> None:
-    """What is warm is there for the first import; warming it again is a look."""
+    """The first import finds a library that was warmed, and warming again builds nothing."""
     place.write("m.rs", SCRIPT.format(7))
     before = place.builds
     assert command(place, "cache", "warm", ".").stdout == "2 ready, 0 failed\n"
@@ -283,9 +283,9 @@ def test_bad_input(place: Place, arguments: list[str]) -> None:
     assert "usage: rustimport" in run.stderr
 
 
-def test_what_is_searched(place: Place) -> None:
-    """Members of a workspace are found; where one stands is no name for a crate; of two that claim one name, an import
-    takes the script."""
+def test_sources_that_build_finds(place: Place) -> None:
+    """Members of a workspace and scripts in unmarked crates are found. If a script and a crate have one name, only the
+    script is built, because an import prefers it."""
     manifest = '[package]\nname = "{}"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\npyo3 = "0.30"\n'
     library = "use pyo3::prelude::*;\n#[pymodule]\nmod {} {{}}\n"
     place.write("ws/Cargo.toml", '[workspace]\nmembers = ["k"]\n')
@@ -306,7 +306,7 @@ def test_what_is_searched(place: Place) -> None:
     assert not list(place.folder.glob("plain*.so"))
 
 
-def test_what_others_put_there_stays(place: Place) -> None:
+def test_other_files_are_not_overwritten(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     artifact = place.folder / f"m{SUFFIX}"
     theirs = place.write("theirs", "precious")
@@ -323,10 +323,10 @@ def test_build_and_check_agree(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     assert command(place, "build", "--release").stdout == "1 built, 0 fresh, 0 failed\n"
     assert command(place, "build", "--check", "--release").returncode == 0
-    # What was asked for decides.
+    # `--check` compares with the requested profile.
     check = command(place, "build", "--check")
     assert (check.returncode, check.stderr) == (1, "m.rs: profile changed from `release` to `dev`\n")
-    # An import asks for nothing.
+    # An import requests no profile.
     assert place.python("import m; print(m.__file__)").out == str(place.folder / f"m{SUFFIX}")
     assert command(place, "build").stdout == "1 built, 0 fresh, 0 failed\n"
     assert command(place, "build", "--check").returncode == 0
@@ -376,7 +376,7 @@ RELEASE: dict[str, Any] = {"RUSTIMPORT_RELEASE_MODE": "1"}
 
 
 def test_release_mode(place: Place) -> None:
-    """No checks, no compiler, not even the core; what is not built names the command."""
+    """Nothing is checked, no compiler or core is needed, and the error for a missing library names the command."""
     place.write("m.rs", SCRIPT.format(1))
     place.write("n.rs", SCRIPT.format(5))
     assert command(place, "build", "m.rs").returncode == 0
@@ -387,12 +387,11 @@ def test_release_mode(place: Place) -> None:
     run = place.python("import n", **RELEASE)
     assert f"there is no library for {place.folder}/n.rs, and release mode builds nothing" in run.stderr
     assert f"python -m rustimport build --release {place.folder}/n.rs" in run.stderr
-    # What an import has built is as good.
+    # A library that an import has built is used as well.
     assert place.python("import n; print(n.value())").out == "5"
     place.write("n.rs", SCRIPT.format(6))
     run = place.python("import n; print(n.value())", **RELEASE)
     assert (run.out, run.builds) == ("5", 0)
-    # Set at run time.
     run = place.python("rustimport.settings.release_mode = True; import n; print(n.value())")
     assert (run.out, run.builds) == ("5", 0)
     run = place.python("import sys; print([type(f).__name__ for f in sys.meta_path][-1])", **RELEASE)
@@ -449,8 +448,8 @@ def other_python() -> tuple[str, str] | None:
     return None
 
 
-def test_another_python_is_built_for(place: Place) -> None:
-    """RUSTIMPORT_PYTHON, whether or not this package is installed there."""
+def test_build_for_another_python(place: Place) -> None:
+    """RUSTIMPORT_PYTHON, whether or not this package is installed in it."""
     place.write("m.rs", '// rustimport\n#[no_mangle] pub extern "C" fn PyInit_m() -> *mut u8 { 0 as *mut u8 }\n')
     run = command(place, "build", RUSTIMPORT_PYTHON="/no/such/python")
     assert run.returncode == 2
@@ -487,7 +486,7 @@ def test_a_bar_on_a_terminal(place: Place) -> None:
     assert process.wait() == 0
     for number in (1, 2, 3):
         assert f"] {number}/3 ".encode() in seen
-    # It leaves the terminal as it was, and does not run into what is logged.
+    # The cursor is restored, and log lines do not run into the bar.
     assert seen.endswith(b"\r\x1b[K")
     lines = [line.rpartition(b"\x1b[K")[2] for line in seen.split(b"\r\n")]
     assert sum(line.startswith(b"rustimport: built ") for line in lines) == 3

@@ -1,5 +1,5 @@
-"""What the hook costs, as two numbers that do not vary from run to run: system calls that concern files, and modules
-that are loaded. Each is for a whole process, on top of bare CPython doing the same, and may fall but not rise.
+"""The cost of the hook, as two numbers that do not vary between runs: system calls for files, and loaded modules.
+Each is the difference between a whole process with the hook and bare CPython. The limits may fall but not rise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 STRACE = shutil.which("strace")
 pytestmark = pytest.mark.skipif(STRACE is None, reason="needs strace")
 
-#: What `site install` writes.
+#: The file that `site install` writes.
 HOOK = (
     (ROOT / "site" / "sitecustomize.py")
     .read_text()
@@ -44,7 +44,7 @@ class Cost(NamedTuple):
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One at the same depth on every machine: each folder above a source is asked for cargo's configuration."""
+    """A folder at the same depth on every machine: cargo's configuration is looked up in each of its parents."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         yield Path(folder)
 
@@ -52,16 +52,16 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def _no_other_sitecustomize(environment: Environment) -> None:
     if environment.run("import sitecustomize").returncode == 0:
-        pytest.skip("this Python has a sitecustomize.py that stands before every environment's")
+        pytest.skip("this Python has a sitecustomize.py that takes precedence over that of any environment")
 
 
 def cost(environment: Environment, folder: Path, code: str, *, enabled: bool, **env: str) -> Cost:
-    """Of running code in the environment. `enabled`: with the hook at its start."""
+    """The cost of running code in the environment. `enabled`: with the hook at its start."""
     sitecustomize = environment.site / "sitecustomize.py"
     sitecustomize.unlink(missing_ok=True)
     if enabled:
         sitecustomize.write_text(HOOK)
-    # What has just changed is looked at more closely.
+    # Folders that have just changed need more system calls.
     for changed in (environment.site, folder):
         os.utime(changed, (1_000_000_000, 1_000_000_000))
     trace = folder.parent / f"{folder.name}.trace"
@@ -71,7 +71,7 @@ def cost(environment: Environment, folder: Path, code: str, *, enabled: bool, **
     traced = [str(STRACE), "-f", "-qq", "-e", counted, "-e", "signal=none", "-o", str(trace), *command]
     found: list[Cost] = []
     try:
-        # At first Python compiles, and times settle: until nothing changes any more.
+        # The first runs compile Python files and write to the cache. Repeat until the result is stable.
         while len(found) < 2 or (found[-1] != found[-2] and len(found) < 8):
             done = subprocess.run(traced, cwd=folder, env=environ, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
@@ -84,32 +84,32 @@ def cost(environment: Environment, folder: Path, code: str, *, enabled: bool, **
 
 
 def check(measured: Cost, calls: int, modules: list[str]) -> None:
-    """`calls` were counted with CPython 3.11; other versions differ a little in what they do themselves."""
+    """`calls` was counted with CPython 3.11. Other versions make slightly different calls themselves."""
     assert measured.modules == modules
     assert measured.calls <= calls + (0 if sys.version_info[:2] == (3, 11) else 6)
 
 
-#: What the first import loads that is not of the standard library.
+#: The modules that the first import loads, besides those of the standard library.
 LOADED = [f"rustimport{name}" for name in ("", "._cache", "._finder", "._projects", "._settings")]
 
 
 def test_start(environment: Environment, folder: Path) -> None:
-    """The gate alone; also where only the standard library is imported."""
+    """Only the gate is loaded, also if the code imports only the standard library."""
     for code in ("", "import colorsys"):
         bare, hooked = (cost(environment, folder, code, enabled=enabled) for enabled in (False, True))
         check(hooked - bare, 5, ["sitecustomize"])
 
 
-def test_foreign_imports(environment: Environment, folder: Path) -> None:
-    """A process that imports one module that is found in the last folder, or one that nobody has."""
+def test_third_party_imports(environment: Environment, folder: Path) -> None:
+    """A process that imports a module from the last folder of the path, or a missing module."""
     (environment.site / "foreign.py").write_text("")
     for code, calls in (("import foreign", 53), ("try: import nobodys\nexcept ImportError: pass", 58)):
         bare, hooked = (cost(environment, folder, code, enabled=enabled) for enabled in (False, True))
         check(hooked - bare, calls, [*LOADED, "sitecustomize"])
 
 
-def difference(environment: Environment, folder: Path, bare_folder: Path, code: str) -> Cost:
-    """What a process costs that imports something with the hook, against CPython importing the same library."""
+def extra_cost(environment: Environment, folder: Path, bare_folder: Path, code: str) -> Cost:
+    """The cost of an import with the hook, compared with CPython importing the same library."""
     return cost(environment, folder, code, enabled=True) - cost(environment, bare_folder, code, enabled=False)
 
 
@@ -118,7 +118,7 @@ def test_a_fresh_script(environment: Environment, folder: Path) -> None:
     (folder / "bare").mkdir()
     code = f"import os, sys; os.chdir({str(folder)!r}); sys.path.insert(0, ''); import m; print(m.__file__)"
     shutil.copy(environment.run(code).out, folder / "bare")
-    check(difference(environment, folder, folder / "bare", "import m"), 67, [*LOADED, "sitecustomize"])
+    check(extra_cost(environment, folder, folder / "bare", "import m"), 67, [*LOADED, "sitecustomize"])
 
 
 def test_a_fresh_project(environment: Environment, folder: Path) -> None:
@@ -127,4 +127,4 @@ def test_a_fresh_project(environment: Environment, folder: Path) -> None:
         (folder / "project" / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / "project" / file).write_text(text)
     environment.develop(folder / "project")
-    check(difference(environment, folder, folder, "import t_flat"), 76, [*LOADED, "sitecustomize"])
+    check(extra_cost(environment, folder, folder, "import t_flat"), 76, [*LOADED, "sitecustomize"])

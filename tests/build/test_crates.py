@@ -1,4 +1,4 @@
-"""Crates: package folders that import like a module, and are left as they are."""
+"""Crates: package folders that can be imported like a module, and are not changed."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_crate(place: Place) -> None:
     check(place, 1, 0)
     place.write("m/Cargo.toml", MANIFEST.format(name="m", more="[features]\nx = []\n"))
     check(place, 1, 1, "`Cargo.toml` changed")
-    # Nothing is written beside the sources, not even a lock file.
+    # Nothing is written to the sources, not even a lock file.
     assert files(place.folder) - before == {"m/README.md"}
 
 
@@ -91,8 +91,8 @@ def test_markers(place: Place) -> None:
     assert place.python("import m; print(hasattr(m, 'value'))").out == "False"
 
 
-def test_what_comes_first(place: Place) -> None:
-    """Package, script, crate, extension, `.py`, in one folder."""
+def test_order_within_a_folder(place: Place) -> None:
+    """A package comes before a script, a crate and a `.py` file in one folder."""
     write_crate(place, "3")
     place.write("m.py", "def value(): return 5\n")
     check(place, 3, 1)
@@ -102,7 +102,7 @@ def test_what_comes_first(place: Place) -> None:
     check(place, 1, 0)
 
 
-def test_the_crates_own_lock_file(place: Place) -> None:
+def test_lock_file_of_the_crate(place: Place) -> None:
     write_crate(place, "1", more='itoa = "1"')
     lock = """\
 version = 4
@@ -122,7 +122,7 @@ checksum = "af150ab688ff2122fcef229be89cb50dd66af9e01a4ff320cc137eecc9bacc38"
     check(place, 1, 1, "`Cargo.lock` changed")
 
 
-def test_a_template_where_the_library_asks_for_it(place: Place) -> None:
+def test_template_in_a_crate(place: Place) -> None:
     place.write("m/Cargo.toml", '# rustimport\n[package]\nname = "m"\nversion = "0.1.0"\nedition = "2021"\n')
     place.write("m/src/lib.rs", "// rustimport:pyo3\nmod part;\n#[pyfunction]\nfn value() -> i32 { part::VALUE }\n")
     place.write("m/src/part.rs", "pub const VALUE: i32 = 6;\n")
@@ -168,7 +168,7 @@ def test_members_of_a_workspace(place: Place) -> None:
     assert not list(place.folder.rglob("Cargo.lock"))
 
 
-def test_build_scripts_find_what_stands_beside(place: Place) -> None:
+def test_build_scripts_find_files_next_to_them(place: Place) -> None:
     write_crate(place, 'concat!(env!("TEXT"), include_str!("../data.txt"))', kind="&'static str")
     place.write("m/data.txt", "one")
     place.write(
@@ -186,8 +186,8 @@ def test_build_scripts_find_what_stands_beside(place: Place) -> None:
     check(place, "twotwo", 0)
 
 
-def test_a_build_script_that_says_nothing(place: Place) -> None:
-    """Then cargo takes every file of the package for an input, and so do we."""
+def test_build_script_without_rerun_instructions(place: Place) -> None:
+    """Every file of the package is an input, as for cargo."""
     write_crate(place, 'env!("TEXT")', kind="&'static str")
     place.write("m/config.txt", "one")
     place.write(
@@ -201,8 +201,8 @@ def test_a_build_script_that_says_nothing(place: Place) -> None:
 
 
 def test_dependencies_are_compiled_once(place: Place) -> None:
-    """What one crate compiles is there for the next, and for scripts."""
-    # Nobody has compiled pyo3 like this before.
+    """Other crates and scripts use the dependencies that one crate has compiled."""
+    # A profile that pyo3 was never compiled with.
     more = f"[profile.dev.package.pyo3]\ncodegen-units = {random.randrange(1000, 1_000_000)}\n"
     for name in ("a", "b"):
         write_crate(place, "1", folder=name, more=more)
@@ -232,7 +232,7 @@ def test_errors_name_the_users_file(place: Place) -> None:
         ('# rustimport\n[package]\nname = "m"\nversion = "0.1.0"\n', "has no library"),
     ],
 )
-def test_what_is_no_crate(place: Place, manifest: str, message: str) -> None:
+def test_folders_that_are_not_crates(place: Place, manifest: str, message: str) -> None:
     place.write("m/Cargo.toml", manifest)
     run = place.python("import m")
     assert message in run.stderr
@@ -241,7 +241,7 @@ def test_what_is_no_crate(place: Place, manifest: str, message: str) -> None:
 
 
 def test_built_in_place(place: Place) -> None:
-    """Beside the folder, as Python finds it."""
+    """The library is next to the folder, where Python finds it."""
     write_crate(place, "4")
     run = place.python("result = rustimport.build('m'); print(result.artifact)")
     assert run.out == str(place.folder / f"m{sysconfig.get_config_var('EXT_SUFFIX')}")

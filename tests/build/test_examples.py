@@ -1,4 +1,4 @@
-"""Every example imports, and does what it says."""
+"""Every example can be imported, and returns the expected values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EXAMPLES = {
 }
 
 
-def test_all_are_here() -> None:
+def test_all_examples_are_tested() -> None:
     sources = {path.stem for path in (ROOT / "examples").glob("*.rs")}
     packages = {path.parent.name for path in (ROOT / "examples").glob("*/__init__.py")}
     assert sources | packages == set(EXAMPLES)
@@ -49,7 +49,7 @@ def test_example(place: Place, name: str) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="rust-cpython supports it")
-def test_rust_cpython_ends_somewhere(place: Place) -> None:
+def test_rust_cpython_is_refused_after_3_11(place: Place) -> None:
     shutil.copy(ROOT / "examples" / "legacy.rs", place.folder)
     run = place.python("import legacy")
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -57,7 +57,7 @@ def test_rust_cpython_ends_somewhere(place: Place) -> None:
     assert "port the script to pyo3" in run.stderr
 
 
-def test_build_scripts_run_again(place: Place) -> None:
+def test_build_scripts_are_rerun(place: Place) -> None:
     shutil.copytree(ROOT / "examples" / "colors", place.folder / "colors")
     check = "import colors; print(colors.names())"
     assert place.python(check).out == "['teal', 'orange', 'orchid']"

@@ -1,4 +1,4 @@
-"""Settings for maturin, and classes to build on: the predecessor's names, with what they do."""
+"""Settings for maturin, and base classes: the names and behaviour of the predecessor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests import projects
 from tests.build.test_projects import Environment, developed, edit
 from tests.conftest import Place
 
-#: Every field, with a value of its own, and what that is on the command lines of `build` and `develop`.
+#: Every field with a value, and its arguments for `build` and `develop`.
 FIELDS: list[tuple[str, Any, list[str], list[str]]] = [
     ("release", True, ["--release"], ["--release"]),
     ("strip", True, ["--strip"], ["--strip"]),
@@ -52,7 +52,7 @@ FIELDS: list[tuple[str, Any, list[str], list[str]]] = [
 ]
 
 
-def test_all_fields_are_here() -> None:
+def test_all_fields_are_tested() -> None:
     assert [name for name, *_ in FIELDS] == [field.name for field in dataclasses.fields(MaturinSettings)]
 
 
@@ -92,7 +92,7 @@ exit 1
 def test_every_field_reaches_the_command_line(
     place: Place, tmp_path: Path, name: str, value: Any, build: list[str], develop: list[str]
 ) -> None:
-    """Of the script's build, and of the project's."""
+    """For the builds of a script and of a project."""
     maturin = tmp_path / "maturin"
     maturin.write_text(FAKE)
     maturin.chmod(0o755)
@@ -128,7 +128,7 @@ def test_every_field_reaches_the_command_line(
             assert expected in run, (expected, run)
 
 
-def test_the_arguments_of_develop_reach_it(environment: Environment) -> None:
+def test_arguments_are_passed_to_develop(environment: Environment) -> None:
     _, root = developed(environment, "flat")
     with (root / "pyproject.toml").open("a") as file:
         file.write("\n[project.optional-dependencies]\nmore = []\n\n[dependency-groups]\ntools = []\n")
@@ -146,7 +146,7 @@ def test_the_arguments_of_develop_reach_it(environment: Environment) -> None:
 
 
 def test_a_subclass_on_the_meta_path(environment: Environment) -> None:
-    """It works without `install`, and goes before what the site hook put there."""
+    """It works without `install`, and takes precedence over the finders of the site hook."""
     layout, root = developed(environment, "flat")
     edit(root / "src/lib.rs", projects.EDITED, 'if cfg!(feature = "more") { 2 } else { 3 }')
     edit(root / "Cargo.toml", "[dependencies]", "[features]\nmore = []\n\n[dependencies]")
@@ -174,7 +174,7 @@ def test_a_subclass_on_the_meta_path(environment: Environment) -> None:
         run = environment.run(code.replace("{first}", first))
         assert run.out.splitlines()[-1] == "2", run.stderr
         assert run.builds == builds
-    # Without it, the features are others.
+    # Without the subclass, the feature is off.
     assert environment.run(layout.code).out == "3"
 
 
@@ -282,7 +282,7 @@ def test_each_hook_alone(environment: Environment) -> None:
         rustimport.install(enable_project_importer=False); states.append(state())
         print(states)
 
-        # All of them are one hook; what stands there by hand is its owner's.
+        # All of them turn on the same hook, and leave finders that the user added.
         def finders():
             return [type(finder).__name__ for finder in sys.meta_path if "rustimport" in type(finder).__module__]
         import sys
@@ -309,7 +309,7 @@ def test_each_hook_alone(environment: Environment) -> None:
     ]
 
 
-def test_settings_cost_nothing_to_those_who_do_not_use_them() -> None:
+def test_unused_maturin_settings_load_nothing() -> None:
     code = "import sys, rustimport.settings; print('dataclasses' in sys.modules or 'argparse' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""Content decides: what is rebuilt, when, and the story that is told about it."""
+"""Content decides: what is rebuilt and when, and the reason that is reported."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def script(value: object, kind: str = "i32") -> str:
 
 
 def settle(*paths: Path) -> None:
-    """Makes files old enough for their stats to prove something."""
+    """Makes files old enough for their stats to be trusted."""
     for path in paths:
         os.utime(path, (1_000_000_000, 1_000_000_000.5))
     time.sleep(0.05)
 
 
-def story(run: Run) -> str:
+def reason(run: Run) -> str:
     line = next(line for line in run.stderr.splitlines() if line.startswith("rustimport: building m"))
     return line.removeprefix("rustimport: building m").removeprefix(":").strip()
 
@@ -37,7 +37,7 @@ def check(place: Place, out: object, builds: int = 0, because: str | None = None
     run = place.python(IMPORT, **env)  # type: ignore[arg-type]
     assert (run.out, run.builds) == (str(out), builds), run.stderr
     if because is not None:
-        assert story(run) == because
+        assert reason(run) == because
     return run
 
 
@@ -60,8 +60,8 @@ def test_edits_and_touches(place: Place) -> None:
     assert run.out == "2\nFalse"
 
 
-def test_an_edit_of_equal_size_and_time_is_noticed_within_the_tick(place: Place) -> None:
-    """Writes faster than the file system's clock ticks."""
+def test_edits_within_a_clock_tick_are_noticed(place: Place) -> None:
+    """Writes follow each other faster than the file system's clock ticks."""
     for value in range(3, 8):
         place.write("m.rs", script(value))
         check(place, value, 1)
@@ -69,7 +69,7 @@ def test_an_edit_of_equal_size_and_time_is_noticed_within_the_tick(place: Place)
 
 @pytest.mark.parametrize("where", ["script", "helper", "dependency"])
 def test_a_file_restored_with_its_old_time(place: Place, where: str) -> None:
-    """Cargo alone compiles nothing then, and hands out the newer artifact."""
+    """Cargo alone would compile nothing, and return the newer artifact."""
     place.write("crates/helper/Cargo.toml", '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n')
     dependency = place.write("crates/helper/src/lib.rs", "pub fn value() -> i32 { 1 }\n")
     helper = place.write("part.rs", "pub fn value() -> i32 { 10 }\n")
@@ -102,7 +102,7 @@ def write_helper(place: Place, value: int) -> Path:
 
 
 def test_a_dependency_restored_after_a_failed_build(place: Place) -> None:
-    """The failed build compiled the newer dependency; nothing recorded that."""
+    """The failed build has compiled the newer dependency, which no record contains."""
     helper = write_helper(place, 1)
     source = script("helper::value()").replace("// rustimport:pyo3\n", DEPENDENT)
     place.write("m.rs", source)
@@ -112,12 +112,12 @@ def test_a_dependency_restored_after_a_failed_build(place: Place) -> None:
     place.write("m.rs", source + "broken")
     assert "BuildError" in place.python(IMPORT).stderr
     backup.rename(helper)
-    place.write("m.rs", source + "// mended\n")
+    place.write("m.rs", source + "// fixed\n")
     assert place.python(IMPORT).out == "1"
     check(place, 1, 0)
 
 
-def test_a_dependency_that_another_script_compiled_newer(place: Place) -> None:
+def test_a_restored_dependency_that_another_script_compiled(place: Place) -> None:
     helper = write_helper(place, 1)
     source = script("helper::value()").replace("// rustimport:pyo3\n", DEPENDENT)
     place.write("m.rs", source)
@@ -131,7 +131,7 @@ def test_a_dependency_that_another_script_compiled_newer(place: Place) -> None:
     assert place.python("import other; print(other.value())").out == "1"
 
 
-def test_build_scripts_that_name_folders_and_what_is_not_there(place: Place) -> None:
+def test_build_scripts_that_name_folders_and_missing_files(place: Place) -> None:
     write_helper(place, 1)
     place.write("crates/helper/data/x.txt", "one")
     place.write(
@@ -191,7 +191,7 @@ def test_reload(place: Place) -> None:
 
 
 def test_an_edit_that_makes_the_running_build_fail(place: Place, tmp_path: Path) -> None:
-    """What was generated for the old source does not fit the new one: nobody should hear of that."""
+    """The generated files were made for the old source. The user does not see the error."""
     source = place.write("m.rs", script(1))
     maturin = tmp_path / "maturin"
     real = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
@@ -241,7 +241,7 @@ def test_manifests_of_path_dependencies(place: Place) -> None:
     check(place, "1.0.1 true", 0)
 
 
-def test_build_scripts_say_what_they_read(place: Place) -> None:
+def test_files_that_build_scripts_name(place: Place) -> None:
     place.write("crates/helper/Cargo.toml", '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n')
     place.write(
         "crates/helper/build.rs",
@@ -292,12 +292,12 @@ def test_variables_that_cargo_reads(place: Place) -> None:
     place.write("m.rs", script("cfg!(custom)", "bool"))
     check(place, False, 1)
     run = check(place, True, 1, RUSTFLAGS="--cfg custom --check-cfg cfg(custom)")
-    assert story(run) == "`RUSTFLAGS` changed"
+    assert reason(run) == "`RUSTFLAGS` changed"
     check(place, False, 0)
 
 
 def test_cargo_configuration(place: Place) -> None:
-    """It holds from the source's folder upwards, and is noticed when it appears, changes and goes."""
+    """It applies to its folder and those below, and is noticed when it appears, changes and disappears."""
     place.write("inner/m.rs", script('option_env!("CONFIGURED").unwrap_or("no")', "&'static str"))
     code = "import sys; sys.path.insert(0, 'inner'); " + IMPORT
 
@@ -305,7 +305,7 @@ def test_cargo_configuration(place: Place) -> None:
         run = place.python(code)
         assert (run.out, run.builds) == (out, builds), run.stderr
         if because:
-            assert story(run) == because
+            assert reason(run) == because
 
     check("no", 1)
     (place.folder / ".cargo").mkdir()
@@ -325,7 +325,7 @@ def test_cargo_configuration(place: Place) -> None:
     check("no", 1, f"`{config}` disappeared")
 
 
-def test_configuration_that_is_included(place: Place) -> None:
+def test_included_configuration(place: Place) -> None:
     version = subprocess.run(["cargo", "--version"], env=place.env, capture_output=True, text=True, check=True).stdout
     if int(version.split(".")[1]) < 94:
         pytest.skip(f"{version.strip()} includes no files")
@@ -357,7 +357,7 @@ def test_patterns(place: Place) -> None:
     check(place, 1, 1, "`a.toml` appeared")
 
 
-def test_a_lost_artifact(place: Place) -> None:
+def test_missing_or_damaged_artifact(place: Place) -> None:
     place.write("m.rs", script(1))
     check(place, 1, 1)
     (artifact,) = place.entry("m").glob("*/m.*.so")
@@ -374,7 +374,7 @@ def test_a_lost_artifact(place: Place) -> None:
     check(place, 1, 1, "(first build)")
 
 
-def test_an_artifact_that_goes_between_check_and_load(place: Place) -> None:
+def test_an_artifact_deleted_between_check_and_load(place: Place) -> None:
     place.write("m.rs", script(1))
     check(place, 1, 1)
     run = place.python(
@@ -418,7 +418,7 @@ def test_force(place: Place) -> None:
     """
     run = place.python(code, RUSTIMPORT_FORCE_REBUILD="true")
     assert (run.out, run.builds) == ("1", 1)
-    assert story(run) == "rebuild forced"
+    assert reason(run) == "rebuild forced"
     run = place.python("import rustimport; rustimport.install(force_rebuild=True); import m", hook=False)
     assert run.builds == 1
     run = place.python("rustimport.imp('m', force_rebuild=True)")
@@ -426,7 +426,7 @@ def test_force(place: Place) -> None:
 
 
 def test_an_edit_during_the_build_is_stale_afterwards(place: Place, tmp_path: Path) -> None:
-    """The edit comes while maturin runs: before the compiler has read the files, and after."""
+    """The edit is made while maturin runs: before or after the compiler reads the files."""
     place.write("m.rs", script("helper::VALUE + 10").replace("pyo3\n", "pyo3\nmod helper;\n"))
     place.write("helper.rs", "pub const VALUE: i32 = 1;\n")
     maturin = Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"])
@@ -450,7 +450,7 @@ def test_an_edit_during_the_build_is_stale_afterwards(place: Place, tmp_path: Pa
 
 
 def test_another_toolchain(place: Place, tmp_path: Path) -> None:
-    """A rustc that says it is another one is another one; one that only stands elsewhere is not."""
+    """A rustc that reports another version causes a rebuild; the same rustc in another folder does not."""
     place.write("m.rs", script(1))
     check(place, 1, 1)
     real = shutil.which("cargo", path=place.env["PATH"])
@@ -467,7 +467,7 @@ def test_another_toolchain(place: Place, tmp_path: Path) -> None:
     other = f'if [ "$1" = -vV ]; then {lie}; else exec "{rustc}" "$@"; fi'
     (tools / "rustc").write_text(f"#!/bin/sh\n{other}\n")
     run = check(place, 1, 1, PATH=path)
-    assert story(run) == "rustc changed"
+    assert reason(run) == "rustc changed"
 
 
 def test_ctrl_c_ends_the_build_and_all_its_children(place: Place, tmp_path: Path) -> None:
@@ -486,7 +486,7 @@ def test_ctrl_c_ends_the_build_and_all_its_children(place: Place, tmp_path: Path
     check(place, 1, 1)
 
 
-def test_other_threads_go_on_during_a_build(place: Place) -> None:
+def test_other_threads_continue_during_a_build(place: Place) -> None:
     place.write("m.rs", script(1))
     run = place.python(
         """
@@ -532,7 +532,7 @@ def test_disabled(place: Place) -> None:
         assert run.builds == 0
 
 
-def test_activating_the_environment_changes_nothing(place: Place) -> None:
+def test_activating_the_environment_rebuilds_nothing(place: Place) -> None:
     place.write("m.rs", script(1))
     check(place, 1, 1)
     path = f"/somewhere/bin:{place.env['PATH']}"

@@ -1,4 +1,4 @@
-"""Rust in a string, outside of notebooks."""
+"""Rust in a string, without a notebook."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_dependencies(place: Place) -> None:
     assert run.out.split() == ["13", "TypeError", "BuildError"]
 
 
-def test_errors_have_the_strings_lines(place: Place) -> None:
+def test_errors_have_the_lines_of_the_string(place: Place) -> None:
     run = place.python(
         """
         import rustimport
@@ -78,7 +78,7 @@ def test_errors_have_the_strings_lines(place: Place) -> None:
 
 
 def test_strings_are_pruned_with_their_entries(place: Place, tmp_path: Path) -> None:
-    # A cache of its own, with what others compiled; and a text that is in no other.
+    # A separate cache that contains compiled dependencies, and a source that no other test uses.
     cache = tmp_path / "cache"
     source = DOUBLE + " // pruned"
     fresh: dict[str, Any] = {"RUSTIMPORT_CACHE_DIR": str(cache)}
@@ -94,7 +94,7 @@ def test_strings_are_pruned_with_their_entries(place: Place, tmp_path: Path) -> 
     interpreters = json.loads(command("cache", "info", "-f", "json"))["interpreters"]
     assert str(text) in [source["source"] for interpreter in interpreters for source in interpreter["sources"]]
     command("cache", "prune", "--days", "0")
-    # What somebody may be about to build stays for a day.
+    # For a day, a string is kept because a process may be about to build it.
     assert text.exists()
     os.utime(text, (time.time() - 200_000,) * 2)
     command("cache", "prune")
@@ -106,16 +106,16 @@ def test_release_mode_compiles_nothing(place: Place) -> None:
     code = f"import rustimport; print(rustimport.inline({DOUBLE!r}).double(4))"
     run = place.python(code, hook=False, **release)
     assert run.builds == 0
-    said = run.stderr.splitlines()[-2:]
-    assert said[0].endswith("RustImportError: there is no library for <inline>, and release mode builds nothing")
-    assert said[1].startswith("hint: run it once without RUSTIMPORT_RELEASE_MODE")
+    error_lines = run.stderr.splitlines()[-2:]
+    assert error_lines[0].endswith("RustImportError: there is no library for <inline>, and release mode builds nothing")
+    assert error_lines[1].startswith("hint: run it once without RUSTIMPORT_RELEASE_MODE")
     assert place.python(code, hook=False).out == "8"
-    # It is taken as it is, also where it would be stale.
+    # The library is used without checks, even if it is stale.
     run = place.python(code, hook=False, RUSTFLAGS="--cfg other", **release)
     assert (run.out, run.builds) == ("8", 0)
 
 
-def test_names_that_are_taken(place: Place) -> None:
+def test_names_of_existing_modules_are_refused(place: Place) -> None:
     place.write("taken.py", "")
     place.write("package/__init__.py", "")
     place.write("folder/data.txt", "")

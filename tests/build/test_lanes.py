@@ -1,4 +1,4 @@
-"""A build that compiles new dependencies keeps nobody waiting who needs nothing new."""
+"""A build that compiles new dependencies does not block builds that need none."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ IMPORT = "import {0}; print({0}.value())"
 
 
 def new_dependencies() -> str:
-    """A header whose dependencies nobody has compiled yet, as far as anybody knows."""
+    """A header whose dependencies have never been compiled."""
     return f"//: [features]\n//: f{uuid.uuid4().hex} = []\n"
 
 
 @pytest.fixture
 def slow_maturin(place: Place, tmp_path: Path) -> Path:
-    """Runs maturin when it is told to."""
+    """Runs maturin as soon as the file `go` exists."""
     path = tmp_path / "slow-maturin"
     real = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
     path.write_text(
@@ -38,14 +38,14 @@ def wait_for(path: Path) -> None:
 
 
 def start_heavy(place: Place, slow_maturin: Path, tmp_path: Path, header: str | None = None) -> subprocess.Popen[str]:
-    """Starts a build of new dependencies, which goes on when told to, and waits until it has the first lane."""
+    """Starts a build of new dependencies, and waits until it holds the first slot. It continues when `go` exists."""
     place.write("heavy.rs", SCRIPT.format(header=header or new_dependencies(), value=2))
     heavy = place.start(IMPORT.format("heavy"), RUSTIMPORT_MATURIN_EXECUTABLE=str(slow_maturin))
     wait_for(tmp_path / "began")
     return heavy
 
 
-def test_light_builds_pass_a_heavy_one(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+def test_builds_without_new_dependencies_do_not_wait(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
     place.write("first.rs", SCRIPT.format(header="", value=1))
     assert place.python(IMPORT.format("first")).out == "1"
     heavy = start_heavy(place, slow_maturin, tmp_path)
@@ -54,7 +54,7 @@ def test_light_builds_pass_a_heavy_one(place: Place, slow_maturin: Path, tmp_pat
         run = place.python(IMPORT.format(f"light{number}"))
         assert run.out == str(number)
         assert "waiting" not in run.stderr
-    # An edit of what was built in the first lane.
+    # Edit a script that was built in the first slot.
     place.write("first.rs", SCRIPT.format(header="", value=10))
     assert place.python(IMPORT.format("first")).out == "10"
     assert heavy.poll() is None
@@ -62,19 +62,19 @@ def test_light_builds_pass_a_heavy_one(place: Place, slow_maturin: Path, tmp_pat
     place.write("second.rs", SCRIPT.format(header=new_dependencies(), value=3))
     second = place.start(IMPORT.format("second"))
     assert second.stderr is not None
-    told = second.stderr.readline()
+    line = second.stderr.readline()
     expected = f"process {heavy.pid}, which is compiling dependencies for heavy.rs"
-    assert told.startswith(f"rustimport: second.rs is waiting for {expected}")
+    assert line.startswith(f"rustimport: second.rs is waiting for {expected}")
     (tmp_path / "go").touch()
     assert heavy.communicate(timeout=120)[0].strip() == "2"
     assert second.communicate(timeout=120)[0].strip() == "3"
-    # Back in the first lane, where an older state of it was compiled.
+    # This is built in the first slot again, which contains an older version of it.
     place.write("first.rs", SCRIPT.format(header="", value=11))
     assert place.python(IMPORT.format("first")).out == "11"
 
 
-def test_dependencies_are_taken_over(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
-    """In the other lane nothing is compiled but the script."""
+def test_a_new_slot_reuses_dependencies(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+    """Only the script is compiled in the other slot."""
     place.write("first.rs", SCRIPT.format(header="", value=1))
     assert place.python(IMPORT.format("first")).out == "1"
     heavy = start_heavy(place, slow_maturin, tmp_path)
@@ -87,7 +87,7 @@ def test_dependencies_are_taken_over(place: Place, slow_maturin: Path, tmp_path:
     assert heavy.communicate(timeout=120)[0].strip() == "2"
 
 
-def test_a_new_script_with_a_known_path_dependency_is_light(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+def test_a_compiled_path_dependency_is_not_new(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
     manifest = '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n'
     place.write("helper/Cargo.toml", manifest)
     place.write("helper/src/lib.rs", "pub fn value() -> i32 { 7 }\n")
@@ -97,7 +97,7 @@ def test_a_new_script_with_a_known_path_dependency_is_light(place: Place, slow_m
     heavy = start_heavy(place, slow_maturin, tmp_path)
     place.write("light.rs", SCRIPT.format(header=header, value="helper::value() + 1"))
     assert place.python(IMPORT.format("light")).out == "8"
-    # What the helper needs anew makes it heavy.
+    # A new feature of the helper counts as a new dependency.
     place.write("helper/Cargo.toml", manifest + f"[features]\nf{uuid.uuid4().hex} = []\n")
     waiting = place.start(IMPORT.format("light"))
     assert waiting.stderr is not None
@@ -107,8 +107,8 @@ def test_a_new_script_with_a_known_path_dependency_is_light(place: Place, slow_m
     assert waiting.communicate(timeout=120)[0].strip() == "8"
 
 
-def test_who_waits_goes_on_when_all_is_ready(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
-    """It needs what the first compiles; then it need not wait for a second that compiles something else."""
+def test_waiting_ends_when_needed_dependencies_are_compiled(place: Place, slow_maturin: Path, tmp_path: Path) -> None:
+    """It needs what the first build compiles, and does not wait for a second one that compiles something else."""
     header = new_dependencies()
     heavy = start_heavy(place, slow_maturin, tmp_path, header)
     again = tmp_path / "again"

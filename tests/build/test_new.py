@@ -1,4 +1,4 @@
-"""What `new` writes imports at once, and what a script becomes does what the script did."""
+"""Sources that `new` writes can be imported at once, and behave like the original script."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_a_script_becomes_a_crate(place: Place) -> None:
     run = command(place, "new", "inner/counts", "--from", "counts.rs")
     assert run.returncode == 0, run.stderr
     code = "import sys; sys.path.insert(0, 'inner')\n" + CODE
-    made = place.python(code)
-    assert made.out == "117 How many.", made.stderr
-    # Whatever it is made of is where it was.
+    result = place.python(code)
+    assert result.out == "117 How many.", result.stderr
+    # The crate uses the script's files in their original places.
     place.write("part.rs", "pub fn value() -> usize { 20 }\n")
     assert place.python(code).out == "127 How many."
     place.write("tables/b.txt", "")
@@ -69,7 +69,7 @@ def test_a_script_becomes_a_crate(place: Place) -> None:
     assert place.python(CODE).out == "127 How many."
 
 
-def test_a_crate_has_the_name_of_its_module(place: Place) -> None:
+def test_sources_that_new_refuses(place: Place) -> None:
     place.write("own.rs", "// rustimport\nuse pyo3::prelude::*;\n#[pymodule]\nmod own {}\n")
     run = command(place, "new", "other", "--from", "own.rs")
     assert (run.returncode, "declares the module `own`" in run.stderr) == (2, True)
@@ -85,7 +85,7 @@ def test_a_crate_has_the_name_of_its_module(place: Place) -> None:
 
 
 def developed(environment: Environment, folder: str, stdout: str) -> None:
-    """Does what the command says that is to be done."""
+    """Runs the command that `new` prints as the next step."""
     (line,) = [line for line in stdout.splitlines() if line.startswith("install it:  ")]
     assert line == f"install it:  maturin develop -m {folder}/Cargo.toml"
     environment.develop(environment.place.folder / folder)
@@ -99,12 +99,12 @@ def test_a_new_project(environment: Environment) -> None:
     assert run.stdout.splitlines()[:5] == [f"wrote fresh/{file}" for file in files]
     developed(environment, "fresh", run.stdout)
     code = "import fresh; print(fresh.say_hello())"
-    made = environment.run(code)
-    assert (made.out, made.builds) == ("Hello from fresh, implemented in Rust!", 0)
+    result = environment.run(code)
+    assert (result.out, result.builds) == ("Hello from fresh, implemented in Rust!", 0)
     library = place.folder / "fresh/src/lib.rs"
     library.write_text(library.read_text().replace("Hello from fresh", "Hi"))
     assert environment.run(code).out == "Hi, implemented in Rust!"
-    # It is nobody's crate, and nothing of it is overwritten.
+    # The project is not a crate, and none of its files are overwritten.
     before = {path: path.read_bytes() for path in Path(place.folder, "fresh").rglob("*.*") if path.is_file()}
     assert command(place, "new", "fresh", "--project").returncode == 2
     assert {path: path.read_bytes() for path in before} == before

@@ -1,4 +1,4 @@
-"""Without the network, what is on the machine is enough; and what is missing is named."""
+"""Without network access, builds use the packages that are on the machine, and missing packages are named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Place
 
-#: Nobody listens there.
+#: No proxy listens on this port.
 NO_NETWORK: dict[str, Any] = {"CARGO_HTTP_PROXY": "http://127.0.0.1:9", "CARGO_NET_RETRY": "0"}
 
 SCRIPT = """\
@@ -41,18 +41,18 @@ pub unsafe extern "C" fn PyInit_m() -> *mut PyObject {{
 
 @pytest.fixture
 def empty_cache(place: Place, tmp_path: Path) -> str:
-    """A cache that knows no versions, on a machine that has the package."""
+    """A cache without resolved versions, on a machine that has the package."""
     place.write("m.rs", SCRIPT.format(name="itoa", version="1"))
     assert place.python("import m").returncode == 0
     return str(tmp_path / "cache")
 
 
-def test_what_is_on_the_machine_is_enough(place: Place, empty_cache: str) -> None:
+def test_offline_builds_use_downloaded_packages(place: Place, empty_cache: str) -> None:
     run = place.python("import m; print(m)", RUSTIMPORT_CACHE_DIR=empty_cache, **NO_NETWORK)
     assert "module 'm'" in run.out
-    told = [line for line in run.stderr.splitlines() if "registry" in line]
-    assert told == ["rustimport: m.rs: the registry cannot be reached: built with what is on this machine"]
-    # Nothing of this is needed again.
+    notices = [line for line in run.stderr.splitlines() if "registry" in line]
+    assert notices == ["rustimport: m.rs: the registry cannot be reached: built with what is on this machine"]
+    # The next build does not need the network.
     place.write("m.rs", SCRIPT.format(name="itoa", version="1") + "\n")
     run = place.python("import m", RUSTIMPORT_CACHE_DIR=empty_cache, **NO_NETWORK)
     assert (run.builds, "registry" in run.stderr) == (1, False)
@@ -62,7 +62,7 @@ def test_what_is_on_the_machine_is_enough(place: Place, empty_cache: str) -> Non
     ("name", "version", "missing"),
     [("rustimport-nobody-has-this", "1", "rustimport-nobody-has-this"), ("itoa", "99", 'itoa = "^99"')],
 )
-def test_what_is_missing_is_named(place: Place, empty_cache: str, name: str, version: str, missing: str) -> None:
+def test_missing_packages_are_named(place: Place, empty_cache: str, name: str, version: str, missing: str) -> None:
     place.write("m.rs", SCRIPT.format(name=name, version=version))
     run = place.python("import m", RUSTIMPORT_CACHE_DIR=empty_cache, **NO_NETWORK)
     expected = f"m.rs could not be built: `{missing}` is not on this machine, and the registry cannot be reached"
@@ -71,7 +71,7 @@ def test_what_is_missing_is_named(place: Place, empty_cache: str, name: str, ver
     assert run.builds == 3
 
 
-def test_words_of_the_users_are_no_network(place: Place) -> None:
+def test_messages_in_a_source_are_not_taken_for_network_errors(place: Place) -> None:
     place.write("offline/m.rs", '// rustimport:pyo3\n#[pyfunction]\nfn f() -> i32 { "Connection refused" }\n')
     run = place.python("import sys; sys.path.insert(0, 'offline'); import m")
     assert "m.rs does not compile (1 error)" in run.stderr
@@ -79,8 +79,8 @@ def test_words_of_the_users_are_no_network(place: Place) -> None:
     assert run.builds == 1
 
 
-def test_a_network_that_comes_back(place: Place, empty_cache: str, tmp_path: Path) -> None:
-    """The first failure is no verdict."""
+def test_a_failed_download_is_retried(place: Place, empty_cache: str, tmp_path: Path) -> None:
+    """One failed download does not mean that the network is unavailable."""
     maturin = tmp_path / "maturin"
     real = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
     tried = tmp_path / "tried"

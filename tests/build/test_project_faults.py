@@ -1,5 +1,5 @@
-"""Projects that are broken, gone, or not what they seem: an error for the one import concerned, and nothing for any
-other."""
+"""Broken, moved or conflicting projects: the import concerned fails with a clear error, and no other import is
+affected."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OTHERS = "import json, wave; from xml.dom import minidom"
 
 
 def check(environment: Environment, code: str, *expected: str) -> None:
-    """The import says what is wrong, once each time; other imports say nothing."""
+    """Each import raises the error, and other imports print nothing."""
     for _ in range(2):
         run = environment.run(code)
         assert run.returncode == 1
         for text in expected:
             assert text in run.stderr, run.stderr
         assert "hint: " in run.stderr
-        # The frame that raised it, and no other of this package.
+        # The traceback contains one frame of this package.
         assert run.stderr.count("site-packages/rustimport/_") == 1
     run = environment.run(OTHERS)
     assert (run.returncode, run.stderr, run.builds) == (0, "", 0)
@@ -47,7 +47,7 @@ def test_a_missing_manifest(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("name", ["pure", "flat"])
-def test_a_project_that_is_gone(environment: Environment, name: str) -> None:
+def test_moved_project(environment: Environment, name: str) -> None:
     layout, root = developed(environment, name)
     environment.run(layout.code)
     root.rename(root.with_name("moved"))
@@ -67,12 +67,12 @@ def test_a_dist_info_without_record(environment: Environment, name: str) -> None
 
 
 @pytest.mark.parametrize("content", ["no json", "[]", '{"url": 1}', '{"url": "http://x"}', "\xff\x00", ""])
-def test_a_direct_url_that_is_none(environment: Environment, content: str) -> None:
+def test_invalid_direct_url(environment: Environment, content: str) -> None:
     layout, root = developed(environment, "pure")
     (direct_url,) = environment.site.glob("*.dist-info/direct_url.json")
     direct_url.write_bytes(content.encode("latin-1"))
     edit(root / layout.edited, projects.EDITED, "2")
-    # Nobody knows that it is a project: it is left alone.
+    # Without valid metadata, it is not recognized as a project.
     run = environment.run(layout.code)
     assert (run.out, run.stderr) == ("1", "")
 
@@ -85,8 +85,8 @@ def test_two_projects_that_claim_one_name(environment: Environment) -> None:
     check(environment, layout.code, "ProjectError", "t_pure", str(root), str(other), "pip uninstall")
 
 
-def test_a_project_under_a_new_name(environment: Environment) -> None:
-    """Its old name is still installed."""
+def test_renamed_project(environment: Environment) -> None:
+    """It is still installed under the old name as well."""
     layout, root = developed(environment, "pure")
     edit(root / "pyproject.toml", 'name = "t-pure"', 'name = "t-renamed"')
     environment.develop(root)
@@ -95,8 +95,8 @@ def test_a_project_under_a_new_name(environment: Environment) -> None:
     assert run.out == "2", run.stderr
 
 
-def test_what_stands_on_the_path(environment: Environment, tmp_path: Path) -> None:
-    """A file, a dead link, a folder that nobody may read, nothing."""
+def test_unusual_entries_of_the_path(environment: Environment, tmp_path: Path) -> None:
+    """A file, a dead link, a missing folder, and the working folder."""
     layout, root = developed(environment, "pure")
     edit(root / layout.edited, projects.EDITED, "2")
     file, link = tmp_path / "file", tmp_path / "link" / "site-packages"
@@ -108,7 +108,7 @@ def test_what_stands_on_the_path(environment: Environment, tmp_path: Path) -> No
     assert run.out == "2", run.stderr
 
 
-def test_what_comes_first_on_the_path_is_no_business_of_the_project(environment: Environment) -> None:
+def test_a_module_that_comes_first_on_the_path_is_imported(environment: Environment) -> None:
     layout, root = developed(environment, "pure")
     edit(root / layout.edited, projects.EDITED, "broken")
     environment.place.write("elsewhere/t_pure.py", "def value(): return 'mine'\n")
@@ -134,11 +134,11 @@ def test_a_project_that_imports_itself_while_it_is_built(environment: Environmen
     assert run.out == "2", run.stderr
 
 
-def test_a_target_folder_that_was_cleaned(environment: Environment) -> None:
+def test_another_target_folder(environment: Environment) -> None:
     layout, root = developed(environment, "flat")
     environment.run(layout.code)
     environment.place.env["CARGO_TARGET_DIR"] = str(environment.place.folder / "target")
-    # Where cargo builds is no input.
+    # The target folder is not an input.
     run = environment.run(layout.code)
     assert (run.out, run.builds) == ("1", 0)
     (environment.place.folder / "target").symlink_to(HOME / "target")
@@ -146,7 +146,7 @@ def test_a_target_folder_that_was_cleaned(environment: Environment) -> None:
     assert environment.run(layout.code).out == "2"
 
 
-def test_an_environment_that_was_removed_and_made_again(environment: Environment) -> None:
+def test_reinstalled_project(environment: Environment) -> None:
     layout, root = developed(environment, "python-source")
     environment.run(layout.code)
     shutil.rmtree(next(environment.site.glob("t_source-*.dist-info")))
@@ -157,7 +157,7 @@ def test_an_environment_that_was_removed_and_made_again(environment: Environment
     assert (run.out, run.builds) == ("1", 0)
 
 
-def test_entries_of_the_path_that_are_no_text(environment: Environment) -> None:
+def test_entries_of_the_path_that_are_not_text(environment: Environment) -> None:
     layout, root = developed(environment, "pure")
     edit(root / layout.edited, projects.EDITED, "2")
     code = "import pathlib, sys; sys.path += [pathlib.Path('/x'), b'/y']\n"
@@ -165,15 +165,15 @@ def test_entries_of_the_path_that_are_no_text(environment: Environment) -> None:
     assert run.out == "2", run.stderr
 
 
-def test_a_folder_of_pythonpath_that_is_not_there(environment: Environment) -> None:
+def test_missing_folder_in_pythonpath(environment: Environment) -> None:
     code = f"{OTHERS}\nimport sys; print('rustimport._core_client' in sys.modules)"
-    # The environment itself is so young that its times prove nothing at first.
+    # The first run may not trust the times of a new environment.
     for _ in range(2):
         environment.run(code, PYTHONPATH="/nowhere")
     assert environment.run(code, PYTHONPATH="/nowhere").out == "False"
 
 
-def test_a_reload_of_somebody_elses_module(environment: Environment) -> None:
+def test_reload_of_a_module_that_comes_first_on_the_path(environment: Environment) -> None:
     layout, root = developed(environment, "pure")
     edit(root / layout.edited, projects.EDITED, "broken")
     environment.place.write("elsewhere/t_pure.py", "def value(): return 'mine'\n")
@@ -181,8 +181,8 @@ def test_a_reload_of_somebody_elses_module(environment: Environment) -> None:
     assert (run.out, run.builds) == ("mine", 0)
 
 
-def test_no_rust_on_this_machine(environment: Environment) -> None:
-    """An environment that was brought from elsewhere imports; what is known to be stale does not."""
+def test_machine_without_rust(environment: Environment) -> None:
+    """An environment that was copied to this machine can be imported. A project that is known to be stale cannot."""
     layout, root = developed(environment, "pure")
     without = {"PATH": "/nowhere", "CARGO_HOME": "/nowhere", "HOME": "/nowhere", "RUSTUP_HOME": None}
     run = environment.run(layout.code, **without)
@@ -195,8 +195,8 @@ def test_no_rust_on_this_machine(environment: Environment) -> None:
     assert "ToolchainError" in run.stderr
 
 
-def test_a_build_by_hand_that_was_killed(environment: Environment) -> None:
-    """After the compiler had written down what it read, and before there was a library."""
+def test_killed_maturin_develop(environment: Environment) -> None:
+    """The process was killed after the compiler had written its dep-info, and before it wrote the library."""
     layout, root = developed(environment, "flat")
     edit(root / layout.edited, projects.EDITED, "2")
     output = HOME / "target" / "debug"

@@ -1,4 +1,4 @@
-"""Projects in editable mode: what is edited is what is imported, and maturin runs for nothing else."""
+"""Projects in editable mode: imports use the current sources, and maturin runs only if they changed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests import projects
 from tests.conftest import CACHE, ROOT, Place, Run
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-#: Fixed, since cargo compiles pyo3 anew for another python.
+#: A fixed path, because cargo recompiles pyo3 for another interpreter.
 HOME = ROOT / "target" / CACHE.name.replace("cache", "projects") / f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class Environment:
-    """A venv without pip, not activated, and what is developed in it."""
+    """A venv without pip and without activation, and the projects that are installed in it."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -33,9 +33,9 @@ class Environment:
         self.bin = self.prefix / "bin"
         self.site = next(self.prefix.glob("lib/python*/site-packages"))
         (self.site / "rustimport").symlink_to(ROOT / "python" / "rustimport")
-        #: Of every project: pyo3 is compiled once.
+        #: Shared by all projects, so that pyo3 is compiled once.
         self.place.env["CARGO_TARGET_DIR"] = str(HOME / "target")
-        # Where uv is.
+        # The folder that contains uv.
         self.place.env["PATH"] += os.pathsep + str(SCRIPTS)
 
     @property
@@ -44,7 +44,7 @@ class Environment:
         return {**self.place.env, "VIRTUAL_ENV": str(self.prefix), "PATH": path}
 
     def install(self, *packages: str) -> None:
-        """`pip install`, by a pip that is not in the environment."""
+        """Runs `pip install`, with a pip that is not in the environment."""
         if not packages:
             return
         pip: list[Any] = [sys.executable, "-m", "pip", "--python", self.bin / "python", "install", "--quiet"]
@@ -56,7 +56,7 @@ class Environment:
         subprocess.run([*pip, package], env=self.place.env, check=True)
 
     def develop(self, folder: Path, *arguments: str) -> str:
-        """`maturin develop`, as it is typed in the activated environment."""
+        """Runs `maturin develop` in the activated environment."""
         command: list[Any] = [SCRIPTS / "maturin", "develop", "--uv", *arguments]
         done = subprocess.run(command, cwd=folder, env=self.activated, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ class Environment:
         return self.place.folder / name
 
     def run(self, code: str, **env: Any) -> Run:
-        """Runs code in a fresh interpreter, away from every project."""
+        """Runs code in a fresh interpreter, in a folder outside all projects."""
         (self.place.folder / "elsewhere").mkdir(exist_ok=True)
         code = "import os; os.chdir('elsewhere')\n" + textwrap.dedent(code)
         return self.place.python(code, executable=str(self.bin / "python"), **env)
@@ -95,7 +95,7 @@ def test_every_layout(environment: Environment, name: str) -> None:
     root = environment.project(layout, name)
     environment.develop(root / layout.folder)
 
-    # What was built by hand is taken as it is.
+    # The library that `maturin develop` built is reused.
     first = environment.run(layout.code)
     assert (first.out, first.builds, first.stderr) == ("1", 0, "")
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and path.suffix in (".py", ".toml")}
@@ -112,12 +112,12 @@ INVOKED = "invoked.timestamp"
 
 
 def units(folder: Path, package: str) -> dict[Path, int]:
-    """When each part of a package was compiled."""
+    """The times at which the parts of a package were compiled."""
     found = (*folder.glob(f"**/.fingerprint/{package}-*/{INVOKED}"), *folder.glob(f"**/build/{package}/*/*/{INVOKED}"))
     return {path: path.stat().st_mtime_ns for path in found}
 
 
-def test_what_is_no_input(environment: Environment) -> None:
+def test_files_that_are_not_inputs(environment: Environment) -> None:
     layout, root = developed(environment, "python-source")
     assert environment.run(layout.code).builds == 0
     for file in (
@@ -135,8 +135,8 @@ def test_what_is_no_input(environment: Environment) -> None:
     assert (run.out, run.builds) == ("1 1", 0)
 
 
-def test_what_is_an_input(environment: Environment) -> None:
-    """Variables, build scripts, included files, manifests, cargo's configuration, and what the project itself names."""
+def test_inputs(environment: Environment) -> None:
+    """Variables, build scripts, included files, manifests, cargo's configuration, and files that are declared."""
     layout = projects.Layout(
         {
             "Cargo.toml": projects.cargo("t-inputs", "t_inputs").replace("[lib]", 'build = "build.rs"\n\n[lib]'),
@@ -185,7 +185,7 @@ mod t_inputs {
     check("new|||false")
     check("new|x||false", T_COMPILED="x")
     check("new||y|false", T_BUILD="y")
-    # Each of these was built before.
+    # All of this was built before.
     check("new|||false", 0)
     place.write("project/data.txt", "data")
     check("new|||false")
@@ -197,7 +197,7 @@ mod t_inputs {
     check("new|configured||true")
 
 
-def test_content_that_was_seen_before_starts_no_process(environment: Environment) -> None:
+def test_content_that_was_built_before_starts_no_process(environment: Environment) -> None:
     layout, root = developed(environment, "flat")
     assert environment.run(layout.code).out == "1"
     edit(root / "src/lib.rs", projects.EDITED, "2")
@@ -209,7 +209,7 @@ def test_content_that_was_seen_before_starts_no_process(environment: Environment
 
 
 def test_a_file_that_is_restored_with_its_time(environment: Environment) -> None:
-    """Cargo compares times, and would take the newer library for fresh."""
+    """Cargo compares times, and would use the newer library."""
     layout, root = developed(environment, "nested-workspace")
     source = root / layout.edited
     before, old = source.read_bytes(), source.stat()
@@ -223,18 +223,18 @@ def test_a_file_that_is_restored_with_its_time(environment: Environment) -> None
     assert (run.out, run.builds) == ("1", 1)
 
 
-def test_what_is_installed(environment: Environment) -> None:
-    """Gone, replaced by something else, or built by hand."""
+def test_changes_of_the_installed_library(environment: Environment) -> None:
+    """The library is deleted, replaced, or rebuilt with `maturin develop`."""
     layout, root = developed(environment, "flat")
     environment.run(layout.code)
     (library,) = root.glob("t_flat/*.so")
     library.unlink()
     run = environment.run(layout.code)
-    assert (run.out, run.builds) == ("1", 0), "what cargo has left, or the store, is put back"
+    assert (run.out, run.builds) == ("1", 0), "the library is not restored from cargo's target folder or the store"
     library.write_bytes(b"no library")
     assert environment.run(layout.code).out == "1"
 
-    # The profile of what was built by hand stays, until something says otherwise.
+    # The profile of `maturin develop` is kept until a setting changes it.
     environment.develop(root, "--release")
     size = library.stat().st_size
     run = environment.run(layout.code)
@@ -266,7 +266,7 @@ def test_an_edit_before_the_first_import(environment: Environment) -> None:
 
 
 def test_alternating_with_maturin_develop(environment: Environment) -> None:
-    """What one has compiled the other one uses."""
+    """Each of them uses what the other has compiled."""
     layout, root = developed(environment, "flat")
     environment.run(layout.code)
     before = units(HOME / "target", "pyo3") | units(HOME / "target", "pyo3-ffi")
@@ -284,7 +284,7 @@ def test_alternating_with_maturin_develop(environment: Environment) -> None:
 
 
 def test_a_failed_build(environment: Environment) -> None:
-    """The installed library stays; the error says what the compiler said."""
+    """The installed library is not changed, and the error contains the compiler's diagnostics."""
     layout, root = developed(environment, "virtual-workspace")
     environment.run(layout.code)
     before = {path: path.stat().st_mtime_ns for path in environment.site.glob("t_virtual/*")}
@@ -304,7 +304,7 @@ def test_a_failed_build(environment: Environment) -> None:
         f"t_virtual {root / layout.edited} 1 E0425",
         "False True",
     ], run.stderr
-    # Each import says it again: nothing stale is imported.
+    # Each import raises the error: a stale library is never imported.
     assert run.returncode == 1
     assert {path: path.stat().st_mtime_ns for path in before if path.name != "__pycache__"} == {
         path: time for path, time in before.items() if path.name != "__pycache__"
@@ -314,7 +314,7 @@ def test_a_failed_build(environment: Environment) -> None:
 
 
 def test_metadata_and_scripts(environment: Environment) -> None:
-    """Where more than the library changed, maturin installs all of it."""
+    """If metadata or scripts changed, maturin installs the whole project."""
     layout, root = developed(environment, "flat")
     environment.run(layout.code)
     edit(root / "pyproject.toml", 'version = "1.0"', 'version = "2.0"')
@@ -326,7 +326,7 @@ def test_metadata_and_scripts(environment: Environment) -> None:
     assert (environment.bin / "t-flat").exists()
     run = environment.run(code)
     assert (run.out.splitlines(), run.builds) == (["1", "2.0"], 0)
-    # A description is nothing that anybody would have to install.
+    # A changed description needs no installation.
     edit(root / "pyproject.toml", 'name = "t-flat"', 'name = "t-flat"\ndescription = "words"')
     assert environment.run(code).builds == 1
 
@@ -338,19 +338,19 @@ def test_each_project_is_checked_once(environment: Environment) -> None:
     environment.run(layout.code)
     code = """
         from rustimport import _cache
-        looks = []
-        look = _cache.fresh_artifact
-        _cache.fresh_artifact = lambda *arguments, **more: looks.append(1) or look(*arguments, **more)
+        checks = []
+        check_stamp = _cache.fresh_artifact
+        _cache.fresh_artifact = lambda *arguments, **more: checks.append(1) or check_stamp(*arguments, **more)
         import t_source
         for number in range(10):
             __import__(f"t_source.m{number}")
-        print(len(looks))
+        print(len(checks))
     """
     assert environment.run(code).out == "1"
 
 
-def test_a_project_of_pip(place: Place) -> None:
-    """`pip install -e` builds with the profile release, in an environment of its own."""
+def test_project_installed_by_pip(place: Place) -> None:
+    """`pip install -e` uses the profile release and an isolated build environment."""
     environment = Environment(place)
     shutil.rmtree(environment.prefix)
     subprocess.run([sys.executable, "-m", "venv", environment.prefix], check=True)
@@ -364,7 +364,7 @@ def test_a_project_of_pip(place: Place) -> None:
     edit(root / "src/lib.rs", projects.EDITED, "2")
     run = environment.run(layout.code)
     assert (run.out, run.builds) == ("2", 1), run.stderr
-    # pip is there to install what is new.
+    # The environment's pip installs changed metadata.
     edit(root / "pyproject.toml", 'version = "1.0"', 'version = "2.0"')
     code = f"{layout.code}; import importlib.metadata; print(importlib.metadata.version('t-flat'))"
     assert environment.run(code).out.splitlines() == ["2", "2.0"]
@@ -372,7 +372,7 @@ def test_a_project_of_pip(place: Place) -> None:
 
 @pytest.mark.parametrize("virtual_env", [None, "/nowhere"])
 def test_conda(environment: Environment, virtual_env: str | None) -> None:
-    """An environment of conda is known by its `conda-meta`; what else is activated does not matter."""
+    """A conda environment is recognized by `conda-meta`; another activated environment does not matter."""
     layout, root = developed(environment, "pure")
     (environment.prefix / "pyvenv.cfg").rename(environment.prefix / "elsewhere.cfg")
     (environment.prefix / "conda-meta").mkdir()
@@ -396,7 +396,7 @@ def test_enabled(environment: Environment) -> None:
     assert environment.run(layout.code).out == "2"
 
 
-def test_packages_that_are_installed_for_good_are_left_alone(environment: Environment) -> None:
+def test_packages_that_are_not_editable_are_not_rebuilt(environment: Environment) -> None:
     layout = projects.LAYOUTS["pure"]
     root = environment.project(layout)
     environment.place.env["CARGO_TARGET_DIR"] = str(HOME / "target")
@@ -421,7 +421,7 @@ def test_a_project_above_an_entry_of_the_path(environment: Environment) -> None:
 
 
 def test_a_project_of_many_files(environment: Environment) -> None:
-    """Of many files the core looks at all together; an edit of any of them is noticed."""
+    """The core checks a large number of files, and notices an edit of any of them."""
     count = 600
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
@@ -443,8 +443,8 @@ def cargo(environment: Environment, root: Path, *arguments: str) -> None:
     subprocess.run(["cargo", *arguments], cwd=root, env=env, capture_output=True, check=True)
 
 
-def test_what_an_editor_checked_is_not_built(environment: Environment) -> None:
-    """`cargo check` leaves a younger mark than the library."""
+def test_cargo_check_does_not_hide_an_edit(environment: Environment) -> None:
+    """`cargo check` writes a fingerprint that is newer than the library."""
     layout, root = developed(environment, "flat")
     edit(root / "src/lib.rs", projects.EDITED, "2")
     cargo(environment, root, "check")
@@ -456,7 +456,7 @@ def test_what_an_editor_checked_is_not_built(environment: Environment) -> None:
     assert environment.run(layout.code).out == "4"
 
 
-def test_cargo_keeps_its_files_elsewhere(environment: Environment) -> None:
+def test_separate_build_folder_of_cargo(environment: Environment) -> None:
     layout, root = developed(environment, "nested-workspace")
     environment.place.env["CARGO_BUILD_BUILD_DIR"] = str(environment.place.folder / "build-dir")
     for value in (projects.EDITED, "2"):
@@ -465,17 +465,17 @@ def test_cargo_keeps_its_files_elsewhere(environment: Environment) -> None:
         assert environment.run(layout.code).builds == 0
 
 
-def test_a_dependency_that_is_a_library_for_python_too(environment: Environment) -> None:
+def test_a_dependency_that_is_also_a_python_module(environment: Environment) -> None:
     layout = projects.LAYOUTS["nested-workspace"]
     root = environment.project(layout)
     with (root / "helper/Cargo.toml").open("a") as file:
         file.write('\n[lib]\ncrate-type = ["cdylib", "rlib"]\n')
     environment.develop(root)
-    check_knows_its_parts(environment, layout, root)
+    check_reuse_and_rebuild(environment, layout, root)
 
 
-def check_knows_its_parts(environment: Environment, layout: projects.Layout, root: Path) -> None:
-    """What was built by hand is taken as it is, and an edit is built, without a word about unknown files of cargo's."""
+def check_reuse_and_rebuild(environment: Environment, layout: projects.Layout, root: Path) -> None:
+    """The library of `maturin develop` is reused, an edit is built, and the layout of cargo's files is known."""
     first = environment.run(layout.code)
     assert (first.out, first.builds, first.stderr) == ("1", 0, "")
     edit(root / layout.edited, projects.EDITED, "2")
@@ -491,18 +491,18 @@ def test_a_target_folder_called_build(environment: Environment) -> None:
     root = environment.project(layout)
     environment.place.env["CARGO_TARGET_DIR"] = str(environment.place.folder / "build")
     environment.develop(root)
-    check_knows_its_parts(environment, layout, root)
+    check_reuse_and_rebuild(environment, layout, root)
 
 
 def test_another_library_in_the_wheel(environment: Environment) -> None:
-    """It is no module of Python: something for ctypes."""
+    """This library is not a Python module; it is loaded with ctypes."""
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
     (root / "t_flat" / "libother.dylib").write_bytes(b"no module")
     with (root / "pyproject.toml").open("a") as file:
         file.write('\n[tool.maturin]\ninclude = ["t_flat/libother.dylib"]\n')
     environment.develop(root)
-    check_knows_its_parts(environment, layout, root)
+    check_reuse_and_rebuild(environment, layout, root)
 
 
 def test_a_dependency_behind_a_feature(environment: Environment) -> None:
@@ -515,7 +515,7 @@ def test_a_dependency_behind_a_feature(environment: Environment) -> None:
     assert environment.run(layout.code).builds == 0
     edit(root / layout.edited, projects.EDITED, "2")
     assert environment.run(layout.code).out == "2"
-    # Those of the hook's own table come on top.
+    # Features from `tool.rustimport` are added.
     edit(root / "Cargo.toml", "[lib]", "[features]\nmore = []\n\n[lib]")
     edit(
         root / "src/lib.rs",
@@ -540,7 +540,7 @@ def test_a_module_that_moved(environment: Environment) -> None:
     assert environment.run(layout.code).out == "2"
 
 
-def test_variables_of_what_was_built_by_hand(environment: Environment) -> None:
+def test_variables_of_maturin_develop_are_inputs(environment: Environment) -> None:
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
     edit(
@@ -556,8 +556,8 @@ def test_variables_of_what_was_built_by_hand(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("name", ["cffi", "cffi-mixed", "uniffi", "uniffi-mixed"])
-def test_generated_modules_go_with_their_library(environment: Environment, name: str) -> None:
-    """Back to what was there before: the modules that maturin made of it as well."""
+def test_generated_modules_match_the_library(environment: Environment, name: str) -> None:
+    """Restoring an earlier library also restores the modules that maturin generated for it."""
     layout = projects.LAYOUTS[name]
     environment.install(*layout.needs)
     root = environment.project(layout)
@@ -585,7 +585,7 @@ def test_a_project_behind_a_link(environment: Environment) -> None:
 
 
 def test_two_copies_with_one_target_folder(environment: Environment) -> None:
-    """Cargo takes the one's library for the other's."""
+    """Cargo would reuse the library of the other copy."""
     layout = projects.LAYOUTS["pure"]
     root, other = environment.project(layout), environment.project(layout, "other")
     edit(other / "src/lib.rs", projects.EDITED, "2")
@@ -599,7 +599,7 @@ def test_two_copies_with_one_target_folder(environment: Environment) -> None:
     assert environment.run(layout.code).out == "3"
 
 
-def test_flags_that_come_later(environment: Environment) -> None:
+def test_changed_flags_and_then_an_edit(environment: Environment) -> None:
     layout, root = developed(environment, "nested-workspace")
     environment.run(layout.code)
     env = {"RUSTFLAGS": "--cfg later"}
@@ -609,7 +609,7 @@ def test_flags_that_come_later(environment: Environment) -> None:
 
 
 def become_mixed(root: Path, package: str, native: str, names: str) -> None:
-    """Puts a package of Python around an extension module that stood alone."""
+    """Puts a Python package around an extension module that had none."""
     (root / "python" / package).mkdir(parents=True)
     (root / "python" / package / "__init__.py").write_text(f"from .{native} import {names}\n")
     pyproject = (root / "pyproject.toml").read_text()
@@ -623,7 +623,7 @@ def move_python(root: Path) -> None:
     edit(root / "pyproject.toml", '"python"', '"src-python"')
 
 
-#: What is changed in a project that is installed.
+#: How the layout of each installed project is changed.
 RELAYOUTS: dict[str, Callable[[Path], object]] = {
     "python-source": move_python,
     "cffi-mixed": move_python,
@@ -637,7 +637,7 @@ RELAYOUTS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", RELAYOUTS)
 def test_another_layout(environment: Environment, name: str) -> None:
-    """What an installation adds to `sys.path` holds in the process that installs."""
+    """Entries that an installation adds to `sys.path` are used in the same process."""
     layout = projects.LAYOUTS[name]
     environment.install(*layout.needs)
     root = environment.project(layout)
@@ -663,7 +663,7 @@ def test_a_library_of_any_kind(environment: Environment) -> None:
     assert (run.out, run.builds) == ("2", 1)
 
 
-def test_a_profile_of_ours(environment: Environment) -> None:
+def test_custom_profile(environment: Environment) -> None:
     layout, root = developed(environment, "pure")
     edit(root / "src/lib.rs", projects.EDITED, "2")
     run = environment.run(layout.code, RUSTIMPORT_PROFILE="small")
@@ -672,7 +672,7 @@ def test_a_profile_of_ours(environment: Environment) -> None:
 
 @pytest.mark.parametrize("name", ["pure", "python-source"])
 def test_type_stubs(environment: Environment, name: str) -> None:
-    """Of a project that turns on pyo3's `experimental-inspect`, as maturin writes them."""
+    """Projects that enable pyo3's `experimental-inspect` get stubs, as maturin writes them."""
     layout = projects.LAYOUTS[name]
     root = environment.project(layout)
     edit(root / "Cargo.toml", 'pyo3 = "0.30"', 'pyo3 = { version = "0.30", features = ["experimental-inspect"] }')
@@ -686,7 +686,7 @@ def test_type_stubs(environment: Environment, name: str) -> None:
     first = stub.read_text()
     assert first.startswith("# Generated by rustimport")
     assert "def value() -> int: ..." in first
-    # A new signature, and back to the old one, which is built already.
+    # Change the signature, and change it back, which needs no build.
     text = (root / layout.edited).read_text()
     (root / layout.edited).write_text(
         text.replace("fn value()", "#[pyo3(signature = (more = 0))]\nfn value(more: i32)")
@@ -697,7 +697,7 @@ def test_type_stubs(environment: Environment, name: str) -> None:
     back = environment.run(layout.code)
     assert (back.out, back.builds, back.stderr, stub.read_text()) == ("2", 0, "", first)
 
-    # A file of the user's own, and a library that says nothing, are left alone.
+    # A stub that the user wrote is not changed, and a library without type information gets none.
     stub.write_text("def value() -> int: ...\n")
     (root / layout.edited).write_text(text + "\n// 1\n")
     assert environment.run(layout.code).builds == 1

@@ -1,4 +1,4 @@
-"""What `importlib.reload` does with scripts and projects, and what it leaves alone."""
+"""How `importlib.reload` affects scripts and projects, and what it does not change."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ mod {name} {{
 }}
 """
 
-#: Of a module `m` whose value is 1, with `edit(old, new)` to edit its source.
+#: For a module `m` whose value is 1, and a function `edit(old, new)` that edits its source.
 SEMANTICS = """
 import importlib, pickle, sys
 from m import value as old_value
@@ -140,7 +140,7 @@ def test_the_extension_module_itself(place: Place) -> None:
     assert environment.run(code).out.splitlines() == ["2 1 True", "2", "3"]
 
 
-def test_switched_off(place: Place) -> None:
+def test_reloading_turned_off(place: Place) -> None:
     environment = Environment(place)
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
@@ -163,7 +163,7 @@ def test_switched_off(place: Place) -> None:
     assert environment.run("import m, t_flat; print(m.value(), t_flat.value())").out == "3 2"
 
 
-def test_whatever_changed(place: Place) -> None:
+def test_reload_changed(place: Place) -> None:
     environment = Environment(place)
     layout = projects.LAYOUTS["submodule"]
     root = environment.project(layout)
@@ -188,12 +188,12 @@ def test_whatever_changed(place: Place) -> None:
         edit({str(root / "src/lib.rs")!r}, {projects.EDITED!r}, "2")
         open({str(package)!r}, "w").write("def loads(): ...\\n\\ndef f(): return 2\\n")
         del t_sub.gone
-        # So that the index of projects is read anew.
+        # Makes the hook read the index of projects again.
         importlib.invalidate_caches()
         import colorsys
         print(*[module.__name__ for module in rustimport.reload_changed()])
         print(script.f(), by_path.N, t_sub.inner.value(), t_sub.other.f())
-        # What only went through the package is not replaced, nor what is gone.
+        # Names from other modules and deleted names are not replaced.
         assert t_sub.other.loads is json.loads and callable(t_sub.other.gone)
         assert rustimport.reload_changed() == []
         # What does not compile keeps nothing else from being reloaded.
@@ -231,8 +231,8 @@ mod {name} {{
 """
 
 
-def test_what_panics_when_it_is_loaded(place: Place) -> None:
-    """Is an error like others, stays as it was, and is tried again."""
+def test_modules_that_panic_or_fail_when_they_are_loaded(place: Place) -> None:
+    """The error is raised, the module is not changed, and the next reload tries again."""
     path = place.write("m.rs", PANICS.format(name="m", value=1, init="Ok(())"))
     other = place.write("good.rs", PANICS.format(name="good", value=1, init="Ok(())"))
     place.write("bad.rs", PANICS.format(name="bad", value=1, init='panic!("at once")'))
@@ -265,8 +265,8 @@ def test_what_panics_when_it_is_loaded(place: Place) -> None:
     ], run.stderr
 
 
-def test_what_was_away_for_a_while(place: Place) -> None:
-    """A reload that does not find the source leaves a module without a spec."""
+def test_a_source_that_was_deleted_and_restored(place: Place) -> None:
+    """A reload that does not find the source leaves the module without a spec."""
     place.write("m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 1 }\n")
     run = place.python(
         """

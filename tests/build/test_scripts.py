@@ -1,4 +1,4 @@
-"""Every form of script imports, and says where things went wrong in terms of the user's own file."""
+"""Scripts of every form can be imported, and errors refer to the user's own file."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_exports(place: Place) -> None:
 
 
 def test_packages_and_names(place: Place) -> None:
-    """In packages, relative, in namespaces; two of one name; named like crates, and with a digit first."""
+    """Scripts in packages, relative and in namespaces; names that are equal, those of crates, or start with a digit."""
     source = '// rustimport:pyo3\n#[pyfunction]\nfn where_() -> &\'static str {{ "{}" }}\n'
     place.write("pkg/__init__.py", "from . import fast\nfrom .fast import where_\n")
     for name in ("pkg/fast", "space/fast", "fast", "core", "pyo3", "test_3d"):
@@ -206,7 +206,7 @@ def test_paths_with_spaces_and_letters(place: Place) -> None:
 
 
 def test_dependencies_are_real_and_shared(place: Place) -> None:
-    """What was compiled for one script is not compiled again for the next."""
+    """Dependencies that were compiled for one script are not recompiled for the next."""
     source = """
         // rustimport:pyo3
         //: [dependencies]
@@ -280,7 +280,7 @@ def test_panics_name_the_users_file(place: Place, inner: str) -> None:
     assert str(place.folder) not in run.stderr
 
 
-def test_the_artifact_holds_no_path_of_its_folder(place: Place) -> None:
+def test_artifacts_do_not_contain_the_path_of_the_sources(place: Place) -> None:
     write_helpers(place)
     place.write("m.rs", FORMS["helper_modules_and_includes"])
     artifact = Path(place.python("import m; print(m.__file__)").out)
@@ -300,7 +300,7 @@ def test_warnings_are_shown_once(place: Place) -> None:
     assert quiet.builds == 1
 
 
-def test_what_is_said(place: Place) -> None:
+def test_messages_of_a_build(place: Place) -> None:
     place.write("m.rs", FORMS["template"])
     run = place.python("import m")
     first, second = run.stderr.splitlines()
@@ -330,7 +330,7 @@ def test_logging(place: Place) -> None:
     assert place.python("import m").builds == 0
 
 
-def test_import_hook_module_says_what_it_builds_without_logging(place: Place) -> None:
+def test_import_hook_module_reports_builds_without_logging(place: Place) -> None:
     place.write("m.rs", FORMS["template"])
     run = place.python("import rustimport.import_hook; import m", hook=False)
     assert run.stderr.startswith("rustimport: building m (first build)\nrustimport: built m")
@@ -399,7 +399,7 @@ def test_profiles(place: Place) -> None:
     assert "profile changed from `dev` to `small`" in run.stderr
 
 
-def test_pyo3s_version(place: Place) -> None:
+def test_version_of_pyo3(place: Place) -> None:
     place.write("pyproject.toml", '[tool.rustimport]\npyo3 = "0.29"\n')
     place.write("m.rs", "// rustimport:pyo3\n")
     run = place.python("import m", RUSTIMPORT_VERBOSE="1")
@@ -417,7 +417,7 @@ def test_pyo3s_version(place: Place) -> None:
 
 
 def test_the_first_example_of_the_predecessor(place: Place) -> None:
-    """Typed as its documentation has it: also the one without `use pyo3::prelude::*`."""
+    """Copied from its documentation, including the example without `use pyo3::prelude::*`."""
     place.write(
         "somecode.rs",
         """\

@@ -1,4 +1,4 @@
-"""What was built once is not built again, wherever and whenever it comes back; and nothing else is taken for it."""
+"""Content that was built once is not rebuilt when it occurs again, also elsewhere, and nothing else is used for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import ROOT, Place
 
 SCRIPT = "// rustimport:pyo3\n{header}#[pyfunction]\nfn value() -> {type} {{ {value} }}\n"
 
-#: Prints the value, and whether any process was started on the way.
+#: Prints the value, and whether a process was started.
 IMPORT = """
 import m, resource
 print(m.value(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0)
@@ -28,14 +28,14 @@ def script(value: object, header: str = "", kind: str = "i32") -> str:
 
 
 def built(place: Place, value: object, folder: Path | None = None, **env: str | None) -> bool:
-    """Imports, checks the value, and returns whether that took a build."""
+    """Imports the script, checks its value, and returns whether it was built."""
     where = Place(folder or place.folder, Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
     where.env = place.env
     run = where.python(IMPORT, **env)  # type: ignore[arg-type]
-    told, _, started = run.out.rpartition(" ")
-    assert told == str(value), run.stderr
+    printed, _, started = run.out.rpartition(" ")
+    assert printed == str(value), run.stderr
     has_built = "building m" in run.stderr
-    assert started == str(has_built), "a process was started for nothing"
+    assert started == str(has_built), "a process was started although nothing was built"
     return has_built
 
 
@@ -44,7 +44,7 @@ HELPER = '//: [dependencies]\n//: helper = { path = "../helper" }\nmod part;\n'
 
 @pytest.fixture
 def tree(place: Place) -> Path:
-    """A script with all that a script can be made of, around it."""
+    """A script with a module, a path dependency, an included file and a cargo configuration."""
     tree = place.folder / "tree"
     manifest = '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n'
     place.write("tree/helper/Cargo.toml", manifest)
@@ -67,8 +67,8 @@ def test_undo_and_flips(place: Place) -> None:
                     assert is_new == (turn == 0)
 
 
-def test_branches(place: Place, tree: Path) -> None:
-    """Several files change at once, and back."""
+def test_switching_branches(place: Place, tree: Path) -> None:
+    """Several files change at once, and change back."""
     scripts = tree / "scripts"
     helper, part = tree / "helper/src/lib.rs", scripts / "part.rs"
 
@@ -84,7 +84,7 @@ def test_branches(place: Place, tree: Path) -> None:
         assert not built(place, 1103, scripts)
         switch(2)
         assert not built(place, 2104, scripts)
-    # Half of a branch is something new.
+    # A mixture of both branches is new.
     part.write_text("pub const VALUE: i32 = 1000;\n")
     assert built(place, 1104, scripts)
 
@@ -95,7 +95,7 @@ def test_a_copied_and_a_moved_tree(place: Place, tree: Path) -> None:
     assert not built(place, 1103, copy / "scripts")
     moved = tree.rename(place.folder / "moved")
     assert not built(place, 1103, moved / "scripts")
-    # Each tree is made of its own files.
+    # Each copy uses its own files.
     for path, old, new, value in (
         ("helper/src/lib.rs", "{ 1 }", "{ 2 }", 1104),
         ("scripts/part.rs", "1000", "2000", 2104),
@@ -106,15 +106,15 @@ def test_a_copied_and_a_moved_tree(place: Place, tree: Path) -> None:
         file.write_text(file.read_text().replace(old, new))
         assert built(place, value, copy / "scripts")
         assert not built(place, 1103, moved / "scripts")
-    # Outside of what configured it, the same script is another.
+    # Without its configuration, the script is built again, and fails.
     shutil.rmtree(moved / ".cargo")
     run = place.python("import sys; sys.path.insert(0, 'moved/scripts'); import m")
     assert "BuildError" in run.stderr
     assert run.builds == 1
 
 
-def test_what_names_its_place_stays_there(place: Place) -> None:
-    """The copy reads the same file as the original; only that nobody sees this from where the files stand."""
+def test_sources_with_absolute_paths_are_not_shared(place: Place) -> None:
+    """The copy includes the file of the original. This is not visible from its relative paths."""
     tree = place.folder / "tree"
     data = place.write("tree/data.txt", "one")
     place.write("tree/m.rs", script(f'include_str!("{data}")', kind="&'static str"))
@@ -127,7 +127,7 @@ def test_what_names_its_place_stays_there(place: Place) -> None:
     assert built(place, "one", copy)
 
 
-def test_a_library_that_names_its_place_stays_there(place: Place) -> None:
+def test_libraries_with_absolute_paths_are_not_shared(place: Place) -> None:
     tree = place.folder / "tree"
     place.write("tree/m.rs", script('env!("CARGO_MANIFEST_DIR")', kind="&'static str"))
     code = "import m; print(m.value())"
@@ -142,7 +142,7 @@ def test_a_library_that_names_its_place_stays_there(place: Place) -> None:
 
 
 def values(place: Place, *folders: Path, **env: str) -> list[str]:
-    """What the same script says in several folders, one after the other."""
+    """The values of the same script in several folders, one after the other."""
     found = []
     for folder in folders:
         where = Place(folder, Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
@@ -150,21 +150,21 @@ def values(place: Place, *folders: Path, **env: str) -> list[str]:
     return found
 
 
-def test_paths_that_cargos_configuration_makes(place: Place) -> None:
+def test_paths_from_cargos_configuration(place: Place) -> None:
     tree = place.folder / "tree"
     place.write("tree/.cargo/config.toml", '[env]\nDATA = { value = "data", relative = true }\n')
     place.write("tree/scripts/m.rs", script('env!("DATA")', kind="&'static str"))
     (first,) = values(place, tree / "scripts")
     assert first == f"{tree}/data"
     copy = Path(shutil.copytree(tree, place.folder / "copy"))
-    # And by way of a link.
+    # The same for a folder that is reached through a link.
     (place.folder / "link").symlink_to(tree)
     assert values(place, copy / "scripts", place.folder / "link" / "scripts") == [f"{copy}/data", f"{tree}/data"]
     linked = Path(shutil.copytree(place.folder / "link", place.folder / "linked"))
     assert values(place, linked / "scripts") == [f"{linked}/data"]
 
 
-def test_configuration_counts_where_it_stands(place: Place) -> None:
+def test_moved_configuration_is_noticed(place: Place) -> None:
     place.write("tree/s/foo.txt", "inner")
     place.write("tree/foo.txt", "outer")
     place.write("tree/s/.cargo/config.toml", '[env]\nREL = { value = "foo.txt", relative = true }\n')
@@ -175,8 +175,8 @@ def test_configuration_counts_where_it_stands(place: Place) -> None:
     assert values(place, folder) == ["outer"]
 
 
-def test_what_is_computed_of_a_path(place: Place) -> None:
-    """The library does not name it then; the compiler was told it all the same."""
+def test_values_computed_from_a_path(place: Place) -> None:
+    """The path is not in the library, but it was passed to the compiler."""
     manifest = '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n'
     place.write("t/helper/Cargo.toml", manifest)
     place.write("t/helper/src/lib.rs", 'pub const LENGTH: usize = env!("CARGO_MANIFEST_DIR").len();\n')
@@ -187,7 +187,7 @@ def test_what_is_computed_of_a_path(place: Place) -> None:
     assert values(place, tree, copy) == [str(len(f"{tree}/helper")), str(len(f"{copy}/helper"))]
 
 
-def test_a_path_by_way_of_a_variable(place: Place) -> None:
+def test_absolute_path_from_a_variable(place: Place) -> None:
     tree = place.folder / "proj"
     data = place.write("proj/data.txt", "one")
     place.write("proj/m.rs", script('include_str!(concat!(env!("ABOVE"), "/proj/data.txt"))', kind="&'static str"))
@@ -199,7 +199,7 @@ def test_a_path_by_way_of_a_variable(place: Place) -> None:
     assert values(place, copy, ABOVE=above) == ["two"]
 
 
-def test_an_edit_after_an_undo_compiles_the_script_alone(place: Place, tree: Path) -> None:
+def test_an_edit_after_an_undo_compiles_only_the_script(place: Place, tree: Path) -> None:
     here = Place(tree / "scripts", Path(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]))
     source = tree / "scripts" / "m.rs"
     text = source.read_text()
@@ -215,7 +215,7 @@ def test_an_edit_after_an_undo_compiles_the_script_alone(place: Place, tree: Pat
 
 
 @pytest.mark.skipif(shutil.which("rustup") is None, reason="needs rustup")
-def test_a_copied_tree_with_a_toolchain_of_its_own(place: Place) -> None:
+def test_copied_tree_with_a_toolchain_file(place: Place) -> None:
     active = subprocess.check_output(["rustup", "show", "active-toolchain"], text=True).split()[0]
     place.write("tree/rust-toolchain.toml", f'[toolchain]\nchannel = "{active}"\n')
     place.write("tree/m.rs", script(1))
@@ -224,7 +224,7 @@ def test_a_copied_tree_with_a_toolchain_of_its_own(place: Place) -> None:
     assert not built(place, 1, copy)
 
 
-def test_other_names_are_other_artifacts(place: Place) -> None:
+def test_a_renamed_script_is_rebuilt(place: Place) -> None:
     place.write("m.rs", script("file!()", kind="&'static str"))
     assert built(place, "m.rs")
     (place.folder / "m.rs").rename(place.folder / "n.rs")
@@ -232,7 +232,7 @@ def test_other_names_are_other_artifacts(place: Place) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "folder", "unreadable set", "gone"])
-def test_damage_is_found_before_anything_is_loaded(place: Place, damage: str) -> None:
+def test_damage_is_detected_before_a_library_is_loaded(place: Place, damage: str) -> None:
     for value in (1, 2):
         place.write("m.rs", script(value))
         assert built(place, value)
@@ -255,7 +255,7 @@ def test_damage_is_found_before_anything_is_loaded(place: Place, damage: str) ->
     assert built(place, 1)
     if damage == "folder":
         return
-    # And is mended by that.
+    # The build repairs the store.
     place.write("m.rs", script(3))
     assert built(place, 3)
     place.write("m.rs", script(1))
@@ -268,9 +268,9 @@ def test_a_forced_build_builds(place: Place) -> None:
     assert built(place, 1, RUSTIMPORT_FORCE_REBUILD="1")
 
 
-def test_a_day(place: Place, tmp_path: Path) -> None:
-    """Thirty edits, ten undos, five switches of the branch, two new environments, a moved tree and four flips
-    of the profile: as many builds as there is content that was never seen before."""
+def test_many_changes_in_random_order(place: Place, tmp_path: Path) -> None:
+    """Thirty edits, ten undos, five branch switches, two new environments, a moved tree and four changes of the profile
+    need exactly one build for each combination that is new."""
     choose = random.Random(3)
     tree = place.folder / "tree"
     seen: set[tuple[str, str, str]] = set()
@@ -298,7 +298,7 @@ def test_a_day(place: Place, tmp_path: Path) -> None:
         venv.create(folder, with_pip=False)
         python = folder / "bin" / "python"
         libraries = next(folder.glob("lib/python*/site-packages"))
-        # What is installed here is what is tested.
+        # The environment uses the package under test.
         (libraries / "rustimport").symlink_to(ROOT / "python" / "rustimport")
         return str(python)
 
@@ -307,7 +307,7 @@ def test_a_day(place: Place, tmp_path: Path) -> None:
     take()
     for number, event in enumerate(day):
         if event == "edit":
-            # Some edits come to what was there an hour ago.
+            # Some edits restore an earlier value.
             history.append(str(choose.randrange(1, 60)))
         elif event == "undo" and len(history) > 1:
             history.pop()

@@ -1,4 +1,4 @@
-"""One cache and several toolchains: cargo is updated, and goes back; a Rust that is too old."""
+"""Several toolchains with one cache: cargo is updated and downgraded, or Rust is too old."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import Place
 
 
 def test_both_layouts_in_one_cache(place: Place) -> None:
-    """An edit in one is seen in the other, also where a file is restored with its old time."""
+    """An edit is noticed with both layouts, also if a file is restored with its old time."""
     nightly = {**place.env, "RUSTUP_TOOLCHAIN": "nightly"}
     if subprocess.run(["cargo", "--version"], env=nightly, capture_output=True, check=False).returncode:
         pytest.skip("there is no nightly toolchain")
@@ -41,7 +41,7 @@ def test_both_layouts_in_one_cache(place: Place) -> None:
     place.forget()
     for layout in reversed(layouts):
         check(1, layout)
-    # In one alone, and then in the other.
+    # Build only with one layout, and then with the other.
     write_helper(place, 4)
     check(4, "true")
     shutil.copy2(backup, dependency)

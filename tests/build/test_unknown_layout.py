@@ -1,7 +1,7 @@
-"""A cargo of the future, which keeps its files where nobody looks for them: that costs time, and never truth.
+"""A future cargo with an unknown layout of its build directory: builds are slower, but results are right.
 
-It is the cargo that is here behind a script that moves its folders away after each run, and back before the next. What
-cargo documents stays: the messages, which name the new places, and the library with its `.d` file.
+The installed cargo is wrapped in a script that moves its folders away after each run, and back before the next. What
+cargo documents still works: messages with the new paths, and the library with its `.d` file.
 """
 
 from __future__ import annotations
@@ -83,14 +83,14 @@ def test_a_script(unknown: Place) -> None:
         shutil.copy2(backup, path)
         check(11)
         check(11, 0)
-    # Which variables matter nobody can tell.
+    # With an unknown layout, every variable counts as an input.
     check(1011, PART="x" * 1000)
     check(1011, 0, PART="x" * 1000)
     check(11)
 
 
 def test_a_project(environment: Environment, unknown: Place) -> None:
-    # With the folders of this test, where pyo3 has to be compiled.
+    # Use this test's own target folder, which requires compiling pyo3.
     environment.place.env["CARGO_TARGET_DIR"] = str(unknown.folder / "target")
     layout, root = developed(environment, "nested-workspace")
     path = root / layout.edited

@@ -1,4 +1,4 @@
-"""What users of both predecessors do, and what goes wrong with words that help."""
+"""What users of both predecessors do, and errors that help them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ fn m(module: &Bound<'_, PyModule>) -> PyResult<()> {{
 """
 
 
-def test_a_module_that_does_not_parse(place: Place) -> None:
-    """Without a marker, its signs show that it is meant: the compiler says what is wrong with it."""
+def test_syntax_error_in_a_module_without_a_marker(place: Place) -> None:
+    """The source is recognized as a module without a marker, and the compiler reports the error."""
     place.write("m.rs", MODULE.format(value="1 +"))
     run = place.python("import m")
     assert "BuildError: m.rs does not compile" in run.stderr
@@ -56,8 +56,8 @@ def test_a_module_that_does_not_parse(place: Place) -> None:
         '"0.30"',
     ],
 )
-def test_one_module_object(environment: Environment, pyo3: str) -> None:
-    """Also of versions of pyo3 without multi-phase initialisation, whose modules put themselves in `sys.modules`."""
+def test_reload_keeps_the_module_object(environment: Environment, pyo3: str) -> None:
+    """Also with versions of pyo3 without multi-phase initialisation, whose modules put themselves in `sys.modules`."""
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
     edit(root / "Cargo.toml", '"0.30"', pyo3)
@@ -76,8 +76,8 @@ def test_one_module_object(environment: Environment, pyo3: str) -> None:
     assert environment.run(code).out.splitlines() == [f"{value} {value} {value} {value} True" for value in (2, 3, 4)]
 
 
-def test_a_script_with_the_name_of_a_project(environment: Environment) -> None:
-    """What comes first on `sys.path` is imported, and only that is built; a reload stays with what was imported."""
+def test_script_and_project_with_one_name(environment: Environment) -> None:
+    """The first one on `sys.path` is imported, and only that is built. A reload stays with what was imported."""
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
     environment.develop(root)
@@ -90,7 +90,7 @@ def test_a_script_with_the_name_of_a_project(environment: Environment) -> None:
     assert run.out.startswith("10 10 ")
     assert "t_flat.rs" not in run.out
     assert run.builds == 1
-    # And the other way round: imported before there was a script.
+    # The reverse: the project is imported before the script exists.
     (environment.place.folder / "elsewhere" / "t_flat.rs").unlink()
     code = f"""
         import importlib, pathlib, t_flat
@@ -105,14 +105,14 @@ def test_a_script_with_the_name_of_a_project(environment: Environment) -> None:
 
 
 def test_a_package_with_a_name_of_the_standard_library(place: Place) -> None:
-    """Python finds it first, in the working folder; what is in it is not the standard library's."""
+    """Python finds the package in the working folder first, so its modules are not the standard library's."""
     place.write("profile/__init__.py", "")
     place.write("profile/m.rs", MODULE.format(value=3))
     assert place.python("import profile.m; print(profile.m.value())").out == "3"
 
 
-def test_a_reload_of_anything(place: Place) -> None:
-    """Python takes whatever has a name, also what has no loader."""
+def test_reload_of_an_object_without_a_loader(place: Place) -> None:
+    """Python reloads any object with a name, also without a loader."""
     run = place.python(
         """
         import importlib, sys, types
@@ -133,8 +133,8 @@ def test_features_of_a_script(place: Place) -> None:
     assert place.python(f"print({settings}.features)").out == "['a', 'b', 'c']"
 
 
-def test_a_project_that_is_generated(place: Place) -> None:
-    """A class that takes the hook's own project and adds to it."""
+def test_subclass_that_extends_the_generated_project(place: Place) -> None:
+    """A subclass that adds to the project that the hook generates."""
     place.write(
         "m.rs", MODULE.format(value="helper()") + 'fn helper() -> i32 { env!("CARGO_PKG_DESCRIPTION").len() as i32 }\n'
     )
@@ -159,7 +159,7 @@ def test_a_project_that_is_generated(place: Place) -> None:
     assert run.out == "4", run.stderr
 
 
-def test_the_searcher_of_files(place: Place) -> None:
+def test_default_project_file_searcher(place: Place) -> None:
     for file in ("project/src/lib.rs", "project/ignored/.maturin_hook_ignore", "project/ignored/x.rs", "project/a.TXT"):
         place.write(file, "")
     place.write("package/__init__.py", "")
@@ -186,7 +186,7 @@ def test_the_searcher_of_files(place: Place) -> None:
     ]
 
 
-def test_a_logger_that_is_reset(place: Place) -> None:
+def test_reset_logger(place: Place) -> None:
     place.write("m.rs", MODULE.format(value=1))
     assert "building m" in place.python("import m").stderr
     place.write("m.rs", MODULE.format(value=2))
@@ -196,7 +196,7 @@ def test_a_logger_that_is_reset(place: Place) -> None:
     assert "INFO:rustimport:built m" in run.stderr
 
 
-def test_what_pythons_tools_see(place: Place) -> None:
+def test_pickle_and_documentation(place: Place) -> None:
     place.write(
         "m.rs",
         """\
@@ -227,7 +227,7 @@ def test_what_pythons_tools_see(place: Place) -> None:
 
 @pytest.mark.skipif(shutil.which("gdb") is None, reason="needs gdb")
 def test_breakpoints(place: Place) -> None:
-    """By the file's own path, and by its name alone."""
+    """A breakpoint can be set with the path of the file, or with its name only."""
     source = place.write(
         "m.rs",
         """\
@@ -268,7 +268,7 @@ FOREIGN = '{ #[link(name = "nosuchthing")] unsafe extern "C" { fn nothing(); } u
         (FOREIGN, {}, "libnosuchthing-dev"),
     ],
 )
-def test_linkers(place: Place, code: str, variables: dict[str, str], words: str) -> None:
+def test_linker_errors(place: Place, code: str, variables: dict[str, str], words: str) -> None:
     place.write("m.rs", MODULE.format(value=code))
     run = place.python("import m", **variables)  # type: ignore[arg-type]
     assert "m.rs cannot be linked" in run.stderr
@@ -305,7 +305,7 @@ def test_a_project_whose_module_has_another_name(environment: Environment) -> No
     assert environment.run(layout.code).out == "1"
 
 
-def test_a_project_that_uv_builds_too(environment: Environment) -> None:
+def test_project_with_cache_keys_of_uv(environment: Environment) -> None:
     layout = projects.LAYOUTS["pure"]
     root = environment.project(layout)
     with (root / "pyproject.toml").open("a") as file:
@@ -318,7 +318,7 @@ def test_a_project_that_uv_builds_too(environment: Environment) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_a_cache_that_runs_no_programs(place: Place, tmp_path: Path) -> None:
+def test_cache_on_a_noexec_file_system(place: Place, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(folder)], check=False)

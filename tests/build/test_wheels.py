@@ -1,4 +1,4 @@
-"""Builds for other machines: wheels, promised platforms, functions for C."""
+"""Builds for other machines: wheels, compatible platforms, functions for C."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import ROOT, Place
 
 
 class Elsewhere:
-    """A venv that has neither this package nor anything else, on a machine without Rust."""
+    """A venv without this package or any other, on a machine without Rust."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ def headers(wheel: Path, file: str) -> list[str]:
         return archive.read(name).decode().splitlines()
 
 
-def test_the_examples_become_a_wheel(place: Place, elsewhere: Elsewhere) -> None:
+def test_wheel_of_the_examples(place: Place, elsewhere: Elsewhere) -> None:
     shutil.copytree(ROOT / "examples", place.folder / "examples", ignore=shutil.ignore_patterns("*.so*", "__pycache__"))
     if sys.version_info > (3, 11, 99):
         (place.folder / "examples" / "legacy.rs").unlink()
@@ -137,7 +137,7 @@ def test_a_wheel_of_a_package_has_its_python_files(place: Place, elsewhere: Else
         elsewhere.run("import mixed.deep.bottom as b, mixed, single; print(mixed.value(), b.value(), single.value())")
         == "7 8 9"
     )
-    # The same sources give the same bytes.
+    # Building the same sources again gives the same bytes.
     first = wheel.read_bytes()
     assert command(place, *arguments).returncode == 0
     assert wheel.read_bytes() == first
@@ -180,22 +180,22 @@ def test_libraries_that_a_wheel_needs_are_in_it(place: Place, elsewhere: Elsewhe
     assert elsewhere.run("import package.bound; print(package.bound.value())") == "42"
 
 
-def test_a_platform_is_promised_only_if_it_is_kept(place: Place) -> None:
+def test_compatibility_is_verified(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     run = command(place, "build", "--compatibility", "manylinux2014", "m.rs")
-    # On a machine this old there is nothing to complain of.
+    # On a system that is this old, the build succeeds.
     if run.returncode != 0:
         assert "manylinux_2_17" in run.stderr
         assert "--zig" in run.stderr
-    # What was built without a promise does not do for one.
+    # A library that was built without these options is not reused.
     assert command(place, "build", "m.rs").returncode == 0
     assert "1 built" in command(place, "build", "--strip", "m.rs").stdout
     assert "1 fresh" in command(place, "build", "--strip", "m.rs").stdout
-    # What was asked for decides.
+    # The library must match the requested options.
     assert "1 built" in command(place, "build", "m.rs").stdout
 
 
-def test_what_maturin_does_not_build_is_promised_nowhere(place: Place) -> None:
+def test_options_that_need_maturin_are_refused_without_it(place: Place) -> None:
     shutil.copy(ROOT / "examples" / "bare.rs", place.folder)
     place.write("plain.rs", '// rustimport\n#[unsafe(no_mangle)] pub extern "C" fn PyInit_plain() -> usize { 0 }\n')
     run = command(place, "build", "--compatibility", "manylinux2014", "plain.rs")
@@ -211,7 +211,7 @@ def test_what_maturin_does_not_build_is_promised_nowhere(place: Place) -> None:
     assert "package 'bare'" in run.stderr
 
 
-def test_a_target_that_is_not_installed(place: Place) -> None:
+def test_missing_target(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     run = command(
         place, "build", "--wheel", "dist", "--profile", "dev", "--target", "riscv64gc-unknown-linux-gnu", "m.rs"
@@ -222,7 +222,7 @@ def test_a_target_that_is_not_installed(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--compatibility", "manylinux2010"], "glibc 2.17"),
         (["--compatibility", "manylinux_2_12_x86_64"], "glibc 2.17"),
@@ -240,14 +240,14 @@ def test_a_target_that_is_not_installed(place: Place) -> None:
         (["--python", "/bin/true"], "is not Python 3.10 or later"),
     ],
 )
-def test_what_cannot_be_built_is_said_first(place: Place, arguments: list[str], said: str) -> None:
+def test_invalid_arguments_are_refused_before_a_build(place: Place, arguments: list[str], message: str) -> None:
     place.write("a.rs", SCRIPT.format(1))
     place.write("b.rs", SCRIPT.format(1))
     place.write("empty/readme.txt", "")
     before = sorted(place.folder.rglob("*"))
     run = command(place, "build", *arguments)
     assert run.returncode == 2
-    assert said in run.stderr
+    assert message in run.stderr
     assert sorted(place.folder.rglob("*")) == before
     assert place.builds == 0
 
@@ -304,7 +304,7 @@ def test_functions_for_c(place: Place, elsewhere: Elsewhere) -> None:
         """,
     )
     subprocess.run(["cc", "-fsyntax-only", str(caller)], check=True)
-    # A configuration of the user's decides.
+    # The user's cbindgen.toml takes precedence.
     place.write("cbindgen.toml", 'language = "C++"\ninclude_guard = "FUNCTIONS"\n')
     assert command(place, "build", "--header", "functions.h", "functions.rs").returncode == 0
     assert "#ifndef FUNCTIONS" in (place.folder / "functions.h").read_text()
@@ -323,7 +323,7 @@ def test_functions_for_c(place: Place, elsewhere: Elsewhere) -> None:
     """).startswith("functions is a module of C functions, and needs cffi: python -m pip install cffi")
 
 
-def test_nothing_for_c(place: Place) -> None:
+def test_source_without_functions_for_c(place: Place) -> None:
     place.write("m.rs", "// rustimport:cffi\nfn f() {}\n")
     run = place.python("import m")
     assert "m.rs has no functions for C" in run.stderr
@@ -331,7 +331,7 @@ def test_nothing_for_c(place: Place) -> None:
     assert place.builds == 0
 
 
-def test_a_header_never_takes_anothers_place(place: Place) -> None:
+def test_a_header_never_overwrites_other_files(place: Place) -> None:
     source = place.write("functions.rs", FUNCTIONS)
     place.write("mine.h", "int precious;\n")
     for header in ("mine.h", "functions.rs", "./functions.rs"):
@@ -347,7 +347,7 @@ def test_a_header_never_takes_anothers_place(place: Place) -> None:
     assert "cannot be read as Rust" in run.stderr
 
 
-def test_names_in_a_wheel_are_nobody_elses(place: Place) -> None:
+def test_conflicting_names_in_a_wheel_are_refused(place: Place) -> None:
     place.write("a/x.rs", SCRIPT.format(1))
     place.write("b/x.rs", SCRIPT.format(2))
     run = command(place, "build", "--wheel", "dist", "--profile", "dev", "--name", "both", "a", "b")
@@ -359,7 +359,7 @@ def test_names_in_a_wheel_are_nobody_elses(place: Place) -> None:
     assert "give --version" in run.stderr
 
 
-def test_a_killed_interpreter_is_no_success(place: Place) -> None:
+def test_killed_interpreter(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     python = place.write(
         "python",

@@ -1,4 +1,4 @@
-"""The real Blender, in the background. `make test-pythons PYTHONS=blender` runs it in a Debian that has one."""
+"""The real Blender, in background mode. `make test-pythons PYTHONS=blender` runs it in a Debian chroot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(BLENDER is None, reason="there is no Blender")
 
 
 class Blender:
-    """Blender, started as from a menu: with nothing that a shell would have set."""
+    """Blender, started as from a menu: without a shell's variables."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
@@ -39,7 +39,7 @@ class Blender:
         assert self.file.exists()
 
     def run(self, code: str, *files: Path, startup: bool = False) -> Run:
-        """Opens the files, then runs code as `--python` does."""
+        """Opens the files, then runs the code like `--python`."""
         script = self.place.write(
             "run.py", f"import sys\nsys.path.append({str(self.place.folder)!r})\n{_printing(code)}"
         )
@@ -64,7 +64,7 @@ class Blender:
 
 
 def _printing(code: str) -> str:
-    """Marks what the code prints: Blender prints as well."""
+    """Marks what the code prints, because Blender prints as well."""
     return "import builtins\ndef print(*words, **options): builtins.print('>', *words, **options)\n" + textwrap.dedent(
         code
     )
@@ -72,15 +72,15 @@ def _printing(code: str) -> str:
 
 @pytest.fixture
 def blender(place: Place) -> Blender:
-    """With an environment of its own, `.venv` beside the file, as the guide says."""
+    """Blender with a virtual environment, `.venv` next to the file, as the guide describes."""
     environment = Environment(place)
     (environment.bin / "maturin").symlink_to(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"])
     (place.folder / ".venv").symlink_to(environment.prefix)
     return Blender(environment)
 
 
-def test_the_life_of_a_script(blender: Blender) -> None:
-    """Built, edited and reloaded, broken and repaired, within one session; then switched off."""
+def test_editing_a_script_within_a_session(blender: Blender) -> None:
+    """The script is built, edited and reloaded, broken and repaired; then the hook is turned off."""
     blender.place.write("m.rs", SOURCE.format(1))
     run = blender.run(
         f"""
@@ -110,11 +110,11 @@ def test_the_life_of_a_script(blender: Blender) -> None:
 
 
 def test_a_startup_script(blender: Blender) -> None:
-    """It sees the path of each file that is opened, and says nothing where there is none."""
+    """It receives the path of each file that is opened. Without a file it prints nothing."""
     blender.place.write("m.rs", SOURCE.format(1))
     run = blender.run("import m; print(m.value())", blender.file, startup=True)
     assert run.out == "1", run.stderr
-    # No file: a `.venv` in the working folder is nobody's.
+    # Without a file, a `.venv` in the working folder is not used.
     without = blender.run("print('rustimport' in sys.modules)", startup=True)
     assert without.out == "False", without.stderr
     assert EXAMPLE.name not in run.stderr + without.stderr

@@ -1,4 +1,4 @@
-"""JupyterLab in a browser: what a reader sees. Screenshots are left in `target/screenshots`."""
+"""JupyterLab in a browser. Screenshots are saved in `target/screenshots`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CELLS = [
 
 @pytest.fixture
 def lab(place: Place) -> Iterator[str]:
-    """The address of a JupyterLab in a place's folder, where a notebook is."""
+    """The address of a JupyterLab that serves a folder with a notebook."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell, metadata={"tags": ["raises-exception"]}) for cell in CELLS],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -73,7 +73,7 @@ def lab(place: Place) -> Iterator[str]:
 
 
 def luminance(colour: list[float]) -> float:
-    """Of red, green and blue up to 255 (WCAG's relative luminance)."""
+    """The relative luminance (WCAG) of a colour, given as red, green and blue up to 255."""
     values = [value / 255 for value in colour[:3]]
     red, green, blue = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -84,7 +84,7 @@ def contrast(one: list[float], other: list[float]) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-#: The colour of an element, and of what is below it.
+#: The colours of an element and of its background.
 COLOURS = """
 (element) => {
     const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -99,7 +99,7 @@ COLOURS = """
 
 
 def run(page: Any, cell: Any) -> None:
-    """Runs a cell, as soon as the page has its kernel: what is asked for before is dropped without a word."""
+    """Runs a cell. The page ignores requests before the kernel is connected, so it is tried several times."""
     for _ in range(30):
         cell.locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
@@ -133,6 +133,6 @@ def test_jupyterlab(lab: str, theme: str, place: Place) -> None:
     assert result.strip() == "42"
     assert f"BuildError: In{number} does not compile (1 error)" in error
     assert f"--> In{number}:4:5" in error
-    assert len({tuple(text) for text, _ in colours}) > 1, "the compiler's words have no colours"
-    # What the themes give their own tracebacks.
+    assert len({tuple(text) for text, _ in colours}) > 1, "the compiler's messages have no colours"
+    # The contrast of the themes' own tracebacks.
     assert min(contrast(text, background) for text, background in colours) > 2.5

@@ -1,7 +1,7 @@
-"""The day of a user, with the tools as they come: an environment that `python -m venv` made, with the pip that it
-brings, with the newest pip, or with uv; activated for installing alone; the hook on for every start.
+"""Typical use with the usual tools: an environment from `python -m venv`, with its pip or the newest pip, or one from
+uv. It is activated only for installing, and the hook is on in every interpreter.
 
-Nothing is put in place by hand: this package is installed from its wheel, and maturin comes with it.
+This package is installed from its wheel, with maturin as its dependency.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This package, as users get it."""
+    """The wheel of this package."""
     folder = tmp_path_factory.mktemp("wheels")
     command = [str(SCRIPTS / "maturin"), "build", "--release", "--quiet", "--out", str(folder)]
-    # The library is there: it was built for these tests.
+    # The library was already built for the tests, so this is fast.
     subprocess.run(command, cwd=ROOT, env={**os.environ, "VIRTUAL_ENV": sys.prefix}, check=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -43,10 +43,10 @@ class Day:
         kept = ("HOME", "PATH", "LANG", "CARGO_HOME", "RUSTUP_HOME", "SSL_CERT_FILE")
         self.env = {name: os.environ[name] for name in kept if name in os.environ} | TOOLCHAIN
         self.env |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        # What is compiled is shared with other tests.
+        # Share compiled dependencies with other tests.
         self.env |= {"RUSTIMPORT_CACHE_DIR": str(CACHE), "CARGO_TARGET_DIR": str(HOME / "target")}
         if installer == "uv":
-            # As pip does: a company's own certificates.
+            # Like pip, accept a company's own certificates.
             self.env |= {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
             self.check(SCRIPTS / "uv", "venv", "--quiet", "--python", sys.executable, self.prefix)
         else:
@@ -86,14 +86,14 @@ class Day:
         self.check("maturin", "develop", "--quiet", *arguments, cwd=root, env=self.activated)
 
     def imports(self, code: str) -> tuple[str, bool]:
-        """What is printed, and whether something was built."""
+        """Returns what is printed, and whether something was built."""
         done = self.run(self.python, "-c", code)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout.strip(), "rustimport: built " in done.stderr
 
     def touch_site(self) -> None:
-        """Makes what is known of the installed projects stale."""
+        """Makes the index of installed projects stale."""
         (site,) = self.prefix.glob("lib/python3*/site-packages")
         (site / "touched.py").write_text("")
         (site / "touched.py").unlink()
@@ -104,7 +104,7 @@ def day(request: pytest.FixtureRequest, tmp_path: Path, wheel: Path) -> Day:
     return Day(tmp_path, request.param, wheel)
 
 
-def test_a_day(day: Day) -> None:
+def test_tools_of_a_user(day: Day) -> None:
     layout = projects.LAYOUTS["pure"]
     root = day.folder / "project"
     for file, text in layout.files.items():
@@ -112,7 +112,7 @@ def test_a_day(day: Day) -> None:
         (root / file).write_text(text)
     assert "active in every interpreter" in day.check(day.python, "-m", "rustimport", "site", "install")
 
-    # Modules that run as programs, whatever is known of the projects that are installed.
+    # Modules that run as programs, with a stale, missing or unwritable index of projects.
     modules = (["pip", "list"], ["pytest", "--version"], ["pydoc", "json"], ["this"])
     for module in modules[day.installer == "uv" :]:
         day.touch_site()
@@ -120,7 +120,7 @@ def test_a_day(day: Day) -> None:
         day.check(day.python, "-m", *module, env={"RUSTIMPORT_CACHE_DIR": str(day.folder / "new")})
         day.check(day.python, "-m", *module, env={"RUSTIMPORT_CACHE_DIR": "/proc/nothing"})
 
-    # By hand, and from then on by itself; again and again.
+    # Builds with `maturin develop`, followed by automatic rebuilds, twice.
     value = 0
 
     def change() -> str:
@@ -137,12 +137,11 @@ def test_a_day(day: Day) -> None:
             changed = change()
             assert day.imports(layout.code) == (changed, True)
             assert day.imports(layout.code) == (changed, False)
-    # As above, with an edit before the first import.
+    # The same, with an edit before the first import.
     day.develop(root)
     changed = change()
     assert day.imports(layout.code) == (changed, True)
 
-    # Reloads.
     value += 1
     code = f"""
 import importlib, pathlib, t_pure
@@ -157,14 +156,13 @@ for value in range({value}, {value + 3}):
     assert out.splitlines() == [f"{value + number} {value + number} True" for number in range(3)]
     value += 2
 
-    # Another layout.
     become_mixed(root, "t_pure", "t_pure", "value")
     assert day.imports(layout.code) == (str(value), True)
     changed = change()
     assert day.imports(layout.code) == (changed, True)
     assert day.imports(layout.code) == (changed, False)
 
-    # Installed by pip, in editable mode; then for good, which nobody rebuilds.
+    # Installed by pip in editable mode, and then without it, which is never rebuilt.
     arguments = ["--no-build-isolation"]
     day.pip("install", "--quiet", *arguments, "-e", str(root))
     assert day.imports(layout.code)[0] == str(value)

@@ -1,4 +1,4 @@
-"""Where Python runs: venvs that are not activated, another interpreter, a terminal."""
+"""Where Python runs: a venv without activation, other interpreters, a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CODE = "import rustimport.import_hook, m; print(m.value())"
 
 
 def bare_environment() -> dict[str, str]:
-    """An environment that knows no venv: maturin has to be found beside the interpreter."""
+    """Variables that do not refer to a venv, so that maturin has to be found next to the interpreter."""
     kept = ("HOME", "CARGO_HOME", "RUSTUP_HOME", "PATH", "LANG")
     environ = {name: os.environ[name] for name in kept if name in os.environ}
     scripts = os.path.dirname(sys.executable)
@@ -40,17 +40,17 @@ def run(python: Path | str, folder: Path, code: str = CODE, **env: str) -> str:
 
 
 def install_into(python: Path) -> None:
-    """Installs this checkout's package without building it again, and maturin."""
+    """Installs maturin, and this checkout's package without rebuilding it."""
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "maturin>=1.9.6,<2"], check=True)
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(subprocess.check_output([str(python), "-c", code], text=True).strip())
     shutil.copytree(ROOT / "python" / "rustimport", site / "rustimport")
-    # A site folder that changed this very moment would be looked through at the next import again.
+    # The index of a site folder is used only if the folder has not changed within the clock's tick.
     time.sleep(0.1)
 
 
-def test_a_venv_that_is_not_activated(place: Place) -> None:
+def test_venv_without_activation(place: Place) -> None:
     place.write("m.rs", SOURCE)
     assert run(sys.executable, place.folder) == "42"
 
@@ -69,7 +69,7 @@ def test_the_distributions_python(place: Place, tmp_path: Path) -> None:
     install_into(python)
     place.write("m.rs", SOURCE)
     assert run(python, place.folder) == "42"
-    # Two interpreters, one cache: neither disturbs the other.
+    # Two interpreters share one cache, and neither makes the other rebuild.
     assert run(sys.executable, place.folder) == "42"
     assert (
         run(python, place.folder, "import sys; " + CODE + "; print('rustimport._core' in sys.modules)") == "42\nFalse"
@@ -77,7 +77,7 @@ def test_the_distributions_python(place: Place, tmp_path: Path) -> None:
 
 
 def others() -> list[str]:
-    """Interpreters that are not installed where this one is; also of its own version."""
+    """Interpreters with another prefix than this one, including those of the same version."""
     names = ("python3.10", "python3.11", "python3.12", "python3.13", "/usr/bin/python3")
     code = "import sys; print(sys.base_prefix, sys.version_info >= (3, 10))"
     found = {}
@@ -93,7 +93,7 @@ def others() -> list[str]:
 
 
 def test_interpreters_do_not_disturb_each_other(place: Place) -> None:
-    """They take turns in one cache: once pyo3 is compiled for each, nothing is compiled but the script."""
+    """They alternate in one cache. Once pyo3 is compiled for each, only the script is compiled."""
     pythons = others()
     if not pythons:
         pytest.skip("there is no other interpreter")
@@ -112,7 +112,7 @@ def test_interpreters_do_not_disturb_each_other(place: Place) -> None:
 
 
 def test_a_session_at_the_prompt(place: Place) -> None:
-    """As the README has it: typed into a REPL, line by line."""
+    """The README's example, entered line by line into a REPL."""
     place.write("m.rs", SOURCE)
     lines = "import rustimport.import_hook\nimport m\nm.value()\n"
     environ = {**bare_environment(), "TERM": "dumb"}
@@ -155,7 +155,7 @@ def test_a_terminal_shows_progress_and_cleans_up(place: Place, tmp_path: Path) -
     assert stdout.strip() == "42"
     text = seen.decode()
     assert "/3: pyo3" in text
-    # The line is wiped out before anything else is written.
+    # The progress line is erased before anything else is written.
     last_progress = text.rindex("/3: pyo3")
     assert "\r\x1b[K" in text[last_progress:]
     assert text.split("\r\x1b[K")[-1].startswith("rustimport: built m in ")

@@ -1,4 +1,4 @@
-"""An application that embeds Python: no `PATH`, and a `sys.executable` that is no Python."""
+"""An application that embeds Python, without `PATH`, and with a `sys.executable` that is not Python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOURCE = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
 
 @pytest.fixture(scope="session")
 def host_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled application. Skips where this Python cannot be embedded."""
+    """The compiled application. Skips if this Python cannot be embedded."""
     compiler = shutil.which("cc")
     library = sysconfig.get_config_var("LIBDIR") or ""
     if compiler is None or not sysconfig.get_config_var("Py_ENABLE_SHARED"):
@@ -38,7 +38,7 @@ def host_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Host:
-    """Runs code in the application, with nothing that a shell would have set."""
+    """Runs code in the application, without a shell's variables."""
 
     def __init__(self, place: Place, program: Path, folder: Path) -> None:
         self.place = place
@@ -53,7 +53,7 @@ class Host:
         environ = {name: self.place.env[name] for name in kept if name in self.place.env}
         home = environ.get("CARGO_HOME") or os.path.join(environ["HOME"], ".cargo")
         if not os.path.exists(os.path.join(home, "bin", "cargo")):
-            # Installed where nobody would look for it.
+            # Installed in an unusual place.
             environ["RUSTIMPORT_CARGO_EXECUTABLE"] = str(shutil.which("cargo"))
         start = f"import sys; sys.path += {[str(ROOT / 'python'), str(self.place.folder)]!r}\n"
         before = self.place.builds
@@ -71,7 +71,7 @@ class Host:
 
 @pytest.fixture
 def environment(place: Place) -> Environment:
-    """A project's environment, whose maturin counts."""
+    """A project's environment, whose maturin counts its runs."""
     environment = Environment(place)
     (environment.bin / "maturin").symlink_to(place.env["RUSTIMPORT_MATURIN_EXECUTABLE"])
     return environment
@@ -87,7 +87,7 @@ def test_a_script(host: Host, environment: Environment) -> None:
     code = f"import rustimport; rustimport.embed({str(environment.prefix)!r}); import m; print(m.value())"
     first = host.run(code)
     assert (first.out, first.builds) == ("1", 1), first.stderr
-    # Printed where the application shows it.
+    # The message is printed where the application shows it.
     assert "rustimport: built m in" in first.stderr
     shown = "import io, sys; sys.stderr = None; sys.stdout = shown = io.StringIO(); "
     host.place.write("m.rs", SOURCE.format(2))
@@ -112,8 +112,8 @@ def test_a_project_and_the_packages_of_an_environment(host: Host, environment: E
     assert (second.out, second.builds) == ("2", 1), second.stderr
 
 
-def test_again_and_undone(host: Host, environment: Environment) -> None:
-    """In this order: nothing is left behind, and nothing is doubled."""
+def test_embed_can_be_repeated_and_undone(host: Host, environment: Environment) -> None:
+    """After `unembed`, nothing is left behind; repeated calls add nothing twice."""
     code = f"""
         import os, sys
         import rustimport
@@ -145,8 +145,8 @@ def test_again_and_undone(host: Host, environment: Environment) -> None:
     assert host.run(code).out.startswith("there is no /nowhere/bin/cargo\nhint: ")
 
 
-def test_the_toolchain_stands_elsewhere(host: Host, environment: Environment, tmp_path: Path) -> None:
-    """As in images that have `/usr/local/cargo` and `/usr/local/rustup`; and nothing in the home folder."""
+def test_toolchain_in_another_folder(host: Host, environment: Environment, tmp_path: Path) -> None:
+    """As in images that have `/usr/local/cargo` and `/usr/local/rustup`, and nothing in the home folder."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     rustup_home = Path(os.environ.get("RUSTUP_HOME", Path.home() / ".rustup"))
     if not ((cargo_home / "bin" / "cargo").exists() and (rustup_home / "settings.toml").exists()):
@@ -155,7 +155,7 @@ def test_the_toolchain_stands_elsewhere(host: Host, environment: Environment, tm
     (tmp_path / "local" / "cargo").symlink_to(cargo_home)
     (tmp_path / "local" / "rustup").symlink_to(rustup_home)
     (tmp_path / "home").mkdir()
-    # Nothing is built: cargo would compile pyo3 anew for another home.
+    # This does not build, because cargo would recompile pyo3 for another home folder.
     code = f"""
         import rustimport
         from rustimport import _cache, _core_client, _native
@@ -175,8 +175,8 @@ def embed_error(place: Place, code: str) -> str:
     return run.out
 
 
-def test_what_is_refused(place: Place) -> None:
-    """A missing environment, and one of another version, are named."""
+def test_invalid_environments_are_refused(place: Place) -> None:
+    """The error names a missing environment, and one for another version of Python."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     name = place.folder / "named"
     named = f"rustimport.embed({str(name)!r})"
@@ -191,7 +191,7 @@ def test_what_is_refused(place: Place) -> None:
         assert embed_error(place, named).startswith(expected)
     (name / "pyvenv.cfg").write_text(f"version = {version}.1\n")
     assert "has no packages for it: there is no " in embed_error(place, named)
-    # A folder called `.venv` is found by itself.
+    # A folder called `.venv` is found by default.
     (name).rename(place.folder / ".venv")
     (place.folder / ".venv" / "pyvenv.cfg").write_text("version = 3.8.10\n")
     assert f"{place.folder / '.venv'} is for Python 3.8" in embed_error(place, "rustimport.embed()")
@@ -201,8 +201,8 @@ def test_what_is_refused(place: Place) -> None:
     )
 
 
-def test_the_core_cannot_be_loaded() -> None:
-    """An abi3 library does not load where there may be no GIL: said as such, and not as a broken installation."""
+def test_core_that_cannot_be_loaded() -> None:
+    """An abi3 library cannot be loaded without a GIL. The error says so, and does not suggest to reinstall."""
     from rustimport import _cache
 
     def reason(is_free_threaded: bool) -> str:

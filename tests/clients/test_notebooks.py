@@ -1,4 +1,4 @@
-"""Notebooks: a real kernel runs Rust in its cells, and shows what a front end shows."""
+"""Notebooks: a real kernel compiles Rust cells, and returns the output that a front end shows."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_cell_is_rust(place: Place, kernel: Kernel) -> None:
     assert completed["matches"] == ["double"]
     assert completed["metadata"]["_jupyter_types_experimental"][0]["signature"] == "(x, times=1)"
 
-    # The same cell again, here and in another kernel, starts nothing.
+    # The same cell starts no process again, here or in another kernel.
     assert kernel.run(DOUBLE).outputs == []
     other = Kernel(place)
     try:
@@ -97,14 +97,14 @@ def test_changing_a_cell_replaces_its_names(kernel: Kernel) -> None:
     kernel.run("%%rustimport\n#[pyfunction]\nfn a() {}\n#[pyfunction]\nfn b() {}\n#[pyfunction]\nfn c() {}", "1")
     kernel.run("b = 'mine'")
     kernel.run("%%rustimport\n#[pyfunction]\nfn c() -> i8 { 1 }\n#[pyfunction]\nfn d() {}", "1")
-    # Another cell's names are its own.
+    # Names from other cells are kept.
     kernel.run("%%rustimport\n#[pyfunction]\nfn e() {}", "2")
     assert kernel.run("[name for name in 'abcde' if name in globals()], b, c()").result == (
         "(['b', 'c', 'd', 'e'], 'mine', 1)"
     )
 
 
-def test_a_cells_surroundings_are_the_notebooks(place: Place, kernel: Kernel) -> None:
+def test_paths_in_cells_are_relative_to_the_notebook(place: Place, kernel: Kernel) -> None:
     place.write("data.txt", "from the notebook's folder")
     place.write("helper.rs", "pub fn answer() -> i32 { 42 }")
     place.write("local/Cargo.toml", '[package]\nname = "local"\nversion = "0.1.0"\n')
@@ -127,16 +127,16 @@ fn all() -> (&'static str, i32, &'static str) { (include_str!("data.txt"), helpe
     assert "helper.rs:1:26" in strip_ansi(kernel.run(cell).traceback)
 
 
-def test_errors_are_the_compilers(kernel: Kernel) -> None:
+def test_compiler_errors_are_shown(kernel: Kernel) -> None:
     reply = kernel.run(MISMATCHED)
     assert reply.error == "BuildError"
-    # The front end makes HTML of it; by classes, which every theme has colours of its own for.
+    # The front end converts it to HTML with CSS classes, which every theme has colours for.
     page = ansi2html(reply.traceback)
     assert re.search(r'<span class="ansi-red-fg">error\[E0308\]</span>', page)
     assert "style=" not in page
     lines = strip_ansi(reply.traceback).splitlines()
     assert lines[0] == f"BuildError: In[{reply.number}] does not compile (1 error)"
-    # The cell's own lines, of which the magic is the first; and once.
+    # The cell's own lines, starting with the magic, are shown once.
     assert lines[2:4] == ["error[E0308]: mismatched types", f" --> In[{reply.number}]:4:5"]
     assert sum("mismatched types" in line for line in lines) == 1
     assert lines[-1] == "hint: fix the error and run the cell again"
@@ -199,8 +199,8 @@ def test_without_rust(place: Place, kernel: Kernel) -> None:
     assert "/nowhere/cargo" in reply.traceback
 
 
-def test_progress_comes_and_goes(kernel: Kernel) -> None:
-    # However short the build.
+def test_progress_is_shown_and_removed(kernel: Kernel) -> None:
+    # Also if the build is short.
     kernel.run("from rustimport import _notebook; _notebook.Progress._PATIENCE = 0")
     shown = [(kind, content) for kind, content in kernel.run(DOUBLE + "// anew\n").outputs]
     assert shown[0][0] == "display_data"
@@ -211,7 +211,7 @@ def test_progress_comes_and_goes(kernel: Kernel) -> None:
 
 
 def _compilers(place: Place) -> list[str]:
-    """The compilers that run for cells of this place's cache."""
+    """The compilers that are running for cells in this test's cache."""
     listing = subprocess.check_output(["ps", "-axww", "-o", "args"], text=True).splitlines()
     return [line for line in listing if "rustc" in line and str(place.cache) in line and "--crate-name cell_" in line]
 
@@ -250,7 +250,7 @@ def test_a_dead_kernel_leaves_nothing_locked(place: Place, kernel: Kernel) -> No
 
 
 def test_autoreload(place: Place, kernel: Kernel) -> None:
-    # `from other import T` is of another name: it must stay what it is.
+    # `other` has the same names as `auto`: `from other import T` must stay unchanged.
     code = "// rustimport:pyo3\n#[pyfunction]\nfn answer() -> i32 {{ {} }}\n#[pyclass]\nstruct T;\n"
     place.write("auto.rs", code.format(1))
     place.write("other.rs", code.format(10))
@@ -259,7 +259,7 @@ def test_autoreload(place: Place, kernel: Kernel) -> None:
     assert kernel.run("auto.answer(), answer()").result == "(1, 1)"
     kernel.run("%load_ext autoreload\n%autoreload 2")
     assert kernel.run("auto.answer(), answer(), T.__module__").result.startswith("(2, 2")
-    # What does not compile is told, and the cell runs with what there was.
+    # A compile error is reported, and the cell runs with the last good build.
     place.write("auto.rs", code.format("missing"))
     reply = kernel.run("auto.answer()")
     assert reply.result == "2"
@@ -269,7 +269,7 @@ def test_autoreload(place: Place, kernel: Kernel) -> None:
     builds = place.builds
     assert kernel.run("auto.answer()").outputs[0][0] == "execute_result"
     assert place.builds == builds
-    # It ends with the hook and with the extension, and begins with both.
+    # Automatic reloading needs both the hook and the extension.
     count = "len([f for f in get_ipython().events.callbacks['pre_run_cell'] if f.__name__ == '_before_cell'])"
     assert kernel.run(f"import rustimport; rustimport.install(); {count}").result == "1"
     assert kernel.run(f"rustimport.uninstall(); {count}").result == "0"
@@ -280,7 +280,7 @@ def test_autoreload(place: Place, kernel: Kernel) -> None:
     assert kernel.run(count).result == "1"
 
 
-def test_a_terminal(place: Place) -> None:
+def test_terminal_ipython(place: Place) -> None:
     run = place.python(
         f"""
         from IPython.terminal.interactiveshell import TerminalInteractiveShell
@@ -309,7 +309,7 @@ def test_the_example_notebook(place: Place) -> None:
             output.get("text") or "\n".join(output.get("traceback", [])) or output["data"]["text/plain"]
             for output in outputs
         ]
-        # What the compiler draws differs from version to version.
+        # How the compiler draws the source differs between versions.
         return [line for text in texts for line in strip_ansi(text).splitlines() if not re.match(r" *\d* *[|=]", line)]
 
     before = shown()
@@ -323,7 +323,7 @@ def test_the_example_notebook(place: Place) -> None:
 
 
 def test_without_ipython(place: Place) -> None:
-    """Nobody else pays for notebooks."""
+    """Without notebooks, IPython is not loaded."""
     place.write("m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn f() {}\n")
     code = "import sys, m; print([name for name in sys.modules if 'IPython' in name or 'ipython' in name])"
     assert place.python(code).out == "[]"

@@ -1,4 +1,4 @@
-"""Threads, forks, pools and second interpreters that import what is stale: one build, and nobody hangs."""
+"""Threads, forks, pools and second interpreters that import a stale source: there is one build, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import Place, Run
 
 SOURCE = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
 
-#: A module that is no pyo3's: it may be loaded in any interpreter.
+#: A module without pyo3, which can be loaded in any interpreter.
 BARE = """\
 // rustimport
 //: [dependencies]
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn PyInit_bare() -> *mut PyObject {
 
 
 def run(place: Place, code: str, **env: str) -> Run:
-    """Runs a program that stands in a file, as pools want it."""
+    """Runs a program from a file, because pools import the main module."""
     place.write("program.py", textwrap.dedent(code))
     before = place.builds
     done = subprocess.run(
@@ -76,7 +76,7 @@ def test_pools(place: Place, method: str) -> None:
 
 
 def test_joblib(place: Place) -> None:
-    """Its workers are new interpreters: what is sent to them has to switch the hook on."""
+    """Its workers are new interpreters, so the function that they run turns the hook on."""
     place.write("m.rs", SOURCE)
     code = """
         import joblib
@@ -93,7 +93,7 @@ def test_joblib(place: Place) -> None:
 
 
 def test_a_preforking_server(place: Place) -> None:
-    """The parent has imported, and so loaded the core, before it forks; its children import something else."""
+    """The parent imports a module, which loads the core, before it forks. Its children import another one."""
     for name in ("m", "n"):
         place.write(f"{name}.rs", SOURCE)
     code = """
@@ -114,8 +114,8 @@ def test_a_preforking_server(place: Place) -> None:
 
 
 def test_a_fork_during_a_build(place: Place) -> None:
-    """A child that was forked while a thread of its parent built has no part in the parent's lock: when the parent is
-    killed, nobody holds it."""
+    """A child that is forked during its parent's build does not inherit the lock: after the parent is killed, the child
+    can build."""
     place.write("m.rs", SOURCE)
     slow = place.write("slow/maturin", f'#!/bin/sh\nsleep 1\nexec {place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]} "$@"\n')
     slow.chmod(0o755)
@@ -142,8 +142,8 @@ def test_a_fork_during_a_build(place: Place) -> None:
     assert done.stdout.strip() == "42", done.stderr
 
 
-def test_nobody_else_waits_for_a_build(place: Place) -> None:
-    """While one thread imports what has to be built, others import, and fork."""
+def test_other_threads_and_forks_do_not_wait_for_a_build(place: Place) -> None:
+    """While one thread builds, other threads can import and fork."""
     place.write("m.rs", SOURCE)
     go = place.folder / "go"
     maturin = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
@@ -176,7 +176,7 @@ def test_nobody_else_waits_for_a_build(place: Place) -> None:
 
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "reap"])
 def test_applications_that_reap_every_child(place: Place, handler: str) -> None:
-    """By ignoring the signal that tells of it, or by taking all that there are."""
+    """They ignore SIGCHLD, or wait for all children in its handler."""
     place.write("m.rs", SOURCE)
     place.write("bad.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { true }\n")
     code = f"""
@@ -200,8 +200,8 @@ def test_applications_that_reap_every_child(place: Place, handler: str) -> None:
     assert "BuildError: bad.rs does not compile (1 error)" in done.stderr
 
 
-def test_a_thread_of_an_application_that_ignores_its_children(place: Place) -> None:
-    """Only the main thread can do something about it."""
+def test_build_in_a_thread_of_an_application_that_ignores_sigchld(place: Place) -> None:
+    """Only the main thread can change how a signal is handled."""
     place.write("m.rs", SOURCE)
     code = """
         import signal, threading
@@ -218,7 +218,7 @@ def test_a_thread_of_an_application_that_ignores_its_children(place: Place) -> N
 
 
 def test_threads(place: Place) -> None:
-    """Two sources by eight threads."""
+    """Eight threads import two sources."""
     for name in ("m", "n"):
         place.write(f"{name}.rs", SOURCE)
     code = """
@@ -236,7 +236,7 @@ def test_threads(place: Place) -> None:
     assert (done.out, done.builds) == (str([42] * 8), 2), done.stderr
 
 
-def test_who_waits_says_so_once(place: Place) -> None:
+def test_waiting_is_reported_once(place: Place) -> None:
     place.write("m.rs", SOURCE)
     slow = place.write("slow/maturin", f'#!/bin/sh\nsleep 1\nexec {place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]} "$@"\n')
     slow.chmod(0o755)
@@ -266,7 +266,7 @@ INTERPRETER = """
 
 
 def test_a_second_interpreter(place: Place) -> None:
-    """What is fresh is loaded there, if it may be; what is stale needs the core, which works in one alone."""
+    """A fresh module is loaded if it supports this. A stale one needs the core, which requires the main interpreter."""
     place.write("bare.rs", BARE)
     place.write("m.rs", SOURCE)
     second = """
@@ -286,7 +286,7 @@ def test_a_second_interpreter(place: Place) -> None:
     code += f"open('n.rs', 'w').write({SOURCE!r})\nsecond({textwrap.dedent(second)!r})\n"
     done = run(place, code)
     bare, pyo3s, stale = done.out.splitlines()
-    # From 3.12 on CPython asks modules whether they may.
+    # Since 3.12, CPython asks modules whether they support other interpreters.
     assert {bare, pyo3s} == {"imported" if sys.version_info < (3, 12) else "ImportError True"}
     assert stale == "ToolchainError True"
     assert done.stderr.count("building n") == 0

@@ -1,4 +1,4 @@
-"""The pytest plugin, with and without pytest-xdist's workers."""
+"""The pytest plugin, with and without the workers of pytest-xdist."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEST = """
 
 
 def run(place: Place, *arguments: str) -> str:
-    """The output of pytest, at whose end stands its exit status."""
+    """The output of pytest, followed by its exit status."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--strict-markers", *arguments]
     done = subprocess.run(command, cwd=place.folder, env=place.env, capture_output=True, text=True, check=False)
     return f"{done.stdout}{done.stderr}\nstatus {done.returncode}"
@@ -39,8 +39,8 @@ def write(place: Place, test: str = TEST, ini: str = "") -> None:
     place.write("pytest.ini", f"[pytest]\n{ini}")
 
 
-def test_without_a_build_before(place: Place) -> None:
-    """Of the workers that import one stale source at once, one builds; the others wait, and load what it built."""
+def test_workers_without_a_build_before_them(place: Place) -> None:
+    """Of the workers that import a stale source, one builds it. The others wait, and load the result."""
     write(place)
     place.write("conftest.py", "import rustimport\nrustimport.install()\n")
     out = run(place, "-n", "4")
@@ -74,7 +74,7 @@ def test_a_failure_before_the_workers(place: Place) -> None:
     assert "rustimport_paths: " in run(place, "--rustimport-build", "-o", "rustimport_paths=gone.rs")
 
 
-def test_the_mark(place: Place) -> None:
+def test_marker_with_settings(place: Place) -> None:
     test = """
         import pytest
         from rustimport import settings
@@ -105,8 +105,8 @@ def test_the_mark(place: Place) -> None:
 
 
 def test_silent_when_unused(place: Place, tmp_path: Path) -> None:
-    """Also where the package is installed for good and switched on at the start of Python, before pytest; and where
-    pytest has not what came with version 7."""
+    """Also if the package is installed and turned on at the start of Python, before pytest; and with a pytest older
+    than version 7."""
     site = tmp_path / "site-packages"
     dist_info = site / "rustimport-2.0.0.dist-info"
     dist_info.mkdir(parents=True)
@@ -129,7 +129,7 @@ def test_silent_when_unused(place: Place, tmp_path: Path) -> None:
         assert done.stderr == ""
 
 
-def test_the_entry_point() -> None:
+def test_entry_point() -> None:
     found = importlib.metadata.entry_points(group="pytest11", name="rustimport")
     assert [entry.value for entry in found] == ["rustimport._pytest"], "install the package again: `make .venv/.dev`"
     assert pytest.importorskip("rustimport._pytest").pytest_report_header

@@ -1,5 +1,5 @@
-"""`site install` in environments that are thrown away: one of the standard library, one of uv's without pip, and one of
-the distribution's own Python, whose `sitecustomize.py` stands before every environment's."""
+"""`site install` in temporary environments: one of the standard library, one of uv without pip, and one of the
+distribution's Python, whose `sitecustomize.py` takes precedence over that of any environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UV = Path(sysconfig.get_path("scripts")) / "uv"
 DISTRIBUTION = "/usr/bin/python3"
 
 ACTIVE = "import sys; print(any(hasattr(finder, 'is_rustimport_gate') for finder in sys.meta_path))"
-#: The hook that is installed, in full.
+#: Whether the complete hook is installed.
 OPEN = "from rustimport import _finder; _finder.open_gates(); "
 
 
@@ -62,10 +62,10 @@ def is_usable(python: str) -> bool:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    """One whose own `sitecustomize.py` is run."""
+    """An environment whose own `sitecustomize.py` is run."""
     environment = Environment(tmp_path / "venv", sys.executable, "-m", "venv", "--without-pip")
     if environment.run("-c", "import sitecustomize").returncode == 0:
-        pytest.skip("this Python has a sitecustomize.py that stands before every environment's")
+        pytest.skip("this Python has a sitecustomize.py that takes precedence over that of any environment")
     return environment
 
 
@@ -81,7 +81,7 @@ def any_environment(request: pytest.FixtureRequest, tmp_path: Path) -> Environme
     return Environment(tmp_path / "venv", *commands[request.param])
 
 
-def test_on_and_off(any_environment: Environment, tmp_path: Path) -> None:
+def test_install_and_uninstall(any_environment: Environment, tmp_path: Path) -> None:
     environment = any_environment
     assert not environment.is_active()
     shadow = environment.run("-c", "import sitecustomize; print(sitecustomize.__file__)").stdout.strip()
@@ -101,7 +101,7 @@ def test_on_and_off(any_environment: Environment, tmp_path: Path) -> None:
         str(environment.pth if shadow else environment.sitecustomize)
     ]
     assert info["shadowed_by"] == (shadow or None)
-    # In a program that never heard of it.
+    # Import a script in a program that does not refer to rustimport.
     (tmp_path / "m.rs").write_text("// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n")
     code = "import sys; sys.path.insert(0, sys.argv[1]); import m; print(m.value())"
     maturin = Path(sysconfig.get_path("scripts")) / "maturin"
@@ -118,8 +118,8 @@ def test_on_and_off(any_environment: Environment, tmp_path: Path) -> None:
     assert "was not installed" in environment.site_command("uninstall").stdout
 
 
-def test_again_and_again(any_environment: Environment) -> None:
-    """Every command twice, and in every order, leaves what one would expect."""
+def test_repeated_commands(any_environment: Environment) -> None:
+    """Repeated commands, in any order, leave the state of the last one."""
     environment = any_environment
     commands = [("install",), ("install",), ("install", "--force"), ("install",), ("uninstall",), ("uninstall",)]
     commands += [
@@ -142,22 +142,22 @@ def test_again_and_again(any_environment: Environment) -> None:
 
 
 def test_a_sitecustomize_that_raises(environment: Environment) -> None:
-    """Python goes on after it, and never comes to the lines of ours below."""
+    """Python continues after the error, but does not run the lines that would be added to the file."""
     environment.sitecustomize.write_text("raise RuntimeError('not today')\n")
     for _ in range(3):
         assert environment.site_command("install").returncode == 0
         assert environment.run("-c", ACTIVE).stdout.strip() == "True"
         assert environment.pth.exists()
     assert environment.sitecustomize.read_text() == "raise RuntimeError('not today')\n"
-    # As soon as it works, it is used.
+    # It is used once it works.
     environment.sitecustomize.write_text("")
     assert environment.site_command("install", "--force").returncode == 0
     assert environment.is_active()
     assert not environment.pth.exists()
 
 
-def test_start_files(environment: Environment, tmp_path: Path) -> None:
-    """What Python 3.18 will read in place of `.pth` files: a function that it calls."""
+def test_start_files_of_python_3_18(environment: Environment, tmp_path: Path) -> None:
+    """Python 3.18 will replace `.pth` files with start files, which name a function to call."""
     code = (
         "from rustimport import _core; import sys; _core.site_install_start(sys.argv[1], sys.argv[2], 'build_dir=None')"
     )
@@ -166,13 +166,13 @@ def test_start_files(environment: Environment, tmp_path: Path) -> None:
     name, _, function = start.read_text().strip().partition(":")
     run = environment.run("-c", f"import {name}; {name}.{function}()\n{ACTIVE}")
     assert run.stdout.strip() == "True", run.stderr
-    # Either is removed, whatever wrote it.
+    # `site uninstall` removes both files.
     assert environment.site_command("uninstall").returncode == 0
     assert not start.exists()
     assert not module.exists()
 
 
-#: Those that show windows, serve, wait for input or open a browser; and tests.
+#: Programs that show windows, serve, wait for input or open a browser; and tests.
 NOT_RUN = (
     *("antigravity", "idlelib", "this", "tkinter", "turtledemo", "turtle", "test", "lib2to3.tests"),
     *("pyrepl", "wsgiref", "xmlrpc"),
@@ -196,7 +196,7 @@ def programs(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("state", ["stale", "unwritable"])
 def test_programs_of_the_standard_library(environment: Environment, tmp_path: Path, state: str) -> None:
-    """The hook does its work in the middle of the imports of others, `importlib` among them."""
+    """The hook runs while other modules, such as `importlib`, are being imported."""
     assert environment.site_command("install").returncode == 0
     folder = Path(environment.run("-c", "import os; print(os.path.dirname(os.__file__))").stdout.strip())
     names = programs(folder)
@@ -222,13 +222,13 @@ def test_programs_of_the_standard_library(environment: Environment, tmp_path: Pa
         assert "rustimport" not in run.stderr, (name, run.stderr)
 
 
-def test_it_costs_nothing_but_itself(any_environment: Environment) -> None:
-    """When it starts, an interpreter loads the file that the hook is in, and nothing of this package."""
+def test_start_loads_only_the_hook(any_environment: Environment) -> None:
+    """At its start, an interpreter loads the file that contains the hook, and nothing of this package."""
     code = "import sys; print(*sorted(sys.modules))"
     before = set(any_environment.run("-c", code).stdout.split())
     any_environment.site_command("install")
     after = set(any_environment.run("-c", code).stdout.split())
-    # Some versions of Python read `.pth` files with this.
+    # Some versions of Python read `.pth` files with this module.
     assert after - before - {"encodings.utf_8_sig"} in ({"sitecustomize"}, {"rustimport_hook"})
 
 
@@ -243,7 +243,7 @@ def test_it_costs_nothing_but_itself(any_environment: Environment) -> None:
         b"",
     ],
 )
-def test_what_others_wrote_is_restored(environment: Environment, content: bytes) -> None:
+def test_existing_content_is_restored(environment: Environment, content: bytes) -> None:
     target = environment.site / "theirs.py"
     target.write_bytes(content)
     target.chmod(0o640)
@@ -258,7 +258,7 @@ def test_what_others_wrote_is_restored(environment: Environment, content: bytes)
     assert environment.sitecustomize.is_symlink()
 
 
-def test_a_package_that_is_gone(environment: Environment) -> None:
+def test_removed_package(environment: Environment) -> None:
     environment.site_command("install")
     (environment.site / "rustimport").unlink()
     (environment.site / "others.py").write_text("")
@@ -266,7 +266,7 @@ def test_a_package_that_is_gone(environment: Environment) -> None:
     assert (run.stdout.strip(), run.stderr) == ("False", "")
 
 
-def test_the_predecessors_block(environment: Environment) -> None:
+def test_block_of_maturin_import_hook(environment: Environment) -> None:
     theirs = "# <maturin_import_hook>\nTHEIRS = 1\n# </maturin_import_hook>\n"
     environment.sitecustomize.write_text(f"A = 1\n{theirs}B = 2\n")
     run = environment.site_command("install")
@@ -279,8 +279,8 @@ def test_the_predecessors_block(environment: Environment) -> None:
     assert "THEIRS" not in environment.sitecustomize.read_text()
 
 
-def test_what_is_shadowed_stays_as_it_is(tmp_path: Path) -> None:
-    """A file that nobody runs is in nobody's way."""
+def test_shadowed_sitecustomize_is_not_changed(tmp_path: Path) -> None:
+    """A file that Python does not run does not conflict."""
     environment = Environment(tmp_path / "venv", DISTRIBUTION, "-m", "venv", "--without-pip")
     if environment.run("-c", "import sitecustomize").returncode != 0:
         pytest.skip("there is nothing in the way")
@@ -293,7 +293,7 @@ def test_what_is_shadowed_stays_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"import (\n", b"\xff\xfe\x00"])
-def test_a_broken_file_is_left_alone(environment: Environment, content: bytes) -> None:
+def test_invalid_sitecustomize_is_not_changed(environment: Environment, content: bytes) -> None:
     environment.sitecustomize.write_bytes(content)
     run = environment.site_command("install")
     assert run.returncode == 2
@@ -335,9 +335,9 @@ def test_bad_input_writes_nothing(environment: Environment, arguments: tuple[str
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/sys"), reason="there is nothing that even root cannot write to")
-def test_what_cannot_be_written(environment: Environment) -> None:
-    """Neither a file in its place, nor a folder that would have to be made; also as root, whom rights do not stop."""
-    # A number is Python, and nobody can put another file beside this one.
+def test_locations_that_cannot_be_written(environment: Environment) -> None:
+    """A file that cannot be replaced, and a folder that cannot be created; also as root, which ignores permissions."""
+    # This file contains a number, which is valid Python, and its folder accepts no other files.
     environment.sitecustomize.symlink_to("/proc/sys/kernel/ngroups_max")
     run = environment.site_command("install")
     assert run.returncode == 2

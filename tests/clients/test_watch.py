@@ -1,4 +1,4 @@
-"""`python -m rustimport watch`, as it runs beside an editor."""
+"""`python -m rustimport watch`, as it runs during editing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.build.test_projects import Environment, edit
 from tests.conftest import Place
 
 SOURCE = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
-#: A fresh import that loads no core can have started no process.
+#: An import that does not load the core cannot have started a process.
 IMPORT = "import sys, m; print(m.value(), 'rustimport._core' in sys.modules)"
 
 
 class Watch:
-    """A watch that runs, and what it says."""
+    """A running `watch`, and its output."""
 
     def __init__(self, place: Place, *arguments: str | Path, executable: str = sys.executable) -> None:
         self.process = subprocess.Popen(
@@ -52,7 +52,7 @@ class Watch:
                 try:
                     line = self._new.get(timeout=60)
                 except queue.Empty:
-                    pytest.fail(f"{text!r} was not said: {self.lines}")
+                    pytest.fail(f"{text!r} was not printed: {self.lines}")
                 self.lines.append(line)
                 if text in line:
                     break
@@ -70,7 +70,7 @@ def watches() -> Iterator[list[Watch]]:
         watch.process.kill()
 
 
-def test_the_next_import_finds_it_fresh(place: Place, watches: list[Watch]) -> None:
+def test_imports_after_a_rebuild_are_fresh(place: Place, watches: list[Watch]) -> None:
     place.write("m.rs", SOURCE.format(1))
     watch = Watch(place)
     watches.append(watch)
@@ -80,7 +80,7 @@ def test_the_next_import_finds_it_fresh(place: Place, watches: list[Watch]) -> N
     watch.expect("`m.rs` changed")
     assert place.python(IMPORT).out == "2 False"
 
-    # Inputs that are not there yet: a module, cargo's configuration, another source in a new folder.
+    # Inputs that do not exist yet: a module, cargo's configuration, another source in a new folder.
     place.write("m.rs", "mod helper;\n" + SOURCE.format("helper::VALUE + other"))
     place.write("m.rs", SOURCE.format("helper::VALUE") + "mod helper;\n")
     watch.expect("m.rs cannot be built", "error[E0583]: file not found for module `helper`")
@@ -104,7 +104,7 @@ def test_the_next_import_finds_it_fresh(place: Place, watches: list[Watch]) -> N
     assert not any("Traceback" in line for line in watch.lines), watch.lines
 
 
-def test_a_failure_is_told_once(place: Place, watches: list[Watch]) -> None:
+def test_an_error_is_reported_once(place: Place, watches: list[Watch]) -> None:
     place.write("m.rs", SOURCE.format("one + two"))
     place.write("n.rs", SOURCE.format(1))
     watch = Watch(place, "m.rs", "n.rs")
@@ -114,15 +114,15 @@ def test_a_failure_is_told_once(place: Place, watches: list[Watch]) -> None:
     for value in (2, 3):
         place.write("n.rs", SOURCE.format(value))
         watch.expect("built n.rs in")
-    # A neighbour could have been a part of it.
+    # `m.rs` is tried again, because `n.rs` could be a module of it.
     watch.expect("m.rs still cannot be built")
     assert sum("cannot find value" in line for line in watch.lines) == 1, watch.lines
     place.write("m.rs", SOURCE.format(1))
     watch.expect("built m.rs in")
 
 
-def test_a_log_in_the_folder(place: Place, watches: list[Watch]) -> None:
-    """What grows there, as what the watch itself says may, is no reason to try a broken source again; an edit is."""
+def test_a_growing_log_causes_no_builds(place: Place, watches: list[Watch]) -> None:
+    """A log file, such as that of the watch itself, causes no rebuild of a broken source; an edit does."""
     place.write("m.rs", SOURCE.format("part::one()").replace("rustimport:pyo3\n", "rustimport:pyo3\nmod part;\n"))
     place.write("part.rs", "broken")
     place.write("n.rs", SOURCE.format(1))
@@ -136,7 +136,7 @@ def test_a_log_in_the_folder(place: Place, watches: list[Watch]) -> None:
             file.write("more\n")
         place.write("n.rs", SOURCE.format(value))
         watch.expect("built n.rs in")
-    # Of the sources beside it each could be a part, but for those that are known to be sources of their own.
+    # Only a file that is not known to be a separate source may be a module of the broken one.
     assert place.builds - builds <= 4
     with log.open("a") as file:
         file.write("more\n" * 1000)
@@ -150,7 +150,7 @@ def test_a_log_in_the_folder(place: Place, watches: list[Watch]) -> None:
     watch.expect("built m.rs in")
 
 
-def test_a_command_is_started_anew(place: Place, watches: list[Watch]) -> None:
+def test_a_command_is_restarted(place: Place, watches: list[Watch]) -> None:
     place.write("m.rs", SOURCE.format(1))
     say = "print('running', m.value(), os.getpid(), flush=True)"
     code = f"import rustimport.import_hook, m, os, time; {say}; time.sleep(600)"
@@ -159,10 +159,10 @@ def test_a_command_is_started_anew(place: Place, watches: list[Watch]) -> None:
     watch.expect("running 1")
     place.write("m.rs", SOURCE.format(2))
     watch.expect("running 2")
-    # Built before, and a change for the command all the same.
+    # This content was built before, but the command must be restarted all the same.
     place.write("m.rs", SOURCE.format(1))
     watch.expect("an earlier build is used", "running 1")
-    # An edit that did not compile is undone: nothing to build, and a command to start that could not import it.
+    # Undoing an edit that did not compile builds nothing, but the command is started: it could not import the module.
     place.write("m.rs", SOURCE.format("one"))
     watch.expect("m.rs cannot be built")
     place.write("m.rs", SOURCE.format(1))
@@ -189,7 +189,7 @@ def test_a_project(place: Place, watches: list[Watch]) -> None:
     assert (after.out, after.builds) == ("2", 0)
 
 
-def test_what_cannot_be_watched(place: Place) -> None:
+def test_missing_source(place: Place) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "rustimport", "watch", "missing.rs"],
         cwd=place.folder,

@@ -1,5 +1,5 @@
-"""How many faults there are: a few with `make test`, all with `make test-faults`. What was tried stands in the last
-lines of the output."""
+"""Fault injection: a few faults with `make test`, many with `make test-faults`. The last lines of the output list what
+was tried."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TRIED: collections.Counter[str] = collections.Counter()
 
 
 class Faults:
-    """What a test counts, and how much it does.
+    """Controls how much a test tries, and counts it.
 
     Attributes:
-        all: Whether everything is tried.
+        all: Whether to try everything.
         random: Seeded; `FAULT_SEED` repeats a run.
     """
 
@@ -36,14 +36,14 @@ class Faults:
 @pytest.fixture
 def faults() -> Faults:
     faults = Faults()
-    # Shown if the test fails.
+    # Printed if the test fails.
     sys.stdout.write(f"FAULT_SEED={faults.seed}\n")
     return faults
 
 
 @pytest.fixture(scope="session")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A C library to be preloaded, which fails on demand (see `failing.c`)."""
+    """A C library for `LD_PRELOAD` that fails on demand (see `failing.c`)."""
     compiler = shutil.which("cc")
     if compiler is None or os.uname().sysname != "Linux":
         pytest.skip("needs Linux and a C compiler")

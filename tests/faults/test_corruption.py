@@ -1,4 +1,4 @@
-"""Cut, flipped, replaced: whatever becomes of a file in the cache, the import is right or fails with a clear error."""
+"""Truncated, corrupted or replaced files in the cache: the import is right, or fails with a clear error."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ REPLACEMENTS: list[Damage] = [
 def damages(size: int, faults: Faults) -> Iterator[Damage]:
     count = 16
     if faults.all:
-        # A library at very many lengths, a record at every one.
+        # Try many lengths of a library, and every length of a record.
         count = min(size, 2000)
     for number in range(count):
         yield cut(size * number // count)
@@ -107,7 +107,7 @@ def remove(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["stamp", "record.toml", "artifact"])
-def test_what_a_look_reads(watched: Watched, faults: Faults, name: str) -> None:
+def test_damaged_files_of_a_check(watched: Watched, faults: Faults, name: str) -> None:
     right = watched.content()
     builds = watched.place.builds
 
@@ -118,19 +118,19 @@ def test_what_a_look_reads(watched: Watched, faults: Faults, name: str) -> None:
     for damage in damages(path().stat().st_size, faults):
         damage(path())
         if name != "stamp":
-            # It would say that there is nothing to look at.
+            # A valid stamp would skip the check.
             remove(watched.entry / "stamp")
         assert watched.content() == right
         faults.count("corruptions")
     other = Watched(watched.place, "n")
     shutil.copy(other.artifact() if name == "artifact" else other.entry / name, path())
     assert watched.content() == right
-    # All of it came from the store.
+    # No damage needed a build: the library came from the store.
     assert watched.place.builds == builds
 
 
 @pytest.mark.parametrize("level", ["inputs", "artifacts"])
-def test_the_store(watched: Watched, faults: Faults, level: str) -> None:
+def test_damaged_store(watched: Watched, faults: Faults, level: str) -> None:
     right = watched.content()
     home = watched.entry.parent.parent
     artifact = home / "store" / "artifacts" / right
@@ -140,7 +140,7 @@ def test_the_store(watched: Watched, faults: Faults, level: str) -> None:
         else [file for file in home.glob("store/inputs/*/*.toml") if right in file.read_text()]
     )
     tried = list(damages(path.stat().st_size, faults))
-    # Each takes a build.
+    # Each one needs a build.
     tried = faults.random.sample(tried[: -len(REPLACEMENTS)], 150 if faults.all else 4) + REPLACEMENTS[:3]
     for damage in tried:
         damage(path)
@@ -149,11 +149,11 @@ def test_the_store(watched: Watched, faults: Faults, level: str) -> None:
         faults.count("corruptions")
         shutil.rmtree(watched.entry)
         builds = watched.place.builds
-        assert (watched.content(), watched.place.builds) == (right, builds), "it is not healed"
+        assert (watched.content(), watched.place.builds) == (right, builds), "the store was not repaired"
 
 
-def test_a_set_of_inputs_under_another_key(watched: Watched) -> None:
-    """What was made under other settings does not become this by being moved."""
+def test_a_set_of_inputs_moved_to_another_key_is_ignored(watched: Watched) -> None:
+    """A library built with other settings is not used because its record was moved."""
     watched.content()
     home = watched.entry.parent.parent
     sets = {file: file.read_bytes() for file in home.glob("store/inputs/*/*.toml")}
@@ -182,7 +182,7 @@ BUILD_FILES = [
 
 
 @pytest.mark.parametrize("name", BUILD_FILES)
-def test_what_a_build_reads(watched: Watched, faults: Faults, name: str) -> None:
+def test_damaged_files_of_a_build(watched: Watched, faults: Faults, name: str) -> None:
     watched.content()
     path = (watched.entry / name).resolve()
     whole = path.read_bytes()
@@ -192,28 +192,28 @@ def test_what_a_build_reads(watched: Watched, faults: Faults, name: str) -> None
     )
     try:
         for number, damage in enumerate(tried, 10):
-            # Flipping the version of a package in a lock file is an edit like any other.
+            # A flipped digit in a lock file changes the version of a package, which is a valid edit.
             damage(path)
             watched.place.write("m.rs", SCRIPT.format(number))
             run = watched.place.python("import m; print(m.value())", RUSTIMPORT_VERBOSE=None)
             faults.count("corruptions")
             if path.name == "Cargo.lock" and "hint: a file of an earlier build is damaged" in run.stderr:
-                # Cargo has noticed.
+                # Cargo reported the damage.
                 remove(path)
                 path.write_bytes(whole)
                 continue
             assert run.out == str(number), run.stderr
     finally:
-        # Others go on with it.
+        # Other tests use this file.
         if name.startswith("../") and (not path.is_file() or path.is_symlink()):
             remove(path)
             path.write_bytes(whole)
 
 
-def test_what_cargo_compiled(watched: Watched) -> None:
-    """It is cargo's to know; what is to be done is told."""
+def test_damaged_cargo_output_is_reported(watched: Watched) -> None:
+    """Only cargo can detect this damage. The error says what to do."""
     watched.content()
-    # In several versions, perhaps.
+    # The cache may contain several versions of pyo3.
     target = watched.entry.parent.parent / "target"
     paths = [*target.glob("*/debug/deps/libpyo3-*.rlib"), *target.glob("*/debug/build/pyo3/*/out/libpyo3-*.rlib")]
     assert paths
@@ -231,7 +231,7 @@ def test_what_cargo_compiled(watched: Watched) -> None:
     assert watched.place.python("import m; print(m.value())").out == "5"
 
 
-def test_what_is_known_of_toolchains(watched: Watched, faults: Faults) -> None:
+def test_damaged_toolchain_record(watched: Watched, faults: Faults) -> None:
     right = watched.content()
     folder = watched.entry.parent.parent / "toolchains"
     shutil.rmtree(folder)
@@ -245,7 +245,7 @@ def test_what_is_known_of_toolchains(watched: Watched, faults: Faults) -> None:
         faults.count("corruptions")
 
 
-def test_the_index_of_projects(watched: Watched, faults: Faults, tmp_path: Path) -> None:
+def test_damaged_index_of_projects(watched: Watched, faults: Faults, tmp_path: Path) -> None:
     site = tmp_path / "site-packages"
     dist_info = site / "it-1.0.dist-info"
     dist_info.mkdir(parents=True)
@@ -274,7 +274,7 @@ def test_the_index_of_projects(watched: Watched, faults: Faults, tmp_path: Path)
     not shutil.which("setpriv") or os.geteuid() != 0, reason="root reads everything, unless it drops that"
 )
 @pytest.mark.parametrize("name", ["stamp", "record.toml", "artifact", "lock"])
-def test_unreadable(watched: Watched, name: str) -> None:
+def test_unreadable_files(watched: Watched, name: str) -> None:
     artifact = watched.artifact()
     path = artifact if name == "artifact" else watched.entry / name
     path.chmod(0)
@@ -296,8 +296,8 @@ def test_unreadable(watched: Watched, name: str) -> None:
     assert run.stdout.strip() == "1" or ("Error: " in run.stderr and "hint: " in run.stderr), run.stderr
 
 
-def test_what_another_version_wrote(watched: Watched) -> None:
-    """Whole, but of another format: as good as nothing."""
+def test_files_of_another_format_version_are_ignored(watched: Watched) -> None:
+    """Files that are intact, but have another format."""
     right = watched.content()
     stamp = watched.entry / "stamp"
     for text in (b"rustimport-stamp 1\n", b"rustimport-stamp 3 m\n"):

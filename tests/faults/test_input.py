@@ -1,4 +1,4 @@
-"""Whatever bytes and names come: no surprise, no crash, nobody's business but the importer's."""
+"""Arbitrary bytes and names cause no crash and no unexpected error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.faults.conftest import Faults
 
 CONTEXT = "0123456789abcdef"
 
-#: Each example starts anew; a slow machine is no failure.
+#: Each example recreates its state. Examples have no deadline, so that a slow machine does not fail them.
 many = settings(
     deadline=None,
     derandomize="FAULTS" not in os.environ,
@@ -46,7 +46,7 @@ def sealed(body: bytes) -> bytes:
 
 @many
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200))
-def test_a_damaged_stamp_is_none(faults: Faults, tmp_path: Path, data: bytes, cut: int) -> None:
+def test_a_damaged_stamp_is_ignored(faults: Faults, tmp_path: Path, data: bytes, cut: int) -> None:
     faults.count("inputs")
     stamp = tmp_path / "stamp"
     body = f"rustimport-stamp 2 {tmp_path.name}\n{CONTEXT} 1\n/m.rs\nF 1 1 1\t/etc/passwd\n".encode()
@@ -58,7 +58,7 @@ def test_a_damaged_stamp_is_none(faults: Faults, tmp_path: Path, data: bytes, cu
 @many
 @given(body=lines)
 def test_a_sealed_stamp_names_its_artifact_or_nothing(faults: Faults, tmp_path: Path, body: list[bytes]) -> None:
-    """Even of one that somebody forged nothing becomes of which the stat does not fit."""
+    """A forged stamp is valid only if its stats match the files."""
     faults.count("inputs")
     artifact = tmp_path / "m.so"
     artifact.write_bytes(b"")
@@ -67,7 +67,7 @@ def test_a_sealed_stamp_names_its_artifact_or_nothing(faults: Faults, tmp_path: 
     head += f"F {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\t{artifact}\n"
     stamp = tmp_path / "stamp"
     stamp.write_bytes(sealed(head.encode() + b"\n".join(body) + b"\n"))
-    # What nobody who writes stamps writes may be an error.
+    # Content that the core never writes may raise.
     with contextlib.suppress(ValueError):
         assert _cache.fresh_artifact(str(stamp), "/m.rs", CONTEXT) in (None, str(artifact))
 
@@ -98,7 +98,7 @@ def test_a_marker_is_in_the_first_lines(faults: Faults, data: bytes) -> None:
 
 @many
 @given(source=st.text(min_size=1, max_size=300), stem=st.one_of(st.none(), st.text(max_size=10)))
-def test_an_entry_is_one_folder(faults: Faults, source: str, stem: str | None) -> None:
+def test_an_entry_name_is_one_path_component(faults: Faults, source: str, stem: str | None) -> None:
     faults.count("inputs")
     name = _cache.entry_name("/" + source.encode("utf-8", "replace").decode(), stem)
     assert os.sep not in name

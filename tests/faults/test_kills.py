@@ -1,4 +1,4 @@
-"""Killed at any moment: whatever that leaves, the next import is right, no lock is held, nothing is stuck."""
+"""Processes killed at any moment: the next import is right, no lock is held, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
 
 
 class Subject:
-    """What is edited, built and killed: something with a value, and an interpreter that imports it."""
+    """Something with a value that can be edited and built, and an interpreter that imports it."""
 
     def __init__(self, place: Place, source: Path, write: Callable[[int], object], stem: str | None = None) -> None:
         self.place = place
@@ -63,7 +63,7 @@ class Subject:
         return self.place.python(self.code, executable=self.executable)
 
     def assert_unlocked(self) -> None:
-        """Nobody holds a lock of the entry, of a project, of a lane, or of the cache."""
+        """Checks that no process holds a lock of the entry, of a project, of a build slot, or of the cache."""
         home, cache = self.entry.parent.parent, self.place.cache
         locks = [cache / "lock", *self.entry.glob("lock"), *home.glob("lanes/*.lock"), *cache.glob("projects/*.lock")]
         for lock in locks:
@@ -72,12 +72,12 @@ class Subject:
 
 
 def children(process: int) -> list[int]:
-    """All processes below one."""
+    """All descendants of a process."""
     found: list[int] = []
     try:
         below = [task.read_text() for task in Path(f"/proc/{process}/task").glob("*/children")]
     except OSError:
-        # It has just ended.
+        # The process has just ended.
         return found
     for child in " ".join(below).split():
         found += [int(child), *children(int(child))]
@@ -85,7 +85,7 @@ def children(process: int) -> list[int]:
 
 
 def find(process: subprocess.Popen[str], name: str) -> int | None:
-    """Waits for a child of this name, as long as the process runs."""
+    """Waits for a descendant with this name while the process runs."""
     while process.poll() is None:
         for child in children(process.pid):
             try:
@@ -106,14 +106,14 @@ def test_killed_at_any_moment(place: Place, faults: Faults, kind: str, few: int,
     subject.write(1)
     start = time.monotonic()
     assert subject.run().out == "1"
-    # From before the hook is there until after the import is done.
+    # From before the hook is installed until after the import.
     longest = 1.2 * (time.monotonic() - start)
     kills = 0
     for number in range(10_000):
         if kills >= (many if faults.all else few):
             break
         victim = faults.random.choice(["python", "python", "python", "maturin", "cargo", "rustc"])
-        # New content is built, old content taken from the store; each also without what was known of it.
+        # New content is built and old content comes from the store; each also without the entry or the store.
         value = faults.random.choice([1000 + number, 0]) if victim == "python" else 1000 + number
         match faults.random.randrange(6):
             case 0:
@@ -137,7 +137,7 @@ def test_killed_at_any_moment(place: Place, faults: Faults, kind: str, few: int,
             pass
         stdout, stderr = process.communicate(timeout=120)
         if victim != "python":
-            # It is built in spite of that, or somebody is told.
+            # Either it is built anyway, or the error says what happened.
             assert stdout.strip() == str(value) or "was killed" in stderr or "could not" in stderr, stderr
         assert "panicked" not in stderr
         run = subject.run()
@@ -145,5 +145,5 @@ def test_killed_at_any_moment(place: Place, faults: Faults, kind: str, few: int,
         subject.assert_unlocked()
     run = subject.run()
     assert run.builds == 0
-    # What killed builds leave does not pile up.
+    # Killed builds leave no files behind that accumulate.
     assert len(list(subject.entry.glob("*/*.so"))) <= 2

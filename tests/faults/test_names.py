@@ -42,7 +42,7 @@ def test_names(place: Place) -> None:
 
 
 def test_folders(place: Place) -> None:
-    """What is between the slashes is anybody's business but cargo's."""
+    """Only cargo restricts which characters a folder's name may contain."""
     for name in ["a b", "it's", 'quo"te', "$(id)", "größe", "[brackets]", "%41", "x" * 200, "a\\b"]:
         place.write(f"{name}/m.rs", SCRIPT.format(7))
         run = place.python(
@@ -55,7 +55,7 @@ def test_folders(place: Place) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 def test_pipes_are_not_waited_for(place: Place) -> None:
-    """Where a file is expected: nobody writes into them."""
+    """A pipe in the place of a file has no writer: opening it would hang."""
     (place.folder / "m").mkdir()
     os.mkfifo(place.folder / "m" / "Cargo.toml")
     os.mkfifo(place.folder / "m" / ".rustimport")

@@ -1,4 +1,4 @@
-"""What is in the cache is the user's own: nobody else has written it, nobody else reads it, nothing else is touched."""
+"""The cache is private: no other user can write to it or read it, and nothing outside it is changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def silent(*_: object, **__: object) -> None:
 
 
 def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
-    """Neither by clearing nor by pruning, wherever they stand."""
+    """`cache clear` and `cache prune` do not follow links anywhere in the cache."""
     core = _native.core
     precious = tmp_path / "precious"
     for folder in ("store/artifacts", "store/inputs/0", "entries/a", "0", "target/debug", "my-thesis"):
@@ -56,7 +56,7 @@ def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
                 (root / link).parent.mkdir(parents=True)
                 (root / link).symlink_to(led_to)
                 if link.name == "build":
-                    # What a profile's folder is known by.
+                    # A profile's folder is recognized by this.
                     (root / link.with_name(".fingerprint") / "my-thesis").mkdir(parents=True, exist_ok=True)
                 if remove == "clear":
                     core.cache_clear(root, None, silent)
@@ -66,8 +66,8 @@ def test_links_out_of_the_cache_are_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("remove", ["clear", "prune"])
-def test_a_folder_that_was_somebodys_before(tmp_path: Path, remove: str) -> None:
-    """It has a `cells` as the cache has."""
+def test_files_of_the_user_in_a_cache_folder_are_kept(tmp_path: Path, remove: str) -> None:
+    """The folder contains a `cells` folder, as a cache does."""
     kept = [tmp_path / "cells" / name for name in ("biology.rs", "cell_1.rs", "notes.txt")]
     kept[0].parent.mkdir()
     for path in kept:
@@ -78,14 +78,14 @@ def test_a_folder_that_was_somebodys_before(tmp_path: Path, remove: str) -> None
     assert all(path.read_text() == "precious" for path in kept)
 
 
-def test_pruning_knows_any_age(tmp_path: Path) -> None:
+def test_pruning_accepts_any_age(tmp_path: Path) -> None:
     for seconds in (0.0, 1e18, 1e300, float("inf"), float("nan"), -1.0):
         _native.core.cache_prune(tmp_path, seconds, None, silent)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_root_leaves_nothing_in_a_users_cache(place: Place, tmp_path: Path) -> None:
-    """Not where there is one, and not where there is none yet."""
+    """Whether or not the user has a cache."""
     place.write("m.rs", SCRIPT.format(1))
     home = tmp_path / "home"
     (home / ".cache").mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_a_library_that_others_could_have_written_is_not_loaded(place: Place, ho
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_folder_in_the_cache_that_others_can_write(place: Place) -> None:
+def test_a_cache_folder_that_others_can_write_to_is_refused(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     assert place.python(IMPORT).out == "1"
     place.write("m.rs", SCRIPT.format(2))
@@ -143,7 +143,7 @@ def test_a_folder_in_the_cache_that_others_can_write(place: Place) -> None:
 
 
 def test_values_of_variables_stay_private(place: Place) -> None:
-    """Only in the cache, only for the user; in nothing that is said."""
+    """They are only in the cache, readable only by the user, and never in any output."""
     place.write("m.rs", SCRIPT.format('env!("MY_TOKEN").len() as i32'))
     before = {path: path.stat().st_mtime_ns for path in place.cache.rglob("*") if path.is_file()}
     run = place.python(IMPORT, MY_TOKEN=SECRET, RUSTIMPORT_VERBOSE="1")
@@ -151,7 +151,7 @@ def test_values_of_variables_stay_private(place: Place) -> None:
     said = run.stdout + run.stderr
     new = [path for path in place.cache.rglob("*") if path.is_file() and before.get(path) != path.stat().st_mtime_ns]
     holding = [path for path in new if SECRET.encode() in path.read_bytes()]
-    assert holding, "the test finds nothing"
+    assert holding, "no file contains the value"
     assert stat.S_IMODE(place.cache.stat().st_mode) == 0o700
     for path in holding:
         is_cargos = "target" in str(path.relative_to(place.cache))
@@ -179,8 +179,8 @@ def test_values_of_variables_stay_private(place: Place) -> None:
     assert SECRET not in said
 
 
-def test_values_of_variables_are_in_stamps_alone(place: Place, tmp_path: Path) -> None:
-    """And in what cargo keeps. Nothing that is carried or shared has them, unless the code has."""
+def test_values_of_variables_are_only_in_stamps(place: Place, tmp_path: Path) -> None:
+    """Cargo also records them. Exports and shared caches contain no values, except those in the compiled code."""
     place.write("m.rs", BARE.format(name="m") + '#[no_mangle] static A: bool = option_env!("APP_WORD").is_some();\n')
     own, shared = tmp_path / "own", tmp_path / "shared"
 
@@ -198,7 +198,7 @@ def test_values_of_variables_are_in_stamps_alone(place: Place, tmp_path: Path) -
     assert run.returncode == 0, run.stderr
     assert holders(shared) == []
 
-    # It counts all the same, and a shared library is still found where nothing is built.
+    # A changed value is noticed all the same, and a shared library is found in release mode.
     changed = place.python("import m", **{**env, "APP_WORD": "other"}, RUSTIMPORT_VERBOSE="1")
     assert "`APP_WORD` changed" in changed.stderr
     env |= {"RUSTIMPORT_CACHE_DIR": str(tmp_path / "none"), "RUSTIMPORT_RELEASE_MODE": "1"}

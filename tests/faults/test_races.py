@@ -1,4 +1,4 @@
-"""Many processes on one source: exactly one build, and all of them load it."""
+"""Many processes import one source at once: there is one build, and all of them load it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_import_that_waits_for_a_clear_builds(place: Place, tmp_path: Path) -
         process = place.start("import m", RUSTIMPORT_CACHE_DIR=str(cache))
         assert process.stderr is not None
         assert "which is clearing the cache" in process.stderr.readline()
-        # As `cache clear` does.
+        # What `cache clear` removes.
         shutil.rmtree(cache / "v1", ignore_errors=True)
     _, stderr = process.communicate(timeout=120)
     assert "SystemError" in stderr, stderr

@@ -1,4 +1,4 @@
-"""Nothing piles up: not with many imports, not with many files, not with much that is said."""
+"""Many imports, many files and much output leak nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.conftest import Place
 
 SCRIPT = "// rustimport:pyo3\n{}#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
 
-#: What a process holds: files, threads, children, memory in MB.
+#: Counts what a process holds: open files, threads, children, memory in MB.
 HELD = """
 import os, threading
 def held():
@@ -27,7 +27,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="read
 
 @needs_proc
 def test_a_thousand_imports_leak_nothing(place: Place) -> None:
-    """Of what is fresh, and of what the core has to look at."""
+    """Imports of fresh scripts, and of scripts that the core has to check."""
     place.write("m.rs", SCRIPT.format("", 1))
     assert place.python("import m").returncode == 0
     run = place.python(
@@ -53,9 +53,8 @@ print(before[:3] == after[:3], after[3] - before[3] < 8)
     assert run.builds == 0
 
 
-def test_many_scripts(place: Place) -> None:
-    """What an import asks the system for does not depend on how many scripts are beside: so many take so many times
-    as long as one."""
+def test_cost_of_an_import_with_many_other_scripts(place: Place) -> None:
+    """The number of system calls of an import does not depend on how many other scripts the folder contains."""
     for name in ("a", "b", "c"):
         place.write(f"{name}.rs", SCRIPT.format("", 1))
     assert place.python("import a, b, c").builds == 3
@@ -81,8 +80,8 @@ def test_many_scripts(place: Place) -> None:
     assert few >= 6
 
 
-def test_many_files(place: Place) -> None:
-    """Twenty thousand inputs: one that changes is found, none that changes is nothing."""
+def test_one_changed_file_of_many_is_found(place: Place) -> None:
+    """With 20,000 inputs, one change is found, and without changes nothing is built."""
     place.write("m.rs", SCRIPT.format("//d: data\n", 1))
     for number in range(20):
         folder = place.folder / "data" / str(number)
@@ -98,7 +97,7 @@ def test_many_files(place: Place) -> None:
     assert "`data/7/700.txt` changed" in run.stderr
 
 
-def test_a_build_that_says_very_much(place: Place, tmp_path: Path) -> None:
+def test_a_build_with_much_output(place: Place, tmp_path: Path) -> None:
     place.write("m.rs", SCRIPT.format("", 1))
     maturin = tmp_path / "maturin"
     maturin.write_text(

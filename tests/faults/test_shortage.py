@@ -1,5 +1,5 @@
-"""No space, no rights, no locks, no threads: a clear message, nothing half done, and all is right once it is there
-again."""
+"""No disk space, permissions, locks or threads: the error is clear, nothing is left half done, and the import works as
+soon as the cause is fixed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ IMPORT = "import m; print(m.value())"
 @pytest.mark.parametrize(
     ("error", "words"), [(28, "the disk is full"), (122, "the disk is full"), (30, "make the folder writable")]
 )
-def test_the_disk_fails_in_every_phase(place: Place, failing: str, faults: Faults, error: int, words: str) -> None:
-    """From one change of the disk on all fail: full, over quota, read-only."""
+def test_disk_errors_in_every_phase(place: Place, failing: str, faults: Faults, error: int, words: str) -> None:
+    """From a given write on, all writes fail: the disk is full, over quota or read-only."""
     place.write("m.rs", SCRIPT.format(0))
     assert place.python(IMPORT).out == "0"
     count = place.folder / "count"
@@ -32,7 +32,7 @@ def test_the_disk_fails_in_every_phase(place: Place, failing: str, faults: Fault
     changes = count.stat().st_size
     assert changes > 50
     steps = min(changes, 150) if faults.all else 8
-    told = 0
+    errors_named = 0
     for step in range(steps):
         value = 100 + step
         count.unlink()
@@ -50,15 +50,15 @@ def test_the_disk_fails_in_every_phase(place: Place, failing: str, faults: Fault
         else:
             assert "Error: " in full.stderr, full.stderr
             assert "hint: " in full.stderr, full.stderr
-            told += words in full.stderr
+            errors_named += words in full.stderr
         run = place.python(IMPORT)
         assert run.out == str(value), run.stderr
         faults.count("disks that failed")
-    assert told > steps / 2
+    assert errors_named > steps / 2
 
 
 def test_a_read_only_cache_serves_what_is_fresh(place: Place, failing: str) -> None:
-    """Such as a container's layer; also what has been touched."""
+    """Such as a layer of a container image. A changed modification time does not matter."""
     source = place.write("m.rs", SCRIPT.format(1))
     assert place.python(IMPORT).out == "1"
     read_only = {"LD_PRELOAD": failing, "FAULT_FOLDER": str(place.cache), "FAULT_COUNT": str(place.folder / "count")}
@@ -70,7 +70,7 @@ def test_a_read_only_cache_serves_what_is_fresh(place: Place, failing: str) -> N
     assert "CacheError: cannot " in place.python(IMPORT, **read_only).stderr  # type: ignore[arg-type]
 
 
-def test_without_locks(place: Place, failing: str) -> None:
+def test_file_system_without_locks(place: Place, failing: str) -> None:
     place.write("m.rs", SCRIPT.format(1))
     run = place.python("import m", LD_PRELOAD=failing, FAULT_FLOCK="37")
     assert "CacheError: cannot lock " in run.stderr
@@ -78,7 +78,7 @@ def test_without_locks(place: Place, failing: str) -> None:
     assert place.python(IMPORT).out == "1"
 
 
-def test_without_threads(place: Place, failing: str) -> None:
+def test_no_more_threads(place: Place, failing: str) -> None:
     place.write("m.rs", SCRIPT.format(1))
     run = place.python("import m", LD_PRELOAD=failing, FAULT_THREADS="11")
     assert "Error: " in run.stderr, run.stderr
@@ -87,16 +87,16 @@ def test_without_threads(place: Place, failing: str) -> None:
 
 
 def test_a_panic_is_an_exception(place: Place, failing: str) -> None:
-    """Without a clock, Rust's standard library panics."""
+    """Rust's standard library panics if there is no clock."""
     place.write("m.rs", SCRIPT.format(1))
     run = place.python(
         """
         import os
         from rustimport import _cache, _core_client, _native, errors
-        asked, core = _core_client.request(_cache.Key(os.path.abspath("m.rs"))), _native.core
+        request, core = _core_client.request(_cache.Key(os.path.abspath("m.rs"))), _native.core
         os.environ["FAULT_CLOCK"] = ""
         try:
-            core.ensure(asked, lambda *_, **__: None)
+            core.ensure(request, lambda *_, **__: None)
         except errors.RustImportError as error:
             caught = error
         del os.environ["FAULT_CLOCK"]
@@ -122,7 +122,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=False)
 
 
-def test_a_full_disk_loses_nothing(place: Place, disk: Path) -> None:
+def test_full_disk(place: Place, disk: Path) -> None:
     source = place.write("m.rs", SCRIPT.format(1))
     run = place.python("import m", RUSTIMPORT_CACHE_DIR=str(disk))
     assert "CacheError" in run.stderr, run.stderr
@@ -131,13 +131,13 @@ def test_a_full_disk_loses_nothing(place: Place, disk: Path) -> None:
 
 
 def home(place: Place, folder: Path | None) -> dict[str, str | None]:
-    """The environment of somebody with this home, whose cache is where it is by default."""
+    """The environment of a user with this home folder, whose cache is in the default location."""
     cargo = place.env.get("CARGO_HOME", str(Path.home() / ".cargo"))
     value = None if folder is None else str(folder)
     return {"HOME": value, "CARGO_HOME": cargo, "RUSTIMPORT_CACHE_DIR": None, "XDG_CACHE_HOME": None}
 
 
-def test_a_home_that_cannot_be_made(place: Place, tmp_path: Path) -> None:
+def test_home_folder_that_cannot_be_created(place: Place, tmp_path: Path) -> None:
     place.write("m.rs", SCRIPT.format(1))
     (tmp_path / "file").write_text("")
     run = place.python("import m", **home(place, tmp_path / "file" / "home"))  # type: ignore[arg-type]
@@ -145,8 +145,8 @@ def test_a_home_that_cannot_be_made(place: Place, tmp_path: Path) -> None:
     assert "hint: a file exists where a folder is needed" in run.stderr
 
 
-def test_a_cache_folder_that_is_relative(place: Place, tmp_path: Path) -> None:
-    """The specification says to ignore it: it would be another one in each working folder."""
+def test_relative_cache_folder(place: Place, tmp_path: Path) -> None:
+    """The XDG specification says to ignore relative paths: they would be different in each working folder."""
     place.write("m.rs", SCRIPT.format(1))
     relative = home(place, tmp_path) | {"XDG_CACHE_HOME": "rel/cache"}
     run = place.python("from rustimport import _cache; print(_cache.cache_root())", **relative)  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ def test_a_cache_folder_that_is_relative(place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["new", "sc.rs"], ["new", "pkg"], ["new", "pkg", "--project"]])
-def test_new_leaves_no_half_of_a_source(place: Place, failing: str, arguments: list[str]) -> None:
+def test_new_leaves_no_partial_files(place: Place, failing: str, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "rustimport", *arguments]
     full = {"LD_PRELOAD": failing, "FAULT_FOLDER": str(place.folder), "FAULT_ERRNO": "28"}
     full["FAULT_COUNT"] = str(place.folder.parent / "count")
@@ -180,8 +180,8 @@ def test_new_leaves_no_half_of_a_source(place: Place, failing: str, arguments: l
     assert done.returncode == 0
 
 
-def test_nobody_without_a_home(place: Place) -> None:
-    """A container's arbitrary user has no home and no name: nothing is written into the working folder."""
+def test_user_without_a_home_folder(place: Place) -> None:
+    """The arbitrary user of a container has no home and no name. Nothing is written to the working folder."""
     place.write("m.rs", SCRIPT.format(1))
     code = """
         import pwd

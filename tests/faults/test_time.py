@@ -1,4 +1,4 @@
-"""Whatever clocks say, content decides."""
+"""Wrong clocks and coarse times do not matter: content decides."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ YEAR = 365 * 24 * 3600
 
 
 @pytest.mark.parametrize("offset", [-YEAR, YEAR])
-def test_a_clock_that_is_wrong(place: Place, failing: str, offset: int) -> None:
-    """The processes' clock is not the file system's."""
+def test_wrong_clock(place: Place, failing: str, offset: int) -> None:
+    """The clock of the processes differs from the clock of the file system."""
     wrong = {"LD_PRELOAD": failing, "FAULT_CLOCK": str(offset)}
     for value in range(3):
         place.write("m.rs", SCRIPT.format(value))
         assert place.python(IMPORT, **wrong).out == str(value)  # type: ignore[arg-type]
     run = place.python(IMPORT, **wrong)  # type: ignore[arg-type]
     assert (run.out, run.builds) == ("2", 0)
-    # It is set right again.
+    # Without the wrong clock.
     run = place.python(IMPORT)
     assert (run.out, run.builds) == ("2", 0)
     place.write("m.rs", SCRIPT.format(3))
@@ -33,12 +33,12 @@ def test_a_clock_that_is_wrong(place: Place, failing: str, offset: int) -> None:
 
 
 @pytest.mark.parametrize("age", [0, -10 * YEAR, YEAR])
-def test_every_edit_has_the_same_time(place: Place, age: int) -> None:
-    """Of now, of long ago, of the future."""
+def test_edits_with_equal_times_are_noticed(place: Place, age: int) -> None:
+    """The time is the present, long ago or in the future."""
     source = place.write("m.rs", SCRIPT.format(1))
     time = source.stat().st_mtime_ns + age * 10**9
     for value in (1, 2, 3):
-        # Beside its place, with the time it had, and of one size: what a checkout does.
+        # A checkout replaces files like this. Here the new file has the same time and size.
         other = place.write("other", SCRIPT.format(value))
         os.utime(other, ns=(time, time))
         other.rename(source)
@@ -46,8 +46,8 @@ def test_every_edit_has_the_same_time(place: Place, age: int) -> None:
     assert place.python(IMPORT).builds == 0
 
 
-def test_an_edit_in_the_tick_of_the_build(place: Place) -> None:
-    """Right after the import, within the same process: as soon as a file system can tell, and sooner."""
+def test_edits_within_the_clock_tick_of_the_build_are_noticed(place: Place) -> None:
+    """Edits right after an import in the same process, also within one tick of the file system's clock."""
     place.write("m.rs", SCRIPT.format(1))
     run = place.python(
         """
@@ -67,7 +67,7 @@ def test_an_edit_in_the_tick_of_the_build(place: Place) -> None:
 
 @pytest.fixture
 def whole_seconds(tmp_path: Path) -> Iterator[Path]:
-    """A file system that keeps whole seconds."""
+    """A file system that stores times in whole seconds."""
     image, folder = tmp_path / "image", tmp_path / "seconds"
     image.write_bytes(b"")
     os.truncate(image, 8 << 20)
@@ -85,11 +85,11 @@ def whole_seconds(tmp_path: Path) -> Iterator[Path]:
 
 
 def check_edits(place: Place, **env: str) -> None:
-    """Several in each of its ticks."""
+    """Several edits within each tick of the file system's clock."""
     for value in range(6):
         place.write("m.rs", SCRIPT.format(value))
         assert place.python(IMPORT, **env).out == str(value)  # type: ignore[arg-type]
-    # A helper too, of one size.
+    # Also edit a module of the script, without changing its size.
     place.write("m.rs", SCRIPT.format("part::VALUE").replace("pyo3\n", "pyo3\nmod part;\n"))
     for value in range(6):
         place.write("part.rs", f"pub const VALUE: i32 = {value};\n")
@@ -97,13 +97,13 @@ def check_edits(place: Place, **env: str) -> None:
     assert place.python(IMPORT, **env).builds == 0  # type: ignore[arg-type]
 
 
-def test_a_file_system_that_keeps_whole_seconds(place: Place, whole_seconds: Path) -> None:
+def test_file_system_with_times_in_whole_seconds(place: Place, whole_seconds: Path) -> None:
     place.folder = whole_seconds
     source = place.write("m.rs", SCRIPT.format(0))
     assert source.stat().st_mtime_ns % 10**9 == 0
     check_edits(place)
 
 
-def test_file_systems_that_keep_every_other_second(place: Place, failing: str) -> None:
-    """That of the sources, and that of the cache."""
+def test_file_systems_with_times_in_steps_of_two_seconds(place: Place, failing: str) -> None:
+    """The sources and the cache are on such file systems."""
     check_edits(place, LD_PRELOAD=failing, FAULT_GRAIN="2")

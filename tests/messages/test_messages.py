@@ -1,4 +1,4 @@
-"""Every error that a user can meet, as the user sees it. `UPDATE_SNAPSHOTS=1` writes the files anew."""
+"""Every error that users can encounter, as it is shown. `UPDATE_SNAPSHOTS=1` rewrites the files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
 
 
 def compare(name: str, place: Place, run: Run) -> None:
-    """Compares what an interpreter printed last with the snapshot, places and times made equal."""
+    """Compares the standard error of an interpreter with the snapshot. Paths and times are replaced first."""
     text = run.stderr
     for path, word in (
         (str(place.folder), "<place>"),
@@ -32,7 +32,7 @@ def compare(name: str, place: Place, run: Run) -> None:
     text = re.sub(r"process \d+", "process <pid>", text)
     text = re.sub(r"(building m.rs) \(.*\)", r"\1", text)
     text = re.sub(r'  File ".*\n(    .*\n)*', "", text)
-    # What the compiler shows of the source differs from version to version.
+    # How the compiler shows the source differs between versions.
     text = re.sub(r"(?m)^( *\d* *\||\s+= |help: |note: | *--> /(?:rustc/|usr/src/rustc-)).*\n", "", text)
     text = re.sub(r"\(uid \d+\)", "(uid <n>)", text)
     snapshot = SNAPSHOTS / f"{name}.txt"
@@ -142,7 +142,7 @@ def test_cache_writable_by_others(place: Place) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
-def test_what_belongs_to_others(place: Place) -> None:
+def test_files_of_other_users(place: Place) -> None:
     place.write("m.rs", SCRIPT)
     cache = place.folder / "cache"
     cache.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""Projects that others wrote, fetched from PyPI as source distributions: `make test-network` runs this."""
+"""Third-party projects, downloaded from PyPI as source distributions: `make test-network` runs these tests."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.network
 @dataclass
 class Case:
     name: str
-    #: A file, and what is edited in it.
+    #: The file that is edited.
     file: str
     old: str
     new: str
-    #: Prints something with it.
+    #: Prints something that the edit changes.
     code: str
-    #: How it is installed.
+    #: The tool that installs the project.
     how: str
 
 
@@ -73,7 +73,7 @@ def fetch(name: str, folder: Path) -> Path:
         content = io.BytesIO(answer.read())
     with tarfile.open(fileobj=content) as archive:
         archive.extractall(folder)
-    # Cargo goes by times, and may have compiled another copy in the same target folder.
+    # Cargo compares times, and may have compiled another copy in the same target folder.
     for path in folder.rglob("*"):
         os.utime(path)
     return next(path for path in folder.iterdir() if path.is_dir())
@@ -104,7 +104,7 @@ def test_an_edit_is_imported(place: Place, case: Case) -> None:
 
 
 def test_zig_links_for_older_systems(place: Place, tmp_path: Path) -> None:
-    """What this machine's own linker would tie to its C library."""
+    """This machine's own linker would require its newer C library."""
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tmp_path / "zig"), "ziglang"], check=True
     )

@@ -1,4 +1,4 @@
-"""docs/reference/compatibility.md, row by row: what stands there exists, as it stands there."""
+"""Every row of docs/reference/compatibility.md names something that exists in the documented form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "compatibility.md").read_text()
 
-#: The tests that use what stands in sources and notebooks.
+#: The tests of the forms used in sources and notebooks.
 PROOFS = {
     "// rustimport": "tests/build/test_scripts.py::test_form",
     "// rustimport:pyo3": "tests/build/test_scripts.py::test_the_first_example_of_the_predecessor",
@@ -35,7 +35,7 @@ PROOFS = {
 
 
 def rows(heading: str) -> list[str]:
-    """What stands in the first column of all tables with this heading."""
+    """The first column of all tables with this heading."""
     found = []
     for table in re.findall(rf"^\| {heading} \| here \|\n\|.*\n((?:\|.*\n)+)", PAGE, re.M):
         for line in table.splitlines():
@@ -46,7 +46,7 @@ def rows(heading: str) -> list[str]:
     return found
 
 
-def test_every_table_is_walked() -> None:
+def test_all_tables_are_tested() -> None:
     headings = set(re.findall(r"^\| (.+) \| here \|$", PAGE, re.M))
     assert headings == {"in Python", "in the environment", "at a prompt", "in a source", "in a notebook"}
     count = sum(len(rows(heading)) for heading in headings)
@@ -57,7 +57,7 @@ def resolve(name: str) -> Any:
     parts = name.split(".")
     found: Any = importlib.import_module(parts[0])
     for part in parts[1:]:
-        # `rustimport.build` and its like may be modules that are loaded when they are first asked for.
+        # Some names, such as `rustimport.build`, are loaded when they are first used.
         found = getattr(found, part)
     return found
 

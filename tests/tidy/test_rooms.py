@@ -1,4 +1,4 @@
-"""The rooms of the core: arrows between them go down a list, and none between files goes in a circle."""
+"""The rooms of the core depend only on rooms below them, and no files depend on each other in a cycle."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ SRC = ROOT / "src"
 
 
 def rooms() -> list[str]:
-    """As `lib.rs` lists them, the highest first."""
+    """The rooms in the order of `lib.rs`, the highest first."""
     found = re.findall(r"^//! \| \[?`(\w+)`\]? \|", (SRC / "lib.rs").read_text(), re.M)
     return [room for room in found if room != "room"]
 
 
 def code(path: Path) -> str:
-    """A file without its comments and its tests."""
+    """A file without its comments and tests."""
     text = re.split(r"#\[cfg\((?:all\()?test", path.read_text())[0]
     return "\n".join(line for line in text.splitlines() if not line.strip().startswith("//"))
 
 
 def files() -> dict[str, Path]:
-    """Module path -> file, but for the rooms' own lists and what tests alone use."""
+    """Module path -> file, except for `mod.rs` files and what only tests use."""
     found = {}
     for path in SRC.rglob("*.rs"):
         if path.name not in ("lib.rs", "mod.rs", "fuzz.rs"):
@@ -32,8 +32,8 @@ def files() -> dict[str, Path]:
     return found
 
 
-def arrows() -> dict[str, set[str]]:
-    """Which file names which other."""
+def dependencies() -> dict[str, set[str]]:
+    """The files that each file refers to."""
     known = files()
     named = {}
     for module, path in known.items():
@@ -43,31 +43,31 @@ def arrows() -> dict[str, set[str]]:
     return named
 
 
-def test_the_map_is_whole() -> None:
+def test_all_rooms_are_listed() -> None:
     listed = rooms()
-    there = {path.name for path in SRC.iterdir() if path.is_dir()} | {path.stem for path in SRC.glob("*.rs")}
-    assert sorted(listed) == sorted(there - {"lib", "fuzz"})
+    existing = {path.name for path in SRC.iterdir() if path.is_dir()} | {path.stem for path in SRC.glob("*.rs")}
+    assert sorted(listed) == sorted(existing - {"lib", "fuzz"})
     for folder in (path for path in SRC.iterdir() if path.is_dir()):
         declared = set(re.findall(r"^pub mod (\w+);", (folder / "mod.rs").read_text(), re.M))
         assert declared == {path.stem for path in folder.glob("*.rs")} - {"mod"}, folder.name
 
 
-def test_arrows_go_down() -> None:
+def test_dependencies_go_down() -> None:
     order = rooms()
     height = {room: number for number, room in enumerate(order)}
     upward = [
         f"{module} -> {target}"
-        for module, targets in arrows().items()
+        for module, targets in dependencies().items()
         for target in targets
         if height[target.partition("::")[0]] < height[module.partition("::")[0]]
     ]
     assert sorted(upward) == []
 
 
-def test_no_circles() -> None:
-    named = arrows()
-    assert sum(len(targets) for targets in named.values()) > 200, "the pattern finds nothing any more"
-    # What names nothing that is left is taken away; a circle stays.
+def test_no_import_cycles() -> None:
+    named = dependencies()
+    assert sum(len(targets) for targets in named.values()) > 200, "the pattern no longer matches"
+    # Remove files without remaining dependencies until none is left; a cycle remains.
     left = dict(named)
     while free := [module for module, targets in left.items() if not targets & left.keys()]:
         for module in free:
@@ -75,14 +75,14 @@ def test_no_circles() -> None:
     assert left == {}
 
 
-#: Longer than 500 lines, and why that is one thing.
+#: Files longer than 500 lines, and why they are not split.
 LONG = {
     "base/fs.rs": "every way to read and write files",
-    "cache/store.rs": "sets of inputs and what was made of them",
+    "cache/store.rs": "sets of inputs and the artifacts built from them",
     "freshness/cargo_layout.rs": "both layouts of cargo's build directory",
     "projects/project.rs": "a project's three ways to become fresh",
     "_finder.py": "finding and loading scripts: each file more costs every import of a process's first script 50 us",
-    "script/parse.rs": "all that is read in a script",
+    "script/parse.rs": "everything that is parsed in a script",
 }
 
 
@@ -92,11 +92,9 @@ def test_long_files_have_a_reason() -> None:
     assert {str(path.relative_to(SRC if path.suffix == ".rs" else PACKAGE)) for path in long} == set(LONG)
 
 
-# The Python half.
-
 PACKAGE = ROOT / "python" / "rustimport"
 
-#: Names everything lazily, so that users see one module. What it loads when it is called is not counted.
+#: Refers to everything lazily, so that users see one module. What it loads on use is not counted.
 FACADE = "__init__"
 
 
@@ -110,7 +108,7 @@ def python_files() -> dict[str, Path]:
 
 
 class Imports(ast.NodeVisitor):
-    """Which files of the package a file imports when it runs, also within functions."""
+    """The files of the package that a file imports at run time, also within functions."""
 
     def __init__(self, module: str, known: dict[str, Path]) -> None:
         is_package = known[module].name == "__init__.py"
@@ -143,7 +141,7 @@ class Imports(ast.NodeVisitor):
                     self.names[alias.asname or alias.name] = target
 
 
-def python_arrows() -> dict[str, set[str]]:
+def python_dependencies() -> dict[str, set[str]]:
     known = python_files()
     named = {}
     for module, path in known.items():
@@ -154,9 +152,9 @@ def python_arrows() -> dict[str, set[str]]:
     return named
 
 
-def test_no_circles_in_python() -> None:
-    left = python_arrows()
-    assert sum(len(targets) for targets in left.values()) > 80, "nothing is found any more"
+def test_no_import_cycles_in_python() -> None:
+    left = python_dependencies()
+    assert sum(len(targets) for targets in left.values()) > 80, "the visitor no longer finds imports"
     while free := [module for module, targets in left.items() if not targets & left.keys()]:
         for module in free:
             del left[module]
@@ -179,7 +177,7 @@ def test_private_names_stay_in_their_file() -> None:
     assert reached == []
 
 
-def test_everything_is_on_the_map() -> None:
+def test_architecture_lists_all_files() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     table = re.findall(r"^\| (`.+?) \|", text.partition("| Python file |")[2].partition("\n\n")[0], re.M)
     mapped = {name for row in table for name in re.findall(r"`([\w./]+)`", row)}

@@ -1,4 +1,4 @@
-"""The rules that a compiler does not check."""
+"""Rules that a compiler does not check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUST = sorted((ROOT / "src").rglob("*.rs"))
 
 
 def code(path: Path) -> str:
-    """A Rust file without its comments and its tests."""
+    """A Rust file without its comments and tests."""
     text = path.read_text().split("#[cfg(test)]\nmod ")[0].split("#[cfg(test)]\npub mod ")[0]
     text = text.split("#[cfg(all(test, unix))]\nmod ")[0]
     return "\n".join(line for line in text.splitlines() if not line.strip().startswith("//"))
@@ -33,7 +33,7 @@ def code(path: Path) -> str:
             r"|File::create|\.set_times|NamedTempFile|OpenOptions",
         ),
         ("base/env_vars.rs", r"env::(set_|remove_)?vars?(_os)?\("),
-        # How cargo's build directory is laid out.
+        # The layout of cargo's build directory.
         (
             "freshness/cargo_layout.rs",
             r'"\.fingerprint"|"deps"|const BUILD:|join\("build"\)|invoked\.timestamp|rustc_info',
@@ -41,9 +41,9 @@ def code(path: Path) -> str:
         ("cache/layout.rs", r'"entries"|"record\.toml"|"stamp"|"pyo3-config'),
     ],
 )
-def test_one_file_has_each_right(owner: str, pattern: str) -> None:
+def test_one_file_owns_each_operation(owner: str, pattern: str) -> None:
     owners = [path for path in RUST if str(path.relative_to(ROOT / "src")).startswith(owner)]
-    assert any(re.search(pattern, code(path)) for path in owners), "the pattern finds nothing any more"
+    assert any(re.search(pattern, code(path)) for path in owners), "the pattern no longer matches"
     others = [path for path in RUST if path not in owners]
     lines = [(path.name, line.strip()) for path in others for line in code(path).splitlines()]
     assert [(name, line) for name, line in lines if re.search(pattern, line)] == []
@@ -65,8 +65,8 @@ def test_versions_agree() -> None:
 SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
 
 
-def test_the_table_of_settings_is_the_code() -> None:
-    """Attribute by attribute, with its variables: what is there is documented, and what is documented is there."""
+def test_settings_table_matches_the_code() -> None:
+    """Every attribute and its variables are documented, and every documented one exists."""
     from rustimport import settings
 
     table = re.findall(r"^\| `(\w+)` \| (.*?) \|", SETTINGS.split("## Variables of other tools")[0], re.M)
@@ -80,7 +80,7 @@ def test_the_table_of_settings_is_the_code() -> None:
         assert f"{_settings.VARIABLES[attribute]} " in settings.__doc__, variables
 
 
-def test_the_table_of_other_variables_is_the_code() -> None:
+def test_table_of_other_variables_matches_the_code() -> None:
     table = SETTINGS.split("## Variables of other tools")[1].split("## Profiles")[0]
     cells = re.findall(r"^\| (`.*?`) \|", table, re.M)
     documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
@@ -90,8 +90,8 @@ def test_the_table_of_other_variables_is_the_code() -> None:
     assert documented == declared - ours
 
 
-def test_no_other_variable_of_ours_is_named() -> None:
-    """Neither in the code, nor in a document, nor in a message."""
+def test_only_existing_variables_are_mentioned() -> None:
+    """In the code, in documents and in messages."""
     known = {*_settings.VARIABLES.values(), *_settings.OLDER_VARIABLES.values()}
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "python").rglob("*.py"), *RUST]
     for page in pages:
@@ -107,25 +107,24 @@ def test_every_error_is_documented() -> None:
         assert f"`{name}`" in page, name
 
 
-def test_troubleshooting_knows_what_is_said() -> None:
-    """The messages that it explains are those of the code."""
+def test_troubleshooting_quotes_existing_messages() -> None:
     page = (ROOT / "docs" / "guides" / "troubleshooting.md").read_text()
-    said = "".join(re.sub(r"\\\\\n\\s+", "", path.read_text()) for path in [*RUST, *(ROOT / "python").rglob("*.py")])
+    source = "".join(re.sub(r"\\\\\n\\s+", "", path.read_text()) for path in [*RUST, *(ROOT / "python").rglob("*.py")])
     messages = re.findall(r"^\| `(.+?)` \|", page, re.M)
     assert messages
     for message in messages:
         for part in re.split(r" ?…(?:; but)? ?", message):
-            assert part in said, part
+            assert part in source, part
 
 
-def test_the_readmes_commands_exist() -> None:
+def test_documented_make_targets_exist() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
     for text in ((ROOT / "README.md").read_text(), (ROOT / "CONTRIBUTING.md").read_text()):
         for command in re.findall(r"\bmake ([a-z-]+)`", text):
             assert command in targets
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_existing_targets() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in link:
@@ -137,5 +136,5 @@ def test_the_core_is_small() -> None:
     assert Path(core.strip()).stat().st_size < 5_500_000
 
 
-def test_the_readmes_example_is_the_example() -> None:
+def test_readme_contains_the_example() -> None:
     assert (ROOT / "examples" / "somecode.rs").read_text().strip() in (ROOT / "README.md").read_text()

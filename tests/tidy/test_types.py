@@ -1,4 +1,4 @@
-"""What type checkers see of the public names: correct programs pass, and mistakes are found."""
+"""What type checkers see of the public names: correct programs pass, and mistakes are reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ except errors.ToolchainError as error:
     print(error.hint)
 """
 
-#: Each line is one mistake.
+#: Each line contains one mistake.
 MISTAKES = """\
 rustimport.settings.profle = "x"
 rustimport.instal()
@@ -56,11 +56,11 @@ def mypy(folder: Path, text: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_correct_program_passes(tmp_path: Path) -> None:
+def test_correct_programs_pass(tmp_path: Path) -> None:
     assert mypy(tmp_path, CORRECT) == []
 
 
-def test_every_mistake_is_found(tmp_path: Path) -> None:
+def test_every_mistake_is_reported(tmp_path: Path) -> None:
     head = "import rustimport\nfrom rustimport import _cache, _core_client, _native\n"
     found = {line.split(":")[1] for line in mypy(tmp_path, head + MISTAKES) if ": error: " in line}
     assert found == {str(number) for number in range(3, 3 + len(MISTAKES.splitlines()))}

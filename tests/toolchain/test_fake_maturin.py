@@ -1,4 +1,4 @@
-"""A maturin that misbehaves: it hangs, dies, floods its pipes, leaves nothing. No compiler is needed."""
+"""A maturin that misbehaves: it hangs, is killed, fills its pipes, or leaves no library. No compiler is needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ except ImportError as e:
 
 @pytest.fixture
 def fake(place: Place, tmp_path: Path) -> object:
-    """Makes a shell script pass for maturin; the source differs from test to test."""
+    """Puts a shell script in the place of maturin, and imports a script."""
     place.write("m.rs", SCRIPT.format(1))
 
     def write(body: str) -> str:
@@ -47,12 +47,12 @@ def test_an_empty_wheel(fake: object) -> None:
     assert out[:2] == ["BuildError", "maturin built m.rs without an error, but left no library"]
 
 
-def test_dies(fake: object) -> None:
+def test_killed(fake: object) -> None:
     out = fake("kill -9 $$").splitlines()  # type: ignore[operator]
     assert out[:2] == ["BuildError", "m.rs could not be built: maturin was killed by signal 9"]
 
 
-def test_floods_both_pipes_with_anything(fake: object) -> None:
+def test_binary_output_that_fills_both_pipes(fake: object) -> None:
     body = (
         "head -c 30000000 /dev/urandom; head -c 30000000 /dev/urandom >&2; printf '\\nerror: \\377 gone\\n' >&2; exit 1"
     )
@@ -84,7 +84,7 @@ def test_no_network(fake: object) -> None:
     assert "the registry could not be reached" in out
 
 
-def test_a_wait_for_cargo_is_told(place: Place, tmp_path: Path) -> None:
+def test_waiting_for_cargo_is_reported(place: Place, tmp_path: Path) -> None:
     place.write("m.rs", SCRIPT.format(2))
     path = tmp_path / "fake-maturin"
     path.write_text("#!/bin/sh\nprintf '    Blocking waiting for file lock on build directory\\n' >&2\nexit 1\n")
@@ -94,7 +94,7 @@ def test_a_wait_for_cargo_is_told(place: Place, tmp_path: Path) -> None:
 
 
 def test_a_library_without_the_entry_point(place: Place, tmp_path: Path) -> None:
-    """Found out after the build, where the source could not tell before."""
+    """Detected after the build, because the source does not show it."""
     place.write(
         "m.rs", "// rustimport\n//: [dependencies]\n//: pyo3 = '0.30'\nmacro_rules! nothing { () => {} }\nnothing!();\n"
     )

@@ -1,4 +1,4 @@
-"""Errors carry their cause, and survive a trip to another process."""
+"""Errors keep their cause and attributes when they are pickled."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_text() -> None:
     assert rustimport.BuildError is errors.BuildError
 
 
-def test_logging_may_be_configured_at_any_time() -> None:
-    """`dictConfig` takes handlers away; what the user set up stays as it is."""
+def test_logging_can_be_configured_at_any_time() -> None:
+    """`dictConfig` removes handlers; a handler that the user added is left as it is."""
     code = """
         import io, logging, logging.config, threading
         from rustimport import _report
@@ -73,8 +73,8 @@ def test_logging_may_be_configured_at_any_time() -> None:
     assert "Error" not in run.stderr
 
 
-def test_the_seconds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A build script says nothing for a minute; the core asks whether to go on all the time."""
+def test_elapsed_seconds_are_updated_without_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build script may print nothing for a minute. Meanwhile the core polls `is_cancelled`."""
     from rustimport import _report
 
     shown: list[str] = []

@@ -1,4 +1,4 @@
-"""What the hook decides without a compiler: whose a name is, and whether a stamp holds."""
+"""What the hook decides without a compiler: which names it handles, and whether a stamp is valid."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from rustimport import _cache, _finder, _marker, _release_finder, _settings
 
 MARKED = "// rustimport:pyo3\n"
 
-#: What an import that is not ours loads.
+#: The modules that a third-party import loads.
 HOOK = ["rustimport._cache", "rustimport._finder", "rustimport._projects", "rustimport._settings"]
 
 
 class Recorder(_finder.ScriptFinder):
-    """A finder that says which source it would build instead of building it."""
+    """A finder that records which source it would build instead of building it."""
 
     def artifact(self, fullname: str, source: str, **_: Any) -> Any:
         try:
@@ -63,7 +63,7 @@ def found(name: str, path: list[str] | None = None) -> str | None:
     return "/".join(parts[parts.index("a") if "a" in parts else parts.index("b") :])
 
 
-def test_switching_on_loads_nothing_else() -> None:
+def test_install_loads_only_the_hook() -> None:
     code = (
         "import sys; before = set(sys.modules); import rustimport.import_hook; print(sorted(set(sys.modules) - before))"
     )
@@ -71,7 +71,7 @@ def test_switching_on_loads_nothing_else() -> None:
     assert run.stdout.strip() == repr(["rustimport", *HOOK, "rustimport.import_hook"])
 
 
-def test_importing_the_package_does_nothing(tmp_path: Path) -> None:
+def test_importing_the_package_installs_nothing(tmp_path: Path) -> None:
     code = """
 import sys
 before = set(sys.modules), list(sys.meta_path)
@@ -89,7 +89,7 @@ rustimport.uninstall(); rustimport.uninstall()
 assert sys.meta_path == before[1]
 """
     environ = {**os.environ, "RUSTIMPORT_CACHE_DIR": str(tmp_path)}
-    # The first one finds out which projects are installed.
+    # The first import finds out which projects are installed.
     for _ in range(2):
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
     assert run.stdout.strip() == repr(["rustimport", *HOOK])
@@ -135,18 +135,18 @@ def test_entries_that_end_in_a_separator(finder: Recorder, tmp_path: Path) -> No
         assert [found(name) for name in ("one", "two", "three")] == ["a/one.rs.built", "a/two.rs.built", "a/three.py"]
 
 
-def test_strange_names_are_nobodys(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_names_are_not_found(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUSTIMPORT_INCLUDE_PATHS", str(tmp_path))
     (tmp_path / "a" / "new.rs").write_text("no")
     for name in ("a\0b", "a\ud800", "a/b", "x" * 300):
         assert found(name) is None
 
 
-def test_a_working_folder_that_is_gone(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+def test_deleted_working_folder(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted = tmp_path / "deleted"
+    deleted.mkdir()
+    monkeypatch.chdir(deleted)
+    deleted.rmdir()
     sys.path.insert(0, "")
     (tmp_path / "a" / "m.rs").write_text("no")
     (tmp_path / "b" / "m.py").write_text("")
@@ -182,12 +182,12 @@ def test_a_file_created_within_the_tick_of_a_listing_is_found(finder: Recorder, 
         assert found(f"new{index}") is None
         listed = folder.stat().st_mtime_ns
         (folder / f"new{index}.rs").write_text(MARKED)
-        # As if the clock had not ticked: the folder looks as it did when it was listed.
+        # As if the clock had not ticked: the folder's stat is the same as when it was listed.
         os.utime(folder, ns=(listed, listed))
         assert found(f"new{index}") == f"a/new{index}.rs.built"
 
 
-def test_a_missed_name_is_found_after_the_clock_went_on(
+def test_a_name_missed_within_a_tick_is_found_later(
     finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "a"
@@ -203,7 +203,7 @@ def test_a_missed_name_is_found_after_the_clock_went_on(
 
 
 def test_finders_of_other_tools(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path hook that is no `FileFinder`, and one that is a subclass of it."""
+    """A path hook that is not a `FileFinder`, and one that is a subclass of it."""
 
     class Other:
         def __init__(self, entry: str) -> None:
@@ -247,10 +247,10 @@ def test_many_threads(finder: Recorder, tmp_path: Path) -> None:
         (tmp_path / "a" / f"t{index}.rs").write_text(MARKED if index % 2 else "no")
     results: dict[int, list[str | None]] = {}
 
-    def look(worker: int) -> None:
+    def search(worker: int) -> None:
         results[worker] = [found(f"t{index}") for index in range(40)]
 
-    threads = [threading.Thread(target=look, args=(worker,)) for worker in range(8)]
+    threads = [threading.Thread(target=search, args=(worker,)) for worker in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -283,22 +283,22 @@ def test_rejected_sources_are_remembered(finder: Recorder, tmp_path: Path, monke
     os.utime(path, (1, 1))
     now = time.time()
     monkeypatch.setattr(_marker, "time", lambda: now + 10)
-    asked: list[bytes] = []
+    checked: list[bytes] = []
 
     def has_marker(data: bytes, original: Any = _marker.has_marker) -> Any:
-        asked.append(data)
+        checked.append(data)
         return original(data)
 
     monkeypatch.setattr(_marker, "has_marker", has_marker)
     assert found("m") is None
     assert found("m") is None
-    assert len(asked) == 1
+    assert len(checked) == 1
     path.write_text(MARKED)
     assert found("m") == "a/m.rs.built"
 
 
 class TestStamp:
-    """Stamps as the core writes them, down to each way in which one ceases to hold."""
+    """Stamps as the core writes them, and each change that makes one stale."""
 
     CONTEXT = "0123456789abcdef"
 
@@ -338,7 +338,7 @@ class TestStamp:
         arguments = {"source": str(stamp.parent / "m.rs"), "context": self.CONTEXT, **arguments}
         return _cache.fresh_artifact(str(stamp), **arguments)
 
-    def test_holds(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_fresh_stamp(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STAMP_SET", "a\nb=c")
         assert self.fresh(stamp) == str(stamp.parent / "m.so")
         assert self.fresh(stamp, context="other") is None
@@ -363,7 +363,7 @@ class TestStamp:
             lambda folder: os.environ.update(STAMP_UNSET=""),
         ],
     )
-    def test_ceases_to_hold(self, stamp: Path, change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stale_stamp(self, stamp: Path, change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STAMP_SET", "a\nb=c")
         monkeypatch.delenv("STAMP_UNSET", raising=False)
         assert self.fresh(stamp)
@@ -371,12 +371,12 @@ class TestStamp:
         assert self.fresh(stamp) is None
         os.environ.pop("STAMP_UNSET", None)
 
-    def test_an_unrelated_change_of_the_folder_is_nothing(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unrelated_files_in_a_folder_do_not_matter(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STAMP_SET", "a\nb=c")
         (stamp.parent / "unrelated").write_text("")
         assert self.fresh(stamp)
 
-    def test_damage(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_damaged_stamp_is_ignored(self, stamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STAMP_SET", "a\nb=c")
         whole = stamp.read_bytes()
         for length in range(len(whole)):
@@ -418,27 +418,27 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["CARGO_PROFILE_DEV_OPT_LEVEL", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "PATH", "RUSTC_WRAPPER"]
 )
-def test_what_changes_the_context(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_change_the_context(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _settings.context()
     monkeypatch.setenv(name, "/something")
     assert _settings.context() != before
 
 
-def test_what_does_not_change_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_do_not_change_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
     before = _settings.context()
     monkeypatch.setenv("RUST_LOG", "debug")
     monkeypatch.setenv("VIRTUAL_ENV", "/x")
     assert _settings.context() == before
 
 
-def test_loading_the_settings_is_no_difference() -> None:
+def test_loading_the_settings_does_not_change_the_context() -> None:
     compare = "before = _settings.context(); import rustimport.settings; print(before == _settings.context())"
     code = f"from rustimport import _settings; {compare}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "True"
 
 
-def test_in_release_mode_one_frame_of_an_error_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_release_mode_errors_show_one_frame_of_this_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "unbuilt.rs").write_text(MARKED)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, _release_finder.ReleaseFinder(cache_dir=str(tmp_path))])

@@ -1,4 +1,4 @@
-"""Which projects are installed: an index that is made at any moment of an installation must not hold after the next."""
+"""Which projects are installed. An index that was made during an installation must not be used after the next step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def installation(site: Path, project: Path) -> Iterator[None]:
-    """What pip and `maturin develop` do, step by step; once more from the beginning where it is there already."""
+    """The steps of pip and `maturin develop`. An existing installation is removed first."""
     dist_info = site / "my_project-1.0.dist-info"
     for file in dist_info.glob("*"):
         file.unlink()
@@ -53,7 +53,7 @@ def installation(site: Path, project: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("pause", [0, 0.05])
-def test_a_process_at_every_step(tmp_path: Path, site: Path, pause: float) -> None:
+def test_index_is_right_after_every_step_of_an_installation(tmp_path: Path, site: Path, pause: float) -> None:
     project = tmp_path / "project"
     (project / "python" / "my_project").mkdir(parents=True)
     (project / "python" / "my_project" / "__init__.py").write_text("")
@@ -65,7 +65,7 @@ def test_a_process_at_every_step(tmp_path: Path, site: Path, pause: float) -> No
         return set(finder.projects)
 
     known()
-    # And again when it is known already.
+    # The second time, the project is already in the index.
     for _ in range(2):
         for _ in installation(site, project):
             known()
@@ -75,18 +75,18 @@ def test_a_process_at_every_step(tmp_path: Path, site: Path, pause: float) -> No
         assert known() == {"my_project"}
 
 
-def test_nothing_is_asked_for_the_standard_library(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its modules may be half imported, and what the hook does then may need them."""
+def test_standard_library_imports_do_not_read_the_index(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its modules may be half imported, and the hook may need them."""
     finder = _projects.ProjectFinder(cache_dir="/proc/nothing")
-    monkeypatch.setattr(finder, "read_index", lambda: pytest.fail("it reads the index"))
+    monkeypatch.setattr(finder, "read_index", lambda: pytest.fail("the index was read"))
     for name in ("importlib", "importlib.machinery", "json.tool"):
         assert finder.find_spec(name) is None
         assert finder.find_spec(name, []) is None
         assert _finder.ScriptFinder().find_spec(name, []) is None
 
 
-def test_no_failure_of_ours_is_anybodys(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even where `logging` is what is being imported."""
+def test_failures_do_not_affect_other_imports(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even while `logging` itself is being imported."""
     finder = _projects.ProjectFinder(cache_dir="/proc/nothing")
     monkeypatch.setattr(finder, "_index", lambda _: 1 / 0)
     monkeypatch.setitem(sys.modules, "logging", type(sys)("logging"))
