@@ -9,13 +9,20 @@ class RustimportGate:
     def __init__(self):
         import _thread
         import os
+        import sys
         import time
 
         self.since = time.time()
+        self.path = sys.path[:]
         self.is_open = False
         self.lock = _thread.RLock()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.lock._at_fork_reinit)
+            os.register_at_fork(after_in_child=self.restart)
+
+    def restart(self):
+        # In a forked child, the thread that was opening it does not exist.
+        self.lock._at_fork_reinit()
+        self.is_open = False
 
     def find_spec(self, name, path=None, target=None):
         import sys
@@ -23,12 +30,14 @@ class RustimportGate:
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names or top in self.ignored:
             return None
-        place = sys.meta_path.index(self) if self in sys.meta_path else None
+        place = sys.meta_path.index(self) if self in sys.meta_path else len(sys.meta_path)
         self.open()
         # The finder that takes this one's place would be passed over by the import that is going on.
-        finder = None if place is None else sys.meta_path[place]
+        finder = (sys.meta_path[place:] or [None])[0]
+        if finder is None or finder is self:
+            return None
         try:
-            return finder and finder.find_spec(name, path, target)
+            return finder.find_spec(name, path, target)
         except ImportError as error:
             if not hasattr(error, "hint"):
                 raise
@@ -36,25 +45,47 @@ class RustimportGate:
             raise error.with_traceback(None) from error.__cause__
 
     def open(self):
+        import _imp
+
+        # importlib holds its lock while it calls finders. Another thread may wait for it with a module's lock.
+        depth = 0
+        while _imp.lock_held():
+            try:
+                _imp.release_lock()
+            except RuntimeError:
+                break
+            depth += 1
+        try:
+            with self.lock:
+                if not self.is_open:
+                    self.is_open = True
+                    self.install()
+        finally:
+            for _ in range(depth):
+                _imp.acquire_lock()
+
+    def install(self):
+        import os
         import sys
 
-        with self.lock:
-            if self.is_open:
-                return
-            self.is_open = True
-            try:
+        # A script of this name, in the folder that came first on the path since, would run instead of the package.
+        first = sys.path[0] if sys.path and isinstance(sys.path[0], str) else ""
+        files = ("rustimport.py", os.path.join("rustimport", "__init__.py"))
+        is_shadowed = first not in self.path and any(os.path.exists(os.path.join(first, file)) for file in files)
+        try:
+            if not is_shadowed:
                 import rustimport
 
                 rustimport.install({arguments})
-            except ImportError:
-                # The package was removed.
-                pass
-            except Exception as error:
-                # Nobody's import fails for this.
-                print(f"rustimport: the import hook could not be installed: {error!r}", file=sys.stderr)
-            finally:
-                if self in sys.meta_path:
-                    sys.meta_path.remove(self)
+        except ImportError:
+            # The package was removed.
+            pass
+        except Exception as error:
+            # No import fails because of this.
+            print(f"rustimport: the import hook could not be installed: {error!r}", file=sys.stderr)
+        finally:
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
 
     @classmethod
     def put(cls):
@@ -62,4 +93,6 @@ class RustimportGate:
         from _frozen_importlib_external import PathFinder
 
         path = sys.meta_path
+        # A second one replaces the first, as a second `install` does.
+        path[:] = [finder for finder in path if not hasattr(finder, "is_rustimport_gate")]
         path.insert(path.index(PathFinder) if PathFinder in path else len(path), cls())

@@ -163,7 +163,7 @@ if not TYPE_CHECKING:
             import sys
 
             # With these arguments, Python suggests similar names.
-            module = sys.modules[__name__]
+            module = sys.modules.get(__name__)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=module)
         from importlib import import_module
 

@@ -4,6 +4,7 @@
 has not already loaded (``tests/unit`` checks that), and the core is not loaded before something is stale.
 """
 
+import _imp
 import os
 import sys
 from _frozen_importlib import ModuleSpec
@@ -492,7 +493,13 @@ class ScriptFinder(Finder):
             from . import _release
 
             return _release.artifact(fullname, source, opt_in, self.cache_dir)
-        key = self.key(fullname, source)
+        try:
+            key = self.key(fullname, source)
+        except Exception:
+            # Not even what is wrong with the cache, or with somebody's settings, concerns a source that is not ours.
+            if opt_in and not _has_opted_in(source):
+                return None
+            raise
         force = force or self.is_forced(source)
         if not again and not force:
             artifact = key.fresh_artifact(marked=opt_in)
@@ -504,18 +511,48 @@ class ScriptFinder(Finder):
             if opt_in:
                 return None
             raise
-        from . import _marker
+        with ImportUnlocked():
+            from . import _marker
 
         marked = _marker.has_opted_in(source, stat)
         if opt_in and not marked:
             return None
-        from . import _core_client
+        with ImportUnlocked():
+            from . import _core_client
 
         request = self.request(key, fullname, marked=marked, in_place=in_place, force=force)
         outcome = _core_client.ensure(request, show_warnings=self.show_warnings)
         if force:
             forced.add(source)
         return outcome["artifact"]
+
+
+def _has_opted_in(source: str) -> bool:
+    from . import _marker
+
+    try:
+        return _marker.has_opted_in(source, os.stat(source))
+    except (OSError, ValueError):
+        return False
+
+
+class ImportUnlocked:
+    """Releases the lock that importlib holds while it calls finders. Another thread may wait for it, and hold the lock
+    of the module that is imported here."""
+
+    def __enter__(self) -> None:
+        self._depth = 0
+        while _imp.lock_held():
+            try:
+                _imp.release_lock()
+            except RuntimeError:
+                # Another thread holds it.
+                break
+            self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        for _time in range(self._depth):
+            _imp.acquire_lock()
 
 
 def _is_standard(fullname: str, entries: "list[str]") -> bool:

@@ -12,7 +12,7 @@ from _thread import get_ident
 
 from . import _finder
 from ._cache import Key, cache_root, exists, index_file, is_private, read, sealed_lines, unescape
-from ._finder import Finder, Kept, Loader, ScriptFinder, ScriptLoader, as_path, is_ours, take_over
+from ._finder import Finder, ImportUnlocked, Kept, Loader, ScriptFinder, ScriptLoader, as_path, is_ours, take_over
 from ._settings import is_enabled, is_release_mode, site_folders
 
 TYPE_CHECKING = False
@@ -174,8 +174,10 @@ class ProjectFinder(Finder):
         if me in self._reading or not is_enabled():
             return
         self._reading.add(me)
-        path, folders = sys.path[:], site_folders()
+        path: list[str] = sys.path[:]
+        folders: list[str] = []
         try:
+            folders = site_folders()
             if folders != self._folders:
                 self.projects = self._index(folders) if folders else {}
                 self._folders = folders
@@ -191,22 +193,28 @@ class ProjectFinder(Finder):
 
     def _index(self, folders: "list[str]") -> "dict[str, list[Project]]":
         if self.automatic:
-            from . import _core_client
+            with ImportUnlocked():
+                from . import _core_client
 
             return _projects_in(_core_client.index_all_projects(folders).split(b"\n"))
-        root = cache_root(self.cache_dir)
-        file = index_file(root, folders)
-        if is_private(root):
+        try:
+            root = cache_root(self.cache_dir)
+        except ImportError:
+            # The next build reports the reason.
+            root = ""
+        file = index_file(root, folders) if root else ""
+        if root and is_private(root):
             try:
                 projects = fresh_index(read(file), file)
             except (OSError, ValueError):
                 projects = None
             if projects is not None:
                 return projects
-        elif exists(root):
+        elif root and exists(root):
             # Do not write where other users can write; the next build reports the reason.
             file = ""
-        from . import _core_client
+        with ImportUnlocked():
+            from . import _core_client
 
         return _projects_in(_core_client.index_projects(folders, file).split(b"\n"))
 
@@ -310,7 +318,8 @@ def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bo
     artifact = None if force else key.fresh_artifact()
     is_fresh = artifact is not None
     if artifact is None:
-        from . import _core_client
+        with ImportUnlocked():
+            from . import _core_client
 
         asked = request(finder, key, name, project, force)
         outcome = _core_client.ensure(asked, show_warnings=finder.show_warnings)

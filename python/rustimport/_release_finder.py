@@ -32,8 +32,15 @@ class ReleaseFinder(_finder.Finder):
     def _search(self, fullname: str, entries: "list[str]") -> "ModuleSpec | None":
         name = fullname.rpartition(".")[2]
         for entry in entries:
+            # Like Python, ignore entries that are not text, and a working folder that was deleted.
+            if not isinstance(entry, str):
+                continue
+            try:
+                folder = os.path.abspath(entry)
+            except OSError:
+                continue
             for file in (f"{name}.rs", name):
-                source = os.path.join(os.path.abspath(entry), file)
+                source = os.path.join(folder, file)
                 found = _release.artifact(fullname, source, True, self.cache_dir) if _cache.exists(source) else None
                 if found is not None:
                     spec = ModuleSpec(fullname, _finder.Loader(fullname, found, source), origin=found)

@@ -101,12 +101,20 @@ def included_folders() -> "list[str]":
         return []
     if isinstance(included, (str, os.PathLike)):
         included = os.fspath(included).split(os.pathsep)
-    return [os.path.abspath(folder) for folder in included if folder]
+    try:
+        return [os.path.abspath(folder) for folder in included if folder]
+    except OSError:
+        # There is no working folder that they could be relative to.
+        return []
 
 
 def site_folders() -> "list[str]":
     """The folders of ``sys.path`` that distributions are installed in."""
-    added = [os.path.abspath(folder) for folder in (getenv("PYTHONPATH") or "").split(os.pathsep) if folder]
+    try:
+        added = [os.path.abspath(folder) for folder in (getenv("PYTHONPATH") or "").split(os.pathsep) if folder]
+    except OSError:
+        # There is no working folder that they could be relative to.
+        added = []
     names = ("site-packages", "dist-packages")
     # Like Python, ignore entries that are not text.
     texts = [entry for entry in sys.path if isinstance(entry, str)]
@@ -133,7 +141,7 @@ def context(chosen: "Any" = None, files: "list[str] | None" = None) -> str:
     """A hash of everything besides its inputs that a stamp depends on: the environment, the settings, those `chosen`
     for this source, and the names of the `files` that were declared as its inputs. If it differs from the stamp's,
     the core has to check."""
-    found = sorted([item for item in environ.items() if item[0].startswith(_RAW_PREFIXES)])
+    found = sorted([item for item in list(environ.items()) if item[0].startswith(_RAW_PREFIXES)])
     # Loading the module of settings without assigning anything makes no difference.
     settings = assigned()
     values = [(name, settings[name]) for name in VARIABLES if name in settings]

@@ -24,6 +24,7 @@ verbose                RUSTIMPORT_VERBOSE           show what is run and why
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -63,7 +64,15 @@ class _Settings(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _NAMES and not name.startswith("_"):
             raise _unknown(name)
+        if name in self.__dict__ and name in _settings.VARIABLES:
+            # Assigned again: if it is what it would be unassigned, a tool puts back what it found.
+            del self.__dict__[name]
+            if getattr(self, name) == value:
+                return
         super().__setattr__(name, value)
+
+    def __reduce__(self) -> Any:
+        return import_module, (self.__name__,)
 
 
 def _unknown(name: str) -> AttributeError:
@@ -85,7 +94,7 @@ if not TYPE_CHECKING:
             return MaturinSettings
         # Settings that were not assigned come from the environment.
         if name not in _settings.VARIABLES:
-            raise _unknown(name)
+            raise AttributeError(name) if name.startswith("__") else _unknown(name)
         if name == "cache_dir":
             return _cache.cache_root()
         if name == "shared_cache_dir":

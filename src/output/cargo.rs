@@ -16,7 +16,7 @@ pub fn progress(line: &str) -> Option<Event> {
     }
     // The package cache is locked many times in a build, each time for a moment.
     if let Some(what) = line.strip_prefix("Blocking waiting for file lock on ")
-        && what != "package cache"
+        && !what.ends_with("package cache")
     {
         return Some(Event::Waiting { what: format!("another build to release cargo's {what}") });
     }
@@ -139,6 +139,8 @@ mod tests {
         check("    Building [====>       ] 5/14: pyo3, syn(build)      ", Some(building));
         check("   Compiling pyo3 v0.30.1", None);
         check("    Building [====>       ] garbage", None);
+        check("    Blocking waiting for file lock on package cache", None);
+        check("    Blocking waiting for file lock on shared package cache", None);
         let waiting = Event::Waiting { what: "another build to release cargo's build directory".into() };
         check("    Blocking waiting for file lock on build directory", Some(waiting));
     }

@@ -103,7 +103,7 @@ def test_start(environment: Environment, folder: Path) -> None:
 def test_third_party_imports(environment: Environment, folder: Path) -> None:
     """A process that imports a module from the last folder of the path, or a missing module."""
     (environment.site / "foreign.py").write_text("")
-    for code, calls in (("import foreign", 53), ("try: import nobodys\nexcept ImportError: pass", 58)):
+    for code, calls in (("import foreign", 55), ("try: import nobodys\nexcept ImportError: pass", 60)):
         bare, hooked = (cost(environment, folder, code, enabled=enabled) for enabled in (False, True))
         check(hooked - bare, calls, [*LOADED, "sitecustomize"])
 
@@ -118,7 +118,7 @@ def test_a_fresh_script(environment: Environment, folder: Path) -> None:
     (folder / "bare").mkdir()
     code = f"import os, sys; os.chdir({str(folder)!r}); sys.path.insert(0, ''); import m; print(m.__file__)"
     shutil.copy(environment.run(code).out, folder / "bare")
-    check(extra_cost(environment, folder, folder / "bare", "import m"), 67, [*LOADED, "sitecustomize"])
+    check(extra_cost(environment, folder, folder / "bare", "import m"), 69, [*LOADED, "sitecustomize"])
 
 
 def test_a_fresh_project(environment: Environment, folder: Path) -> None:
@@ -127,4 +127,4 @@ def test_a_fresh_project(environment: Environment, folder: Path) -> None:
         (folder / "project" / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / "project" / file).write_text(text)
     environment.develop(folder / "project")
-    check(extra_cost(environment, folder, folder, "import t_flat"), 76, [*LOADED, "sitecustomize"])
+    check(extra_cost(environment, folder, folder, "import t_flat"), 78, [*LOADED, "sitecustomize"])

@@ -26,6 +26,7 @@ def compare(name: str, place: Place, run: Run) -> None:
         (sys.prefix, "<prefix>"),
     ):
         text = text.replace(path, word)
+    text = re.sub(r"test-cache-gw\d+", "test-cache", text)
     text = re.sub(r"v1/cpython-[^/]*", "v1/<interpreter>", text)
     text = re.sub(r"\b(\w+)[-_][0-9a-f]{16}\b", r"\1-<hash>", text)
     text = re.sub(r"(after|in|waiting) \d+(\.\d+)? s", r"\1 <n> s", text)

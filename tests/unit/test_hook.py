@@ -6,8 +6,10 @@ import _imp
 import importlib
 import importlib.machinery
 import os
+import pickle
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from rustimport import _cache, _finder, _marker, _release_finder, _settings
+from rustimport import _cache, _finder, _marker, _release_finder, _settings, settings
 
 MARKED = "// rustimport:pyo3\n"
 
@@ -74,6 +76,7 @@ def test_install_loads_only_the_hook() -> None:
 def test_importing_the_package_installs_nothing(tmp_path: Path) -> None:
     code = """
 import sys
+import textwrap
 before = set(sys.modules), list(sys.meta_path)
 import rustimport
 assert sys.meta_path == before[1]
@@ -393,8 +396,6 @@ class TestStamp:
 def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in _settings.VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
-    from rustimport import settings
-
     assert (settings.profile, settings.force_rebuild, settings.enabled) == (None, False, True)
     context = _settings.context()
     monkeypatch.setenv("RUSTIMPORT_RELEASE_BINARIES", "Yes")
@@ -445,3 +446,52 @@ def test_release_mode_errors_show_one_frame_of_this_package(tmp_path: Path, monk
     with pytest.raises(ImportError, match="no library for") as raised:
         __import__("unbuilt")
     assert [entry.name for entry in raised.traceback][1:] == ["find_spec"]
+
+
+def test_a_source_that_is_not_ours_is_not_checked_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even without a place for the cache, or with settings that fail."""
+    (tmp_path / "packaged.rs").write_text("fn main() {}")
+    (tmp_path / "packaged.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+
+    def fail(*_: Any) -> Any:
+        raise ValueError("these settings fail")
+
+    finder = _finder.ScriptFinder()
+    monkeypatch.setattr(finder, "get_settings", fail, raising=False)
+    found = finder.find_spec("packaged")
+    assert found is not None
+    assert found.origin == str(tmp_path / "packaged.py")
+
+
+@pytest.mark.parametrize("mode", ["", "1"])
+def test_odd_paths_are_no_business_of_the_hook(tmp_path: Path, mode: str) -> None:
+    """Entries that are not text, and a working folder that was deleted."""
+    code = """
+        import os, sys
+        import rustimport; rustimport.install()
+        os.mkdir("deleted"); os.chdir("deleted"); os.rmdir(os.getcwd())
+        sys.path[:0] = [None, b"bytes", ""]
+        for name in ("nobody", "noone"):
+            try:
+                __import__(name)
+            except ModuleNotFoundError as error:
+                print(error)
+    """
+    environ = {**os.environ, "RUSTIMPORT_RELEASE_MODE": mode, "RUSTIMPORT_INCLUDE_PATHS": "relative", "PYTHONPATH": "."}
+    environ["PYTHONPATH"] += os.pathsep + str(Path(_finder.__file__).parent.parent)
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    run = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["No module named 'nobody'", "No module named 'noone'"]
+    assert run.stderr == ""
+
+
+def test_settings_that_are_put_back_are_not_assigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tools do that save a value, change it, and restore what they saved."""
+    before = _settings.context()
+    saved = settings.profile
+    settings.profile = "small"
+    assert _settings.context() != before
+    settings.profile = saved
+    assert _settings.context() == before
+    assert pickle.loads(pickle.dumps(settings)) is settings
