@@ -165,3 +165,12 @@ def place(tmp_path: Path, counting_maturin: Path) -> Iterator[Place]:
     yield place
     for process in place.started:
         process.kill()
+
+
+def pytest_sessionfinish() -> None:
+    """Removes what earlier runs left: otherwise the cache grows by gigabytes each day."""
+    if CACHE.exists():
+        command = [sys.executable, "-m", "rustimport", "cache", "prune"]
+        subprocess.run(
+            command, env={**os.environ, "RUSTIMPORT_CACHE_DIR": str(CACHE)}, check=False, capture_output=True
+        )
