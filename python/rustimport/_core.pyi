@@ -100,8 +100,8 @@ def tools(request: Request, on_event: Observer) -> list[tuple[str, str | None]]:
 def inherited_files() -> list[tuple[int, int]]:
     """Device and inode of the open files that a forked child has to close: they are its parent's alone."""
 
-def watch(look: Callable[[], Sequence[str | PathLike[str]]]) -> None:
-    """Calls `look` now, and whenever something changes in the folders that it returns; until it raises."""
+def watch(find: Callable[[], Sequence[str | PathLike[str]]]) -> None:
+    """Calls `find` now, and whenever something changes in the folders that it returns; until it raises."""
 
 def project_settings(folder: str | PathLike[str]) -> tuple[PathLike[str], list[tuple[str, str]]] | None:
     """What the nearest `pyproject.toml` sets: its path, and the values by their names."""

@@ -26,7 +26,9 @@ def check(environment: Environment, code: str, *expected: str) -> None:
         # The traceback contains one frame of this package.
         assert run.stderr.count("site-packages/rustimport/_") == 1
     run = environment.run(OTHERS)
-    assert (run.returncode, run.stderr, run.builds) == (0, "", 0)
+    # Python 3.15 reports lines of `.pth` files whose folder does not exist.
+    ours = [line for line in run.stderr.splitlines() if "skipping sys.path append" not in line]
+    assert (run.returncode, ours, run.builds) == (0, [], 0)
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "Cargo.toml"])

@@ -356,7 +356,7 @@ def test_conflicting_names_in_a_wheel_are_refused(place: Place) -> None:
     assert not (place.folder / "dist").exists()
     place.write("a/pyproject.toml", '[project]\nname = "a"\ndynamic = ["version"]\n')
     run = command(place, "build", "--wheel", "dist", "--profile", "dev", "a")
-    assert "give --version" in run.stderr
+    assert "set it with --version" in run.stderr
 
 
 def test_killed_interpreter(place: Place) -> None:

@@ -214,7 +214,7 @@ def test_build_in_a_thread_of_an_application_that_ignores_sigchld(place: Place) 
     """
     done = run(place, code)
     assert "ToolchainError: this process ignores SIGCHLD" in done.stderr
-    assert "hint: import it once in the main thread" in done.stderr
+    assert "hint: import the module in the main thread first" in done.stderr
 
 
 def test_threads(place: Place) -> None:
