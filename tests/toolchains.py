@@ -1,5 +1,5 @@
 """Runs the build tests with several versions of cargo: `make test-toolchains`. Toolchains and tests can be selected:
-`make test-toolchains TOOLCHAINS="nightly tests/build/test_lanes.py"`.
+`make test-toolchains TOOLCHAINS="nightly tests/build/test_target_slots.py"`.
 
 | name | toolchain |
 | --- | --- |
@@ -26,7 +26,7 @@ HOME = ROOT / "target" / "toolchains"
 TESTS = [
     *(
         f"tests/build/test_{name}.py"
-        for name in ("freshness", "store", "lanes", "unknown_layout", "projects", "project_faults", "crates")
+        for name in ("freshness", "store", "target_slots", "unknown_layout", "projects", "project_faults", "crates")
     ),
     "tests/build/test_carrying.py::test_pruning_to_a_size",
     "tests/faults/test_kills.py",
