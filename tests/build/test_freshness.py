@@ -540,3 +540,38 @@ def test_activating_the_environment_rebuilds_nothing(place: Place) -> None:
     place.write("m.rs", script(2))
     run = check(place, 2, 1, VIRTUAL_ENV="/somewhere", CONDA_PREFIX="/else", PATH=path, RUSTIMPORT_VERBOSE="1")
     assert run.stderr.count(" Compiling ") == 1
+
+
+def test_both_halves_read_a_stamp_alike(place: Place) -> None:
+    """The core writes stamps. What Python and the core read in them is the same, for every input."""
+    helper = place.write("helper.txt", "1")
+    place.write(
+        "m.rs", '// rustimport:pyo3\n#[pyfunction]\nfn value() -> &\'static str { include_str!("helper.txt") }\n'
+    )
+    assert place.python("import m; print(m.value())").out == "1"
+    time.sleep(0.1)
+    assert place.python("import m").builds == 0
+    stamp = place.entry("m") / "stamp"
+    source = place.folder / "m.rs"
+    code = f"""
+        import sys
+        from rustimport import _cache, _native
+        data = _cache.read({str(stamp)!r})
+        context = _cache.sealed_lines(data)[1].split()[0].decode()
+        artifact = _cache.fresh_artifact({str(stamp)!r}, {str(source)!r}, context)
+        print(artifact is not None, _native.core.files_are_unchanged(data))
+        print(*_cache.stamped_paths({str(stamp)!r}), sep="\\n")
+    """
+    first = place.python(code, hook=False).out.splitlines()
+    assert first[0] == "True True"
+    inputs = [Path(line) for line in first[1:] if Path(line).is_file()]
+    assert {helper, source} <= set(inputs)
+    for path in inputs:
+        if place.folder not in path.parents and place.cache not in path.parents:
+            continue
+        before = path.stat()
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
+        assert place.python(code, hook=False).out.splitlines()[0] == "False False", path
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        # The time of the last change of its properties cannot be set back.
+        assert place.python("import m").builds == 0
