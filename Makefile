@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` and `make test`. They need Python 3.10 or later and Rust.
 
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ PARALLEL ?= -n 2 --dist loadfile
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
 	@echo 'make test      install into $(VENV) and run every test'
-	@echo 'make test-all  run every test with each Python that is found (3.10 to 3.13)'
+	@echo 'make test-all  run every test with each Python that is found (3.10 to 3.15)'
 	@echo 'make test-toolchains  run the build tests with nightly, the newest cargo, the oldest Rust; an hour'
 	@echo 'make test-pythons  run every test with Python 3.14 and 3.15, and inside Blender, in a Debian sid chroot; an hour'
 	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
@@ -36,7 +36,7 @@ test: $(VENV)/.dev
 
 # All versions share the cache of the tests. Each has its own environment.
 test-all:
-	@set -e; for version in 3.10 3.11 3.12 3.13; do \
+	@set -e; for version in 3.10 3.11 3.12 3.13 3.14 3.15; do \
 		found=; for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
 			if [ -z "$$found" ] && $$python -c 'import venv, ensurepip' 2>/dev/null; then found=$$python; fi; done; \
 		if [ -z "$$found" ]; then echo "Python $$version was not found"; continue; fi; \
