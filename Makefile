@@ -32,7 +32,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.dev
 	cargo test --no-default-features
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) --deselect tests/build/test_costs.py
+	# By itself: other tests change folders whose times it counts on.
+	$(BIN)/python -m pytest tests/build/test_costs.py
 
 # All versions share the cache of the tests. Each has its own environment.
 test-all:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,25 @@ class SkippedError(Exception):
 
 def run(*command: str | Path, **env: str) -> None:
     subprocess.run([str(word) for word in command], env={**os.environ, **env}, check=True)
+
+
+def run_each(choices: Mapping[str, Callable[..., None]], words: Sequence[str]) -> int:
+    """Calls the choices that the words name, or all, with the other words. Prints what became of each, and returns the
+    exit status."""
+    more = [word for word in words if word not in choices]
+    results = {}
+    for name in [word for word in words if word in choices] or choices:
+        print(f"== {name}", flush=True)
+        try:
+            choices[name](*more)
+            results[name] = "passed"
+        except SkippedError as reason:
+            results[name] = f"skipped: {reason}"
+        except subprocess.CalledProcessError as error:
+            results[name] = f"failed: {' '.join(map(str, error.cmd[:6]))} …"
+    for name, result in results.items():
+        print(f"{name:8} {result}")
+    return any(result.startswith("failed") for result in results.values())
 
 
 class Chroot:

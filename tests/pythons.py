@@ -7,10 +7,10 @@ skipped, with the reason.
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from functools import partial
 
-from tests.chroot import PACKAGES, ROOT, Chroot, SkippedError
+from tests.chroot import PACKAGES, ROOT, Chroot, run_each
 
 HOME = ROOT / "target" / "pythons"
 
@@ -51,23 +51,5 @@ def test(name: str, *more: str) -> None:
         chroot.run(f"{setup} test")
 
 
-def main() -> int:
-    names = [word for word in sys.argv[1:] if word in PYTHONS]
-    more = [word for word in sys.argv[1:] if word not in PYTHONS]
-    results = {}
-    for name in names or PYTHONS:
-        print(f"== {name}", flush=True)
-        try:
-            test(name, *more)
-            results[name] = "passed"
-        except SkippedError as reason:
-            results[name] = f"skipped: {reason}"
-        except subprocess.CalledProcessError:
-            results[name] = "failed"
-    for name, result in results.items():
-        print(f"{name:8} {result}")
-    return "failed" in results.values()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_each({name: partial(test, name) for name in PYTHONS}, sys.argv[1:]))

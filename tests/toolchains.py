@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.chroot import ROOT, Chroot, SkippedError, run
+from tests.chroot import ROOT, Chroot, SkippedError, run, run_each
 
 HOME = ROOT / "target" / "toolchains"
 
@@ -120,23 +120,5 @@ TOOLCHAINS: dict[str, Callable[..., None]] = {
 }
 
 
-def main() -> int:
-    names = [name for name in sys.argv[1:] if name in TOOLCHAINS]
-    more = [word for word in sys.argv[1:] if word not in TOOLCHAINS]
-    results = {}
-    for name in names or TOOLCHAINS:
-        print(f"== {name}", flush=True)
-        try:
-            TOOLCHAINS[name](*more)
-            results[name] = "passed"
-        except SkippedError as reason:
-            results[name] = f"skipped: {reason}"
-        except subprocess.CalledProcessError as error:
-            results[name] = f"failed: {' '.join(map(str, error.cmd[:6]))} …"
-    for name, result in results.items():
-        print(f"{name:8} {result}")
-    return any(result.startswith("failed") for result in results.values())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_each(TOOLCHAINS, sys.argv[1:]))

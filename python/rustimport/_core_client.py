@@ -143,7 +143,6 @@ def name_module(error: ImportError, asked: Request) -> None:
 def describe_interpreter() -> Interpreter:
     """What a build needs to know about this interpreter, without starting it: `sys.executable` may be
     an application that embeds Python."""
-    suffix = _extension_suffix()
     flags = {
         "Py_DEBUG": hasattr(sys, "gettotalrefcount"),
         "Py_REF_DEBUG": hasattr(sys, "gettotalrefcount"),
@@ -155,7 +154,7 @@ def describe_interpreter() -> Interpreter:
         "key": _cache.INTERPRETER_KEY,
         "implementation": names.get(sys.implementation.name, sys.implementation.name),
         "version": sys.version_info[:2],
-        "extension_suffix": suffix,
+        "extension_suffix": EXTENSION_SUFFIXES[0],
         "base_prefix": sys.base_prefix,
         "pointer_width": 64 if sys.maxsize > 2**32 else 32,
         "build_flags": [name for name, is_set in flags.items() if is_set],
@@ -172,10 +171,6 @@ def _c_library() -> str | None:
         return os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def _extension_suffix() -> str:
-    return EXTENSION_SUFFIXES[0]
 
 
 def _script_folders() -> list[str]:

@@ -584,7 +584,6 @@ def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
 def put(finder: "Any") -> None:
     """Puts a finder directly before ``PathFinder``, and removes an earlier one of its role. The finder of projects
     comes before that of scripts, which replaces ``PathFinder``."""
-    open_gates()
     take_off(finder.role)
     if _python_started() is None:
         # A listing made before now could be older than its folder (see `_is_new`).

@@ -25,7 +25,8 @@ class Source(NamedTuple):
     @property
     def stamp(self) -> str:
         """The file that lists the artifact and its inputs."""
-        return self._key().stamp
+        # Without what was declared for it, which may run cargo: its place in the cache does not depend on that.
+        return Key(self.path, self.project.site if self.project else None, self.finder.cache_dir).stamp
 
     def fresh_artifact(self) -> str | None:
         """Its artifact, if the stamp is still valid."""

@@ -23,7 +23,7 @@ const fn rule(phrases: &'static [&'static [&'static str]], hint: &'static str) -
 }
 
 /// The first rule that applies is used.
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 10] = [
     Rule {
         phrases: &[&["you're using offline mode", "note: offline mode (", "--offline was specified"]],
         before_compiling: true,
@@ -62,20 +62,19 @@ const RULES: [Rule; 11] = [
         "the `path` of a dependency in {place} is relative to {folder} folder: check it",
     ),
     rule(&[&["failed to parse manifest", "invalid type", "unknown variant"]], "check {place}{together}"),
-    rule(
-        &[DAMAGED],
-        "a file of an earlier build is damaged, for example after a power failure: run `python -m rustimport cache clear` and \
-         import again; in a project, run `cargo clean`",
-    ),
 ];
 
-/// The signs of damaged files of an earlier build. These are checked before all other rules.
-const DAMAGED: &[&str] = &[
-    "found invalid metadata files",
-    "the compiler unexpectedly panicked",
-    "failed to parse lock file",
-    " changed between lock files",
-];
+/// For damaged files of an earlier build. It is checked before all other rules, also in the compiler's errors.
+const DAMAGED: Rule = rule(
+    &[&[
+        "found invalid metadata files",
+        "the compiler unexpectedly panicked",
+        "failed to parse lock file",
+        " changed between lock files",
+    ]],
+    "a file of an earlier build is damaged, for example after a power failure: run `python -m rustimport cache clear` and \
+     import again; in a project, run `cargo clean`",
+);
 
 impl Rule {
     fn applies(&self, output: &str) -> bool {
@@ -98,9 +97,8 @@ impl Rule {
 
 /// The hint for a failed build with this output.
 pub fn of(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
-    let is_damaged = |text: &str| DAMAGED.iter().any(|phrase| text.contains(phrase));
-    if is_damaged(output) || diagnostics.iter().any(|diagnostic| is_damaged(&diagnostic.rendered)) {
-        return RULES[RULES.len() - 1].fill(is_script);
+    if DAMAGED.applies(output) || diagnostics.iter().any(|diagnostic| DAMAGED.applies(&diagnostic.rendered)) {
+        return DAMAGED.fill(is_script);
     }
     if let Some(hint) = rustc::pyo3_hint(diagnostics, is_script) {
         return hint;
