@@ -87,9 +87,8 @@ pub enum Priority {
 /// Starts a command that ends when this process ends, even if this process is killed: otherwise cargo would go on
 /// writing to the folders that the next build writes to.
 #[cfg(unix)]
-#[allow(clippy::needless_pass_by_value, reason = "Windows starts this very command")]
-pub fn spawn_bound(command: Command, priority: Priority) -> std::io::Result<Running> {
-    let mut shell = bound(&command, priority)?;
+pub fn spawn_bound(command: &Command, priority: Priority) -> std::io::Result<Running> {
+    let mut shell = bound(command, priority)?;
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let own = ForkGuard::of(&std::fs::File::from(ours.as_fd().try_clone_to_owned()?).metadata()?);
@@ -101,8 +100,29 @@ pub fn spawn_bound(command: Command, priority: Priority) -> std::io::Result<Runn
 
 /// Windows kills the members of a job when its last handle is closed.
 #[cfg(not(unix))]
-pub fn spawn_bound(command: Command, _: Priority) -> std::io::Result<Running> {
-    spawn(command)
+pub fn spawn_bound(command: &Command, _: Priority) -> std::io::Result<Running> {
+    spawn(copy(command))
+}
+
+/// A copy of a command that [`command`] made.
+pub fn copy(original: &Command) -> Command {
+    let mut copy = command(original.get_program().as_ref());
+    copy.args(original.get_args());
+    copy_surroundings(original, &mut copy);
+    copy
+}
+
+/// Gives a command the environment and the working folder of another one.
+fn copy_surroundings(from: &Command, to: &mut Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+    if let Some(folder) = from.get_current_dir() {
+        to.current_dir(folder);
+    }
 }
 
 /// Wraps a command in a shell that holds the other end of a socket. The shell writes the command's exit status to the
@@ -133,15 +153,7 @@ fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
         shell.args([NICE, "-n", "5"]);
     }
     shell.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    if let Some(folder) = command.get_current_dir() {
-        shell.current_dir(folder);
-    }
+    copy_surroundings(command, &mut shell);
     shell.stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(shell)
 }
@@ -408,7 +420,7 @@ mod tests {
         let start = |script: &str| {
             let mut shell = command(Path::new("/bin/sh"));
             shell.args(["-c", script, "a b", "'\""]).env("BOUND", "x y").current_dir(folder.path());
-            spawn_bound(shell, Priority::Patient).unwrap()
+            spawn_bound(&shell, Priority::Patient).unwrap()
         };
         let finished =
             start(r#"echo "$0$1$BOUND"; pwd; cat; echo err >&2; exit 7"#).finish(&mut Patience(None), |_, _| {});

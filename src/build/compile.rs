@@ -13,12 +13,16 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::base::env_vars;
 use crate::base::error::{BuildFailure, Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs;
+use crate::base::process::Finished;
+use crate::build::failure;
 use crate::build::messages::Messages;
+use crate::build::runner::{Runner, text};
 use crate::env::cargo_config::CargoConfig;
 use crate::env::settings::BuildSettings;
 use crate::env::toolchain::Toolchain;
@@ -36,8 +40,27 @@ pub trait Compiler {
     /// Runs the build. `reason` is for the event that reports its start.
     fn build(&self, reason: &str, observer: &mut dyn Observer) -> Result<Built<Self::Output>>;
 
-    /// Runs cargo again for the messages of the last build, as JSON. Cargo does not compile fresh packages again.
-    fn replay(&self, observer: &mut dyn Observer) -> Result<Messages>;
+    /// Runs cargo again for the messages of a build, as JSON. Cargo does not compile fresh packages again. `stderr` is
+    /// what that build printed.
+    fn replay(&self, stderr: &str, observer: &mut dyn Observer) -> Result<Messages>;
+
+    /// What runs the tool.
+    fn runner(&self) -> Runner<'_>;
+
+    /// Runs a command of the tool.
+    ///
+    /// # Errors
+    /// The build failed: the error contains the compiler's words.
+    fn run(&self, command: &Command, reason: &str, observer: &mut dyn Observer) -> Result<Finished> {
+        let runner = self.runner();
+        let failed = match runner.build(command, reason, observer)? {
+            Ok(finished) => return Ok(finished),
+            Err(failed) => failed,
+        };
+        let stderr = text(&failed.finished.stderr);
+        let messages = if failure::is_in_code(&failed) { self.replay(&stderr, observer)? } else { Messages::default() };
+        Err(failure::explain(&runner, &failed, messages.diagnostics, observer))
+    }
 
     /// The profile's folders in cargo's build directory, for the target and for the host.
     fn profile_folders(&self) -> Vec<PathBuf>;
@@ -155,7 +178,7 @@ impl<C: Compiler> Compilation<'_, C> {
             let (units, foreign_outputs) = match known {
                 Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
                 _ => {
-                    let messages = messages.map_or_else(|| self.compiler.replay(observer), Ok)?;
+                    let messages = messages.map_or_else(|| self.compiler.replay(&stderr, observer), Ok)?;
                     let Messages { diagnostics, units, foreign_outputs } = messages;
                     for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
                         observer.event(Event::Warning(warning));

@@ -76,32 +76,33 @@ impl Compiler for Job<'_> {
             Builder::Maturin => Some(find_maturin(self.request)?),
             Builder::Cargo => self.check_cargo_suffices().map(|()| None)?,
         };
-        let command = || {
-            Ok(match &maturin {
-                Some(maturin) => self.maturin_command(maturin, wheels),
-                None => self.cargo_command(),
-            })
+        let command = match &maturin {
+            Some(maturin) => self.maturin_command(maturin, wheels),
+            None => self.cargo_command(),
         };
-        let messages = |finished: &Finished| maturin.is_none().then(|| self.read_messages(finished));
-        let read = |finished: &Finished| match messages(finished) {
-            Some(messages) => self.compiled_library(&messages),
-            None => Wheel::open(wheels)?.library(),
+        let finished = self.run(&command, reason, observer)?;
+        let messages = maturin.is_none().then(|| self.read_messages(&finished));
+        let library = match &messages {
+            Some(messages) => self.compiled_library(messages),
+            None => Wheel::open(wheels).and_then(|mut wheel| wheel.library()),
         };
-        let runner = Runner {
+        let output = library.ok_or_else(|| self.runner().left_nothing(&command, &finished))?;
+        let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
+        Ok(Built { output, messages, warned, stderr: text(&finished.stderr) })
+    }
+
+    fn replay(&self, _: &str, observer: &mut dyn Observer) -> Result<Messages> {
+        Ok(self.read_messages(&runner::repeat(&self.cargo_command(), self.slot.priority, observer)?))
+    }
+
+    fn runner(&self) -> Runner<'_> {
+        Runner {
             request: self.request,
             tool: self.builder.name(),
             package: self.name,
             priority: self.slot.priority,
             target: self.slot.home(),
-        };
-        let (library, finished) =
-            runner.build(reason, observer, &command, &read, &|_, observer| self.replay(observer))?;
-        let warned = memchr::memmem::find(&finished.stderr, b"warning").is_some();
-        Ok(Built { output: library, messages: messages(&finished), warned, stderr: text(&finished.stderr) })
-    }
-
-    fn replay(&self, observer: &mut dyn Observer) -> Result<Messages> {
-        Ok(self.read_messages(&runner::repeat(self.cargo_command(), self.slot.priority, observer)?))
+        }
     }
 
     fn profile_folders(&self) -> Vec<PathBuf> {

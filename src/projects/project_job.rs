@@ -4,7 +4,6 @@
 //! Usually a wheel is built and its library is put in place: that takes half the time of an installation, and replaces
 //! the library in one step (`docs/decisions.md` has the figures). If more than modules changed, maturin installs.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +12,7 @@ use crate::base::env_vars;
 use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs;
-use crate::base::process::{self, Finished, Priority};
+use crate::base::process::{self, Priority};
 use crate::base::programs::{cargo_home, home, program};
 use crate::build::compile::{Built, Compiler};
 use crate::build::maturin::find_maturin;
@@ -43,8 +42,6 @@ pub struct ProjectJob<'a> {
     environment: Option<Environment>,
     /// The environment's interpreter, which maturin queries.
     python: PathBuf,
-    /// The cargo commands that maturin logged: one, or one for each program.
-    calls: RefCell<Vec<Call>>,
 }
 
 impl<'a> ProjectJob<'a> {
@@ -67,19 +64,7 @@ impl<'a> ProjectJob<'a> {
             )
         })?;
         let maturin = find_maturin(request)?;
-        Ok(Self {
-            request,
-            installation,
-            settings,
-            entry,
-            toolchain,
-            metadata,
-            profile,
-            maturin,
-            environment,
-            python,
-            calls: RefCell::new(Vec::new()),
-        })
+        Ok(Self { request, installation, settings, entry, toolchain, metadata, profile, maturin, environment, python })
     }
 
     fn build_command(&self, wheels: &Path) -> Command {
@@ -159,16 +144,6 @@ impl<'a> ProjectJob<'a> {
         which::which("uv").ok().or(beside)
     }
 
-    fn runner(&self) -> Runner<'_> {
-        Runner {
-            request: self.request,
-            tool: "maturin",
-            package: &self.metadata.package,
-            priority: Priority::Normal,
-            target: &self.metadata.directories.target,
-        }
-    }
-
     /// Runs `maturin develop`. With `whole`, it installs the library, metadata, scripts and dependencies; otherwise it
     /// only writes the files that it generates in the project. Returns its output; `None` outside of a virtual
     /// environment.
@@ -190,44 +165,28 @@ impl<'a> ProjectJob<'a> {
                 format!("install uv, or pip with `{} -m ensurepip`", self.python.display()),
             ));
         }
-        let command = || {
-            let mut command = process::command(&self.maturin);
-            command.arg("develop");
-            if !whole && !is_asked("--skip-install") {
-                command.arg("--skip-install");
+        let mut command = process::command(&self.maturin);
+        command.arg("develop");
+        if !whole && !is_asked("--skip-install") {
+            command.arg("--skip-install");
+        }
+        match which::which("true") {
+            // maturin runs pip even if it has nothing to install, which takes 300 ms.
+            Ok(nothing) if !installs && cfg!(unix) && !is_asked("--uv") => {
+                command.arg("--pip-path").arg(nothing);
             }
-            match which::which("true") {
-                // maturin runs pip even if it has nothing to install, which takes 300 ms.
-                Ok(nothing) if !installs && cfg!(unix) && !is_asked("--uv") => {
-                    command.arg("--pip-path").arg(nothing);
-                }
-                _ if wants_uv && !is_asked("--uv") => drop(command.arg("--uv")),
-                _ => {}
-            }
-            command.args(&arguments.develop);
-            self.add_arguments(&mut command);
-            Ok(command)
-        };
-        let replay = |finished: &Finished, observer: &mut dyn Observer| self.replay_of(finished, observer);
-        let (output, _) = self.runner().build(reason, observer, &command, &|done| Some(text(&done.stderr)), &replay)?;
-        Ok(Some(output))
+            _ if wants_uv && !is_asked("--uv") => drop(command.arg("--uv")),
+            _ => {}
+        }
+        command.args(&arguments.develop);
+        self.add_arguments(&mut command);
+        Ok(Some(text(&self.run(&command, reason, observer)?.stderr)))
     }
+}
 
-    fn built(&self, wheel: Option<Wheel>, output: &str) -> Built<Option<Wheel>> {
-        self.note_calls(output);
-        let warned = output.lines().any(|line| line.starts_with("warning"));
-        Built { output: wheel, messages: None, warned, stderr: output.to_owned() }
-    }
-
-    fn note_calls(&self, output: &str) {
-        *self.calls.borrow_mut() = output.lines().filter_map(Call::parse).collect();
-    }
-
-    /// The messages of the `cargo rustc` commands that maturin ran.
-    fn replay_of(&self, finished: &Finished, observer: &mut dyn Observer) -> Result<Messages> {
-        self.note_calls(&text(&finished.stderr));
-        self.replay(observer)
-    }
+fn built(output: Option<Wheel>, stderr: String) -> Built<Option<Wheel>> {
+    let warned = stderr.lines().any(|line| line.starts_with("warning"));
+    Built { output, messages: None, warned, stderr }
 }
 
 impl Compiler for ProjectJob<'_> {
@@ -246,19 +205,19 @@ impl Compiler for ProjectJob<'_> {
                 );
                 Error::project(root, message, format!("run `pip install -e {}`", root.display()))
             })?;
-            return Ok(self.built(None, &output));
+            return Ok(built(None, output));
         }
         let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
-        let command = || Ok(self.build_command(wheels.path()));
-        let read = |_: &Finished| Wheel::open(wheels.path());
-        let replay = |finished: &Finished, observer: &mut dyn Observer| self.replay_of(finished, observer);
-        let (wheel, finished) = self.runner().build(reason, observer, &command, &read, &replay)?;
-        Ok(self.built(Some(wheel.in_folder(wheels)), &text(&finished.stderr)))
+        let command = self.build_command(wheels.path());
+        let finished = self.run(&command, reason, observer)?;
+        let wheel = Wheel::open(wheels.path()).ok_or_else(|| self.runner().left_nothing(&command, &finished))?;
+        Ok(built(Some(wheel.in_folder(wheels)), text(&finished.stderr)))
     }
 
-    fn replay(&self, observer: &mut dyn Observer) -> Result<Messages> {
+    /// Repeats the cargo commands that maturin logged: one, or one for each program.
+    fn replay(&self, stderr: &str, observer: &mut dyn Observer) -> Result<Messages> {
         let mut all = Messages::default();
-        for call in self.calls.borrow().iter() {
+        for call in stderr.lines().filter_map(Call::parse) {
             let mut command = process::command(&self.toolchain.cargo);
             let words = call.words.iter().skip(1);
             let words = words.map(|word| if word == TEXT_MESSAGES { "json-diagnostic-rendered-ansi" } else { word });
@@ -268,7 +227,7 @@ impl Compiler for ProjectJob<'_> {
                 command.env_remove(name);
             }
             command.envs(call.set.iter().map(|(name, value)| (name, value)));
-            let finished = runner::repeat(command, Priority::Normal, observer)?;
+            let finished = runner::repeat(&command, Priority::Normal, observer)?;
             let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
             let Messages { diagnostics, units, foreign_outputs } = messages::read_messages(
                 &finished.stdout,
@@ -281,6 +240,16 @@ impl Compiler for ProjectJob<'_> {
             all.foreign_outputs.extend(foreign_outputs);
         }
         Ok(all)
+    }
+
+    fn runner(&self) -> Runner<'_> {
+        Runner {
+            request: self.request,
+            tool: "maturin",
+            package: &self.metadata.package,
+            priority: Priority::Normal,
+            target: &self.metadata.directories.target,
+        }
     }
 
     fn profile_folders(&self) -> Vec<PathBuf> {
