@@ -16,9 +16,11 @@ use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
 use crate::cache::target_slot::TargetSlot;
 use crate::env::request::{Outcome, Request, SourceKind};
+use crate::env::settings::{BuildSettings, Stubs};
 use crate::env::toolchain::{self, Toolchain};
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::Record;
+use crate::output::introspection;
 use crate::projects::installation::Installation;
 use crate::projects::project::{Adopted, Project};
 use crate::sources::source::{Source, Stale};
@@ -61,6 +63,9 @@ trait Kind<'a>: Sized {
     fn roots(_: &Request) -> Vec<PathBuf> {
         Vec::new()
     }
+
+    /// Where type stubs are written.
+    fn stubs(request: &Request, artifact: &Path) -> Option<Stubs>;
 }
 
 /// The result of an attempt, with a reason if it is more specific than that of the check.
@@ -74,9 +79,10 @@ enum Step {
 
 fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Outcome> {
     let start = Instant::now();
-    let outcome = |artifact, reason, built| {
+    let outcome = |artifact: PathBuf, reason: Option<String>, built| {
         let seconds = start.elapsed().as_secs_f64();
-        Outcome { artifact, reason, built, seconds, roots: K::roots(request) }
+        let stubs = reason.as_ref().and_then(|_| K::stubs(request, &artifact));
+        Outcome { artifact, reason, built, seconds, roots: K::roots(request), stubs }
     };
     let source = K::read(request, cache, observer)?;
     let stale = match source.check() {
@@ -198,6 +204,10 @@ impl<'a> Kind<'a> for Source<'a> {
     fn was_edited(&self, _: &Option<TargetSlot>) -> bool {
         Source::was_edited(self)
     }
+
+    fn stubs(request: &Request, _: &Path) -> Option<Stubs> {
+        BuildSettings::resolve(&request.settings, request.folder()).ok()?.stubs
+    }
 }
 
 /// The state that a project keeps from one attempt to the next.
@@ -296,6 +306,11 @@ impl<'a> Kind<'a> for Project<'a> {
         let dist_info = request.installed.as_ref().map_or(Path::new(""), |installed| &installed.dist_info);
         Installation::now(dist_info, &request.root).map(|now| now.roots).unwrap_or_default()
     }
+
+    /// A project that enables pyo3's feature gets stubs, as from `maturin develop --generate-stubs`.
+    fn stubs(_: &Request, artifact: &Path) -> Option<Stubs> {
+        introspection::is_in(&fs::read(artifact).ok()?).then_some(Stubs::Installed)
+    }
 }
 
 /// The folders of the local packages of a project.
@@ -323,7 +338,7 @@ pub fn ensure_in_place(request: &Request, observer: &mut dyn Observer) -> Result
     let found = ensure(&Request { in_place: false, ..request.clone() }, observer)?;
     let source = Source::read(request, &cache, observer)?;
     let built = source.install_in_place(&found.artifact)? || found.built;
-    Ok(Outcome::since(start, artifact, found.reason, built))
+    Ok(Outcome { stubs: found.stubs, ..Outcome::since(start, artifact, found.reason, built) })
 }
 
 /// Why the artifact next to the source is stale; `None` if it is fresh.

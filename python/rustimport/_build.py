@@ -109,6 +109,10 @@ def build_one(
         if bar:
             bar.advance()
     artifact = os.fspath(outcome["artifact"])
+    if outcome["stubs"] is not None and own is None:
+        from . import _stubs
+
+        _stubs.update(source, artifact, outcome["stubs"])
     if own is not None:
         artifact = next((entry.path for entry in os.scandir(own) if entry.name.endswith(".whl")), artifact)
     return Result(source, artifact, outcome["built"], outcome["seconds"], outcome["reason"])

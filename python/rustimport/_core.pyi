@@ -26,6 +26,7 @@ __all__ = [
     "index_projects",
     "inherited_files",
     "is_module",
+    "list_installed",
     "local_packages",
     "project_settings",
     "project_table",
@@ -36,10 +37,12 @@ __all__ = [
     "site_look",
     "site_restore",
     "site_uninstall",
+    "stubs",
     "template",
     "tools",
     "watch",
     "write_cell",
+    "write_file",
     "write_header",
 ]
 
@@ -55,6 +58,16 @@ def ensure_in_place(request: Request, on_event: Observer) -> Outcome:
 
 def write_cell(root: str | PathLike[str], text: str, manifest: str) -> tuple[PathLike[str], str | None]:
     """Writes a cell's text into the cache. Returns its file, and the module that it declares itself."""
+
+def stubs(library: str | PathLike[str], module: str, described: str | None) -> list[tuple[PathLike[str], str]]:
+    """The type stubs of a module from pyo3's information in its library, with relative paths. `described` is the module
+    at run time, as JSON (see `_description.py`)."""
+
+def write_file(path: str | PathLike[str], content: str) -> None:
+    """Writes a file of the user's in one step, with the folders that it needs."""
+
+def list_installed(root: str | PathLike[str], dist_info: str | PathLike[str], path: str | PathLike[str]) -> None:
+    """Lists a file that was added to a project's installation, so that it is uninstalled with it."""
 
 def check_in_place(request: Request, on_event: Observer) -> str | None:
     """Why the artifact beside a source is stale, or `None`."""

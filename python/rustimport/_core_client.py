@@ -41,11 +41,13 @@ def request(
     dist_info: str | None = None,
     automatic: bool = False,
     cell: Cell | None = None,
+    stubs: bool = False,
 ) -> Request:
     """The request for a source (see `src/env/request.rs`).
 
     `wheels`: where a forced build leaves the wheel. `maturin`: the program to use. `dist_info`: a project's
     installed metadata. `automatic`: install it if necessary. `cell`: details of a script that is a string.
+    `stubs`: whether the library has to contain what type stubs need.
     """
     arguments = key.chosen.parts() if key.chosen is not None else _NO_ARGUMENTS
     settings = _settings.build_settings()
@@ -72,6 +74,7 @@ def request(
             "pyo3": settings["pyo3"],
             "cargo": settings["cargo"],
             "maturin": maturin or settings["maturin"],
+            "stubs": stubs,
         },
         "interpreter": describe_interpreter(),
         "marked": marked,

@@ -34,6 +34,9 @@ loaded: "set[str]" = set()
 #: Module -> the artifact that it was last loaded from.
 current: "dict[str, str]" = {}
 
+#: Artifact -> the source, the module and the place of the type stubs that are written once it is loaded.
+stubs: "dict[str, tuple[str, str, str]]" = {}
+
 #: Sources whose forced build was made in this process.
 forced: "set[str]" = set()
 
@@ -145,6 +148,11 @@ class ScriptLoader(Loader):
             take_over(module, fresh)
         # If this fails, the module stays stale.
         current[self.name] = self.path
+        if stubs and self.path in stubs:
+            from . import _stubs
+
+            source, name, folder = stubs.pop(self.path)
+            _stubs.update(source, self.path, folder, name, module)
 
 
 class Kept:
@@ -524,6 +532,8 @@ class ScriptFinder(Finder):
         outcome = _core_client.ensure(request, show_warnings=self.show_warnings)
         if force:
             forced.add(source)
+        if outcome["stubs"] is not None:
+            stubs[str(outcome["artifact"])] = source, fullname, outcome["stubs"]
         return outcome["artifact"]
 
 

@@ -225,6 +225,9 @@ class ProjectFinder(Finder):
 #: Projects that were checked.
 _checked: "set[str]" = set()
 
+#: Folder of a project -> its artifact, whose type stubs are written once it is loaded.
+stubs: "dict[str, str]" = {}
+
 #: Extension module -> the state of the artifact that it was loaded from.
 loaded: "dict[str, Any]" = {}
 
@@ -253,7 +256,35 @@ def _enter(
     for project in projects:
         if project.root not in _checked and _leads_into(found, project):
             is_fresh = ensure(finder, name, project)[1] and is_fresh
-    return found if is_fresh and scripts is not None and finder.next_finder() is scripts else None
+    is_next = scripts is not None and finder.next_finder() is scripts
+    untyped = [project for project in projects if project.root in stubs]
+    if untyped and is_next:
+        found = scripts.find_spec(name, path)
+        if found is not None and found.loader is not None:
+            _then_write_stubs(found.loader, untyped)
+        return found
+    return found if is_fresh and is_next else None
+
+
+def _then_write_stubs(loader: "Any", projects: "list[Project]") -> None:
+    """Writes the type stubs of projects as soon as a loader has run, which loads their artifacts."""
+    run = loader.exec_module
+
+    def exec_module(module: "ModuleType") -> None:
+        del loader.exec_module
+        run(module)
+        for project in projects:
+            native = sys.modules.get(_module_of(stubs[project.root]) or "")
+            if native is not None:
+                _write_stubs(project, native)
+
+    loader.exec_module = exec_module
+
+
+def _write_stubs(project: Project, module: "ModuleType") -> None:
+    from . import _stubs
+
+    _stubs.update_project(project, stubs.pop(project.root), module)
 
 
 def _enter_again(
@@ -337,6 +368,8 @@ def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bo
                 known.invalidate_caches()
         if force:
             _finder.forced.add(project.root)
+        if outcome["stubs"] is not None:
+            stubs[project.root] = artifact
     module = _module_of(artifact)
     if module is not None:
         # A reload of the extension module enters this project, too.
@@ -463,3 +496,5 @@ def _load_again(finder: ProjectFinder, module: "ModuleType", project: Project, a
         loader.exec_module(fresh)
     take_over(module, fresh)
     loaded[name] = state
+    if project.root in stubs:
+        _write_stubs(project, module)

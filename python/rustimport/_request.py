@@ -33,6 +33,8 @@ class Settings(Arguments):
     """The version of pyo3 for sources that name none."""
     cargo: str | None
     maturin: str | None
+    stubs: bool
+    """Whether pyo3 is to describe the module for type stubs, even if no ``pyproject.toml`` asks for them."""
 
 
 class Interpreter(TypedDict):
@@ -116,6 +118,9 @@ class Outcome(TypedDict):
     """Wall time of the call."""
     roots: list[str]
     """Of a project: the folders that belong on ``sys.path`` since it is installed."""
+    stubs: str | None
+    """Where type stubs have to be written since it was stale: a folder, ``beside`` the source, or where a project is
+    ``installed``."""
 
 
 class Observer(Protocol):

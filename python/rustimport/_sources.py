@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
-from . import _core_client, _finder, _projects
+from . import _core_client, _finder, _projects, _stubs
 from ._build import Result, discover, each
 from ._cache import Key
 from .errors import RustImportError
@@ -32,23 +33,29 @@ class Source(NamedTuple):
         """Its artifact, if the stamp is still valid."""
         return self._key().fresh_artifact()
 
-    def ensure(self, stop: Event | None = None) -> Result:
-        """Builds it if it is stale. Errors are in the result, not raised."""
+    def ensure(self, stop: Event | None = None, *, stubs: bool = False) -> Result:
+        """Builds it if it is stale. Errors are in the result, not raised. `stubs`: with what type stubs need, which the
+        caller writes."""
         try:
             key = self._key()
             artifact = key.fresh_artifact()
-            if artifact is not None:
+            # A stamp does not tell whether that is in the library.
+            if artifact is not None and not stubs:
                 return Result(self.path, artifact)
             if self.project is not None:
                 asked = _projects.request(self.finder, key, self.name, self.project)
             else:
-                asked = self.finder.request(key, self.name, marked=True)
+                asked = self.finder.request(key, self.name, marked=True, stubs=stubs, in_place=not stubs)
             outcome = _core_client.ensure(asked, show_warnings=self.finder.show_warnings, stop=stop)
         except RustImportError as error:
             return Result(self.path, None, error=error)
-        return Result(
-            self.path, os.fspath(outcome["artifact"]), outcome["built"], outcome["seconds"], outcome["reason"]
-        )
+        artifact = os.fspath(outcome["artifact"])
+        if outcome["stubs"] is not None and not stubs:
+            if self.project is not None:
+                _stubs.update_project(self.project, artifact)
+            else:
+                _stubs.update(self.path, artifact, outcome["stubs"])
+        return Result(self.path, artifact, outcome["built"], outcome["seconds"], outcome["reason"])
 
     def _key(self) -> Key:
         if self.project is not None:
@@ -91,6 +98,6 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def ensure(sources: Sequence[Source]) -> list[Result]:
-    """Builds all stale sources, several at once, and continues after failures."""
-    return each(sources, Source.ensure)
+def ensure(sources: Sequence[Source], *, stubs: bool = False) -> list[Result]:
+    """Builds all stale sources, several at once, and continues after failures. `stubs`: as for `Source.ensure`."""
+    return each(sources, partial(Source.ensure, stubs=stubs))

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from . import _cache, _native, _sources
 from ._build import Result
@@ -24,18 +24,21 @@ PATIENCE = 10.0
 State = set[tuple[str, int, int]]
 
 
-def run(paths: Sequence[str], command: Sequence[str], quiet: bool) -> None:
+def run(
+    paths: Sequence[str], command: Sequence[str], quiet: bool, ensure: Callable[[Sequence[Source]], list[Result]]
+) -> None:
     """Watches until it is interrupted or terminated.
 
     Args:
         paths: Sources, and folders to search; the working folder if there are none.
         command: Started after the first check, and restarted whenever a source has become fresh.
         quiet: Print only errors.
+        ensure: Builds the stale ones of some sources.
 
     Raises:
         RustImportError: a path is not a source, or the system cannot watch.
     """
-    watch = Watch(paths, Command(command) if command else None, quiet)
+    watch = Watch(paths, Command(command) if command else None, quiet, ensure)
     # So that the command ends with us.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
@@ -90,7 +93,14 @@ class Command:
 
 
 class Watch:
-    def __init__(self, paths: Sequence[str], command: Command | None, quiet: bool) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        command: Command | None,
+        quiet: bool,
+        ensure: Callable[[Sequence[Source]], list[Result]],
+    ) -> None:
+        self._ensure = ensure
         self._paths = [os.path.abspath(path) for path in paths]
         self.command = command
         self._quiet = quiet
@@ -109,7 +119,7 @@ class Watch:
         pending = [source for source in sources if source.path not in waiting]
         # The state from before the build, so that an edit during a failed build causes another one.
         before = {source.path: _state(source) for source in pending if source.fresh_artifact() is None}
-        results = _sources.ensure(pending)
+        results = self._ensure(pending)
         self._failed = {path: state for path, state in self._failed.items() if path in waiting}
         self._failed |= {result.path: before.get(result.path, set()) for result in results if result.error is not None}
         changed = any(result.reason is not None or self._is_good_again(result) for result in results)

@@ -1,4 +1,4 @@
-//! Operations that only the command line needs. Arguments and output are handled in Python (`_cli`).
+//! Operations besides `ensure`: for the command line, and for type stubs. Arguments and output are handled in Python.
 
 pub mod bundle;
 pub mod conversion;
@@ -6,4 +6,5 @@ pub mod discover;
 pub mod prune;
 pub mod scaffold;
 pub mod site;
+pub mod stubs;
 pub mod watch;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::base::lock::Timeout;
 use crate::env::interpreter::Interpreter;
-use crate::env::settings::Settings;
+use crate::env::settings::{Settings, Stubs};
 
 /// Properties of a cell (a script that is a string) besides its text.
 #[derive(Debug, Clone)]
@@ -110,11 +110,13 @@ pub struct Outcome {
     pub seconds: f64,
     /// For a project: the folders to add to `sys.path` after it was installed.
     pub roots: Vec<PathBuf>,
+    /// Where type stubs belong, if it was stale and the library contains what they are made from.
+    pub stubs: Option<Stubs>,
 }
 
 impl Outcome {
     /// The outcome of a call that began at `start`.
     pub fn since(start: Instant, artifact: PathBuf, reason: Option<String>, built: bool) -> Self {
-        Self { artifact, reason, built, seconds: start.elapsed().as_secs_f64(), roots: Vec::new() }
+        Self { artifact, reason, built, seconds: start.elapsed().as_secs_f64(), roots: Vec::new(), stubs: None }
     }
 }

@@ -17,6 +17,8 @@ pub struct Settings {
     pub pyo3: Option<String>,
     pub cargo: Option<PathBuf>,
     pub maturin: Option<PathBuf>,
+    /// Whether type stubs are wanted, even if no table asks for them.
+    pub stubs: bool,
     pub arguments: Arguments,
     /// More arguments for cargo, through maturin, that do not influence what is built: `--jobs`, `--verbose`, …
     pub run: Vec<String>,
@@ -76,6 +78,31 @@ pub struct BuildSettings {
     pub pyo3: String,
     #[serde(default, skip_serializing_if = "Arguments::is_empty")]
     pub arguments: Arguments,
+    /// Where type stubs are written, if they are. They need a Cargo feature, which is one of the arguments.
+    #[serde(skip)]
+    pub stubs: Option<Stubs>,
+}
+
+/// Where type stubs of scripts and crates are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stubs {
+    /// Next to the source.
+    Beside,
+    /// Below a folder, in subfolders for packages.
+    In(PathBuf),
+    /// Nowhere yet: the caller writes them.
+    Asked,
+    /// Where a project's library is installed.
+    Installed,
+}
+
+impl Stubs {
+    fn parse(value: &str, pyproject: &Path) -> Self {
+        match value {
+            "beside" => Self::Beside,
+            folder => Self::In(pyproject.parent().unwrap_or(Path::new("")).join(folder)),
+        }
+    }
 }
 
 /// The versions of pyo3 for sources that do not specify one: from the oldest that the templates of earlier import hooks
@@ -90,6 +117,8 @@ pub const PYPROJECT: &str = "pyproject.toml";
 struct Table {
     profile: Option<String>,
     pyo3: Option<String>,
+    /// `beside`, or a folder relative to this file.
+    stubs: Option<String>,
     /// Whether the hook rebuilds the project that contains this table.
     enabled: Option<bool>,
     /// Cargo features of that project, in addition to those in `[tool.maturin]`.
@@ -142,7 +171,7 @@ pub type ProjectSettings = (PathBuf, Vec<(&'static str, String)>);
 pub fn of_project(folder: &Path) -> Result<Option<ProjectSettings>> {
     let Some(path) = nearest_pyproject(folder) else { return Ok(None) };
     let table = read_table(&path)?;
-    let values = [("profile", table.profile), ("pyo3", table.pyo3)];
+    let values = [("profile", table.profile), ("pyo3", table.pyo3), ("stubs", table.stubs)];
     Ok(Some((path, values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())))
 }
 
@@ -156,14 +185,14 @@ impl BuildSettings {
 
     /// Completes the caller's settings for a source in `folder`.
     pub fn resolve(settings: &Settings, folder: &Path) -> Result<Self> {
-        let table = match nearest_pyproject(folder) {
-            Some(path) => read_table(&path)?,
-            None => Table::default(),
-        };
+        let pyproject = nearest_pyproject(folder).unwrap_or_default();
+        let table = if pyproject.as_os_str().is_empty() { Table::default() } else { read_table(&pyproject)? };
+        let stubs = table.stubs.map(|value| Stubs::parse(&value, &pyproject));
         let all = Self {
             profile: settings.profile.clone().or(table.profile).unwrap_or_else(|| Self::DEFAULT_PROFILE.into()),
             pyo3: settings.pyo3.clone().or(table.pyo3).unwrap_or_else(|| PYO3_RANGE.into()),
             arguments: settings.arguments.clone(),
+            stubs: stubs.or_else(|| settings.stubs.then_some(Stubs::Asked)),
         };
         if let Err(error) = semver::VersionReq::parse(&all.pyo3) {
             return Err(Error::project(
@@ -191,7 +220,7 @@ fn read_table(path: &Path) -> Result<Table> {
         Error::project(
             path,
             format!("{}: {what}", path.display()),
-            "the keys of [tool.rustimport] are profile and pyo3, and for a project also enabled, features and inputs",
+            "the keys of [tool.rustimport] are profile, pyo3 and stubs, and for a project also enabled, features and inputs",
         )
     };
     let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;

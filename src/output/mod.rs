@@ -3,6 +3,7 @@
 
 pub mod cargo;
 pub mod hint;
+pub mod introspection;
 pub mod linker;
 pub mod maturin;
 pub mod rustc;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use semver::{Version, VersionReq};
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -203,6 +204,25 @@ pub fn complete_pyo3(dependencies: &mut Table, version: &str) {
         }
         Some(_) => {}
     }
+}
+
+/// The feature with which pyo3 describes the module in its library, for `--features`; `None` without pyo3, or with one
+/// that is too old. `open` is the version of a pyo3 that the manifest does not name.
+pub fn introspection_feature(manifest: &Table, open: Option<&str>) -> Option<String> {
+    // The first pyo3 that writes the present format is 0.28.
+    let is_new = |version: &str| {
+        let later = |required: VersionReq| (28..100).any(|minor| required.matches(&Version::new(0, minor, 99)));
+        VersionReq::parse(version).is_ok_and(later)
+    };
+    let dependencies = manifest.get("dependencies").and_then(Value::as_table);
+    let is_pyo3 =
+        |(name, value): &(&String, &Value)| value.get("package").and_then(Value::as_str).unwrap_or(name) == "pyo3";
+    let Some((name, value)) = dependencies.and_then(|found| found.iter().find(is_pyo3)) else {
+        return open.filter(|version| is_new(version)).map(|_| "pyo3/experimental-inspect".into());
+    };
+    let version = value.as_str().or_else(|| value.get("version")?.as_str()).or(open);
+    let is_optional = value.get("optional") == Some(&Value::Boolean(true));
+    (version.is_none_or(is_new) && !is_optional).then(|| format!("{name}/experimental-inspect"))
 }
 
 /// Adds the default profiles. `dev` is for short builds after an edit; `fast` and `small` inherit from `release`.

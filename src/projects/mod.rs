@@ -6,4 +6,3 @@ pub mod installation;
 pub mod metadata;
 pub mod project;
 pub mod project_job;
-pub mod stubs;

@@ -31,7 +31,6 @@ use crate::projects::index;
 use crate::projects::installation::Installation;
 use crate::projects::metadata::{Metadata, Question};
 use crate::projects::project_job::ProjectJob;
-use crate::projects::stubs;
 use crate::sources::source::{KEPT_ARTIFACTS, Stale};
 
 /// Stands for the profile of the installed library.
@@ -329,7 +328,6 @@ impl<'a> Project<'a> {
         let Some(found) = found else { return Ok(None) };
         observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
         Self::put(&old.artifact, &found.library)?;
-        stubs::write(&self.installation, &old.artifact, &found.library, observer);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.project = Some(OfProject { profile, ..own });
         record.inputs = found.inputs;
@@ -451,10 +449,6 @@ impl<'a> Project<'a> {
         let pyproject = self.pyproject.clone();
         record.project = Some(OfProject { profile: profile.clone(), pyproject, data, ..OfProject::default() });
         compilation.remember(&record.inputs, done)?;
-        if metadata.is_extension {
-            let installed = Installation::now(&self.installation.dist_info, &self.request.root);
-            stubs::write(installed.as_ref().unwrap_or(&self.installation), &artifact, &library, observer);
-        }
         let artifact = self.publish(record, &artifact, &library, is_simple.then_some(toolchain))?;
         observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)

@@ -67,6 +67,31 @@ mod _core {
         call::catch(|| crate::freshness::stamp::files_are_unchanged(stamp)).unwrap_or(false)
     }
 
+    /// Returns the type stubs of a module from pyo3's information in its library, with relative paths. `described` is
+    /// the module at run time, as JSON.
+    #[pyfunction]
+    #[pyo3(signature = (library, module, described))]
+    fn stubs(
+        py: Python<'_>,
+        library: PathBuf,
+        module: &str,
+        described: Option<&str>,
+    ) -> PyResult<Vec<(PathBuf, String)>> {
+        call::detached(py, || crate::commands::stubs::read(&library, module, described))
+    }
+
+    /// Writes a file of the user's in one step, with the folders that it needs.
+    #[pyfunction]
+    fn write_file(py: Python<'_>, path: PathBuf, content: &str) -> PyResult<()> {
+        call::detached(py, || crate::commands::stubs::write_file(&path, content))
+    }
+
+    /// Lists a file that was added to a project's installation, so that it is uninstalled with it.
+    #[pyfunction]
+    fn list_installed(py: Python<'_>, root: PathBuf, dist_info: PathBuf, path: PathBuf) -> PyResult<()> {
+        call::detached(py, || crate::commands::stubs::list(&root, &dist_info, &path))
+    }
+
     /// Returns the path of the maturin that a build would use.
     #[pyfunction]
     fn find_maturin(py: Python<'_>, request: RequestItems) -> PyResult<PathBuf> {

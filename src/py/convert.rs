@@ -15,7 +15,7 @@ use crate::base::lock::Timeout;
 use crate::commands::prune;
 use crate::env::interpreter::Interpreter;
 use crate::env::request::{Cell, Installed, Outcome, Request, SourceKind};
-use crate::env::settings::{Arguments, Settings};
+use crate::env::settings::{Arguments, Settings, Stubs};
 
 /// `Request`
 #[derive(FromPyObject)]
@@ -60,6 +60,7 @@ struct SettingsItems {
     pyo3: Option<String>,
     cargo: Option<PathBuf>,
     maturin: Option<PathBuf>,
+    stubs: bool,
     cargo_arguments: Vec<String>,
     run_arguments: Vec<String>,
     build_arguments: Vec<String>,
@@ -120,6 +121,7 @@ impl From<SettingsItems> for Settings {
             pyo3: items.pyo3,
             cargo: items.cargo,
             maturin: items.maturin,
+            stubs: items.stubs,
             run: items.run_arguments,
             arguments: Arguments {
                 cargo: items.cargo_arguments,
@@ -158,6 +160,8 @@ pub struct OutcomeItems {
     built: bool,
     seconds: f64,
     roots: Vec<OsString>,
+    /// A folder, `beside`, or `installed`.
+    stubs: Option<OsString>,
 }
 
 impl From<Outcome> for OutcomeItems {
@@ -168,6 +172,12 @@ impl From<Outcome> for OutcomeItems {
             built: outcome.built,
             seconds: outcome.seconds,
             roots: outcome.roots.into_iter().map(PathBuf::into_os_string).collect(),
+            stubs: outcome.stubs.and_then(|stubs| match stubs {
+                Stubs::Beside => Some("beside".into()),
+                Stubs::In(folder) => Some(folder.into_os_string()),
+                Stubs::Installed => Some("installed".into()),
+                Stubs::Asked => None,
+            }),
         }
     }
 }

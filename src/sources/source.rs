@@ -18,6 +18,7 @@ use crate::freshness::inputs::{Inputs, Snapshot};
 use crate::freshness::record::{GENERATOR, Record};
 use crate::freshness::stamp;
 use crate::package::krate::Crate;
+use crate::package::manifest;
 use crate::script::header::Template;
 use crate::script::parse::Script;
 
@@ -99,7 +100,7 @@ impl<'a> Source<'a> {
         cargo_config.watched.extend(marker.map(|marker| fs::watch(&marker)));
         let toolchain =
             Toolchain::look_for(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer)?;
-        Ok(Self {
+        let mut source = Self {
             request,
             cache,
             entry: cache.entry(&request.entry),
@@ -110,7 +111,15 @@ impl<'a> Source<'a> {
             settings: BuildSettings::resolve(&request.settings, request.folder())?,
             cargo_config,
             toolchain,
-        })
+        };
+        if source.settings.stubs.is_some() {
+            let open = source.leaves_pyo3_open().then_some(source.settings.pyo3.as_str());
+            let manifest = source.krate.as_ref().map_or(&source.script.header.manifest, |krate| &krate.manifest);
+            let feature = manifest::introspection_feature(manifest, open);
+            let arguments = feature.into_iter().flat_map(|feature| ["--features".into(), feature]);
+            source.settings.arguments.cargo.extend(arguments);
+        }
+        Ok(source)
     }
 
     /// The artifact, if its inputs are unchanged. Then a new stamp is written.

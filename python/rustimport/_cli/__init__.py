@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import settings
 from ..errors import BuildError, RustImportError
-from . import build, cache, new, site, versions, watch
+from . import build, cache, new, site, stubs, versions, watch
 from .output import say
 
 
@@ -130,6 +130,22 @@ def _parser() -> argparse.ArgumentParser:
         "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
     )
     command.epilog = "COMMAND is started after the first check, and restarted after each build."
+
+    command = _command(
+        commands, "stubs", stubs.run, "write type stubs, so that editors and type checkers know Rust modules"
+    )
+    command.add_argument(
+        "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="the folder of the stubs, or `beside` for next to the sources (default: the setting `stubs` of "
+        "[tool.rustimport], or `typings` next to pyproject.toml)",
+    )
+    command.add_argument("--check", action="store_true", help="write nothing; exit with status 1 if a stub is outdated")
+    command.add_argument("--watch", action="store_true", help="write them again whenever you edit a source")
 
     _format(_command(commands, "version", versions.version, "show the versions of rustimport and its tools"))
     _format(_command(commands, "info", versions.info, "show everything that a bug report needs, without secrets"))

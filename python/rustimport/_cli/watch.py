@@ -7,9 +7,9 @@ import logging
 
 
 def run(options: argparse.Namespace) -> None:
-    from .. import _watch
+    from .. import _sources, _watch
 
     # `watch` prints one line of its own for each build.
     if not options.verbose:
         logging.getLogger("rustimport").setLevel(logging.CRITICAL)
-    _watch.run(options.paths, options.command, options.quiet)
+    _watch.run(options.paths, options.command, options.quiet, _sources.ensure)

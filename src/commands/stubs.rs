@@ -1,0 +1,39 @@
+//! Reads what type stubs are made from, and writes them. What belongs in them, and where, is decided in
+//! `python/rustimport/_stubs.py`, which has the loaded module.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Error, Result};
+use crate::base::fs;
+use crate::output::introspection;
+use crate::projects::installation::Installation;
+
+/// The type stubs of a library, with relative paths.
+pub fn read(library: &Path, module: &str, described: Option<&str>) -> Result<Vec<(PathBuf, String)>> {
+    let failed = |why: String| {
+        let message = format!("pyo3's type information in {} cannot be read: {why}", library.display());
+        Error::project(library, message, "the type stub contains only what the module says of itself")
+    };
+    let bytes = fs::read(library).map_err(|error| failed(error.to_string()))?;
+    let described = described.map(serde_json::from_str).transpose().map_err(|error| failed(error.to_string()))?;
+    introspection::stubs(&bytes, module, described.as_ref()).map_err(failed)
+}
+
+/// Writes a stub, and the folders that it is in.
+pub fn write_file(path: &Path, content: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let written = fs::create_users_folder(folder).and_then(|()| fs::write_users_file(path, content.as_bytes()));
+    written.map_err(|error| {
+        let message = format!("cannot write the type stub {}: {error}", path.display());
+        Error::project(path, message, "choose another folder with the setting `stubs`, or with --output")
+    })
+}
+
+/// Lists a stub that was added to the installation of a project, so that pip removes it as well.
+pub fn list(root: &Path, dist_info: &Path, path: &Path) -> Result<()> {
+    let Some(installation) = Installation::now(dist_info, root) else { return Ok(()) };
+    installation.list(path).map_err(|error| {
+        let message = format!("cannot list {} in the project's RECORD: {error}", path.display());
+        Error::project(path, message, "check that you may write to the environment")
+    })
+}
