@@ -109,7 +109,8 @@ def build_one(
         if bar:
             bar.advance()
     artifact = os.fspath(outcome["artifact"])
-    if outcome["stubs"] is not None and own is None:
+    # A library for another platform cannot be loaded.
+    if outcome["stubs"] is not None and not (chosen and chosen.target):
         from . import _stubs
 
         _stubs.update(source, artifact, outcome["stubs"])

@@ -69,15 +69,23 @@ def load(
         profile=profile,
         cell={"folder": folder, "manifest": manifest},
     )
+    typings = None
     try:
         if _settings.is_release_mode():
             artifact = _released(asked, label, finder.cache_dir)
         else:
             reporter = _Reporter(source, label, finder.show_warnings)
-            artifact = os.fspath(_core_client.ensure(asked, reporter=reporter)["artifact"])
+            outcome = _core_client.ensure(asked, reporter=reporter)
+            artifact = os.fspath(outcome["artifact"])
+            typings = outcome["stubs"]
             if force:
                 _finder.forced.add(source)
         module = _modules.get(artifact) or _import(asked["module"], artifact, source)
+        if typings and name:
+            from . import _stubs
+
+            # The text has no file that would be its origin.
+            _stubs.update(os.path.join(folder, label), artifact, typings, name, module)
     except RustImportError as error:
         _call(error, source, label)
         raise error.with_traceback(None) from error.__cause__

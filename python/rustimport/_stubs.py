@@ -38,10 +38,10 @@ class Stub(NamedTuple):
         """Whether the file has this content."""
         return _read(self.path) == self.text
 
-    def is_free(self) -> bool:
-        """Whether the file may be written: it is not there, or was generated."""
+    def is_users(self) -> bool:
+        """Whether there is a file that was not generated."""
         found = _read(self.path)
-        return found is None or found.startswith(_MARK)
+        return found is not None and not found.startswith(_MARK)
 
 
 class Project(Protocol):
@@ -69,11 +69,36 @@ def of_script(
         ProjectError: it cannot be loaded, or there would be something in its stubs that is not Python.
     """
     name = name or _full_name(source)
+    return _generate(module or _load(name, artifact, source), artifact, source, _place(source, name, folder))
+
+
+def _place(source: str, name: str, folder: str) -> str:
     if folder == BESIDE:
-        place = os.path.join(os.path.dirname(source), name.rpartition(".")[2])
-    else:
-        place = os.path.join(folder, *name.split("."))
-    return _generate(module or _load(name, artifact, source), artifact, source, place)
+        return os.path.join(os.path.dirname(source), name.rpartition(".")[2])
+    return os.path.join(folder, *name.split("."))
+
+
+def folder_of(source: str) -> str | None:
+    """The folder of a source's stubs according to the setting, or `BESIDE`; ``None`` if it is not set."""
+    found = _native.core.project_settings(os.path.dirname(source))
+    chosen = None if found is None else dict(found[1]).get("stubs")
+    if found is None or chosen is None or chosen == BESIDE:
+        return chosen
+    return os.path.join(os.path.dirname(os.fspath(found[0])), chosen)
+
+
+def written(source: str) -> dict[str, str]:
+    """The stubs of a script or crate that the setting has put in place: the names that they have in a package of the
+    module's name, and their paths."""
+    folder = folder_of(source)
+    if folder is None:
+        return {}
+    place = _place(source, _full_name(source), folder)
+    if os.path.isfile(f"{place}.pyi"):
+        return {"__init__.pyi": f"{place}.pyi"}
+    found = [os.path.join(inside, name) for inside, _, names in os.walk(place) for name in names]
+    stubs = [path for path in found if path.endswith(".pyi") and not Stub(path, "").is_users()]
+    return {os.path.relpath(path, place).replace(os.sep, "/"): path for path in sorted(stubs)}
 
 
 def of_project(project: Project, artifact: str, module: ModuleType | None = None) -> list[Stub]:
@@ -188,14 +213,14 @@ def save(stubs: Sequence[Stub], source: str) -> list[str]:
         _native.core.write_file(stub.path, stub.text)
     folder, file = os.path.split(stubs[0].path)
     other = f"{folder}.pyi" if file == "__init__.pyi" else os.path.join(stubs[0].path[: -len(".pyi")], "__init__.pyi")
-    if os.path.exists(other) and Stub(other, "").is_free():
+    if os.path.exists(other) and not Stub(other, "").is_users():
         os.remove(other)
     return [stub.path for stub in changed]
 
 
 def save_project(stubs: Sequence[Stub], project: Project) -> list[str]:
     """The same for a project, without stubs that the user or maturin has written."""
-    changed = save([stub for stub in stubs if stub.is_free()] or stubs, project.root)
+    changed = save([stub for stub in stubs if not stub.is_users()] or stubs, project.root)
     for path in changed:
         if path.startswith(project.site + os.sep):
             _native.core.list_installed(project.root, project.dist_info, path)
@@ -212,7 +237,7 @@ def update_project(project: Project, artifact: str, module: ModuleType | None = 
     """The same for a project. A stub of the user's is kept without a word."""
 
     def write() -> None:
-        stubs = [stub for stub in of_project(project, artifact, module) if stub.is_free()]
+        stubs = [stub for stub in of_project(project, artifact, module) if not stub.is_users()]
         if stubs:
             save_project(stubs, project)
 

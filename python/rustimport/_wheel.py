@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _core_client, _native
+from . import _core_client, _native, _stubs
 from .errors import ProjectError
 
 #: PEP 508
@@ -112,9 +112,13 @@ class Wheel:
                         hint="rename one of them, or build a wheel for each",
                         path=source,
                     )
+            stubs = _stubs_of(source, package)
+            files.update(stubs)
             top = package.partition("/")[0]
             beside = os.path.splitext(source)[0] + ".pyi"
-            python = _python_files(os.path.join(root, top)) if top else [beside] * os.path.isfile(beside)
+            python = (
+                _python_files(os.path.join(root, top)) if top else [beside] * (os.path.isfile(beside) and not stubs)
+            )
             for path in python:
                 name = os.path.relpath(path, root).replace(os.sep, "/")
                 # Read the files of a package only once, even if it has several sources.
@@ -176,6 +180,26 @@ def _modules(built: str) -> Iterator[tuple[str, bytes]]:
                 yield name, archive.read(name)
             elif not name.endswith("/__init__.py"):
                 yield name.rpartition("/")[2], archive.read(name)
+
+
+def _stubs_of(source: str, package: str) -> dict[str, bytes]:
+    """The type stubs of one source, with their names in the wheel. `package`: the folder that it is installed in."""
+    stem = os.path.splitext(os.path.basename(source))[0]
+    written = _stubs.written(source)
+    files = {}
+    for name, path in written.items():
+        if not package:
+            # Checkers find the stubs of a module that is in no package only in a package of its own (PEP 561).
+            name = f"{stem}-stubs/{name}"
+        elif len(written) == 1:
+            name = f"{package}{stem}.pyi"
+        else:
+            name = f"{package}{stem}/{name}"
+        with open(path, "rb") as file:
+            files[name] = file.read()
+    if files and package:
+        files[package.partition("/")[0] + "/py.typed"] = b""
+    return files
 
 
 def _tag(built: str) -> tuple[str, str, str]:

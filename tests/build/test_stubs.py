@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests import projects
 from tests.build.test_command import command
 from tests.build.test_projects import Environment, edit
+from tests.build.test_wheels import Elsewhere
 from tests.conftest import ROOT, Place
 
 #: Declared by our template: classes, enums, all kinds of parameters, containers.
@@ -191,11 +193,12 @@ def sources(place: Place) -> Place:
     return place
 
 
-def mypy(folder: Path, name: str, text: str, path: str = "typings") -> str:
-    """What `mypy --strict` prints about a program."""
+def mypy(folder: Path, name: str, text: str, path: str = "typings", python: str = sys.executable) -> str:
+    """What `mypy --strict` prints about a program. `python`: the interpreter of the environment that it is for."""
     (folder / name).write_text(textwrap.dedent(text))
     environ = {"MYPYPATH": path, "PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder.parent / "mypy-cache"), name]
+    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder.parent / "mypy-cache")]
+    words += ["--python-executable", python, name]
     run = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     return run.stdout
 
@@ -432,3 +435,35 @@ def test_examples_match_their_stubs(place: Place) -> None:
         MYPYPATH="typings",
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_wheels_and_cells(place: Place, tmp_path: Path) -> None:
+    """Wheels contain stubs where checkers find them; a cell with a name has one, too."""
+    place.write("pyproject.toml", '[project]\nname = "typed"\nversion = "1.0"\n[tool.rustimport]\nstubs = "typings"\n')
+    code = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 1 }\n"
+    place.write("alone.rs", code)
+    place.write("pkg/__init__.py", "")
+    place.write("pkg/inner.rs", code)
+    built = command(place, "build", "--wheel", "dist")
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (place.folder / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        stubs = {name for name in archive.namelist() if name.endswith((".pyi", "py.typed"))}
+    assert stubs == {"alone-stubs/__init__.pyi", "pkg/inner.pyi", "pkg/py.typed"}
+    elsewhere = Elsewhere(tmp_path / "elsewhere")
+    elsewhere.install(wheel)
+    assert elsewhere.run("import alone; print(alone.value())") == "1"
+    (tmp_path / "use").mkdir()
+    program = "import alone\nfrom pkg.inner import value\nn: int = alone.value() + value()\ns: str = value()\n"
+    found = mypy(tmp_path / "use", "use.py", program, "", str(elsewhere.python))
+    assert "use.py:4: error" in found
+    assert "Found 1 error" in found
+
+    cell = "#[pyfunction]\nfn value({}) -> i32 {{ 1 }}"
+    for parameter in ("", "more: i32"):
+        run = place.python(f"rustimport.inline({cell.format(parameter)!r}, name='cell'); print(1)")
+        assert (run.out, "stub" in run.stderr) == ("1", False)
+        assert f"def value({parameter.partition(':')[0]}" in (place.folder / "typings" / "cell.pyi").read_text()
+    before = sorted((place.folder / "typings").rglob("*"))
+    assert place.python(f"rustimport.inline({cell.format('nameless: i32')!r}); print(1)").out == "1"
+    assert sorted((place.folder / "typings").rglob("*")) == before

@@ -98,11 +98,8 @@ def _folder(options: argparse.Namespace, source: Source) -> str:
     """Where the stubs of a source belong."""
     from .. import _stubs
 
-    chosen, base = options.output, os.getcwd()
-    if chosen is None:
-        found = _native.core.project_settings(os.path.dirname(source.path))
-        if found is not None:
-            base = os.path.dirname(os.fspath(found[0]))
-            chosen = dict(found[1]).get("stubs")
-    chosen = chosen or DEFAULT
-    return chosen if chosen == _stubs.BESIDE else os.path.join(base, chosen)
+    if options.output is not None:
+        return _stubs.BESIDE if options.output == _stubs.BESIDE else os.path.abspath(options.output)
+    found = _native.core.project_settings(os.path.dirname(source.path))
+    base = os.getcwd() if found is None else os.path.dirname(os.fspath(found[0]))
+    return _stubs.folder_of(source.path) or os.path.join(base, DEFAULT)
