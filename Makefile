@@ -11,7 +11,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $
 # Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'
+	@echo 'make test-editors  test type stubs and Rust projects in the language servers of editors'
 	@echo 'make lint      check formatting, lints and types'
 	@echo 'make format    format everything'
 	@echo 'make bench     measure against CPython, cargo and the predecessors'
@@ -66,6 +67,11 @@ test-network: $(VENV)/.dev
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
 	$(BIN)/python -m pytest tests/clients/test_browser.py
+
+# Language servers. Once installed, `make test` runs it too.
+test-editors: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group editors
+	$(BIN)/python -m pytest tests/clients/test_editors.py
 
 lint: $(VENV)/.dev
 	cargo fmt --check
