@@ -348,6 +348,21 @@ pub fn check_in_place(request: &Request, observer: &mut dyn Observer) -> Result<
     Ok(source.check_in_place(Asker::Build).err().map(|change| change.describe(request.folder())))
 }
 
+/// Writes the package of a script for rust-analyzer and cargo. Returns its manifest, whether the user's file is the root
+/// of the library, and cargo.
+pub fn write_for_rust_tools(
+    request: &Request,
+    python: &Path,
+    observer: &mut dyn Observer,
+) -> Result<(PathBuf, bool, PathBuf)> {
+    let cache = Cache::of(request);
+    cache.create(&request.interpreter)?;
+    let source = Source::read(request, &cache, observer)?;
+    let (manifest, is_root) = source.write_for_rust_tools(python)?;
+    let cargo = source.toolchain.as_ref().map_err(Error::clone)?.cargo.clone();
+    Ok((manifest, is_root, cargo))
+}
+
 /// The tools that a build would use, with their paths and versions.
 pub fn tools(request: &Request, observer: &mut dyn Observer) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);

@@ -171,6 +171,11 @@ impl Cache {
         self.slots().join("common.lock")
     }
 
+    /// The target folder of rust-analyzer and other tools.
+    pub fn rust_tools_target(&self) -> PathBuf {
+        self.home.join("rust-tools")
+    }
+
     /// A target folder for cargo, used by many scripts.
     pub fn slot(&self, number: usize) -> PathBuf {
         self.home.join(if number == 0 { "target".into() } else { format!("target-{}", number + 1) })
@@ -257,6 +262,11 @@ impl Entry {
     /// The generated package.
     pub fn package(&self) -> PathBuf {
         self.home.join("package")
+    }
+
+    /// The package for rust-analyzer and other tools.
+    pub fn for_rust_tools(&self) -> PathBuf {
+        self.home.join("rust-tools")
     }
 
     /// A file that is written when a build starts, to get the time of the file system's clock.

@@ -92,6 +92,19 @@ mod _core {
         call::detached(py, || crate::commands::stubs::list(&root, &dist_info, &path))
     }
 
+    /// Writes the package of a script for rust-analyzer and cargo. Returns its manifest, whether the user's file is the
+    /// root of the library, and cargo.
+    #[pyfunction]
+    fn write_for_rust_tools(
+        py: Python<'_>,
+        request: RequestItems,
+        python: PathBuf,
+        on_event: Py<PyAny>,
+    ) -> PyResult<(PathBuf, bool, PathBuf)> {
+        let request = Request::from(request);
+        call::observed(py, on_event, |observer| ensure::write_for_rust_tools(&request, &python, observer))
+    }
+
     /// Returns the path of the maturin that a build would use.
     #[pyfunction]
     fn find_maturin(py: Python<'_>, request: RequestItems) -> PyResult<PathBuf> {

@@ -80,6 +80,12 @@ impl Script {
         self.text.len() > 4096
     }
 
+    /// Whether the template imports pyo3's prelude, since the code does not.
+    pub fn lacks_prelude(&self) -> bool {
+        let has_none = |file: &syn::File| !file.items.iter().any(is_prelude);
+        self.header.template.is_some() && self.file.as_ref().is_some_and(has_none)
+    }
+
     /// Whether the code uses pyo3 and needs it as a dependency.
     pub fn uses_pyo3(&self) -> bool {
         self.header.template.is_some_and(Template::uses_pyo3)

@@ -5,4 +5,5 @@ pub mod build_source;
 pub mod cell;
 pub mod opt_in;
 pub mod plan;
+pub mod rust_tools;
 pub mod source;

@@ -124,7 +124,7 @@ impl Source<'_> {
     }
 
     /// Writes the library's root into `package` and returns its path; `None` if the user's file is the root.
-    fn write_root(&self, package: &Path) -> Result<Option<PathBuf>> {
+    pub fn write_root(&self, package: &Path) -> Result<Option<PathBuf>> {
         let cell = self.request.cell.as_ref().map(|cell| cell.folder.as_path());
         let c_module = || c_header::module(&self.library, self.request.stem());
         let (path, code) = match self.script.root(&self.library, self.request.stem(), cell, &c_module)? {
@@ -161,6 +161,7 @@ impl Source<'_> {
     fn write_package(&self, package: &Path) -> Result<Table> {
         let library = self.write_root(package)?.unwrap_or_else(|| self.library.clone());
         let table = manifest::cargo_manifest(self.request, &self.script, &self.settings, &library);
+        self.refresh_for_rust_tools()?;
         let lock = package.join("Cargo.lock");
         let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
             | fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;

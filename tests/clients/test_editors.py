@@ -33,7 +33,7 @@ def typed(place: Place) -> Place:
 def test_pyright_accepts_what_is_right_and_finds_mistakes(typed: Place) -> None:
     def check(name: str, text: str) -> dict[int, str]:
         typed.write(name, text)
-        words = [SCRIPTS / "pyright", "--outputjson", "--pythonpath", sys.executable, name]
+        words = [str(SCRIPTS / "pyright"), "--outputjson", "--pythonpath", sys.executable, name]
         run = subprocess.run(words, cwd=typed.folder, capture_output=True, text=True, check=False)
         found = json.loads(run.stdout)["generalDiagnostics"]
         return {item["range"]["start"]["line"]: item["message"] for item in found if item["severity"] == "error"}
@@ -53,7 +53,7 @@ class Server:
         self.root = root
         self._last = 0
         self._process = subprocess.Popen(
-            [SCRIPTS / "pyright-langserver", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+            [str(SCRIPTS / "pyright-langserver"), "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
         )
         folder = {"uri": root.as_uri(), "name": "root"}
         capabilities = {"workspace": {"configuration": True, "workspaceFolders": True}}

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import settings
 from ..errors import BuildError, RustImportError
-from . import build, cache, new, site, stubs, versions, watch
+from . import build, cache, new, rust_tools, site, stubs, versions, watch
 from .output import say
 
 
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None, is_chosen: bool = False) -> int
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """Splits off the command that `watch` runs, which may have options of its own."""
-    if "--" not in words or "watch" not in words[: words.index("--")]:
+    """Splits off the command that `watch` runs, or the arguments for cargo, which may be options."""
+    if "--" not in words or not {"watch", "test", "clippy"}.intersection(words[: words.index("--")]):
         return words, []
     end = words.index("--")
     return words[:end], words[end + 1 :]
@@ -105,9 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--from", dest="script", metavar="SCRIPT.rs", help="create it from this script")
 
     command = _command(commands, "build", build.run, "put libraries next to their sources, for machines without Rust")
-    command.add_argument(
-        "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
-    )
+    _source_arguments(command)
     _profile_arguments(command)
     command.add_argument(
         "-f", "--force", action="store_true", help="build without any check, and replace existing libraries"
@@ -126,17 +124,13 @@ def _parser() -> argparse.ArgumentParser:
         commands, "watch", watch.run, "build each source as soon as you edit it, so that the next import is fresh"
     )
     command.usage = "rustimport watch [-h] [PATH ...] [-- COMMAND ...]"
-    command.add_argument(
-        "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
-    )
+    _source_arguments(command)
     command.epilog = "COMMAND is started after the first check, and restarted after each build."
 
     command = _command(
         commands, "stubs", stubs.run, "write type stubs, so that editors and type checkers know Rust modules"
     )
-    command.add_argument(
-        "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
-    )
+    _source_arguments(command)
     command.add_argument(
         "-o",
         "--output",
@@ -146,6 +140,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--check", action="store_true", help="write nothing; exit with status 1 if a stub is outdated")
     command.add_argument("--watch", action="store_true", help="write them again whenever you edit a source")
+
+    command = _command(
+        commands, "rust-analyzer", rust_tools.analyze, "make rust-analyzer know scripts, in .vscode/settings.json"
+    )
+    _source_arguments(command)
+    command.add_argument(
+        "--check", action="store_true", help="write nothing; exit with status 1 if it is not up to date"
+    )
+    command.add_argument("--print", action="store_true", help="print the setting for another editor, and write nothing")
+    command = _command(commands, "test", rust_tools.test, "run the Rust tests of scripts and crates with `cargo test`")
+    command.usage = "rustimport test [-h] [PATH ...] [-- ARGUMENTS ...]"
+    _source_arguments(command)
+    command.epilog = "ARGUMENTS are for `cargo test`."
+    command = _command(commands, "clippy", rust_tools.clippy, "check scripts and crates with `cargo clippy`")
+    command.usage = "rustimport clippy [-h] [PATH ...] [-- ARGUMENTS ...]"
+    _source_arguments(command)
+    command.epilog = "ARGUMENTS are for `cargo clippy`."
 
     _format(_command(commands, "version", versions.version, "show the versions of rustimport and its tools"))
     _format(_command(commands, "info", versions.info, "show everything that a bug report needs, without secrets"))
@@ -209,6 +220,12 @@ def _site_arguments(parser: argparse.ArgumentParser) -> None:
         help="rebuild editable projects (default: yes)",
     )
     parser.add_argument("--args", metavar="ARGUMENTS", help='arguments for maturin, such as --args="--release"')
+
+
+def _source_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="sources, and folders to search (default: the working folder)"
+    )
 
 
 def _profile_arguments(parser: argparse.ArgumentParser) -> None:
