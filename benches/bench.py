@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -323,6 +324,28 @@ class Bench:
         self.report("an edit", in_turn(rounds, 11), "cargo", "1.4x")
         print(f"    mih: {take('mih'):.2f} s", flush=True)
 
+    def stubs(self) -> None:
+        """What the setting `stubs` adds to an edit, in CPU time of all processes, and to a fresh import."""
+        folders = {who: self.new_folder() for who in ("plain", "typed")}
+        (folders["typed"] / "pyproject.toml").write_text('[tool.rustimport]\nstubs = "typings"\n')
+        numbers = iter(range(1, 1_000_000))
+        values: dict[str, int] = {}
+
+        def edit(who: str) -> float:
+            number = values[who] = next(numbers)
+            self.script(folders[who], "edited", number)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.import_of("ours", folders[who], "edited", number)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+        edits = each(folders, edit)
+        for once in edits.values():
+            once()
+        self.report("an edit, in CPU time", in_turn(edits, 25), "plain", "1.05x")
+        fresh = each(folders, lambda who: self.import_of("ours", folders[who], "edited", values[who]))
+        self.report("a fresh import", in_turn(fresh, 25), "plain", "1.0x")
+
     def seen(self) -> None:
         """Content that was built before, compared with CPython importing the same library: after an undo, after a
         branch switch, from another environment, in a moved tree."""
@@ -635,7 +658,7 @@ def main() -> None:
         *(Bench.counts, Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
         *(Bench.crowd, Bench.many, Bench.full_store, Bench.layouts),
-        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload),
+        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs),
     )
     rows = {row.__name__: row for row in all_rows}
     chosen = sys.argv[1:] or list(rows)

@@ -16,7 +16,7 @@ HOME = ROOT / "target" / "pythons"
 
 #: What each needs in addition to the usual packages.
 PYTHONS = {
-    "3.14": ("python3.14", "python3.14-venv", "python3.14-dev"),
+    "3.14": ("python3.14", "python3.14-venv", "python3.14-dev", "rust-analyzer", "rust-src"),
     "3.15": ("python3.15", "python3.15-venv", "python3.15-dev"),
     "blender": ("blender",),
 }

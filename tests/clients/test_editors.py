@@ -1,11 +1,16 @@
-"""Type stubs in pyright, and in its language server, which Pylance is built on."""
+"""What editors know: type stubs in pyright and its language server, which Pylance is built on, and scripts in
+rust-analyzer. Each test is skipped where its program is missing."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +20,12 @@ from tests.build.test_command import command
 from tests.build.test_stubs import CORRECT, DECLARED, FILLED, MISTAKES, OLD, RAISING
 from tests.conftest import Place
 
-pytest.importorskip("pyright", reason="no pyright: make test-editors")
-
 SCRIPTS = Path(sys.executable).parent
 
 
 @pytest.fixture
 def typed(place: Place) -> Place:
+    pytest.importorskip("pyright", reason="no pyright: make test-editors")
     for name, text in (("declared", DECLARED), ("filled", FILLED), ("raising", RAISING), ("old", OLD)):
         place.write(f"{name}.rs", text)
     assert command(place, "stubs").returncode == 0
@@ -49,27 +53,37 @@ def test_pyright_accepts_what_is_right_and_finds_mistakes(typed: Place) -> None:
 class Server:
     """A language server on standard input and output."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, words: list[str], options: dict[str, Any] | None = None, **env: str) -> None:
         self.root = root
         self._last = 0
+        self.notified: dict[str, Any] = {}
         self._process = subprocess.Popen(
-            [str(SCRIPTS / "pyright-langserver"), "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, env={**os.environ, **env}
         )
-        folder = {"uri": root.as_uri(), "name": "root"}
-        capabilities = {"workspace": {"configuration": True, "workspaceFolders": True}}
-        self.ask(
-            "initialize",
-            {"processId": None, "rootUri": root.as_uri(), "workspaceFolders": [folder], "capabilities": capabilities},
-        )
+        # A server that says nothing more ends its test.
+        self._timer = threading.Timer(180, self._process.kill)
+        self._timer.start()
+        parameters = {
+            "processId": None,
+            "rootUri": root.as_uri(),
+            "workspaceFolders": [{"uri": root.as_uri(), "name": "root"}],
+            "capabilities": {
+                "workspace": {"configuration": options is None, "workspaceFolders": True},
+                "experimental": {"serverStatusNotification": True},
+            },
+            "initializationOptions": options,
+        }
+        self.ask("initialize", parameters)
         self._send({"method": "initialized", "params": {}})
 
     def close(self) -> None:
+        self._timer.cancel()
         self._process.kill()
         self._process.wait()
 
-    def open(self, name: str, text: str) -> dict[str, Any]:
+    def open(self, name: str, text: str, language: str = "python") -> dict[str, Any]:
         document = {"uri": (self.root / name).as_uri()}
-        opened = {**document, "languageId": "python", "version": 1, "text": text}
+        opened = {**document, "languageId": language, "version": 1, "text": text}
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": opened}})
         return document
 
@@ -77,12 +91,9 @@ class Server:
         self._last += 1
         self._send({"id": self._last, "method": method, "params": params})
         while True:
-            message = self._receive()
+            message = self.receive()
             if message.get("id") == self._last and "method" not in message:
                 return message.get("result")
-            if "id" in message:
-                wanted = message.get("params", {}).get("items")
-                self._send({"id": message["id"], "result": [{} for _ in wanted] if wanted else None})
 
     def _send(self, message: dict[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
@@ -90,7 +101,8 @@ class Server:
         self._process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
         self._process.stdin.flush()
 
-    def _receive(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
+        """The next message. Questions are answered."""
         assert self._process.stdout is not None
         length = 0
         while line := self._process.stdout.readline().strip():
@@ -98,11 +110,16 @@ class Server:
             if name.lower() == b"content-length":
                 length = int(value)
         message: dict[str, Any] = json.loads(self._process.stdout.read(length))
+        if "method" in message and "id" in message:
+            wanted = message.get("params", {}).get("items")
+            self._send({"id": message["id"], "result": [{} for _ in wanted] if wanted else None})
+        elif "method" in message:
+            self.notified[message["method"]] = message["params"]
         return message
 
 
 def test_an_editor_completes_and_shows_doc_comments(typed: Place) -> None:
-    server = Server(typed.folder)
+    server = Server(typed.folder, [str(SCRIPTS / "pyright-langserver"), "--stdio"])
     try:
         document = server.open("use.py", "import declared\ndeclared.add(1)\ndeclared.\n")
         shown = server.ask("textDocument/hover", {"textDocument": document, "position": {"line": 1, "character": 10}})
@@ -118,5 +135,64 @@ def test_an_editor_completes_and_shows_doc_comments(typed: Place) -> None:
             "textDocument/definition", {"textDocument": document, "position": {"line": 1, "character": 10}}
         )
         assert target["uri"].endswith("typings/declared.pyi")
+    finally:
+        server.close()
+
+
+SCRIPT = """\
+// rustimport:pyo3
+//: [dependencies]
+//: once_cell = "1"
+use once_cell::sync::Lazy;
+use pyo3::prelude::*;
+
+/// A table.
+static TABLE: Lazy<Vec<u8>> = Lazy::new(Vec::new);
+
+#[pyfunction]
+fn length(py: Python<'_>) -> PyResult<usize> {
+    let wrong: u8 = "text";
+    let _ = (py, wrong);
+    Ok(TABLE.len())
+}
+"""
+
+
+def has_rust_analyzer() -> bool:
+    # rustup has a program of that name even if the component is not installed.
+    words = ["rust-analyzer", "--version"]
+    return bool(shutil.which(words[0])) and subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_rust_analyzer(), reason="no rust-analyzer: `make test-pythons PYTHONS=3.14` has one")
+def test_rust_analyzer_knows_scripts(place: Place) -> None:
+    text = textwrap.dedent(SCRIPT)
+    source = place.write("analyzed.rs", text)
+    assert command(place, "rust-analyzer").returncode == 0
+    options = json.loads((place.folder / ".vscode" / "settings.json").read_text())
+    linked = options["rust-analyzer.linkedProjects"]
+    server = Server(place.folder, ["rust-analyzer"], {"linkedProjects": linked, "checkOnSave": True}, **place.env)
+    try:
+        document = server.open(source.name, text, "rust")
+        # It asks cargo first, then builds what the macros need. Its timer ends this test.
+        lines = text.splitlines()
+
+        def at(word: str, more: int = 1) -> dict[str, Any]:
+            line = next(line for line, content in enumerate(lines) if word in content and "use " not in content)
+            place = {"line": line, "character": lines[line].index(word) + more}
+            return {"textDocument": document, "position": place}
+
+        while "Python<'py>" not in json.dumps(server.ask("textDocument/hover", at("Python<"))):
+            time.sleep(0.5)
+        assert "A table." in json.dumps(server.ask("textDocument/hover", at("TABLE.len")))
+        offered = server.ask("textDocument/completion", at("TABLE.len", len("TABLE.")))
+        labels = {item["label"] for item in (offered["items"] if isinstance(offered, dict) else offered)}
+        assert "is_empty" in labels
+        # The compiler's error is in the user's own file.
+        published = "textDocument/publishDiagnostics"
+        while "mismatched types" not in json.dumps(server.notified.get(published, "")):
+            time.sleep(0.5)
+            server.ask("textDocument/hover", at("TABLE.len"))
+        assert server.notified[published]["uri"] == document["uri"]
     finally:
         server.close()
