@@ -122,11 +122,12 @@ RAISING = """\
     }
 """
 
-#: Of an older pyo3, which has no type information.
+#: Of an older pyo3, which has no type information. The same pyo3 if there is no older one for this Python.
+OLD_PYO3 = "0.24" if sys.version_info < (3, 14) else "0.30"
 OLD = """\
     // rustimport:pyo3
     //: [dependencies]
-    //: pyo3 = "0.24"
+    //: pyo3 = "PYO3"
 
     /// Old.
     #[pyfunction]
@@ -143,7 +144,7 @@ OLD = """\
         fn plus(&self, k: i32) -> i32 { self.n + k }
         fn __len__(&self) -> usize { 1 }
     }
-"""
+""".replace("PYO3", OLD_PYO3)
 
 CORRECT = """\
     from pathlib import Path
@@ -188,9 +189,13 @@ MISTAKES = """\
 @pytest.fixture
 def sources(place: Place) -> Place:
     place.write("pyproject.toml", '[tool.rustimport]\nstubs = "typings"\n')
+    write_sources(place)
+    return place
+
+
+def write_sources(place: Place) -> None:
     for name, text in (("declared", DECLARED), ("filled", FILLED), ("raising", RAISING), ("old", OLD)):
         place.write(f"{name}.rs", text)
-    return place
 
 
 def mypy(folder: Path, name: str, text: str, path: str = "typings", python: str = sys.executable) -> str:
@@ -235,12 +240,10 @@ def test_stubs_say_what_modules_have(sources: Place) -> None:
     assert "LIMITS: tuple[Any, ...]" in inner
     assert "def hidden(x: SupportsIndex) -> int: ..." in inner
     old = (typings / "old.pyi").read_text()
-    for line in (
-        'def old(a: Any, /, b: Any = 3, *, c: Any = "x") -> Any:',
-        "def __new__(cls, /, n: Any) -> Self: ...",
-        "Old.",
-    ):
-        assert line in old
+    if OLD_PYO3 == "0.24":
+        assert 'def old(a: Any, /, b: Any = 3, *, c: Any = "x") -> Any:' in old
+        assert "def __new__(cls, /, n: Any) -> Self: ..." in old
+    assert "Old." in old
 
     # What is written is what checkers need.
     assert "Success" in mypy(sources.folder, "correct.py", CORRECT)
