@@ -16,6 +16,7 @@ use crate::freshness::cargo_layout::Directories;
 use crate::freshness::dep_info;
 use crate::freshness::record::Record;
 use crate::freshness::stamp;
+use crate::output::introspection;
 use crate::package::cargo_lock;
 use crate::package::manifest;
 use crate::projects::installation::{Installation, folder_of_url};
@@ -57,6 +58,16 @@ pub fn dep_info(data: &[u8]) {
 pub fn messages(data: &[u8]) {
     messages::read_messages(data, &[Path::new("/s")], Path::new("/p"), &Directories::both(Path::new("/t")));
     text::without_ansi(&String::from_utf8_lossy(data));
+}
+
+/// A library with type information, and what a module says of itself.
+pub fn introspection(data: &[u8]) {
+    let mut library = u32::try_from(data.len()).unwrap_or_default().to_le_bytes().to_vec();
+    library.extend(data);
+    let _ = introspection::stubs(&library, "m", None);
+    if let Ok(described) = serde_json::from_slice(data) {
+        let _ = introspection::stubs(&library, "m", Some(&described));
+    }
 }
 
 pub fn stamp(data: &[u8]) {
@@ -255,6 +266,23 @@ mod tests {
             "1;31",
         ];
         check(WORDS, messages);
+    }
+
+    #[test]
+    fn type_information() {
+        const WORDS: &[&str] = &[
+            "{\"type\":\"module\",\"name\":\"m\",\"id\":\"1\",\"members\":[",
+            "{\"type\":\"function\",\"name\":\"f\",\"original\":\"f\",\"arguments\":{\"args\":[{\"name\":\"from\"}]}}",
+            "{\"type\":\"class\",\"name\":\"C\",\"members\":[",
+            "\"1\"",
+            "null",
+            ",",
+            "]}",
+            "}",
+            "{",
+            "\0",
+        ];
+        check(WORDS, introspection);
     }
 
     #[test]

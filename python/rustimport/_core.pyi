@@ -40,6 +40,7 @@ __all__ = [
     "stubs",
     "template",
     "tools",
+    "typed_names",
     "watch",
     "write_cell",
     "write_file",
@@ -63,6 +64,9 @@ def write_cell(root: str | PathLike[str], text: str, manifest: str) -> tuple[Pat
 def stubs(library: str | PathLike[str], module: str, described: str | None) -> list[tuple[PathLike[str], str]]:
     """The type stubs of a module from pyo3's information in its library, with relative paths. `described` is the module
     at run time, as JSON (see `_description.py`)."""
+
+def typed_names(library: str | PathLike[str]) -> list[str]:
+    """The names of functions and classes that a library has type information about."""
 
 def write_file(path: str | PathLike[str], content: str) -> None:
     """Writes a file of the user's in one step, with the folders that it needs."""

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-import inspect
 import keyword
 import sys
-from inspect import Parameter
 from types import (
+    BuiltinFunctionType,
     ClassMethodDescriptorType,
+    FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
+    MethodDescriptorType,
     ModuleType,
     WrapperDescriptorType,
 )
@@ -29,17 +30,13 @@ _IS_BASE = 1 << 10
 #: What Python adds to classes.
 _ADDED = {"__module__", "__doc__", "__dict__", "__weakref__", "__text_signature__"}
 
-#: The lists of parameters.
-_KINDS = {
-    Parameter.POSITIONAL_ONLY: "posonlyargs",
-    Parameter.POSITIONAL_OR_KEYWORD: "args",
-    Parameter.KEYWORD_ONLY: "kwonlyargs",
-}
+_ROUTINES = (BuiltinFunctionType, FunctionType, MethodDescriptorType)
 
 
-def describe(module: ModuleType) -> _Chunk:
-    """Describes a module. Types that are not known are ``Any``."""
-    return _Description(module).of_module(module.__name__.rpartition(".")[2], module)
+def describe(module: ModuleType, known: set[str]) -> _Chunk:
+    """Describes a module. Types that are not known are ``Any``. `known`: functions and classes that pyo3 has described,
+    so that their names suffice."""
+    return _Description(module, known).of_module(module.__name__.rpartition(".")[2], module)
 
 
 def _dotted(*names: str) -> _Expression:
@@ -55,8 +52,9 @@ _ELLIPSIS: _Expression = {"type": "constant", "kind": "ellipsis"}
 
 
 class _Description:
-    def __init__(self, module: ModuleType) -> None:
+    def __init__(self, module: ModuleType, known: set[str]) -> None:
         self._module = module
+        self._known = known
 
     def of_module(self, name: str, module: ModuleType) -> _Chunk:
         # No stub can declare a name that is not valid.
@@ -73,18 +71,19 @@ class _Description:
         if isinstance(value, ModuleType):
             # A module that was imported from elsewhere is not part of this one.
             return self.of_module(name, value) if value.__spec__ is None else None
+        original = getattr(value, "__name__", None)
         if isinstance(value, type):
-            return self._class(name, value)
-        if inspect.isroutine(value):
-            return _function(name, value)
+            return {"type": "class", "name": name, "original": original, **self._details(value)}
+        if isinstance(value, _ROUTINES):
+            details = {"arguments": {}} if original in self._known else _function(name, value)
+            return {**details, "type": "function", "name": name, "original": original}
         return {"type": "attribute", "name": name, "annotation": self._type_of(value)}
 
-    def _class(self, name: str, value: type) -> _Chunk:
+    def _details(self, value: type) -> _Chunk:
+        if value.__name__ in self._known:
+            return {}
         inside = [self._class_member(value, inner, found) for inner, found in sorted(vars(value).items())]
         return {
-            "type": "class",
-            "name": name,
-            "original": value.__name__,
             "doc": value.__doc__ or None,
             "bases": [self._name_of(base) for base in value.__bases__ if base is not object],
             "decorators": [] if value.__flags__ & _IS_BASE else [_dotted("typing", "final")],
@@ -109,7 +108,7 @@ class _Description:
         if isinstance(value, WrapperDescriptorType):
             # A special method, with Python's own doc comment.
             return None if hasattr(object, name) else {**_function(name, value, first="self"), "doc": None}
-        if inspect.isroutine(value):
+        if isinstance(value, _ROUTINES):
             return _function(name, value, first="self")
         return {"type": "attribute", "name": name, "annotation": self._type_of(value)}
 
@@ -146,7 +145,16 @@ def _subscript(name: str, inner: _Expression) -> _Expression:
 def _function(name: str, value: Any, first: str | None = None, is_bound: bool = False) -> _Chunk:
     """`value`: ``None`` if there is nothing that has parameters. `first`: the name of the first parameter of a method.
     `is_bound`: whether its signature lacks it."""
-    arguments: dict[str, Any] = {kind: [] for kind in _KINDS.values()}
+    # It takes 7 ms to load, and is rarely needed.
+    import inspect
+    from inspect import Parameter
+
+    kinds = {
+        Parameter.POSITIONAL_ONLY: "posonlyargs",
+        Parameter.POSITIONAL_OR_KEYWORD: "args",
+        Parameter.KEYWORD_ONLY: "kwonlyargs",
+    }
+    arguments: dict[str, Any] = {kind: [] for kind in kinds.values()}
     if first:
         arguments["posonlyargs"].append({"name": first})
     try:
@@ -159,8 +167,8 @@ def _function(name: str, value: Any, first: str | None = None, is_bound: bool = 
         argument: dict[str, Any] = {"name": parameter.name, "annotation": _ANY}
         if parameter.default is not Parameter.empty:
             argument["default"] = _value(parameter.default)
-        if parameter.kind in _KINDS:
-            arguments[_KINDS[parameter.kind]].append(argument)
+        if parameter.kind in kinds:
+            arguments[kinds[parameter.kind]].append(argument)
         else:
             arguments["vararg" if parameter.kind is Parameter.VAR_POSITIONAL else "kwarg"] = argument
     return {

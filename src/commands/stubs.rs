@@ -19,6 +19,11 @@ pub fn read(library: &Path, module: &str, described: Option<&str>) -> Result<Vec
     introspection::stubs(&bytes, module, described.as_ref()).map_err(failed)
 }
 
+/// The names that the library has type information about.
+pub fn names(library: &Path) -> Vec<String> {
+    fs::read(library).map(|bytes| introspection::names(&bytes)).unwrap_or_default()
+}
+
 /// Writes a stub, and the folders that it is in.
 pub fn write_file(path: &Path, content: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -47,6 +47,16 @@ pub fn stubs(library: &[u8], module: &str, described: Option<&Value>) -> Result<
     Ok(stubs)
 }
 
+/// The names of the functions and classes that a library has type information about, and that only one of them has.
+pub fn names(library: &[u8]) -> Vec<String> {
+    let chunks = chunks(library);
+    let is_top = |chunk: &&Value| text(chunk, "parent").is_none() && kind(chunk) != Some("module");
+    let mut names: Vec<&str> = chunks.iter().filter(is_top).filter_map(|chunk| text(chunk, "name")).collect();
+    names.sort_unstable();
+    let is_one = |same: &&[&str]| same.len() == 1;
+    names.chunk_by(|a, b| a == b).filter(is_one).map(|same| same[0].to_owned()).collect()
+}
+
 /// The chunks of a library: JSON objects, each after its length.
 fn chunks(library: &[u8]) -> Vec<Value> {
     let mut found = Vec::new();
@@ -289,6 +299,7 @@ mod tests {
             function("twice", "6", ""),
         ]);
         assert!(is_in(&with));
+        assert_eq!(names(&with), ["added", "hidden", "listed"]);
         let check = |described: Option<&Value>, path: &str, has: &[&str], lacks: &[&str]| {
             let files = stubs(&with, "m", described).unwrap();
             let text = &files.iter().find(|(found, _)| found == std::path::Path::new(path)).unwrap().1;

@@ -80,6 +80,12 @@ mod _core {
         call::detached(py, || crate::commands::stubs::read(&library, module, described))
     }
 
+    /// Returns the names of functions and classes that a library has type information about.
+    #[pyfunction]
+    fn typed_names(py: Python<'_>, library: PathBuf) -> PyResult<Vec<String>> {
+        call::detached(py, || Ok(crate::commands::stubs::names(&library)))
+    }
+
     /// Writes a file of the user's in one step, with the folders that it needs.
     #[pyfunction]
     fn write_file(py: Python<'_>, path: PathBuf, content: &str) -> PyResult<()> {

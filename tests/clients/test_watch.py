@@ -26,9 +26,11 @@ IMPORT = "import sys, m; print(m.value(), 'rustimport._core' in sys.modules)"
 class Watch:
     """A running `watch`, and its output."""
 
-    def __init__(self, place: Place, *arguments: str | Path, executable: str = sys.executable) -> None:
+    def __init__(
+        self, place: Place, *arguments: str | Path, executable: str = sys.executable, command: str = "watch"
+    ) -> None:
         self.process = subprocess.Popen(
-            [executable, "-m", "rustimport", "watch", *arguments],
+            [executable, "-m", "rustimport", command, *arguments],
             cwd=place.folder,
             env=place.env,
             stdin=subprocess.DEVNULL,
@@ -173,6 +175,22 @@ def test_a_command_is_restarted(place: Place, watches: list[Watch]) -> None:
         if "running" in line:
             with pytest.raises(ProcessLookupError):
                 os.kill(int(line.split()[-1]), 0)
+
+
+def test_stubs(place: Place, watches: list[Watch]) -> None:
+    place.write("m.rs", SOURCE.format(1))
+    watch = Watch(place, "--watch", "-o", "types", command="stubs")
+    watches.append(watch)
+    watch.expect("wrote types/m.pyi", "watching 1 source")
+    place.write("m.rs", SOURCE.format(1).replace("fn value()", "fn value(more: i32)"))
+    watch.expect("wrote types/m.pyi", "built m.rs in")
+    assert "def value(more: SupportsIndex)" in (place.folder / "types" / "m.pyi").read_text()
+    # A file of the user's, once.
+    (place.folder / "types" / "m.pyi").write_text("mine\n")
+    place.write("m.rs", SOURCE.format(2))
+    watch.expect("m.rs cannot be built", "was not generated, so it is kept")
+    assert watch.interrupt() == 130
+    assert (place.folder / "types" / "m.pyi").read_text() == "mine\n"
 
 
 def test_a_project(place: Place, watches: list[Watch]) -> None:
