@@ -61,9 +61,9 @@ def ensure_in_place(request: Request, on_event: Observer) -> Outcome:
 def write_cell(root: str | PathLike[str], text: str, manifest: str) -> tuple[PathLike[str], str | None]:
     """Writes a cell's text into the cache. Returns its file, and the module that it declares itself."""
 
-def stubs(library: str | PathLike[str], module: str, described: str | None) -> list[tuple[PathLike[str], str]]:
-    """The type stubs of a module from pyo3's information in its library, with relative paths. `described` is the module
-    at run time, as JSON (see `_description.py`)."""
+def stubs(library: str | PathLike[str], module: str, described: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The type stubs of a module from pyo3's information in its library, with relative paths. `described` is what the
+    module says of itself (see `_description.py`)."""
 
 def typed_names(library: str | PathLike[str]) -> list[str]:
     """The names of functions and classes that a library has type information about."""

@@ -16,13 +16,16 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: A module, class, function or attribute.
-_Chunk = dict[str, Any]
+_Chunk = dict[str, "Any"]
 
 #: A type or another expression.
-_Expression = dict[str, Any]
+_Expression = dict[str, "Any"]
 
 #: CPython's flag of types that can be subclassed.
 _IS_BASE = 1 << 10

@@ -1,7 +1,9 @@
 //! Reads what type stubs are made from, and writes them. What belongs in them, and where, is decided in
 //! `python/rustimport/_stubs.py`, which has the loaded module.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use serde_json::Value;
 
 use crate::base::error::{Error, Result};
 use crate::base::fs;
@@ -9,14 +11,14 @@ use crate::output::introspection;
 use crate::projects::installation::Installation;
 
 /// The type stubs of a library, with relative paths.
-pub fn read(library: &Path, module: &str, described: Option<&str>) -> Result<Vec<(PathBuf, String)>> {
+pub fn read(library: &Path, module: &str, described: Option<&Value>) -> Result<Vec<(String, String)>> {
     let failed = |why: String| {
         let message = format!("pyo3's type information in {} cannot be read: {why}", library.display());
         Error::project(library, message, "the type stub contains only what the module says of itself")
     };
     let bytes = fs::read(library).map_err(|error| failed(error.to_string()))?;
-    let described = described.map(serde_json::from_str).transpose().map_err(|error| failed(error.to_string()))?;
-    introspection::stubs(&bytes, module, described.as_ref()).map_err(failed)
+    let stubs = introspection::stubs(&bytes, module, described).map_err(failed)?;
+    Ok(stubs.into_iter().map(|(path, text)| (path.to_string_lossy().into_owned(), text)).collect())
 }
 
 /// The names that the library has type information about.

@@ -15,8 +15,8 @@ use crate::py::convert::{InterpreterItems, InventoryItems, OutcomeItems, Request
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 passes arguments by value")]
 mod _core {
     use super::{
-        Interpreter, InterpreterItems, InventoryItems, OutcomeItems, PathBuf, Py, PyAny, PyResult, Python, Request,
-        RequestItems, call, ensure, pyfunction,
+        Bound, Interpreter, InterpreterItems, InventoryItems, OutcomeItems, PathBuf, Py, PyAny, PyResult, Python,
+        Request, RequestItems, call, ensure, pyfunction,
     };
 
     #[pymodule_export]
@@ -68,16 +68,17 @@ mod _core {
     }
 
     /// Returns the type stubs of a module from pyo3's information in its library, with relative paths. `described` is
-    /// the module at run time, as JSON.
+    /// what the module says of itself.
     #[pyfunction]
     #[pyo3(signature = (library, module, described))]
     fn stubs(
         py: Python<'_>,
         library: PathBuf,
         module: &str,
-        described: Option<&str>,
-    ) -> PyResult<Vec<(PathBuf, String)>> {
-        call::detached(py, || crate::commands::stubs::read(&library, module, described))
+        described: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<(String, String)>> {
+        let described = described.as_ref().map(crate::py::convert::json).transpose()?;
+        call::detached(py, || crate::commands::stubs::read(&library, module, described.as_ref()))
     }
 
     /// Returns the names of functions and classes that a library has type information about.

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use serde_json::Value;
 
 use crate::base::diagnostic::Diagnostic;
 use crate::base::env_vars::without_secrets;
@@ -180,6 +181,22 @@ impl From<Outcome> for OutcomeItems {
             }),
         }
     }
+}
+
+/// Dictionaries, lists, texts, booleans and `None`, as of a JSON text.
+pub fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
+    Ok(if value.is_none() {
+        Value::Null
+    } else if let Ok(value) = value.extract::<bool>() {
+        value.into()
+    } else if let Ok(text) = value.extract::<String>() {
+        text.into()
+    } else if let Ok(items) = value.cast::<PyDict>() {
+        let item = |(key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| Ok((key.extract::<String>()?, json(&value)?));
+        Value::Object(items.iter().map(item).collect::<PyResult<_>>()?)
+    } else {
+        Value::Array(value.try_iter()?.map(|item| json(&item?)).collect::<PyResult<_>>()?)
+    })
 }
 
 /// The contents of a cache, as `cache info --format json` prints them.
