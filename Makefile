@@ -11,7 +11,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $
 # Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors wheels wheel try-wheel check-release lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'
 	@echo 'make test-editors  test type stubs and Rust projects in the language servers of editors'
+	@echo 'make wheels    build and check the wheels and the source distribution of a release; ten minutes'
 	@echo 'make lint      check formatting, lints and types'
 	@echo 'make format    format everything'
 	@echo 'make bench     measure against CPython, cargo and the predecessors'
@@ -67,6 +68,21 @@ test-network: $(VENV)/.dev
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
 	$(BIN)/python -m pytest tests/clients/test_browser.py
+
+# One of them: `make wheels WHEELS=sdist`. Others than Linux on x86_64 build their own: `make wheel try-wheel`.
+wheels: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group wheels
+	$(BIN)/python -m tests.wheels $(WHEELS)
+
+wheel:
+	$(PYTHON) -m maturin build --release --out target/wheels $(MATURIN_ARGS)
+
+try-wheel:
+	$(PYTHON) -m tests.wheels try target/wheels/*.whl
+
+# Before a tag is pushed: `make check-release TAG=v2.0.0`.
+check-release:
+	$(PYTHON) -m tests.wheels version $(TAG)
 
 # Language servers. Once installed, `make test` runs it too.
 test-editors: $(VENV)/.dev

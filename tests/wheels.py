@@ -1,0 +1,184 @@
+"""Builds and checks what a release consists of: `make wheels`. Parts can be selected, as in
+`make wheels WHEELS="x86_64 sdist"`.
+
+Wheels for another architecture or a newer Python are built in a Debian sid chroot below `target/pythons`, which has the
+standard library and the interpreter. A part that is not available on this machine is skipped, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from tests.chroot import PACKAGES, ROOT, Chroot, SkippedError, run, run_each
+
+OUT = ROOT / "target" / "wheels"
+SCRIPTS = Path(sys.executable).parent
+
+#: What an installed wheel must be able to do.
+TRIAL = """\
+import rustimport.import_hook
+import tried
+assert tried.value() == 42
+"""
+SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
+
+#: Runs the core of another architecture in an emulator. There is no Rust for it here, so nothing is built.
+EMULATED = """
+    cd /opt/arm64
+    apt-get -qy -o Acquire::Check-Valid-Until=false install --no-install-recommends qemu-user \
+        libexpat1:arm64 zlib1g:arm64 libffi8:arm64 libgcc-s1:arm64
+    apt-get -q download libpython3.14-minimal:arm64 libpython3.14-stdlib:arm64 python3.14-minimal:arm64
+    for package in *.deb; do dpkg -x $package .; done
+    python3 -m zipfile -e /project/target/wheels/rustimport-*aarch64.whl wheel
+    PYTHONHOME=/opt/arm64/usr PYTHONPATH=/opt/arm64/wheel qemu-aarch64 -L / usr/bin/python3.14 -c '
+import platform, rustimport._core
+print(platform.machine(), rustimport._core.__version__)
+assert platform.machine() == "aarch64"'
+"""
+
+
+def environment() -> dict[str, str]:
+    """maturin and zig of this environment."""
+    return {"PATH": os.pathsep.join([str(SCRIPTS), os.environ["PATH"]])}
+
+
+def check(wheel: Path) -> None:
+    """Checks a wheel's metadata, its platform tag and its use of the stable ABI."""
+    run(SCRIPTS / "twine", "check", "--strict", wheel)
+    run(SCRIPTS / "abi3audit", "--strict", wheel)
+    run(SCRIPTS / "auditwheel", "show", wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if not re.search(r"\.dist-info/|_core\.[^/]*\.so$", name)}
+    sources = (path for path in (ROOT / "python").rglob("*") if path.suffix in (".py", ".pyi", ".typed"))
+    expected = {path.relative_to(ROOT / "python").as_posix() for path in sources}
+    assert inside == expected, f"{wheel}: {inside ^ expected}"
+
+
+def check_version(tag: str) -> None:
+    """Compares a tag with the version, which is in Cargo.toml only, and with the change log.
+
+    Raises:
+        SystemExit: they differ.
+    """
+    found = re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    assert found is not None
+    version = found[1]
+    heading = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    if tag != f"v{version}":
+        raise SystemExit(f"the tag is {tag}, but Cargo.toml has the version {version}")
+    if not re.fullmatch(rf"## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", heading):
+        raise SystemExit(f"CHANGELOG.md begins with `{heading}`: write `## {version} (YYYY-MM-DD)`")
+
+
+def built(pattern: str) -> Path:
+    (wheel,) = OUT.glob(pattern)
+    return wheel
+
+
+def try_in_new_environment(distribution: Path) -> None:
+    """Installs a distribution with pip, and imports a script."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run(sys.executable, "-m", "venv", folder / "venv")
+        python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", distribution)
+        (folder / "tried.rs").write_text(SCRIPT)
+        environ = {**os.environ, "RUSTIMPORT_CACHE_DIR": str(folder / "cache")}
+        subprocess.run([python, "-c", TRIAL], cwd=folder, env=environ, check=True)
+
+
+def x86_64() -> None:
+    """The stable ABI from 3.10, for manylinux2014: zig links to the symbols of its C library."""
+    clean("*-abi3-*x86_64.whl")
+    words = ("build", "--release", "--zig", "--target", "x86_64-unknown-linux-gnu", "--compatibility", "manylinux2014")
+    run(SCRIPTS / "maturin", *words, "--out", OUT, **environment())
+    wheel = built("*-abi3-*x86_64.whl")
+    check(wheel)
+    try_in_new_environment(wheel)
+
+
+def sdist() -> None:
+    """The sources, from which pip builds a wheel."""
+    clean("*.tar.gz")
+    run(SCRIPTS / "maturin", "sdist", "--out", OUT, **environment())
+    archive = built("*.tar.gz")
+    run(SCRIPTS / "twine", "check", "--strict", archive)
+    try_in_new_environment(archive)
+
+
+def aarch64() -> None:
+    """The same as `x86_64`. It is imported in an emulator."""
+    clean("*aarch64.whl")
+    chroot = sid()
+    chroot.run(
+        "dpkg --add-architecture arm64\n"
+        "apt-get -q -o Acquire::Check-Valid-Until=false update\n"
+        "apt-get -qy -o Acquire::Check-Valid-Until=false install --no-install-recommends libstd-rust-dev:arm64"
+    )
+    words = "--zig --target aarch64-unknown-linux-gnu --compatibility manylinux2014"
+    check(in_chroot(chroot, words, "*aarch64.whl"))
+    shutil.rmtree(chroot.folder / "opt" / "arm64", ignore_errors=True)
+    (chroot.folder / "opt" / "arm64").mkdir(parents=True)
+    chroot.run(EMULATED)
+
+
+def abi3t() -> None:
+    """The stable ABI of interpreters without the GIL, from 3.15 (PEP 803). Those with the GIL load it, too."""
+    clean("*abi3t*.whl")
+    chroot = sid("python3.15", "python3.15-venv", "python3.15-dev")
+    wheel = in_chroot(chroot, "-i python3.15 --features python,pyo3/abi3t-py315 --auditwheel skip", "*abi3t*.whl")
+    run(SCRIPTS / "twine", "check", "--strict", wheel)
+    chroot.run(
+        "rm -rf /tmp/tried\npython3.15 -m venv /tmp/tried\ncd /tmp/tried\n"
+        f"bin/pip install -q /project/target/wheels/{wheel.name}\n"
+        f"printf '%b' {json.dumps(SCRIPT)} > tried.rs\n"
+        f"RUSTIMPORT_CACHE_DIR=/tmp/tried/cache bin/python -c '{TRIAL}'"
+    )
+
+
+def sid(*more: str) -> Chroot:
+    chroot = Chroot(ROOT / "target" / "pythons" / "sid", "sid", (*PACKAGES, *more))
+    chroot.copy_project()
+    chroot.run(
+        "[ -d /opt/wheels ] || python3 -m venv /opt/wheels\n/opt/wheels/bin/pip install -q 'maturin>=1.9.6,<2' ziglang"
+    )
+    return chroot
+
+
+def in_chroot(chroot: Chroot, words: str, pattern: str) -> Path:
+    """Builds a wheel in the chroot, and returns a copy."""
+    inside = chroot.folder / "project" / "target" / "wheels"
+    shutil.rmtree(inside, ignore_errors=True)
+    build = f"/opt/wheels/bin/maturin build --release {words} --out target/wheels"
+    chroot.run(f"cd /project\nexport PATH=/opt/wheels/bin:$PATH\n{build}")
+    (wheel,) = inside.glob(pattern)
+    OUT.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(wheel, OUT))
+
+
+def clean(pattern: str) -> None:
+    """Removes what an earlier run has built."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    for path in OUT.glob(pattern):
+        path.unlink()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["try"]:
+        for path in sys.argv[2:]:
+            try_in_new_environment(Path(path).resolve())
+        sys.exit()
+    if sys.argv[1:2] == ["version"]:
+        check_version(sys.argv[2])
+        sys.exit()
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
+        raise SystemExit(str(SkippedError("only Linux on x86_64 builds all parts; elsewhere, run `maturin build`")))
+    sys.exit(run_each({"x86_64": x86_64, "sdist": sdist, "aarch64": aarch64, "abi3t": abi3t}, sys.argv[1:]))
