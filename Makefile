@@ -18,7 +18,7 @@ help:
 	@echo 'make test      install into $(VENV) and run every test'
 	@echo 'make test-all  run every test with each Python that is found (3.10 to 3.15)'
 	@echo 'make test-toolchains  run the build tests with nightly, the newest cargo, the oldest Rust; an hour'
-	@echo 'make test-pythons  run every test with Python 3.14 and 3.15, and inside Blender, in a Debian sid chroot; an hour'
+	@echo 'make test-pythons  run every test with Python 3.14, 3.15 and without the GIL, and inside Blender, in a Debian sid chroot'
 	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'

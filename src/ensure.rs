@@ -353,12 +353,13 @@ pub fn check_in_place(request: &Request, observer: &mut dyn Observer) -> Result<
 pub fn write_for_rust_tools(
     request: &Request,
     python: &Path,
+    starts_python: bool,
     observer: &mut dyn Observer,
 ) -> Result<(PathBuf, bool, PathBuf)> {
     let cache = Cache::of(request);
     cache.create(&request.interpreter)?;
     let source = Source::read(request, &cache, observer)?;
-    let (manifest, is_root) = source.write_for_rust_tools(python)?;
+    let (manifest, is_root) = source.write_for_rust_tools(python, starts_python)?;
     let cargo = source.toolchain.as_ref().map_err(Error::clone)?.cargo.clone();
     Ok((manifest, is_root, cargo))
 }

@@ -1,5 +1,5 @@
-"""Runs all tests with CPython 3.14 and 3.15, and inside Blender: `make test-pythons`. Interpreters and tests can be
-selected: `make test-pythons PYTHONS="3.15 tests/build"`.
+"""Runs all tests with CPython 3.14 and 3.15, most of them without the GIL, and one file inside Blender:
+`make test-pythons`. Interpreters and tests can be selected: `make test-pythons PYTHONS="3.15 tests/build"`.
 
 The interpreters come from Debian sid, in a chroot below `target/pythons`. One that is not available on this machine is
 skipped, with the reason.
@@ -51,5 +51,52 @@ def test(name: str, *more: str) -> None:
         chroot.run(f"{setup} test")
 
 
+#: There is no package of a Python without the GIL: 3.13, from Debian's sources, stands in for 3.14.
+FREE_THREADED = """
+    if [ ! -x /opt/python3.13t/bin/python3.13t ]; then
+        mkdir -p /opt/sources/lists/partial
+        cd /opt/sources
+        echo 'deb-src http://deb.debian.org/debian trixie main' > sources.list
+        only="-o Dir::Etc::sourcelist=$PWD/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=$PWD/lists"
+        apt-get -q $only update
+        apt-get -q $only source --download-only python3.13
+        tar -xf python3.13_*.orig.tar.xz
+        cd Python-3.13.*
+        ./configure -q --disable-gil --prefix=/opt/python3.13t
+        make -s -j2 > /dev/null
+        make -s install > /dev/null
+    fi
+    cd /project
+    # pyo3 supports 3.14 and later.
+    export UNSAFE_PYO3_SKIP_VERSION_CHECK=1
+    venv=.venv-3.13t
+    [ -d $venv ] || /opt/python3.13t/bin/python3.13t -m venv $venv
+    $venv/bin/pip install -q --only-binary :all: 'maturin>=1.9.6,<2' \
+        pytest pytest-timeout pytest-xdist 'hypothesis<6.130' numpy uv
+    rm -rf target/free-threaded
+    $venv/bin/maturin build --release -i $venv/bin/python --features python --auditwheel skip --out target/free-threaded
+    $venv/bin/python -m zipfile -e target/free-threaded/*.whl target/free-threaded
+    cp target/free-threaded/rustimport/_core.*.so python/rustimport/
+    echo /project/python > $venv/lib/python3.13t/site-packages/tree.pth
+    $venv/bin/python -m pytest {tests}
+"""
+
+#: Type checkers, cffi and Jupyter have no packages for it. Left out are also the names of wheels, and sources that
+#: switch the GIL on (those of plain pyo3-ffi, and of a pyo3 before 0.28), which CPython reports.
+WITHOUT_GIL = (
+    "tests/unit tests/build tests/faults -n 2 --dist loadfile --ignore tests/build/test_stubs.py "
+    "--ignore tests/build/test_costs.py --ignore tests/build/test_wheels.py "
+    "-k 'not (ffi or sums or two_copies_with_one_target or keeps_the_module_object)'"
+)
+
+
+def test_without_gil(*more: str) -> None:
+    sources = ("libssl-dev", "zlib1g-dev", "libffi-dev", "xz-utils", "dpkg-dev")
+    chroot = Chroot(HOME / "sid", "sid", (*PACKAGES, *sources))
+    chroot.copy_project()
+    chroot.run(FREE_THREADED.format(tests=" ".join(more) or WITHOUT_GIL))
+
+
 if __name__ == "__main__":
-    sys.exit(run_each({name: partial(test, name) for name in PYTHONS}, sys.argv[1:]))
+    choices = {name: partial(test, name) for name in PYTHONS} | {"3.13t": test_without_gil}
+    sys.exit(run_each(choices, sys.argv[1:]))

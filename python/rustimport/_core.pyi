@@ -75,10 +75,11 @@ def list_installed(root: str | PathLike[str], dist_info: str | PathLike[str], pa
     """Lists a file that was added to a project's installation, so that it is uninstalled with it."""
 
 def write_for_rust_tools(
-    request: Request, python: str | PathLike[str], on_event: Observer
+    request: Request, python: str | PathLike[str], starts_python: bool, on_event: Observer
 ) -> tuple[PathLike[str], bool, PathLike[str]]:
     """Writes the package of a script for rust-analyzer and cargo. Returns its manifest, whether the user's file is the
-    root of the library, and cargo. `python`: the interpreter that tests are linked to."""
+    root of the library, and cargo. `python`: the interpreter that tests are linked to; `starts_python`: whether they
+    start it when they need it."""
 
 def check_in_place(request: Request, on_event: Observer) -> str | None:
     """Why the artifact beside a source is stale, or `None`."""

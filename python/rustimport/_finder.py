@@ -9,7 +9,7 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import ExtensionFileLoader, FileFinder, PathFinder
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from time import time
 
 from . import _settings
@@ -107,6 +107,8 @@ class ScriptLoader(Loader):
         self._module: ModuleType | None = None
 
     def _create(self, spec: "ModuleSpec") -> "ModuleType":
+        has_gil = getattr(sys, "_is_gil_enabled", _has_gil)
+        had_gil = has_gil()
         flags = _settings.assigned().get("rtld_flags")
         if flags is not None:
             before = sys.getdlopenflags()
@@ -118,9 +120,19 @@ class ScriptLoader(Loader):
                 sys.setdlopenflags(before)
             # The library of a module that panicked counts as loaded, too.
             loaded.add(self.path)
+        if not had_gil and has_gil():
+            self._tell_of_gil()
         if on_import is not None:
             on_import()
         return self._module
+
+    def _tell_of_gil(self) -> None:
+        from . import _report
+
+        _report.warn(
+            f"rustimport: loading {os.path.basename(self.source)} has switched the GIL on; if its code needs no GIL, "
+            "declare it with `#[pymodule(gil_used = false)]`, or use pyo3 0.28 or later"
+        )
 
     def _open(self, spec: "ModuleSpec") -> "ModuleType":
         try:
@@ -153,6 +165,11 @@ class ScriptLoader(Loader):
 
             source, name, folder = stubs.pop(self.path)
             _stubs.update(source, self.path, folder, name, module)
+
+
+def _has_gil() -> bool:
+    """Before 3.13, every Python has one."""
+    return True
 
 
 class Kept:
@@ -594,24 +611,36 @@ def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
 def put(finder: "Any") -> None:
     """Puts a finder directly before ``PathFinder``, and removes an earlier one of its role. The finder of projects
     comes before that of scripts, which replaces ``PathFinder``."""
-    take_off(finder.role)
+    open_gates()
     if _python_started() is None:
         # A listing made before now could be older than its folder (see `_is_new`).
         for importer in list(sys.path_importer_cache.values()):
             if isinstance(importer, FileFinder):
                 importer.invalidate_caches()
-    path = sys.meta_path
-    place = len(path) if finder.is_last or PathFinder not in path else path.index(PathFinder)
-    if finder.role == "projects":
-        place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
-    finder.is_ours = True
-    path.insert(place, finder)
+    with _changing:
+        path = _without(finder.role)
+        place = len(path) if finder.is_last or PathFinder not in path else path.index(PathFinder)
+        if finder.role == "projects":
+            place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
+        finder.is_ours = True
+        path.insert(place, finder)
+        # In one step: an import in another thread sees the earlier finder or this one.
+        sys.meta_path[:] = path
 
 
 def take_off(role: "str | None" = None) -> None:
     """Takes the finders of a role, or all, off ``sys.meta_path`` that `put` placed there; others stay."""
     open_gates()
-    sys.meta_path[:] = [
+    with _changing:
+        sys.meta_path[:] = _without(role)
+
+
+#: Held by who changes ``sys.meta_path``.
+_changing = allocate_lock()
+
+
+def _without(role: "str | None") -> "list[Any]":
+    return [
         finder
         for finder in sys.meta_path
         if not (isinstance(finder, Finder) and finder.is_ours and role in (None, finder.role))

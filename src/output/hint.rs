@@ -23,7 +23,7 @@ const fn rule(phrases: &'static [&'static [&'static str]], hint: &'static str) -
 }
 
 /// The first rule that applies is used.
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 12] = [
     Rule {
         phrases: &[&["you're using offline mode", "note: offline mode (", "--offline was specified"]],
         before_compiling: true,
@@ -45,6 +45,14 @@ const RULES: [Rule; 10] = [
         &[&["too-recent versioned symbols"]],
         "link with zig, which supports older systems (--zig, after `python -m pip install ziglang`), or build in a manylinux \
          container",
+    ),
+    rule(
+        &[&["newer than PyO3's maximum supported version"]],
+        "this pyo3 does not know this version of Python: set a newer one in {place}, such as `{own}pyo3 = \"0.30\"`",
+    ),
+    rule(
+        &[&["does not support the free-threaded build"]],
+        "pyo3 supports Python without the GIL from 3.14 on: use that, or the ordinary build of this version",
     ),
     rule(&[&["does not contain this feature: pyo3/abi3"]], "--abi3 is for sources that use pyo3"),
     rule(&[&["Failed to find zig"]], "--zig needs zig: `python -m pip install ziglang`"),
@@ -170,6 +178,11 @@ mod tests {
         assert!(of("", &[error(old)], true).contains("pyo3 = \"0.22\""));
         assert_eq!(of("", &[error("expected `&PyDict`, found `i32`")], true), FIX);
         assert!(of("error[E0786]: found invalid metadata files for crate `pyo3`", &[], true).contains("cache clear"));
+        let newer =
+            "error: the configured Python interpreter version (3.14) is newer than PyO3's maximum supported version";
+        assert!(of(newer, &[], true).contains("`//: pyo3 = \"0.30\"`"));
+        let threads = "error: PyO3 does not support the free-threaded build of CPython versions below 3.14";
+        assert!(of(threads, &[], true).contains("from 3.14 on"));
         let profile = "error: profile `x` is not defined";
         assert!(of(profile, &[], true).contains("`//: [profile.NAME]`"));
         assert!(of(profile, &[], false).contains("`[profile.NAME]`"));

@@ -106,10 +106,13 @@ mod _core {
         py: Python<'_>,
         request: RequestItems,
         python: PathBuf,
+        starts_python: bool,
         on_event: Py<PyAny>,
     ) -> PyResult<(PathBuf, bool, PathBuf)> {
         let request = Request::from(request);
-        call::observed(py, on_event, |observer| ensure::write_for_rust_tools(&request, &python, observer))
+        call::observed(py, on_event, |observer| {
+            ensure::write_for_rust_tools(&request, &python, starts_python, observer)
+        })
     }
 
     /// Returns the path of the maturin that a build would use.

@@ -15,8 +15,8 @@ use crate::sources::source::Source;
 impl Source<'_> {
     /// Writes the package, and returns its manifest, and whether the user's file is its root: not if it relies on the
     /// template for `use pyo3::prelude::*`. A crate is its own package. `python` is the interpreter that tests are
-    /// linked to.
-    pub fn write_for_rust_tools(&self, python: &Path) -> Result<(PathBuf, bool)> {
+    /// linked to; with `starts_python`, they start it when they need it, which requires a shared libpython.
+    pub fn write_for_rust_tools(&self, python: &Path, starts_python: bool) -> Result<(PathBuf, bool)> {
         if let Some(krate) = &self.krate {
             return Ok((krate.folder.join("Cargo.toml"), true));
         }
@@ -30,7 +30,7 @@ impl Source<'_> {
         lib.insert("crate-type".into(), Value::Array(vec!["lib".into()]));
         // Doc tests use this name.
         lib.insert("name".into(), self.request.stem().into());
-        prepare_pyo3(manifest::table(&mut table, "dependencies"));
+        prepare_pyo3(manifest::table(&mut table, "dependencies"), starts_python);
         if is_root {
             // What the template exports is not used in the user's file.
             let lints = manifest::table(manifest::table(&mut table, "lints"), "rust");
@@ -58,12 +58,17 @@ impl Source<'_> {
             .parse::<Table>()
             .ok()
             .and_then(|config| Some(config.get("env")?.get("PYO3_PYTHON")?.as_str()?.into()));
-        known.map_or(Ok(()), |python| self.write_for_rust_tools(&python).map(drop))
+        let manifest = fs::read_text(self.entry.for_rust_tools().join("Cargo.toml")).unwrap_or_default();
+        let starts_python = manifest.contains(AUTO_INITIALIZE);
+        known.map_or(Ok(()), |python| self.write_for_rust_tools(&python, starts_python).map(drop))
     }
 }
 
-/// Changes the features of pyo3 for programs: they are linked to Python, and start it when they need it.
-fn prepare_pyo3(dependencies: &mut Table) {
+/// The feature of pyo3 with which a program starts Python.
+const AUTO_INITIALIZE: &str = "auto-initialize";
+
+/// Changes the features of pyo3 for programs, which are linked to Python.
+fn prepare_pyo3(dependencies: &mut Table, starts_python: bool) {
     let Some(pyo3) = dependencies.get_mut("pyo3") else { return };
     if let Value::String(version) = pyo3 {
         let mut detailed = Table::new();
@@ -74,7 +79,7 @@ fn prepare_pyo3(dependencies: &mut Table) {
         let features = pyo3.entry("features").or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(features) = features {
             features.retain(|feature| feature.as_str() != Some("extension-module"));
-            features.push("auto-initialize".into());
+            features.extend(starts_python.then(|| AUTO_INITIALIZE.into()));
         }
     }
 }

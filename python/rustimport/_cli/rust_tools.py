@@ -43,7 +43,11 @@ def _packages(options: argparse.Namespace) -> list[Package]:
 
 def _package(source: str) -> Package:
     asked = _core_client.request(Key(source))
-    manifest, is_root, cargo = _native.core.write_for_rust_tools(asked, sys.executable, lambda *_, **__: None)
+    # pyo3 starts Python by itself only if libpython is a shared library.
+    is_shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED") or sysconfig.get_config_var("PYTHONFRAMEWORK"))
+    manifest, is_root, cargo = _native.core.write_for_rust_tools(
+        asked, sys.executable, is_shared or sys.platform == "win32", lambda *_, **__: None
+    )
     return Package(source, os.fspath(manifest), is_root, os.fspath(cargo))
 
 
