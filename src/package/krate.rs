@@ -105,7 +105,8 @@ impl Crate {
     }
 
     /// Writes the mirror's lock file: a copy of the user's, or, if there is none, with the versions that scripts use.
-    pub fn lock(&self, mirror: &Path, workspace: &Path, common: &Path) -> Result<()> {
+    /// `manifest` is the completed one: the template may have added pyo3.
+    pub fn lock(&self, mirror: &Path, workspace: &Path, common: &Path, manifest: &Table) -> Result<()> {
         let (own, lock, origin) = (workspace.join("Cargo.lock"), mirror.join("Cargo.lock"), mirror.join(LOCK_ORIGIN));
         if let Ok(content) = fs::read(&own) {
             let hash = fs::hash_bytes(&content);
@@ -117,7 +118,7 @@ impl Crate {
         } else if !cargo_lock::local_packages(&lock).contains(&self.name) || origin.exists() {
             fs::remove(&origin);
             fs::remove(&lock);
-            cargo_lock::seed(&lock, common, &self.manifest)?;
+            cargo_lock::seed(&lock, common, manifest)?;
         }
         Ok(())
     }

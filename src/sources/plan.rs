@@ -147,7 +147,7 @@ impl Source<'_> {
         let root = self.write_root(&package)?;
         let table = manifest::crate_manifest(&krate.manifest, &self.script, &self.settings, root.as_deref());
         krate.write_manifests(mirror, workspace, table.clone())?;
-        krate.lock(mirror, workspace, &self.cache.common_lock())?;
+        krate.lock(mirror, workspace, &self.cache.common_lock(), &table)?;
         if !krate.folder.join("pyproject.toml").exists() {
             fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
         }

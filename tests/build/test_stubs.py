@@ -149,13 +149,14 @@ OLD = """\
 CORRECT = """\
     from pathlib import Path
 
+    import boxed
     import declared
     import filled
     import filled.inner
     import old
     import raising
 
-    number: int = declared.add(1, 2, 3, key="x", more=1) + filled.double(2) + filled.again(1)
+    number: int = declared.add(1, 2, 3, key="x", more=1) + filled.double(2) + filled.again(1) + boxed.twice(2)
     path: Path | None = declared.find("x", {"a": [1.0]})
     size: float = (declared.Point(1) + declared.Point()).norm() + filled.Counter().up(1) + declared.Point.DIM
     text: str = filled.VERSION
@@ -183,6 +184,9 @@ MISTAKES = """\
     filled.Counter().n = 1
     old.old()
     old.odl(1)
+    boxed.twice("x")
+    boxed.twice()
+    boxed.twize(1)
 """
 
 
@@ -196,6 +200,9 @@ def sources(place: Place) -> Place:
 def write_sources(place: Place) -> None:
     for name, text in (("declared", DECLARED), ("filled", FILLED), ("raising", RAISING), ("old", OLD)):
         place.write(f"{name}.rs", text)
+    place.write("boxed/Cargo.toml", '[package]\nname = "boxed"\nversion = "0.1.0"\nedition = "2021"\n')
+    place.write("boxed/.rustimport", "")
+    place.write("boxed/src/lib.rs", "// rustimport:pyo3\n#[pyfunction]\nfn twice(x: i64) -> i64 { 2 * x }\n")
 
 
 def mypy(folder: Path, name: str, text: str, path: str = "typings", python: str = sys.executable) -> str:
@@ -210,7 +217,7 @@ def mypy(folder: Path, name: str, text: str, path: str = "typings", python: str 
 
 def test_stubs_say_what_modules_have(sources: Place) -> None:
     wrote = command(sources, "stubs")
-    assert wrote.stdout.splitlines()[-1] == "stubs of 4 modules: 5 written, 0 failed"
+    assert wrote.stdout.splitlines()[-1] == "stubs of 5 modules: 6 written, 0 failed"
     assert wrote.stdout.count("mypy_path") == 1
     typings = sources.folder / "typings"
 
@@ -247,7 +254,7 @@ def test_stubs_say_what_modules_have(sources: Place) -> None:
 
     # What is written is what checkers need.
     assert "Success" in mypy(sources.folder, "correct.py", CORRECT)
-    imports = "import declared, filled, raising, old\n"
+    imports = "import boxed, declared, filled, raising, old\n"
     found = mypy(sources.folder, "mistakes.py", imports + textwrap.dedent(MISTAKES))
     lines = {int(line.split(":")[1]) for line in found.splitlines() if line.startswith("mistakes.py:")}
     assert lines == set(range(2, 2 + len(MISTAKES.strip().splitlines()))), found
@@ -255,7 +262,7 @@ def test_stubs_say_what_modules_have(sources: Place) -> None:
     # And they are up to date.
     assert command(sources, "stubs", "--check").returncode == 0
     again = command(sources, "stubs")
-    assert again.stdout == "stubs of 4 modules: 0 written, 0 failed\n"
+    assert again.stdout == "stubs of 5 modules: 0 written, 0 failed\n"
 
 
 def test_imports_keep_stubs_up_to_date(place: Place) -> None:
@@ -409,6 +416,17 @@ def test_projects_that_declare_nothing(environment: Environment, name: str) -> N
     assert environment.run(layout.code).builds == 1
     assert "def other(text: str) -> int: ..." in stub.read_text()
     assert environment.run(layout.code).stderr == ""
+
+    if name == "python-source":
+        program = """\
+            import t_source.t_source as native
+            n: int = native.other("x") + native.LIMIT
+            native.other(1)
+            native.other()
+            native.othr("x")
+            """
+        found = mypy(environment.place.folder, "use.py", program, str(root / "python"))
+        assert [line.split(":")[1] for line in found.splitlines() if line.startswith("use.py:")] == ["3", "4", "5"]
 
     # The command writes the same.
     stub.unlink()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.build.test_command import command
-from tests.build.test_stubs import CORRECT, DECLARED, FILLED, MISTAKES, OLD, RAISING
+from tests.build.test_stubs import CORRECT, MISTAKES, write_sources
 from tests.conftest import Place
 
 SCRIPTS = Path(sys.executable).parent
@@ -26,8 +26,7 @@ SCRIPTS = Path(sys.executable).parent
 @pytest.fixture
 def typed(place: Place) -> Place:
     pytest.importorskip("pyright", reason="no pyright: make test-editors")
-    for name, text in (("declared", DECLARED), ("filled", FILLED), ("raising", RAISING), ("old", OLD)):
-        place.write(f"{name}.rs", text)
+    write_sources(place)
     assert command(place, "stubs").returncode == 0
     # There is no Python file behind the stubs.
     place.write("pyrightconfig.json", '{"typeCheckingMode": "strict", "reportMissingModuleSource": "none"}')
@@ -46,7 +45,7 @@ def test_pyright_accepts_what_is_right_and_finds_mistakes(typed: Place) -> None:
     # An old pyo3 knows no types, which the strict mode reports.
     assert {line for line in correct if "old." not in CORRECT.splitlines()[line]} == set()
     mistakes = textwrap.dedent(MISTAKES)
-    found = check("mistakes.py", "import declared, filled, old, raising\n" + mistakes)
+    found = check("mistakes.py", "import boxed, declared, filled, old, raising\n" + mistakes)
     assert set(range(1, 1 + len(mistakes.splitlines()))) <= set(found), found
 
 
