@@ -357,8 +357,12 @@ pub fn write_for_rust_tools(
     observer: &mut dyn Observer,
 ) -> Result<(PathBuf, bool, PathBuf)> {
     let cache = Cache::of(request);
+    cache.check_private()?;
+    cache.create_root()?;
+    let _shared = lock::share_cache(&cache.lock(), request.lock_timeout, observer)?;
     cache.create(&request.interpreter)?;
     let source = Source::read(request, &cache, observer)?;
+    source.entry.create()?;
     let (manifest, is_root) = source.write_for_rust_tools(python, starts_python)?;
     let cargo = source.toolchain.as_ref().map_err(Error::clone)?.cargo.clone();
     Ok((manifest, is_root, cargo))

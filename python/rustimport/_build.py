@@ -113,7 +113,7 @@ def build_one(
     if outcome["stubs"] is not None and not (chosen and chosen.target):
         from . import _stubs
 
-        _stubs.update(source, artifact, outcome["stubs"])
+        _stubs.update(source, artifact, outcome["stubs"], fullname)
     if own is not None:
         artifact = next((entry.path for entry in os.scandir(own) if entry.name.endswith(".whl")), artifact)
     return Result(source, artifact, outcome["built"], outcome["seconds"], outcome["reason"])

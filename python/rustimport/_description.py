@@ -58,26 +58,37 @@ class _Description:
     def __init__(self, module: ModuleType, known: set[str]) -> None:
         self._module = module
         self._known = known
+        #: Modules may refer to each other.
+        self._seen: set[int] = set()
 
     def of_module(self, name: str, module: ModuleType) -> _Chunk:
-        # No stub can declare a name that is not valid.
-        names = sorted(name for name in vars(module) if name.isidentifier() and not keyword.iskeyword(name))
+        self._seen.add(id(module))
+        names = sorted(name for name in vars(module) if _is_valid(name))
         inside = [self._member(name, vars(module)[name]) for name in names if not name.startswith("__")]
         return {
             "type": "module",
             "name": name,
-            "doc": module.__doc__ or None,
+            "doc": _doc_of(module),
             "members": [member for member in inside if member],
         }
 
     def _member(self, name: str, value: Any) -> _Chunk | None:
         if isinstance(value, ModuleType):
             # A module that was imported from elsewhere is not part of this one.
-            return self.of_module(name, value) if value.__spec__ is None else None
-        original = getattr(value, "__name__", None)
+            is_own = getattr(value, "__spec__", None) is None and id(value) not in self._seen
+            return self.of_module(name, value) if is_own else None
         if isinstance(value, type):
+            original = value.__name__
+            if value.__module__ in sys.stdlib_module_names and value.__module__ not in (
+                self._module.__name__,
+                "builtins",
+            ):
+                return {"type": "attribute", "name": name, "annotation": _type_named(self._name_of(value))}
+            if getattr(sys.modules.get("builtins"), original, None) is value:
+                return {"type": "attribute", "name": name, "annotation": _type_named(_dotted("builtins", original))}
             return {"type": "class", "name": name, "original": original, **self._details(value)}
         if isinstance(value, _ROUTINES):
+            original = value.__name__
             details = {"arguments": {}} if original in self._known else _function(name, value)
             return {**details, "type": "function", "name": name, "original": original}
         return {"type": "attribute", "name": name, "annotation": self._type_of(value)}
@@ -87,21 +98,21 @@ class _Description:
             return {}
         inside = [self._class_member(value, inner, found) for inner, found in sorted(vars(value).items())]
         return {
-            "doc": value.__doc__ or None,
+            "doc": _doc_of(value),
             "bases": [self._name_of(base) for base in value.__bases__ if base is not object],
             "decorators": [] if value.__flags__ & _IS_BASE else [_dotted("typing", "final")],
             "members": [member for member in inside if member],
         }
 
     def _class_member(self, owner: type, name: str, value: Any) -> _Chunk | None:
-        if name in _ADDED:
+        if name in _ADDED or not _is_valid(name):
             return None
         if name == "__new__":
             # Its parameters are in the signature of the class.
             created = _function(name, owner, first="cls", is_bound=True)
             return {**created, "original": name, "doc": None, "returns": _dotted("typing_extensions", "Self")}
         if isinstance(value, (GetSetDescriptorType, MemberDescriptorType)):
-            getter = {**_function(name, None, first="self"), "doc": value.__doc__ or None}
+            getter = {**_function(name, None, first="self"), "doc": _doc_of(value)}
             return {**getter, "decorators": [_dotted("property")]}
         if isinstance(value, staticmethod):
             return {**_function(name, value.__func__), "decorators": [_dotted("staticmethod")]}
@@ -141,6 +152,20 @@ class _Description:
         return _dotted(module, *names) if found is kind else _ANY
 
 
+def _is_valid(name: object) -> bool:
+    """Whether a stub can declare the name."""
+    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _doc_of(value: object) -> str | None:
+    doc = getattr(value, "__doc__", None)
+    return doc if isinstance(doc, str) and doc else None
+
+
+def _type_named(expression: _Expression) -> _Expression:
+    return _subscript("type", expression)
+
+
 def _subscript(name: str, inner: _Expression) -> _Expression:
     return {"type": "subscript", "value": _dotted("builtins", name), "slice": inner}
 
@@ -178,7 +203,7 @@ def _function(name: str, value: Any, first: str | None = None, is_bound: bool = 
         "type": "function",
         "name": name,
         "original": getattr(value, "__name__", name),
-        "doc": getattr(value, "__doc__", None) or None,
+        "doc": _doc_of(value),
         "arguments": arguments,
         "returns": _ANY,
     }
@@ -189,6 +214,7 @@ def _value(value: Any) -> _Expression:
     if value is None:
         return _NONE
     kind = {bool: "bool", int: "int", float: "float", str: "str"}.get(type(value))
-    if kind is None:
+    if kind is None or (kind == "float" and value - value != 0):
+        # Infinity and NaN have no literal.
         return _ELLIPSIS
     return {"type": "constant", "kind": kind, "value": value if kind in ("bool", "str") else repr(value)}

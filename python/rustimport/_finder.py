@@ -144,6 +144,7 @@ class ScriptLoader(Loader):
         return super()._create(spec)
 
     def _exec(self, module: "ModuleType") -> None:
+        described = module
         if module is self._module:
             super()._exec(module)
         else:
@@ -158,13 +159,16 @@ class ScriptLoader(Loader):
                 fresh = self._create(ModuleSpec(self.name, self, origin=self.path))
                 super()._exec(fresh)
             take_over(module, fresh)
+            # Without the names that only the earlier build has.
+            described = fresh
         # If this fails, the module stays stale.
         current[self.name] = self.path
-        if stubs and self.path in stubs:
+        wanted = stubs.pop(self.path, None) if stubs else None
+        if wanted is not None:
             from . import _stubs
 
-            source, name, folder = stubs.pop(self.path)
-            _stubs.update(source, self.path, folder, name, module)
+            source, name, folder = wanted
+            _stubs.update(source, self.path, folder, name, described)
 
 
 def _has_gil() -> bool:
@@ -618,32 +622,36 @@ def put(finder: "Any") -> None:
             if isinstance(importer, FileFinder):
                 importer.invalidate_caches()
     with _changing:
-        path = _without(finder.role)
+        path: Any = sys.meta_path
+        earlier = _put(finder.role)
         place = len(path) if finder.is_last or PathFinder not in path else path.index(PathFinder)
         if finder.role == "projects":
             place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
         finder.is_ours = True
+        # First the new one: an import in another thread finds one of them.
         path.insert(place, finder)
-        # In one step: an import in another thread sees the earlier finder or this one.
-        sys.meta_path[:] = path
+        for other in earlier:
+            path.remove(other)
 
 
 def take_off(role: "str | None" = None) -> None:
     """Takes the finders of a role, or all, off ``sys.meta_path`` that `put` placed there; others stay."""
     open_gates()
     with _changing:
-        sys.meta_path[:] = _without(role)
+        for finder in _put(role):
+            sys.meta_path.remove(finder)
 
 
 #: Held by who changes ``sys.meta_path``.
 _changing = allocate_lock()
 
 
-def _without(role: "str | None") -> "list[Any]":
+def _put(role: "str | None") -> "list[Any]":
+    """The finders of a role, or all, that `put` placed on ``sys.meta_path``."""
     return [
         finder
         for finder in sys.meta_path
-        if not (isinstance(finder, Finder) and finder.is_ours and role in (None, finder.role))
+        if isinstance(finder, Finder) and finder.is_ours and role in (None, finder.role)
     ]
 
 

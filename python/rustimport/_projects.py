@@ -274,17 +274,18 @@ def _then_write_stubs(loader: "Any", projects: "list[Project]") -> None:
         del loader.exec_module
         run(module)
         for project in projects:
-            native = sys.modules.get(_module_of(stubs[project.root]) or "")
-            if native is not None:
-                _write_stubs(project, native)
+            # Another import may have written them meanwhile.
+            artifact = stubs.pop(project.root, None)
+            if artifact is not None:
+                _write_stubs(project, artifact, sys.modules.get(_module_of(artifact) or ""))
 
     loader.exec_module = exec_module
 
 
-def _write_stubs(project: Project, module: "ModuleType") -> None:
+def _write_stubs(project: Project, artifact: str, module: "ModuleType | None") -> None:
     from . import _stubs
 
-    _stubs.update_project(project, stubs.pop(project.root), module)
+    _stubs.update_project(project, artifact, module)
 
 
 def _enter_again(
@@ -496,5 +497,5 @@ def _load_again(finder: ProjectFinder, module: "ModuleType", project: Project, a
         loader.exec_module(fresh)
     take_over(module, fresh)
     loaded[name] = state
-    if project.root in stubs:
-        _write_stubs(project, module)
+    if stubs.pop(project.root, None) is not None:
+        _write_stubs(project, artifact, fresh)

@@ -113,7 +113,6 @@ class Wheel:
                         path=source,
                     )
             stubs = _stubs_of(source, package)
-            files.update(stubs)
             top = package.partition("/")[0]
             beside = os.path.splitext(source)[0] + ".pyi"
             python = (
@@ -125,6 +124,9 @@ class Wheel:
                 if name not in files:
                     with open(path, "rb") as file:
                         files[name] = file.read()
+            # What the user wrote comes first.
+            for name, content in stubs.items():
+                files.setdefault(name, content)
             if _native.core.template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:
                 metadata.append(("Requires-Dist", "cffi"))
         tag = self.tag or _common(tags)

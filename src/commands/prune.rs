@@ -163,8 +163,12 @@ pub fn prune(root: &Path, limits: Limits, observer: &mut dyn Observer) -> Result
     Ok(before.saturating_sub(size()))
 }
 
-/// Removes, until it `is_enough`: the slots with copies, artifacts in the store, entries, and the first slot.
+/// Removes, until it `is_enough`: what rust-analyzer and tests compiled, the slots with copies, artifacts in the store,
+/// entries, and the first slot.
 fn shrink(caches: &[Cache], is_enough: &dyn Fn() -> bool) -> Result<()> {
+    for cache in caches.iter().filter(|_| !is_enough()) {
+        fs::remove_tree(&cache.rust_tools_target())?;
+    }
     for slot in caches.iter().flat_map(|cache| cache.existing_slots().into_iter().skip(1).rev()) {
         if is_enough() {
             return Ok(());

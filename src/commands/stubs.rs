@@ -14,7 +14,7 @@ use crate::projects::installation::Installation;
 pub fn read(library: &Path, module: &str, described: Option<&Value>) -> Result<Vec<(String, String)>> {
     let failed = |why: String| {
         let message = format!("pyo3's type information in {} cannot be read: {why}", library.display());
-        Error::project(library, message, "the type stub contains only what the module says of itself")
+        Error::project(library, message, "a newer rustimport may understand this pyo3; no type stub is written")
     };
     let bytes = fs::read(library).map_err(|error| failed(error.to_string()))?;
     let stubs = introspection::stubs(&bytes, module, described).map_err(failed)?;
@@ -31,8 +31,8 @@ pub fn write_file(path: &Path, content: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let written = fs::create_users_folder(folder).and_then(|()| fs::write_users_file(path, content.as_bytes()));
     written.map_err(|error| {
-        let message = format!("cannot write the type stub {}: {error}", path.display());
-        Error::project(path, message, "choose another folder with the setting `stubs`, or with --output")
+        let message = format!("cannot write {}: {error}", path.display());
+        Error::project(path, message, "check its permissions, or choose another folder")
     })
 }
 

@@ -5,7 +5,7 @@
 //! stripped library does not have. So the chunks are found by their form here, and handed over in an object file that
 //! has the symbols. A module that is declared as a function (`#[pymodule] fn`) does not list its members, exceptions
 //! have no chunk, and older versions of pyo3 write none. So the module *describes* itself at run time, in the form of
-//! chunks whose members are in them (`python/rustimport/_stubs.py`): each member that has a chunk of pyo3's, with types,
+//! chunks whose members are in them (`python/rustimport/_description.py`): each member that has a chunk of pyo3's, with types,
 //! is replaced by it.
 
 use std::collections::BTreeMap;
@@ -101,10 +101,11 @@ fn listed(chunk: &Value) -> impl Iterator<Item = &str> {
     members(chunk).filter_map(Value::as_str)
 }
 
-/// Python's keywords that are no keywords of Rust, or may be names in it.
-const KEYWORDS: [&str; 24] = [
-    "False", "None", "True", "and", "assert", "class", "def", "del", "elif", "except", "finally", "from", "global",
-    "import", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "try", "with", "yield",
+/// Python's keywords.
+const KEYWORDS: [&str; 35] = [
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
+    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 /// Makes a function valid in a stub: annotates parameters and results without a type, which checkers complain about;

@@ -211,7 +211,9 @@ pub fn complete_pyo3(dependencies: &mut Table, version: &str) {
 pub fn introspection_feature(manifest: &Table, open: Option<&str>) -> Option<String> {
     // The first pyo3 that writes the present format is 0.28.
     let is_new = |version: &str| {
-        let later = |required: VersionReq| (28..100).any(|minor| required.matches(&Version::new(0, minor, 99)));
+        let allows =
+            |required: &VersionReq, minor| (0..30).any(|patch| required.matches(&Version::new(0, minor, patch)));
+        let later = |required: VersionReq| (28..100).any(|minor| allows(&required, minor));
         VersionReq::parse(version).is_ok_and(later)
     };
     let dependencies = manifest.get("dependencies").and_then(Value::as_table);

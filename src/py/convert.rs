@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::Value;
 
 use crate::base::diagnostic::Diagnostic;
@@ -189,13 +189,14 @@ pub fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
         Value::Null
     } else if let Ok(value) = value.extract::<bool>() {
         value.into()
-    } else if let Ok(text) = value.extract::<String>() {
-        text.into()
+    } else if let Ok(text) = value.cast::<PyString>() {
+        // A text may have surrogates.
+        text.to_string_lossy().into_owned().into()
     } else if let Ok(items) = value.cast::<PyDict>() {
         let item = |(key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| Ok((key.extract::<String>()?, json(&value)?));
         Value::Object(items.iter().map(item).collect::<PyResult<_>>()?)
     } else {
-        Value::Array(value.try_iter()?.map(|item| json(&item?)).collect::<PyResult<_>>()?)
+        Value::Array(value.cast::<PyList>()?.iter().map(|item| json(&item)).collect::<PyResult<_>>()?)
     })
 }
 

@@ -60,7 +60,8 @@ def test_16_threads_and_50_scripts(place: Place) -> None:
 @pytest.mark.skipif(not IS_FREE_THREADED, reason="this Python has a GIL")
 def test_a_script_that_needs_the_gil_is_named(place: Place) -> None:
     """pyo3 declares that a module runs without the GIL from 0.28 on."""
-    code = '// rustimport:pyo3\n//: [dependencies]\n//: pyo3 = "0.24"\n#[pyfunction]\nfn value() -> i32 { 1 }\n'
+    header = '//: [dependencies]\n//: pyo3 = { version = "0.24", features = ["extension-module"] }\n'
+    code = f"// rustimport:pyo3\n{header}#[pyfunction]\nfn value() -> i32 {{ 1 }}\n"
     place.write("first.rs", code)
     place.write("second.rs", code)
     run = place.python("import sys, first, second; print(first.value(), sys._is_gil_enabled())")

@@ -82,6 +82,7 @@ LONG = {
     "freshness/cargo_layout.rs": "both layouts of cargo's build directory",
     "projects/project.rs": "a project's three ways to become fresh",
     "_finder.py": "finding and loading scripts: each file more costs every import of a process's first script 50 us",
+    "_projects.py": "finding, rebuilding and reloading projects",
     "script/parse.rs": "everything that is parsed in a script",
 }
 

@@ -80,7 +80,9 @@ def analyze(options: argparse.Namespace) -> int:
     if options.check:
         say(f"{VSCODE} is not up to date")
         return 1
-    _native.core.write_file(os.path.abspath(VSCODE), json.dumps({**known, LINKED: wanted}, indent=4) + "\n")
+    _native.core.write_file(
+        os.path.abspath(VSCODE), json.dumps({**known, LINKED: wanted}, indent=4, ensure_ascii=False) + "\n"
+    )
     tell(options, f"wrote {VSCODE}: {count}. In other editors, set {LINKED} to what --print prints")
     return 0
 

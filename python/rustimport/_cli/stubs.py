@@ -77,7 +77,8 @@ def _write_one(options: argparse.Namespace, source: Source, artifact: str) -> li
 
     folder = _folder(options, source)
     if source.project is not None:
-        stubs = _stubs.of_project(source.project, artifact)
+        # Those that the user or maturin has written are kept.
+        stubs = [stub for stub in _stubs.of_project(source.project, artifact) if not stub.is_users()]
     else:
         stubs = _stubs.of_script(source.path, artifact, folder)
     if options.check:
