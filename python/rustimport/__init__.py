@@ -93,7 +93,7 @@ def install(
 
     from . import _finder, _settings
 
-    _finder.take_off()
+    _finder.open_gates()
     _finder.on_import = follow_ipython
     follow_ipython()
     common: dict[str, Any] = {
@@ -104,18 +104,25 @@ def install(
         "settings": settings,
         "enable_reloading": enable_reloading,
     }
+    finders: list[Any] = []
     if _settings.is_release_mode():
         if enable_rs_file_importer:
             from ._release_finder import ReleaseFinder
 
-            _finder.put(ReleaseFinder(**common))
-        return
-    if enable_rs_file_importer:
-        _finder.put(_finder.ScriptFinder(**common))
-    if enable_project_importer:
-        from ._projects import ProjectFinder
+            finders.append(ReleaseFinder(**common))
+    else:
+        if enable_rs_file_importer:
+            finders.append(_finder.ScriptFinder(**common))
+        if enable_project_importer:
+            from ._projects import ProjectFinder
 
-        _finder.put(ProjectFinder(**common, file_searcher=file_searcher, automatic=enable_automatic_installation))
+            finders.append(
+                ProjectFinder(**common, file_searcher=file_searcher, automatic=enable_automatic_installation)
+            )
+    # The new ones first, so that imports in other threads always find the hook.
+    for finder in finders:
+        _finder.put(finder)
+    _finder.take_off(spared=finders)
 
 
 def uninstall() -> None:

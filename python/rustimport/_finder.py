@@ -628,21 +628,23 @@ def put(finder: "Any") -> None:
         if finder.role == "projects":
             place = min([index for index, other in enumerate(path) if isinstance(other, ScriptFinder)] + [place])
         finder.is_ours = True
-        # First the new one: an import in another thread finds one of them.
+        # The new one first, so that an import in another thread finds one of them.
         path.insert(place, finder)
         for other in earlier:
             path.remove(other)
 
 
-def take_off(role: "str | None" = None) -> None:
-    """Takes the finders of a role, or all, off ``sys.meta_path`` that `put` placed there; others stay."""
+def take_off(role: "str | None" = None, spared: "Sequence[Finder]" = ()) -> None:
+    """Takes the finders of a role, or all but those spared, off ``sys.meta_path`` that `put` placed there; others
+    stay."""
     open_gates()
     with _changing:
         for finder in _put(role):
-            sys.meta_path.remove(finder)
+            if finder not in spared:
+                sys.meta_path.remove(finder)
 
 
-#: Held by who changes ``sys.meta_path``.
+#: Held by who changes ``sys.meta_path``: two threads may install the hook at once.
 _changing = allocate_lock()
 
 
