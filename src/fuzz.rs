@@ -33,7 +33,7 @@ pub fn script(data: &[u8]) {
     for cell in [None, Some(Path::new("/n"))] {
         let Ok(root) = script.root(path, "m", cell, &|| Ok(String::new())) else { return };
         if let Root::Wrapped(code) | Root::Copied(code) = root {
-            assert!(!code.is_empty());
+            assert_ne!(code, "");
         }
     }
     let settings = BuildSettings { profile: "dev".into(), pyo3: ">=0.23".into(), ..BuildSettings::default() };
