@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: The value of the setting for stubs next to their sources.
 BESIDE = "beside"
 
+#: What is not an error of a module. Everything else is, also a panic of pyo3's, which is no `Exception`.
+_LEAVING = (KeyboardInterrupt, SystemExit)
+
 #: ``ast.PyCF_ONLY_AST``
 _ONLY_PARSE = 0x400
 
@@ -110,21 +113,24 @@ def of_project(project: Project, artifact: str, module: ModuleType | None = None
     loaded.
 
     Raises:
-        ProjectError: there is no type information in its library, or as for `of_script`.
+        ProjectError: as for `of_script`.
     """
     place, file = os.path.split(artifact)
-    stem = file.partition(".")[0]
-    try:
-        _native.core.stubs(artifact, stem, None)
-    except ImportError as error:
-        hint = "enable pyo3's feature `experimental-inspect` in its Cargo.toml"
-        raise _error(str(error).partition("\n")[0], hint=hint, path=project.root) from None
     # maturin installs a project without Python files as a package in the site folder.
     is_package = artifact.startswith(project.site + os.sep)
     if not is_package:
-        place = os.path.join(place, stem)
+        place = os.path.join(place, file.partition(".")[0])
     module = module or _load_copy(project.module, artifact, project.root)
     return _generate(module, artifact, project.root, place, is_package)
+
+
+def check_types(project: Project, artifact: str) -> None:
+    """Raises a `ProjectError` if there is no type information in a project's library."""
+    try:
+        _native.core.stubs(artifact, os.path.basename(artifact).partition(".")[0], None)
+    except ImportError as error:
+        hint = "enable pyo3's feature `experimental-inspect` in its Cargo.toml"
+        raise _error(str(error).partition("\n")[0], hint=hint, path=project.root) from None
 
 
 def _load_copy(name: str, artifact: str, source: str) -> ModuleType:
@@ -144,9 +150,9 @@ def _generate(module: ModuleType, artifact: str, source: str, place: str, is_pac
     known = set(_native.core.typed_names(artifact))
     try:
         described = _description.describe(module, known)
+    except _LEAVING:
+        raise
     except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
         raise _error(
             f"no type stub was written for {source}: the module cannot be described: {error!r}",
             hint="look at what its members do when they are asked for their attributes",
@@ -205,10 +211,9 @@ def _load(name: str, artifact: str, source: str) -> ModuleType:
     try:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+    except _LEAVING:
+        raise
     except BaseException as error:
-        # A panic of pyo3's is no `Exception`.
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
         raise _error(
             f"no type stub was written for {source}, since it cannot be loaded: {error}",
             hint="import it, and mend what fails there",
@@ -294,10 +299,10 @@ def update_project(project: Project, artifact: str, module: ModuleType | None = 
 def _warn(work: Callable[[], object]) -> None:
     try:
         work()
+    except _LEAVING:
+        raise
     except BaseException as error:
-        # An import does not fail because of its stubs. A panic of pyo3's is no `Exception`.
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
+        # An import does not fail because of its stubs.
         _report.warn(
             f"rustimport: {getattr(error, 'message', repr(error))}; {getattr(error, 'hint', 'no stub is written')}"
         )

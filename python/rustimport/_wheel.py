@@ -112,19 +112,18 @@ class Wheel:
                         hint="rename one of them, or build a wheel for each",
                         path=source,
                     )
-            stubs = _stubs_of(source, package)
             top = package.partition("/")[0]
             beside = os.path.splitext(source)[0] + ".pyi"
-            python = (
-                _python_files(os.path.join(root, top)) if top else [beside] * (os.path.isfile(beside) and not stubs)
-            )
+            # What the user wrote comes first.
+            stubs = {} if _stubs.Stub(beside, "").is_users() else _stubs_of(source, package)
+            own = [beside] * (os.path.isfile(beside) and not stubs)
+            python = _python_files(os.path.join(root, top)) if top else own
             for path in python:
                 name = os.path.relpath(path, root).replace(os.sep, "/")
                 # Read the files of a package only once, even if it has several sources.
                 if name not in files:
                     with open(path, "rb") as file:
                         files[name] = file.read()
-            # What the user wrote comes first.
             for name, content in stubs.items():
                 files.setdefault(name, content)
             if _native.core.template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:

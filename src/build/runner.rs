@@ -75,14 +75,15 @@ impl Runner<'_> {
             // Only the first run reports a start.
             let reason = (network == Network::Impatient).then_some(reason);
             let finished = self.run(&command, reason, observer)?;
-            let output = text(&finished.stderr);
-            network = match network {
-                Network::Off if finished.status.success() => {
+            if finished.status.success() {
+                if network == Network::Off {
                     let message = "the registry cannot be reached: built with what is on this machine".into();
                     observer.event(Event::Notice { message });
-                    return Ok(Ok(finished));
                 }
-                _ if finished.status.success() => return Ok(Ok(finished)),
+                return Ok(Ok(finished));
+            }
+            let output = text(&finished.stderr);
+            network = match network {
                 Network::Impatient if is_about_network(&output) => Network::Off,
                 Network::Off if !cargo::has_compiled(&output) && output.contains("offline") => {
                     missing = cargo::missing_package(&output);

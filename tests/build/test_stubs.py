@@ -480,6 +480,13 @@ def test_wheels_and_cells(place: Place, tmp_path: Path) -> None:
     assert "use.py:4: error" in found
     assert "Found 1 error" in found
 
+    # A stub that the user wrote is the one in the wheel.
+    place.write("alone.pyi", "def value() -> int: ...  # mine\n")
+    assert command(place, "build", "--wheel", "dist").returncode == 0
+    with zipfile.ZipFile(wheel) as archive:
+        assert b"mine" in archive.read("alone.pyi")
+        assert "alone-stubs/__init__.pyi" not in archive.namelist()
+
     cell = "#[pyfunction]\nfn value({}) -> i32 {{ 1 }}"
     for parameter in ("", "more: i32"):
         run = place.python(f"rustimport.inline({cell.format(parameter)!r}, name='cell'); print(1)")

@@ -77,6 +77,7 @@ def _write_one(options: argparse.Namespace, source: Source, artifact: str) -> li
 
     folder = _folder(options, source)
     if source.project is not None:
+        _stubs.check_types(source.project, artifact)
         # Those that the user or maturin has written are kept.
         stubs = [stub for stub in _stubs.of_project(source.project, artifact) if not stub.is_users()]
     else:

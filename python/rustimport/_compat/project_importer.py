@@ -182,8 +182,10 @@ def install(
         force_rebuild=force_rebuild,
         show_warnings=show_warnings,
     )
-    uninstall()
-    if not _settings.is_release_mode():
+    if _settings.is_release_mode():
+        uninstall()
+    else:
+        # It replaces the earlier one, without a moment in which there is none.
         _finder.put(finder)
     return finder
 
