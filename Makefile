@@ -11,7 +11,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $
 # Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors wheels wheel try-wheel check-release lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors docs wheels wheel try-wheel check-release lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'
 	@echo 'make test-editors  test type stubs and Rust projects in the language servers of editors'
+	@echo 'make docs      build the documentation site in target/docs, and check its links'
 	@echo 'make wheels    build and check the wheels and the source distribution of a release; ten minutes'
 	@echo 'make lint      check formatting, lints and types'
 	@echo 'make format    format everything'
@@ -68,6 +69,11 @@ test-network: $(VENV)/.dev
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
 	$(BIN)/python -m pytest tests/clients/test_browser.py
+
+# Once installed, `make test` builds it too. To look at it: `.venv/bin/zensical serve`.
+docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(BIN)/python -m pytest tests/tidy/test_site.py
 
 # One of them: `make wheels WHEELS=sdist`. Others than Linux on x86_64 build their own: `make wheel try-wheel`.
 wheels: $(VENV)/.dev

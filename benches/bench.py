@@ -9,6 +9,7 @@ below `benches/.venvs`.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -23,11 +24,13 @@ from pathlib import Path
 from time import perf_counter
 
 import counts
+import others
 
 import projects
 
 HERE = Path(__file__).parent
 VENVS = HERE / ".venvs"
+RESULTS = HERE.parent / "target" / "bench.json"
 PREDECESSORS = {"mih": "maturin_import_hook==0.3.0", "ri": "rustimport==1.7.1"}
 
 #: The code that turns each of them on.
@@ -77,6 +80,8 @@ class Bench:
             "MATURIN_BUILD_DIR": str(folder / "mih-cache"),
         }
         self.count = 0
+        #: The median seconds of each row, which `figures.py` draws.
+        self.medians: dict[str, dict[str, float]] = {}
 
     # -- tools
 
@@ -590,6 +595,10 @@ class Bench:
         """The first import of an editable project."""
         projects.developed(self, SWITCH_ON, in_turn)
 
+    def others(self) -> None:
+        """The same function in the tools that rebuild on import."""
+        others.measure(self, SWITCH_ON, in_turn)
+
     def report(
         self, title: str, seconds: dict[str, list[float]], reference: str, budget: str, absolute: bool = False
     ) -> None:
@@ -597,6 +606,7 @@ class Bench:
         print(f"\n{title}  (budget: {budget} against {reference})")
         for who, values in seconds.items():
             median = statistics.median(values)
+            self.medians.setdefault(title, {})[who] = median
             line = f"    {who:8} {shown(median):>10}   ({shown(min(values))} to {shown(max(values))})"
             if who != reference:
                 ratio = statistics.median(value / other for value, other in zip(values, base, strict=True))
@@ -658,7 +668,7 @@ def main() -> None:
         *(Bench.counts, Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
         *(Bench.crowd, Bench.many, Bench.full_store, Bench.layouts),
-        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs),
+        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs, Bench.others),
     )
     rows = {row.__name__: row for row in all_rows}
     chosen = sys.argv[1:] or list(rows)
@@ -668,6 +678,8 @@ def main() -> None:
         print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians and ranges")
         for name in chosen:
             rows[name](bench)
+            kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+            RESULTS.write_text(json.dumps(kept | bench.medians, indent=2))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,18 @@ PACKAGES = (
     "procps",
 )
 
+#: Downloads the sources of Python 3.13, in a chroot of sid that has dpkg-dev.
+PYTHON_SOURCES = """
+    mkdir -p /opt/sources/lists/partial
+    cd /opt/sources
+    if [ ! -e python3.13_*.orig.tar.xz ]; then
+        echo 'deb-src http://deb.debian.org/debian trixie main' > sources.list
+        only="-o Dir::Etc::sourcelist=$PWD/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=$PWD/lists"
+        apt-get -q $only update
+        apt-get -q $only source --download-only python3.13
+    fi
+"""
+
 #: Not copied into the chroot.
 LEFT_OUT = shutil.ignore_patterns("target", ".venv*", ".git", "__pycache__", ".*_cache", "*.so")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from tests.chroot import PACKAGES, ROOT, Chroot, run_each
+from tests.chroot import PACKAGES, PYTHON_SOURCES, ROOT, Chroot, run_each
 
 HOME = ROOT / "target" / "pythons"
 
@@ -54,12 +54,7 @@ def test(name: str, *more: str) -> None:
 #: There is no package of a Python without the GIL: 3.13, from Debian's sources, stands in for 3.14.
 FREE_THREADED = """
     if [ ! -x /opt/python3.13t/bin/python3.13t ]; then
-        mkdir -p /opt/sources/lists/partial
         cd /opt/sources
-        echo 'deb-src http://deb.debian.org/debian trixie main' > sources.list
-        only="-o Dir::Etc::sourcelist=$PWD/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=$PWD/lists"
-        apt-get -q $only update
-        apt-get -q $only source --download-only python3.13
         tar -xf python3.13_*.orig.tar.xz
         cd Python-3.13.*
         ./configure -q --disable-gil --prefix=/opt/python3.13t
@@ -94,6 +89,7 @@ def test_without_gil(*more: str) -> None:
     sources = ("libssl-dev", "zlib1g-dev", "libffi-dev", "xz-utils", "dpkg-dev")
     chroot = Chroot(HOME / "sid", "sid", (*PACKAGES, *sources))
     chroot.copy_project()
+    chroot.run(PYTHON_SOURCES)
     chroot.run(FREE_THREADED.format(tests=" ".join(more) or WITHOUT_GIL))
 
 

@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tests.chroot import PACKAGES, ROOT, Chroot, SkippedError, run, run_each
+from tests.chroot import PACKAGES, PYTHON_SOURCES, ROOT, Chroot, SkippedError, run, run_each
 
 OUT = ROOT / "target" / "wheels"
 SCRIPTS = Path(sys.executable).parent
@@ -42,6 +42,38 @@ EMULATED = """
 import platform, rustimport._core
 print(platform.machine(), rustimport._core.__version__)
 assert platform.machine() == "aarch64"'
+"""
+
+#: What pyo3 has to know of an interpreter that is not there.
+CP314T = """\
+implementation=CPython
+version=3.14
+shared=true
+abi3=false
+lib_name=python3.14t
+pointer_width=64
+build_flags=Py_GIL_DISABLED
+suppress_build_script_link_lines=false
+"""
+
+#: Debian's Python is too old there, and so is its Rust: sources of a newer Python, and this machine's Rust.
+OLDEST = """
+    if [ ! -x /opt/python/bin/python3 ]; then
+        mkdir -p /opt/python-source
+        tar -xf /opt/python.tar.xz -C /opt/python-source --strip-components 1
+        cd /opt/python-source
+        ./configure -q --prefix=/opt/python
+        make -s -j2 > /dev/null
+        make -s install > /dev/null
+    fi
+    rm -rf /tmp/tried
+    /opt/python/bin/python3 -m venv /tmp/tried
+    cd /tmp/tried
+    bin/pip install -q --disable-pip-version-check /opt/{wheel}
+    export PATH=/opt/rust/bin:$PATH RUSTIMPORT_CACHE_DIR=/tmp/tried/cache
+    printf '%b' {script} > tried.rs
+    bin/python -c '{trial}'
+    ldd --version | head -1
 """
 
 
@@ -144,6 +176,38 @@ def abi3t() -> None:
     )
 
 
+def cp314t() -> None:
+    """CPython 3.14 without the GIL, which has no stable ABI. It is not imported: there is no such interpreter here."""
+    clean("*-cp314t-*.whl")
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "pyo3.txt")
+        config.write_text(CP314T)
+        words = ("--zig", "--target", "x86_64-unknown-linux-gnu", "--compatibility", "manylinux2014")
+        build = (SCRIPTS / "maturin", "build", "--release", *words, "-i", "python3.14t", "--features", "python")
+        run(*build, "--out", OUT, PYO3_CONFIG_FILE=str(config), **environment())
+    wheel = built("*-cp314t-*.whl")
+    run(SCRIPTS / "twine", "check", "--strict", wheel)
+    run(SCRIPTS / "auditwheel", "show", wheel)
+
+
+def oldest() -> None:
+    """The wheel of `x86_64` in Debian 11 (glibc 2.31), where it builds a script."""
+    wheel = built("*-abi3-*x86_64.whl")
+    sources = sid("dpkg-dev")
+    sources.run(PYTHON_SOURCES)
+    packages = ("gcc", "make", "libc6-dev", "libssl-dev", "zlib1g-dev", "libffi-dev", "xz-utils", "ca-certificates")
+    chroot = Chroot(ROOT / "target" / "pythons" / "bullseye", "bullseye", packages)
+    (archive,) = (sources.folder / "opt" / "sources").glob("python3.13_*.orig.tar.xz")
+    shutil.copy(archive, chroot.folder / "opt" / "python.tar.xz")
+    shutil.copy(wheel, chroot.folder / "opt")
+    sysroot = Path(subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip())
+    shutil.rmtree(chroot.folder / "opt" / "rust", ignore_errors=True)
+    for name in ("bin", "lib"):
+        leave_out = shutil.ignore_patterns("src", "etc")
+        shutil.copytree(sysroot / name, chroot.folder / "opt" / "rust" / name, ignore=leave_out, symlinks=True)
+    chroot.run(OLDEST.format(wheel=wheel.name, script=json.dumps(SCRIPT), trial=TRIAL))
+
+
 def sid(*more: str) -> Chroot:
     chroot = Chroot(ROOT / "target" / "pythons" / "sid", "sid", (*PACKAGES, *more))
     chroot.copy_project()
@@ -181,4 +245,5 @@ if __name__ == "__main__":
         sys.exit()
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise SystemExit(str(SkippedError("only Linux on x86_64 builds all parts; elsewhere, run `maturin build`")))
-    sys.exit(run_each({"x86_64": x86_64, "sdist": sdist, "aarch64": aarch64, "abi3t": abi3t}, sys.argv[1:]))
+    parts = (x86_64, oldest, sdist, aarch64, abi3t, cp314t)
+    sys.exit(run_each({part.__name__: part for part in parts}, sys.argv[1:]))

@@ -79,7 +79,7 @@ impl fmt::Display for DirtyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverBuilt => f.write_str("never built"),
-            Self::Forced => f.write_str("rebuild forced"),
+            Self::Forced => f.write_str("rebuild requested"),
             Self::ArtifactLost => f.write_str("the built library is missing or damaged"),
             Self::ArtifactExposed => f.write_str("other users could have written the built library"),
             Self::GeneratorChanged => f.write_str("built by another version of rustimport"),

@@ -418,7 +418,7 @@ def test_force(place: Place) -> None:
     """
     run = place.python(code, RUSTIMPORT_FORCE_REBUILD="true")
     assert (run.out, run.builds) == ("1", 1)
-    assert reason(run) == "rebuild forced"
+    assert reason(run) == "rebuild requested"
     run = place.python("import rustimport; rustimport.install(force_rebuild=True); import m", hook=False)
     assert run.builds == 1
     run = place.python("rustimport.imp('m', force_rebuild=True)")
