@@ -36,6 +36,7 @@ pub fn stubs(library: &[u8], module: &str, described: Option<&Value>) -> Result<
     let mut found = chunks(library);
     found.iter_mut().for_each(complete);
     let chunks = match described {
+        Some(described) if !described.is_object() => return Err("the description is not a module".into()),
         Some(described) => Members::of(&found).complete(described),
         None if found.is_empty() => return Err("there is no type information in it".into()),
         None => found,
@@ -183,7 +184,7 @@ impl<'a> Members<'a> {
         let declared: Vec<&Value> =
             declared.into_iter().flat_map(listed).filter_map(|id| self.by_id.get(id).copied()).collect();
         let mut ids = Vec::new();
-        for member in members(described) {
+        for member in members(described).filter(|member| member.is_object()) {
             let is_member = |chunk: &&&Value| chunk.get("name") == member.get("name");
             let own = declared.iter().find(is_member).copied();
             ids.push(match (kind(member), own) {
