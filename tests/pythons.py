@@ -80,7 +80,7 @@ FREE_THREADED = """
 #: switch the GIL on (those of plain pyo3-ffi, and of a pyo3 before 0.28), which CPython reports.
 WITHOUT_GIL = (
     "tests/unit tests/build tests/faults -n 2 --dist loadfile --ignore tests/build/test_stubs.py "
-    "--ignore tests/build/test_costs.py --ignore tests/build/test_wheels.py "
+    "--ignore tests/build/test_costs.py --ignore tests/build/test_wheels.py --ignore tests/build/test_backends.py "
     "-k 'not (ffi or sums or two_copies_with_one_target or keeps_the_module_object)'"
 )
 

@@ -29,7 +29,7 @@ __all__ = [
     "list_installed",
     "local_packages",
     "project_settings",
-    "project_table",
+    "pyproject_table",
     "scaffold",
     "site_install",
     "site_install_pth",
@@ -131,7 +131,7 @@ def watch(find: Callable[[], Sequence[str | PathLike[str]]]) -> None:
 def project_settings(folder: str | PathLike[str]) -> tuple[PathLike[str], list[tuple[str, str]]] | None:
     """What the nearest `pyproject.toml` sets: its path, and the values by their names."""
 
-def project_table(path: str | PathLike[str]) -> str:
+def pyproject_table(path: str | PathLike[str], keys: Sequence[str]) -> str:
     """The table `[project]` of a `pyproject.toml`, as JSON."""
 
 def site_look(path: str | PathLike[str]) -> tuple[str | None, bool]:

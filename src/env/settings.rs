@@ -127,6 +127,9 @@ struct Table {
     /// Globs of additional inputs of that project.
     #[serde(default)]
     inputs: Vec<String>,
+    /// For setuptools, which reads it itself.
+    #[serde(default, rename = "wheel")]
+    _wheel: toml::Table,
 }
 
 /// Settings in `[tool.rustimport]` that apply only to the project that contains the table.
@@ -149,14 +152,17 @@ pub fn sets_profile(project: &Path) -> Result<bool> {
     Ok(of_project(project)?.is_some_and(|(_, values)| values.iter().any(|(name, _)| *name == "profile")))
 }
 
-/// The table `[project]` of a pyproject.toml.
-pub fn project_table(path: &Path) -> Result<toml::Table> {
+/// A table of a pyproject.toml, such as `["tool", "rustimport"]`. Empty if there is none.
+pub fn pyproject_table(path: &Path, keys: &[String]) -> Result<toml::Table> {
     let broken = |what: String| {
         Error::project(path, format!("{}: {what}", path.display()), "correct it, or give --name and --version yourself")
     };
     let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;
-    let mut document: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
-    Ok(document.remove("project").and_then(|table| table.as_table().cloned()).unwrap_or_default())
+    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
+    for key in keys {
+        table = table.remove(key).and_then(|value| value.try_into().ok()).unwrap_or_default();
+    }
+    Ok(table)
 }
 
 /// Whether a project sets `enabled = false`.

