@@ -25,6 +25,7 @@ from time import perf_counter
 
 import counts
 import others
+import scale
 
 import projects
 
@@ -595,6 +596,10 @@ class Bench:
         """The first import of an editable project."""
         projects.developed(self, SWITCH_ON, in_turn)
 
+    def scale(self) -> None:
+        """Many scripts, inputs, folders and projects; a slow file system."""
+        scale.measure(self, in_turn)
+
     def others(self) -> None:
         """The same function in the tools that rebuild on import."""
         others.measure(self, SWITCH_ON, in_turn)
@@ -668,7 +673,7 @@ def main() -> None:
         *(Bench.counts, Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
         *(Bench.crowd, Bench.many, Bench.full_store, Bench.layouts),
-        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs, Bench.others),
+        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs, Bench.scale, Bench.others),
     )
     rows = {row.__name__: row for row in all_rows}
     chosen = sys.argv[1:] or list(rows)

@@ -94,8 +94,8 @@ def install(
     from . import _finder, _settings
 
     _finder.open_gates()
-    _finder.on_import = follow_ipython
-    follow_ipython()
+    _finder.on_import = follow_notebooks
+    follow_notebooks()
     common: dict[str, Any] = {
         "cache_dir": None if build_dir is None else os.fsdecode(build_dir),
         "force_rebuild": force_rebuild,
@@ -137,6 +137,10 @@ def uninstall() -> None:
         from . import _ipython
 
         _ipython.leave_autoreload()
+    if "rustimport._marimo" in sys.modules:
+        from . import _marimo
+
+        _marimo.leave()
 
 
 def load_ipython_extension(shell: "Any") -> None:
@@ -153,14 +157,18 @@ def unload_ipython_extension(shell: "Any") -> None:
     _ipython.unload(shell)
 
 
-def follow_ipython() -> None:
-    """Lets `%autoreload` reload Rust modules too, in an IPython that runs."""
+def follow_notebooks() -> None:
+    """Lets an IPython or marimo that runs reload Rust modules too, if it reloads modules by itself."""
     import sys
 
     if "IPython.core.interactiveshell" in sys.modules:
         from . import _ipython
 
         _ipython.follow_autoreload()
+    if "marimo._runtime.reload.autoreload" in sys.modules:
+        from . import _marimo
+
+        _marimo.follow()
 
 
 if not TYPE_CHECKING:

@@ -248,11 +248,38 @@ class _TerminalLine:
         _write_over("")
 
 
+class _MarimoSpinner:
+    """A spinner in the output of the running cell, which is removed after the build. Short builds show none."""
+
+    #: The seconds after which it is shown.
+    _PATIENCE = 0.5
+
+    def __init__(self, marimo: Any) -> None:
+        self._since = time.monotonic()
+        self._context = marimo.status.spinner(remove_on_exit=True)
+        self._spinner: Any = None
+
+    def show(self, text: str, _done: int, _total: int) -> None:
+        if self._spinner is None and time.monotonic() - self._since >= self._PATIENCE:
+            self._spinner = self._context.__enter__()
+        if self._spinner is not None:
+            # It is Markdown.
+            self._spinner.update(title=text.replace("<", "&lt;"))
+
+    def clear(self) -> None:
+        if self._spinner is not None:
+            self._context.__exit__(None, None, None)
+            self._spinner = None
+
+
 def _live_line() -> Any:
     """The place where progress is shown; ``None`` without a notebook or a terminal."""
     notebook = _notebook()
     if notebook is not None:
         return notebook.Progress()
+    marimo = sys.modules.get("marimo")
+    if marimo is not None and marimo.running_in_notebook():
+        return _MarimoSpinner(marimo)
     return _TerminalLine() if _is_terminal() else None
 
 

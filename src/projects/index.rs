@@ -28,7 +28,7 @@ use crate::env::interpreter::Interpreter;
 use crate::env::settings::{self, PYPROJECT};
 use crate::freshness::stamp::sealed;
 use crate::package::krate;
-use crate::projects::installation::{Environment, Installation};
+use crate::projects::installation::{Environment, Installation, uses_maturin};
 
 /// An editable project, and the names by which it is imported.
 #[derive(Debug, PartialEq, Eq)]
@@ -166,12 +166,8 @@ pub fn index_all(folders: &[PathBuf], entries: &[PathBuf]) -> String {
     let is_own = |folder: &&PathBuf| Environment::around(folder).is_some();
     let site = folders.iter().find(is_own).or(folders.first()).map_or(Path::new("/"), PathBuf::as_path);
     for folder in entries.iter().flat_map(|entry| entry.ancestors()) {
-        let uses_maturin = |pyproject: &Table| {
-            let backend = pyproject.get("build-system").and_then(|table| table.get("build-backend")?.as_str());
-            backend.is_some_and(|backend| backend == "maturin")
-        };
         let is_known = found.iter().any(|entry| entry.installation.project == folder);
-        if !is_known && folder.join(PYPROJECT).is_file() && uses_maturin(&pyproject_of(folder)) {
+        if !is_known && uses_maturin(folder) {
             found.push(entry(Installation::missing(site, folder)));
         }
     }

@@ -47,12 +47,13 @@ impl Installation {
         let text = fs::read(dist_info.join("direct_url.json")).ok()?;
         let direct: DirectUrl = serde_json::from_slice(&text).ok()?;
         let wheel = fs::read_text(dist_info.join("WHEEL")).ok()?;
-        if !wheel.lines().any(is_of_maturin) {
-            return None;
-        }
+        let generator = Generator::of(&wheel)?;
         // Distributions from an archive have no `dir_info`.
         let is_editable = direct.dir_info?.editable;
         let project = folder_of_url(&direct.url)?;
+        if generator == Generator::Poetry && !(is_editable && uses_maturin(&project)) {
+            return None;
+        }
         let site = dist_info.parent()?;
         let record = fs::read_text(dist_info.join("RECORD")).ok();
         let listed = record.as_deref().map(recorded).unwrap_or_default();
@@ -84,9 +85,9 @@ impl Installation {
         let direct_url = dist_info.join("direct_url.json");
         match fs::read_text(&wheel) {
             Ok(text) if text.contains("Generator:") => {
-                let is_maturins = text.lines().any(is_of_maturin);
-                let mut files: Vec<PathBuf> = is_maturins.then_some(direct_url.clone()).into_iter().collect();
-                if is_maturins && direct_url.exists() {
+                let is_known = Generator::of(&text).is_some();
+                let mut files: Vec<PathBuf> = is_known.then_some(direct_url.clone()).into_iter().collect();
+                if is_known && direct_url.exists() {
                     let record = dist_info.join("RECORD");
                     let listed = recorded(&fs::read_text(&record).unwrap_or_default());
                     let site = dist_info.parent().unwrap_or(dist_info);
@@ -213,9 +214,30 @@ fn add_natives(folder: &Path, depth: u32, found: &mut Vec<PathBuf>, takes: &dyn 
     }
 }
 
-/// Whether a line of a WHEEL file names maturin as the generator.
-fn is_of_maturin(line: &str) -> bool {
-    line.starts_with("Generator:") && line.contains("maturin")
+/// What wrote a dist-info folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Generator {
+    Maturin,
+    /// It installs a project without calling its build backend, so that nothing is built.
+    Poetry,
+}
+
+impl Generator {
+    /// From the text of a WHEEL file.
+    fn of(wheel: &str) -> Option<Self> {
+        let named = wheel.lines().find(|line| line.starts_with("Generator:"))?;
+        [("maturin", Self::Maturin), ("poetry", Self::Poetry)]
+            .into_iter()
+            .find_map(|(name, generator)| named.contains(name).then_some(generator))
+    }
+}
+
+/// Whether maturin is the build backend of a project.
+pub(crate) fn uses_maturin(project: &Path) -> bool {
+    let pyproject = fs::read_text(project.join("pyproject.toml")).unwrap_or_default();
+    let document: Option<toml::Table> = pyproject.parse().ok();
+    let backend = document.as_ref().and_then(|table| table.get("build-system")?.get("build-backend")?.as_str());
+    backend == Some("maturin")
 }
 
 fn is_program(path: &Path) -> bool {
@@ -329,5 +351,14 @@ mod tests {
         write("WHEEL", "Generator: setuptools\n");
         check(false);
         awaits(&[]);
+        // Poetry installs projects of any backend.
+        write("WHEEL", "Generator: poetry-core 2.5.0\n");
+        check(false);
+        let project = folder.path().join("project");
+        std::fs::create_dir(&project).unwrap();
+        std::fs::write(project.join("pyproject.toml"), "[build-system]\nbuild-backend = \"maturin\"\n").unwrap();
+        let url = format!("file://{}", project.display());
+        write("direct_url.json", &format!(r#"{{"url": "{url}", "dir_info": {{"editable": true}}}}"#));
+        check(true);
     }
 }

@@ -30,7 +30,7 @@ class Importer(_finder.Finder):
             force_rebuild=force_rebuild or None,
             **arguments,
         )
-        _finder.on_import = rustimport.follow_ipython
+        _finder.on_import = rustimport.follow_notebooks
 
     def get_settings(self, module_path: str, source_path: Path) -> MaturinSettings | None:
         """The settings for a source. Subclasses can override it.

@@ -1,0 +1,169 @@
+"""marimo's module autoreloading for Rust modules. It is loaded only if marimo runs.
+
+marimo compares the times of `.py` files. For a Rust module, it gets one time for all its inputs instead, and reloads it
+in our way: marimo's own empties the module first, and puts new methods into old classes. When cells become stale and
+run again is marimo's decision. This replaces two functions of marimo that are internal: they are left as they are if
+they do not have the expected form.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import time
+from functools import partial
+from types import ModuleType
+
+from . import _cache, _finder, _projects, _report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+RELOADER = "marimo._runtime.reload.autoreload"
+
+#: marimo's own functions, while they are replaced.
+_original: tuple[Any, Any] | None = None
+_is_unknown = False
+
+
+def follow() -> None:
+    """From now on, marimo sees changes of Rust modules."""
+    global _original, _is_unknown
+    if _original is not None or _is_unknown:
+        return
+    autoreload: Any = sys.modules[RELOADER]
+    if not _is_known(autoreload):
+        _is_unknown = True
+        _report.warn(
+            "rustimport: this version of marimo reloads modules in an unknown way, so edits of Rust files do not mark "
+            "cells as stale: call rustimport.reload_changed() in a cell"
+        )
+        return
+    find_time, superreload = _original = autoreload.ModuleReloader.filename_and_mtime, autoreload.superreload
+
+    def filename_and_mtime(self: Any, module: Any) -> Any:
+        try:
+            changed_at = _changed_at(module)
+        except Exception:
+            # Nothing of ours must end marimo's thread.
+            changed_at = None
+        if changed_at is None:
+            return find_time(self, module)
+        return autoreload.ModuleMTime(name=module.__name__, mtime=changed_at)
+
+    def reload(module: ModuleType, old_objects: Any) -> ModuleType:
+        if _stamp(module, module.__name__) is None:
+            return superreload(module, old_objects)  # type: ignore[no-any-return]
+        try:
+            return importlib.reload(module)
+        except ImportError as error:
+            # The cells run with what was loaded before.
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            raise
+
+    autoreload.ModuleReloader.filename_and_mtime, autoreload.superreload = filename_and_mtime, reload
+
+
+def _is_known(autoreload: Any) -> bool:
+    try:
+        autoreload.ModuleMTime(name="", mtime=0.0)
+        functions = autoreload.ModuleReloader.filename_and_mtime, autoreload.superreload
+        found = [list(inspect.signature(function).parameters) for function in functions]
+    except (AttributeError, TypeError):
+        return False
+    return found == [["self", "module"], ["module", "old_objects"]]
+
+
+def leave() -> None:
+    """Puts marimo's own functions back."""
+    global _original
+    if _original is not None:
+        autoreload: Any = sys.modules[RELOADER]
+        autoreload.ModuleReloader.filename_and_mtime, autoreload.superreload = _original
+        _original = None
+
+
+#: Module name -> the state that it was last found stale with, and the time that marimo gets for it.
+_seen: dict[str, tuple[Any, float]] = {}
+
+
+def _changed_at(module: Any) -> float | None:
+    """A time that is later after each change of a module's inputs; ``None`` if it is no Rust module."""
+    name = getattr(module, "__name__", None)
+    if not isinstance(name, str):
+        return None
+    stamp = _stamp(module, name)
+    if stamp is None:
+        return None
+    if name not in _seen:
+        # marimo compares with what it sees first, which may be after an edit.
+        _seen[name] = None, 1.0
+        return 1.0
+    stale, changed_at = _seen[name]
+    path, is_loaded = stamp
+    state = _state(path)
+    # A stamp whose artifact is not the loaded one belongs to a build of another process.
+    if state is not None and (state[1] != state[2] or not is_loaded(state[0])) and state != stale:
+        changed_at = max(time.time(), changed_at + 0.001)
+        _seen[name] = state, changed_at
+    return changed_at
+
+
+def _state(stamp: str) -> tuple[str, list[bytes], list[bytes]] | None:
+    """The artifact of a stamp, and the stats of the other files: as recorded, and as they are now."""
+    try:
+        lines = [line for line in _cache.sealed_lines(_cache.read(stamp))[3:-2] if line[:1] == b"F"]
+    except OSError:
+        return None
+    if not lines:
+        return None
+    written = os.stat(stamp).st_mtime_ns
+    artifact, *inputs = [_cache.unescape(line.partition(b"\t")[2]) for line in lines]
+    recorded, now = [], []
+    for path, line in zip(inputs, lines[1:], strict=True):
+        stats = line.partition(b"\t")[0]
+        try:
+            found = os.stat(path)
+            current = b"F %d %d %d" % (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if stats == b"F -" and found.st_ctime_ns <= written:
+                # Edited just before the build: its times could not tell it from a later edit in the same tick.
+                stats = current
+        except OSError:
+            current = b""
+        recorded.append(stats)
+        now.append(current)
+    return os.fsdecode(artifact), recorded, now
+
+
+def _stamp(module: Any, name: str) -> tuple[str, Any] | None:
+    """The stamp of a module's source, and a function that tells whether an artifact is the loaded one."""
+    loader = getattr(module, "__loader__", None)
+    if isinstance(loader, _finder.ScriptLoader) and loader.finder.enable_reloading:
+        return loader.finder.key(name, loader.source).stamp, lambda artifact: artifact == _finder.current.get(name)
+    for finder, extension, project in _imported_projects():
+        # The package, if there is one: to reload it also reloads the extension module in it.
+        packages = [each for each in _packages(finder, project) if each in sys.modules]
+        if name in (packages or [extension]):
+            stamp = _projects.key_of(finder, extension, project).stamp
+            return stamp, partial(_is_loaded, extension)
+    return None
+
+
+def _is_loaded(extension: str, artifact: str) -> bool:
+    return _projects.state_of(artifact) == _projects.loaded.get(extension)
+
+
+def _imported_projects() -> Iterator[tuple[_projects.ProjectFinder, str, _projects.Project]]:
+    for finder in sys.meta_path:
+        if isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading:
+            for extension, project in list(finder.modules.items()):
+                if extension in sys.modules:
+                    yield finder, extension, project
+
+
+def _packages(finder: _projects.ProjectFinder, project: _projects.Project) -> list[str]:
+    return [name for name, found in finder.projects.items() if project.root in [each.root for each in found]]
