@@ -11,7 +11,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $
 # Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors docs wheels wheel try-wheel check-release lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors check-targets docs wheels wheel try-wheel check-release lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'
 	@echo 'make test-editors  test type stubs and Rust projects in the language servers of editors'
+	@echo 'make check-targets  compile for Windows, macOS, musl and aarch64, without linking'
 	@echo 'make docs      build the documentation site in target/docs, and check its links'
 	@echo 'make wheels    build and check the wheels and the source distribution of a release; ten minutes'
 	@echo 'make lint      check formatting, lints and types'
@@ -60,6 +61,14 @@ test-pythons:
 test-faults: $(VENV)/.dev
 	PROPTEST_CASES=20000 cargo test --no-default-features fuzz
 	FAULTS=all $(BIN)/python -m pytest tests/faults
+
+# The standard libraries come from rustup. Nothing is linked or run.
+TARGETS ?= x86_64-pc-windows-msvc x86_64-pc-windows-gnu aarch64-apple-darwin x86_64-unknown-linux-musl \
+	aarch64-unknown-linux-gnu
+check-targets:
+	rustup target add $(TARGETS)
+	for target in $(TARGETS); do PYO3_CROSS_PYTHON_VERSION=3.10 RUSTFLAGS='-D warnings -C target-feature=-crt-static' \
+		cargo check --all-targets --target $$target --target-dir target/check || exit 1; done
 
 # Third-party projects from PyPI.
 test-network: $(VENV)/.dev

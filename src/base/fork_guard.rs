@@ -15,6 +15,7 @@ struct Place {
 }
 
 const FREE: u8 = 0;
+#[cfg(unix)]
 const CLAIMED: u8 = 1;
 const OWNED: u8 = 2;
 

@@ -137,6 +137,7 @@ pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    #[cfg_attr(not(unix), expect(unused_mut))]
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default; a new file gets the permissions that the user's umask allows.
     #[cfg(unix)]
