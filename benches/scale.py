@@ -115,7 +115,7 @@ def path(bench: Bench, count: int) -> Callable[[], float]:
         who: TIMED.format(before=before + hook + "\nimportlib.util.find_spec('first')", statement=search, units=200)
         for who, hook in (("bare", ""), ("ours", OURS))
     }
-    return lambda: max(bench.seconds("ours", codes["ours"]) - bench.seconds("bare", codes["bare"]), 0) / count
+    return lambda: max(bench.seconds("ours", codes["ours"]) - bench.seconds("bare", codes["bare"]), 1e-9) / count
 
 
 def projects(bench: Bench, count: int, installed: bool = False) -> Callable[[], float]:

@@ -130,7 +130,7 @@ class ScriptLoader(Loader):
         from . import _report
 
         _report.warn(
-            f"rustimport: loading {os.path.basename(self.source)} has switched the GIL on; if its code needs no GIL, "
+            f"loading {os.path.basename(self.source)} has switched the GIL on; if its code needs no GIL, "
             "declare it with `#[pymodule(gil_used = false)]`, or use pyo3 0.28 or later"
         )
 

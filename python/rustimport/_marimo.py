@@ -13,14 +13,14 @@ import inspect
 import os
 import sys
 import time
+import traceback
 from functools import partial
 from types import ModuleType
 
-from . import _cache, _finder, _projects, _report
+from . import _cache, _finder, _projects, _reload, _report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 RELOADER = "marimo._runtime.reload.autoreload"
@@ -39,31 +39,39 @@ def follow() -> None:
     if not _is_known(autoreload):
         _is_unknown = True
         _report.warn(
-            "rustimport: this version of marimo reloads modules in an unknown way, so edits of Rust files do not mark "
+            "this version of marimo reloads modules in an unknown way, so edits of Rust files do not mark "
             "cells as stale: call rustimport.reload_changed() in a cell"
         )
         return
     find_time, superreload = _original = autoreload.ModuleReloader.filename_and_mtime, autoreload.superreload
 
     def filename_and_mtime(self: Any, module: Any) -> Any:
+        own = find_time(self, module)
         try:
-            changed_at = _changed_at(module)
+            # Of a project's package, also the Python file counts.
+            changed_at = _changed_at(module, 0.0 if own is None else own.mtime)
         except Exception:
             # Nothing of ours must end marimo's thread.
             changed_at = None
         if changed_at is None:
-            return find_time(self, module)
-        return autoreload.ModuleMTime(name=module.__name__, mtime=changed_at)
+            return own
+        return autoreload.ModuleMTime(name=module.__name__ if own is None else own.name, mtime=changed_at)
 
     def reload(module: ModuleType, old_objects: Any) -> ModuleType:
         if _stamp(module, module.__name__) is None:
             return superreload(module, old_objects)  # type: ignore[no-any-return]
+        before = dict(module.__dict__)
         try:
-            return importlib.reload(module)
-        except ImportError as error:
-            # The cells run with what was loaded before.
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            module = importlib.reload(module)
+        except Exception as error:
+            # The cells run with what was loaded before. marimo itself says nothing.
+            if isinstance(error, ImportError):
+                sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            else:
+                traceback.print_exc()
             raise
+        _reload.replace_in_package(module, before)
+        return module
 
     autoreload.ModuleReloader.filename_and_mtime, autoreload.superreload = filename_and_mtime, reload
 
@@ -91,8 +99,9 @@ def leave() -> None:
 _seen: dict[str, tuple[Any, float]] = {}
 
 
-def _changed_at(module: Any) -> float | None:
-    """A time that is later after each change of a module's inputs; ``None`` if it is no Rust module."""
+def _changed_at(module: Any, own: float) -> float | None:
+    """A time that is later after each change of a module's inputs; ``None`` if it is no Rust module. `own`: the time of
+    its Python file, if it has one."""
     name = getattr(module, "__name__", None)
     if not isinstance(name, str):
         return None
@@ -102,7 +111,7 @@ def _changed_at(module: Any) -> float | None:
     if name not in _seen:
         # marimo compares with what it sees first, which may be after an edit.
         _seen[name] = None, 1.0
-        return 1.0
+        return max(own, 1.0)
     stale, changed_at = _seen[name]
     path, is_loaded = stamp
     state = _state(path)
@@ -110,7 +119,7 @@ def _changed_at(module: Any) -> float | None:
     if state is not None and (state[1] != state[2] or not is_loaded(state[0])) and state != stale:
         changed_at = max(time.time(), changed_at + 0.001)
         _seen[name] = state, changed_at
-    return changed_at
+    return max(own, changed_at)
 
 
 def _state(stamp: str) -> tuple[str, list[bytes], list[bytes]] | None:
@@ -144,26 +153,38 @@ def _stamp(module: Any, name: str) -> tuple[str, Any] | None:
     loader = getattr(module, "__loader__", None)
     if isinstance(loader, _finder.ScriptLoader) and loader.finder.enable_reloading:
         return loader.finder.key(name, loader.source).stamp, lambda artifact: artifact == _finder.current.get(name)
-    for finder, extension, project in _imported_projects():
-        # The package, if there is one: to reload it also reloads the extension module in it.
-        packages = [each for each in _packages(finder, project) if each in sys.modules]
-        if name in (packages or [extension]):
-            stamp = _projects.key_of(finder, extension, project).stamp
-            return stamp, partial(_is_loaded, extension)
-    return None
+    found = _projects_by_module().get(name)
+    if found is None:
+        return None
+    finder, extension, project = found
+    return _projects.key_of(finder, extension, project).stamp, partial(_is_loaded, extension)
 
 
 def _is_loaded(extension: str, artifact: str) -> bool:
     return _projects.state_of(artifact) == _projects.loaded.get(extension)
 
 
-def _imported_projects() -> Iterator[tuple[_projects.ProjectFinder, str, _projects.Project]]:
-    for finder in sys.meta_path:
-        if isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading:
+#: When it was made, and what `_projects_by_module` returns: marimo asks for every module, every second.
+_known_projects: tuple[float, dict[str, tuple[Any, str, Any]]] = (0.0, {})
+
+
+def _projects_by_module() -> dict[str, tuple[Any, str, Any]]:
+    """Module -> the project that it belongs to, with its finder and extension module: of each project that is imported,
+    its package, or the extension module if there is none. To reload the package reloads both."""
+    global _known_projects
+    now = time.monotonic()
+    if now - _known_projects[0] > 0.2:
+        found: dict[str, tuple[Any, str, Any]] = {}
+        for finder in sys.meta_path:
+            if not (isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading and finder.modules):
+                continue
+            names: dict[str, list[str]] = {}
+            for name, projects in list(finder.projects.items()):
+                for project in projects:
+                    names.setdefault(project.root, []).append(name)
             for extension, project in list(finder.modules.items()):
                 if extension in sys.modules:
-                    yield finder, extension, project
-
-
-def _packages(finder: _projects.ProjectFinder, project: _projects.Project) -> list[str]:
-    return [name for name, found in finder.projects.items() if project.root in [each.root for each in found]]
+                    packages = [name for name in names.get(project.root, []) if name in sys.modules]
+                    found |= dict.fromkeys(packages or [extension], (finder, extension, project))
+        _known_projects = now, found
+    return _known_projects[1]

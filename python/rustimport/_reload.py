@@ -40,11 +40,17 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
             continue
         reloaded += modules
         for module, old in zip(modules, before, strict=True):
-            for holder in [namespace or {}, *_namespaces_around(module)]:
-                _replace(holder, old, module.__dict__)
+            replace_in_package(module, old, namespace or {})
     if failure is not None:
         raise failure
     return reloaded
+
+
+def replace_in_package(module: ModuleType, old: dict[str, Any], *more: dict[str, Any]) -> None:
+    """Replaces functions and classes of a module that was reloaded, where the modules of its package, and other
+    namespaces, hold the old ones. `old`: its namespace before."""
+    for holder in [*more, *_namespaces_around(module)]:
+        _replace(holder, old, module.__dict__)
 
 
 def refresh(module: ModuleType) -> bool:

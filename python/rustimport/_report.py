@@ -249,27 +249,38 @@ class _TerminalLine:
 
 
 class _MarimoSpinner:
-    """A spinner in the output of the running cell, which is removed after the build. Short builds show none."""
+    """A spinner in the output of the running cell, which is removed after the build. Short builds show none. Whatever
+    marimo makes of it, the build goes on."""
 
     #: The seconds after which it is shown.
     _PATIENCE = 0.5
 
     def __init__(self, marimo: Any) -> None:
         self._since = time.monotonic()
-        self._context = marimo.status.spinner(remove_on_exit=True)
+        self._marimo = marimo
+        self._context: Any = None
         self._spinner: Any = None
 
     def show(self, text: str, _done: int, _total: int) -> None:
-        if self._spinner is None and time.monotonic() - self._since >= self._PATIENCE:
-            self._spinner = self._context.__enter__()
+        if self._context is None and time.monotonic() - self._since >= self._PATIENCE:
+            self._context = _attempt(lambda: self._marimo.status.spinner(remove_on_exit=True))
+            self._spinner = _attempt(lambda: self._context.__enter__())
+        # It is Markdown.
+        title = text.replace("<", "&lt;")
         if self._spinner is not None:
-            # It is Markdown.
-            self._spinner.update(title=text.replace("<", "&lt;"))
+            _attempt(lambda: self._spinner.update(title=title))
 
     def clear(self) -> None:
         if self._spinner is not None:
-            self._context.__exit__(None, None, None)
+            _attempt(lambda: self._context.__exit__(None, None, None))
             self._spinner = None
+
+
+def _attempt(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception:
+        return None
 
 
 def _live_line() -> Any:
@@ -277,8 +288,9 @@ def _live_line() -> Any:
     notebook = _notebook()
     if notebook is not None:
         return notebook.Progress()
-    marimo = sys.modules.get("marimo")
-    if marimo is not None and marimo.running_in_notebook():
+    # Another module may have this name.
+    marimo: Any = sys.modules.get("marimo")
+    if marimo is not None and _attempt(lambda: marimo.running_in_notebook()):
         return _MarimoSpinner(marimo)
     return _TerminalLine() if _is_terminal() else None
 

@@ -303,9 +303,7 @@ def _warn(work: Callable[[], object]) -> None:
         raise
     except BaseException as error:
         # An import does not fail because of its stubs.
-        _report.warn(
-            f"rustimport: {getattr(error, 'message', repr(error))}; {getattr(error, 'hint', 'no stub is written')}"
-        )
+        _report.warn(f"{getattr(error, 'message', repr(error))}; {getattr(error, 'hint', 'no stub is written')}")
 
 
 def _error(message: str, *, hint: str, path: str) -> ProjectError:

@@ -27,7 +27,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
 #: PEP 440, normalised
 _VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?")
 _TAG = re.compile(r"[\w.]+-[\w.]+-[\w.]+")
-_PYTHON_FILES = (".py", ".pyi", "py.typed")
+#: Files that may come from the user, or from several sources.
+PYTHON_FILES = (".py", ".pyi", "py.typed")
 
 
 @dataclass
@@ -112,12 +113,8 @@ class Wheel:
                         files[name] = file.read()
             for name, content in files_of(source, built, package).items():
                 # Stubs and `py.typed` that the user wrote come first.
-                if files.setdefault(name, content) is not content and not name.endswith(_PYTHON_FILES):
-                    raise ProjectError(
-                        f"{source} and another source would both be installed as {name}",
-                        hint="rename one of them, or build a wheel for each",
-                        path=source,
-                    )
+                if files.setdefault(name, content) is not content and not name.endswith(PYTHON_FILES):
+                    raise same_name(source, name)
             if _native.core.template(source) == "cffi" and ("Requires-Dist", "cffi") not in metadata:
                 metadata.append(("Requires-Dist", "cffi"))
         tag = self.tag or common_tag(list(sources.values()))
@@ -152,6 +149,11 @@ def files_of(source: str, built: str, package: str) -> dict[str, bytes]:
     if not _stubs.Stub(os.path.splitext(source)[0] + ".pyi", "").is_users():
         files |= _stubs_of(source, prefix)
     return files
+
+
+def same_name(source: str, name: str) -> ProjectError:
+    message = f"{source} and another source would both be installed as {name}"
+    return ProjectError(message, hint="rename one of them, or build a wheel for each", path=source)
 
 
 def common_tag(built: list[str]) -> str:
@@ -191,7 +193,7 @@ def _python_files(package: str) -> Iterator[str]:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        yield from (os.path.join(folder, name) for name in sorted(names) if name.endswith(_PYTHON_FILES))
+        yield from (os.path.join(folder, name) for name in sorted(names) if name.endswith(PYTHON_FILES))
 
 
 def _python_files_of(source: str, root: str, package: str) -> Iterator[str]:

@@ -3,7 +3,9 @@ no Rust."""
 
 from __future__ import annotations
 
+import ast
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +19,20 @@ SCRIPTS = Path(sys.executable).parent
 
 FAST = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
 CRATE = "use pyo3::prelude::*;\n\n#[pymodule]\nmod sums {\n    #[pymodule_export]\n    const TOTAL: i32 = 6;\n}\n"
+NESTED = """\
+use pyo3::prelude::*;
+
+#[pymodule]
+mod sums {
+    use pyo3::prelude::*;
+
+    #[pymodule]
+    mod inner {
+        #[pymodule_export]
+        const ONE: i32 = 1;
+    }
+}
+"""
 CARGO = """\
 [package]
 name = "sums"
@@ -29,7 +45,7 @@ pyo3 = "0.30"
 """
 HATCH = """\
 [build-system]
-requires = ["hatchling", "rustimport"]
+requires = ["hatchling", "rustimport>=2"]
 build-backend = "hatchling.build"
 [project]
 name = "packed"
@@ -40,7 +56,7 @@ packages = ["src/packed"]
 """
 SETUPTOOLS = """\
 [build-system]
-requires = ["setuptools>=70.1", "rustimport"]
+requires = ["setuptools>=70.1", "rustimport>=2"]
 build-backend = "setuptools.build_meta"
 [project]
 name = "packed"
@@ -70,6 +86,11 @@ def project(place: Place) -> Path:
     return place.folder
 
 
+@pytest.fixture(params=[HATCH, SETUPTOOLS], ids=["hatchling", "setuptools"])
+def table(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a wheel of this package, for isolated builds."""
@@ -89,7 +110,8 @@ def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(place: Place, *command: str | Path, **more: str) -> str:
-    env = {**place.env, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
+    # uv brings its own certificates, which a company's proxy is not among.
+    env = {**place.env, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_SYSTEM_CERTS": "1", **more}
     done = subprocess.run(command, cwd=place.folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -155,7 +177,6 @@ def test_setuptools_without_isolation(place: Place, project: Path) -> None:
     check_installed(place, only(project / "dist"))
 
 
-@pytest.mark.parametrize("table", [HATCH, SETUPTOOLS], ids=["hatchling", "setuptools"])
 def test_editable_installations_are_left_to_the_hook(place: Place, project: Path, own_wheel: Path, table: str) -> None:
     place.write("pyproject.toml", table + DEV)
     uv, python = SCRIPTS / "uv", place.folder / "venv" / "bin" / "python"
@@ -167,7 +188,6 @@ def test_editable_installations_are_left_to_the_hook(place: Place, project: Path
         assert run(place, python, "-c", "import rustimport.import_hook; " + TRIAL).split() == [value, "6", "42"]
 
 
-@pytest.mark.parametrize("table", [HATCH, SETUPTOOLS], ids=["hatchling", "setuptools"])
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
@@ -187,16 +207,91 @@ def test_errors(place: Place, project: Path, table: str, broken: str, message: s
     assert message in done.stdout + done.stderr
 
 
-def test_other_projects_of_setuptools_are_left_alone(place: Place) -> None:
-    """Nothing of this package is loaded but the entry point, and the wheel stays pure."""
-    place.write("pyproject.toml", SETUPTOOLS.replace("[tool.rustimport.wheel]\n", "").replace(', "rustimport"', ""))
+def names_of_wheel(place: Place, table: str, more: str = "") -> set[str]:
+    """Builds the wheel without isolation. Returns the names of its files, libraries without their suffix."""
+    place.write("pyproject.toml", table + DEV + more)
+    run(place, sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "-w", "dist", ".")
+    wheel = only(place.folder / "dist")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+    wheel.unlink()
+    return {name.split(".")[0] + ".so" if name.endswith(".so") else name for name in names}
+
+
+def test_stubs(place: Place, project: Path, table: str) -> None:
+    """Of two modules and of a crate with a submodule; the user's own `py.typed` stays."""
+    place.write("src/packed/py.typed", "partial\n")
+    place.write("src/packed/sums/src/lib.rs", NESTED)
+    names = names_of_wheel(place, table, '[tool.rustimport]\nstubs = "typings"\n')
+    assert {"packed/fast.pyi", "packed/inner/deep.pyi", "packed/sums/inner.pyi", "packed/sums.so"} <= names
+    assert "packed/sums/Cargo.toml" not in names
+
+
+def test_what_the_project_leaves_out_is_left_out(place: Place, project: Path, table: str) -> None:
+    place.write("src/packed/tests/__init__.py", "")
+    place.write("src/packed/tests/helper.rs", FAST)
+    if table is HATCH:
+        table = table.replace("[tool.hatch.build.hooks", 'exclude = ["src/packed/tests"]\n[tool.hatch.build.hooks')
+    else:
+        table = table.replace(
+            "[tool.rustimport",
+            '[tool.setuptools.packages.find]\nwhere = ["src"]\nexclude = ["*.tests"]\n[tool.rustimport',
+        )
+    names = names_of_wheel(place, table)
+    assert {name for name in names if name.endswith(".so")} == {
+        f"packed/{name}.so" for name in ("fast", "sums", "inner/deep")
+    }
+
+
+def test_a_path_outside_of_the_packages_is_an_error(place: Place, project: Path, table: str) -> None:
+    place.write("pyproject.toml", table + DEV + 'paths = ["tests"]\n')
+    words = ("-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", "dist", ".")
+    done = subprocess.run(
+        [sys.executable, *words], cwd=project, env=place.env, capture_output=True, text=True, check=False
+    )
+    if table is HATCH:
+        # Everything in the project can be part of its wheels.
+        assert done.returncode == 0, done.stderr
+    else:
+        assert "helper.rs would be outside of the wheel" in done.stdout + done.stderr
+
+
+def test_hatchlings_other_layouts(place: Place) -> None:
+    """A project of one module, and packages that are installed below another name."""
+    place.write("packed.py", "")
+    place.write("_fast.rs", FAST)
+    table = HATCH.replace('packages = ["src/packed"]', 'only-include = ["packed.py", "_fast.rs"]')
+    assert names_of_wheel(place, table) == {"packed.py", "_fast.so"}
+    place.write("lib/__init__.py", "")
+    place.write("lib/fast.rs", FAST)
+    sources = 'only-include = ["lib"]\n[tool.hatch.build.targets.wheel.sources]\n"lib" = "ns/packed"'
+    table = HATCH.replace('packages = ["src/packed"]', sources)
+    assert names_of_wheel(place, table) == {"ns/packed/__init__.py", "ns/packed/fast.so"}
+
+
+def test_setuptools_other_commands_and_earlier_builds(place: Place, project: Path) -> None:
+    """A command class in pyproject.toml replaces none of ours. What an earlier build has left is not packed."""
+    place.write("src/own.py", "from setuptools.command.sdist import sdist\nclass Own(sdist): pass\n")
+    table = SETUPTOOLS.replace("[tool.rustimport", '[tool.setuptools.cmdclass]\nsdist = "own.Own"\n[tool.rustimport')
+    assert "packed/sums.so" in names_of_wheel(place, table)
+    shutil.rmtree(project / "src" / "packed" / "sums")
+    assert "packed/sums.so" not in names_of_wheel(place, table)
+
+
+@pytest.mark.parametrize(
+    ("more", "loaded"),
+    [
+        ("", {"rustimport._backends", "rustimport._backends.entry"}),
+        ('[tool.rustimport]\nprofile = "dev"\n', {"rustimport._backends", "rustimport._backends.entry"}),
+    ],
+)
+def test_other_projects_of_setuptools_are_left_alone(place: Place, more: str, loaded: set[str]) -> None:
+    """Nothing but the entry point is loaded, and the wheel stays pure."""
+    table = SETUPTOOLS.replace("[tool.rustimport.wheel]\n", "").replace(', "rustimport>=2"', "")
+    place.write("pyproject.toml", table + more)
     place.write("src/packed/__init__.py", "")
-    loaded = run(
-        place,
-        sys.executable,
-        "-c",
-        "import sys, setuptools.build_meta as b; b.build_wheel('.')\n"
-        "print(sorted(name for name in sys.modules if name.startswith('rustimport._')))",
-    ).splitlines()[-1]
+    code = "import sys, setuptools.build_meta as b; b.build_wheel('.')\n"
+    code += "print([name for name in sys.modules if name.startswith('rustimport.')])"
+    found = run(place, sys.executable, "-c", code).splitlines()[-1]
     assert only(place.folder).name == "packed-1.0-py3-none-any.whl"
-    assert "rustimport._core" not in loaded.replace("rustimport._core_client", "")
+    assert set(ast.literal_eval(found)) == loaded

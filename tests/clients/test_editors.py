@@ -183,7 +183,8 @@ def test_rust_analyzer_knows_scripts(place: Place) -> None:
 
         while "Python<'py>" not in json.dumps(server.ask("textDocument/hover", at("Python<"))):
             time.sleep(0.5)
-        assert "A table." in json.dumps(server.ask("textDocument/hover", at("TABLE.len")))
+        while "A table." not in json.dumps(server.ask("textDocument/hover", at("TABLE.len"))):
+            time.sleep(0.5)
         offered = server.ask("textDocument/completion", at("TABLE.len", len("TABLE.")))
         labels = {item["label"] for item in (offered["items"] if isinstance(offered, dict) else offered)}
         assert "is_empty" in labels

@@ -93,9 +93,36 @@ def test_a_project(place: Place) -> None:
         assert changed() == ["t_flat"]
         reload()
         assert (t_flat.value(), changed()) == (2, [])
+        # Its Python files count, too; their mistakes are shown.
+        init = Path(t_flat.__file__)
+        init.write_text(init.read_text() + "TWO = 2\\n")
+        assert changed() == ["t_flat"]
+        reload()
+        assert (t_flat.TWO, changed()) == (2, [])
+        init.write_text(init.read_text() + "TWO = 1 / 0\\n")
+        assert changed() == ["t_flat"]
+        reload()
     """
     # marimo is in the environment of the tests.
     run = environment.run(RELOADER + indented(code), PYTHONPATH=sysconfig.get_path("purelib"))
+    assert run.returncode == 0, run.stderr
+    assert "ZeroDivisionError" in run.stderr
+
+
+def test_a_module_of_a_package(place: Place) -> None:
+    """What the package has imported from it is replaced."""
+    place.write("pkg/__init__.py", "from .fast import value\n")
+    place.write("pkg/fast.rs", SCRIPT)
+    code = """
+        path = Path("pkg/fast.rs")
+        import pkg
+        assert changed() == changed() == []
+        replace("41", "42")
+        assert changed() == ["pkg.fast"]
+        reload()
+        assert (pkg.value(), pkg.fast.value()) == (42, 42)
+    """
+    run = place.python(RELOADER + indented(code))
     assert run.returncode == 0, run.stderr
 
 
