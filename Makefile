@@ -11,7 +11,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $
 # Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help demo test test-all test-toolchains test-pythons test-faults test-network test-browser test-editors check-targets docs wheels wheel try-wheel check-release lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-windows test-faults test-network test-browser test-editors check-targets docs wheels wheel try-wheel check-release lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-all  run every test with each Python that is found (3.10 to 3.15)'
 	@echo 'make test-toolchains  run the build tests with nightly, the newest cargo, the oldest Rust; an hour'
 	@echo 'make test-pythons  run every test with Python 3.14, 3.15 and without the GIL, and inside Blender, in a Debian sid chroot'
+	@echo 'make test-windows  run the core, the hook and wheels for Windows, with Wine, in a Debian sid chroot'
 	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'
@@ -56,6 +57,10 @@ test-toolchains: $(VENV)/.dev
 # One of them: `make test-pythons PYTHONS=3.15`.
 test-pythons:
 	$(PYTHON) -m tests.pythons $(PYTHONS)
+
+# One of them: `make test-windows WINDOWS=core`.
+test-windows: $(VENV)/.dev
+	$(BIN)/python -m tests.windows $(WINDOWS)
 
 # `make test` runs a small part of these tests.
 test-faults: $(VENV)/.dev

@@ -50,7 +50,8 @@ pub fn dep_info(data: &[u8]) {
     for found in
         [dep_info::parse_dep_info(&text, Path::new("/p")), dep_info::parse_build_script_output(&text, Path::new("/p"))]
     {
-        assert!(found.files.iter().all(|file| file.has_root()));
+        // `X:` is the current folder of a drive.
+        assert!(found.files.iter().all(|file| file.has_root() || cfg!(windows)));
     }
 }
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: Called after the import of a module written in Rust.
 on_import: "Callable[[], None] | None" = None
 
+#: Those of paths: on Windows, an entry of `sys.path` may have either.
+_SEPARATORS = os.sep + (os.altsep or "")
+
 #: Artifacts that this process has loaded.
 loaded: "set[str]" = set()
 
@@ -397,7 +400,8 @@ class ScriptFinder(Finder):
         the parts of a namespace do not."""
         found = PathFinder.find_spec(fullname, entries, target)
         # The folder of Python's hit, and whether the hit is a package: only in that folder, a script comes second.
-        hit = slashed = None
+        hit: str | None = None
+        hits: tuple[str, ...] = ()
         is_package = False
         if found is not None and found.origin is not None and found.loader is not None:
             hit = found.origin.rpartition(os.sep)[0]
@@ -405,7 +409,7 @@ class ScriptFinder(Finder):
                 is_package = True
                 hit = hit.rpartition(os.sep)[0]
             # An entry of `sys.path` may end in a separator, and keeps it.
-            slashed = hit + os.sep
+            hits = (hit, hit + os.sep, hit + _SEPARATORS[-1])
         importers = sys.path_importer_cache
         settled = self._settled
         name = file[:-3]
@@ -413,7 +417,7 @@ class ScriptFinder(Finder):
             try:
                 importer: Any = importers[entry or os.getcwd()]
                 folder = importer.path
-                last = folder in (hit, slashed)
+                last = folder in hits
                 names = importer._path_cache
                 there = file in names
                 is_folder = name in names
@@ -425,12 +429,12 @@ class ScriptFinder(Finder):
                 if importer is None:
                     continue
                 folder = entry
-                last = folder in (hit, slashed)
+                last = folder in hits
                 names = self._listing(folder)
                 there = file in names
                 is_folder = name in names
             if (there or is_folder) and not (last and is_package):
-                place = folder.rstrip(os.sep) + os.sep
+                place = folder.rstrip(_SEPARATORS) + os.sep
                 if is_folder and not exists(place + name + os.sep + "Cargo.toml"):
                     is_folder = False
                 # If both exist, the script comes first.
@@ -603,7 +607,7 @@ def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
             folder = getattr(importers.get(entry or os.getcwd()), "path", entry)
         except OSError:
             continue
-        if folder.rstrip(os.sep) == hit.rstrip(os.sep):
+        if folder.rstrip(_SEPARATORS) == hit.rstrip(_SEPARATORS):
             return True
     return False
 

@@ -70,6 +70,10 @@ impl Compiler for Job<'_> {
     type Output = Vec<u8>;
 
     fn build(&self, reason: &str, observer: &mut dyn Observer) -> Result<Built<Vec<u8>>> {
+        if let Some(triple) = self.foreign_windows() {
+            let config = self.request.interpreter.pyo3_config_for_windows(triple);
+            fs::write(&self.cache.pyo3_config_for_windows(triple), config.as_bytes())?;
+        }
         let temporary = fs::temporary_folder(self.entry.home(), "wheel")?;
         let wheels = self.request.wheels.as_deref().unwrap_or(temporary.path());
         let maturin = match self.builder {
@@ -124,6 +128,11 @@ impl Job<'_> {
     /// The target triple.
     fn triple(&self) -> &str {
         self.settings.arguments.target.as_deref().unwrap_or_else(|| self.toolchain.host())
+    }
+
+    /// The target, if that is Windows and this system is another one.
+    fn foreign_windows(&self) -> Option<&str> {
+        self.settings.arguments.target.as_deref().filter(|triple| triple.contains("-windows-") && !cfg!(windows))
     }
 
     /// Refuses options that only maturin supports.
@@ -231,12 +240,16 @@ impl Job<'_> {
             command.env_remove(name);
         }
         let folder = if self.in_source_folder { self.request.folder().to_owned() } else { self.package.to_owned() };
+        let config = match self.foreign_windows() {
+            Some(triple) => self.cache.pyo3_config_for_windows(triple),
+            None => self.cache.pyo3_config(),
+        };
         command
             .current_dir(folder)
             .env(env_vars::PATH, self.toolchain.path())
             .env(env_vars::CARGO_TARGET_DIR, self.slot.home())
             .env(env_vars::CARGO_BUILD_BUILD_DIR, self.slot.home())
-            .env(env_vars::PYO3_CONFIG_FILE, self.cache.pyo3_config())
+            .env(env_vars::PYO3_CONFIG_FILE, config)
             // maturin sets it as well. If the run for cargo's messages differed, cargo would compile again.
             .env(env_vars::PYO3_BUILD_EXTENSION_MODULE, "1")
             .env(env_vars::CARGO_TERM_COLOR, "never")

@@ -162,6 +162,11 @@ impl Cache {
         shared.filter(|shared| content(shared).is_some_and(|text| Some(text) == content(&own))).unwrap_or(own)
     }
 
+    /// The same for Windows, if that is the target and not this system.
+    pub fn pyo3_config_for_windows(&self, triple: &str) -> PathBuf {
+        self.home.join(format!("pyo3-config-{triple}.txt"))
+    }
+
     pub fn common_lock(&self) -> PathBuf {
         self.home.join("Cargo.lock")
     }

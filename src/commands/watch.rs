@@ -179,8 +179,13 @@ mod tests {
         // `git` removes and recreates folders when it switches branches.
         check(&|| std::fs::create_dir_all(&missing).unwrap());
         check(&|| {
-            std::fs::remove_dir(&missing).unwrap();
-            std::fs::create_dir(&missing).unwrap();
+            // Wine keeps the name of a folder as long as that is watched; Windows 10 does not.
+            if cfg!(not(windows)) {
+                std::fs::remove_dir(&missing).unwrap();
+                std::fs::create_dir(&missing).unwrap();
+            } else {
+                std::fs::write(missing.join("m.rs"), "2").unwrap();
+            }
         });
         check(&|| std::fs::write(missing.join("m.rs"), "3").unwrap());
     }

@@ -70,19 +70,37 @@ impl Interpreter {
     /// The content of pyo3's configuration file for this interpreter.
     pub fn pyo3_config(&self) -> String {
         let (major, minor) = self.version;
-        let mut config = format!(
-            "implementation={}\nversion={major}.{minor}\nshared=true\nabi3=false\npointer_width={}\n\
-             build_flags={}\nsuppress_build_script_link_lines=false\n",
-            self.implementation,
-            self.pointer_width,
-            self.build_flags.join(","),
-        );
+        let mut config = self.config(self.pointer_width);
         if cfg!(windows) {
             // On other systems an extension module resolves Python's symbols in the process that loads it.
             let libs = self.base_prefix.join("libs");
             config += &format!("lib_name=python{major}{minor}\nlib_dir={}\n", libs.display());
+            // For maturin, which derives it on other systems.
+            config += &format!("ext_suffix={}\n", self.extension_suffix);
         }
         config
+    }
+
+    /// The same for a Python of this version on Windows, from another system.
+    pub fn pyo3_config_for_windows(&self, triple: &str) -> String {
+        let (major, minor) = self.version;
+        let (platform, width) = match triple.split('-').next() {
+            Some("aarch64") => ("win_arm64", 64),
+            Some("i686") => ("win32", 32),
+            _ => ("win_amd64", 64),
+        };
+        let threads = if self.build_flags.iter().any(|flag| flag == "Py_GIL_DISABLED") { "t" } else { "" };
+        self.config(width) + &format!("ext_suffix=.cp{major}{minor}{threads}-{platform}.pyd\n")
+    }
+
+    fn config(&self, pointer_width: u32) -> String {
+        let (major, minor) = self.version;
+        format!(
+            "implementation={}\nversion={major}.{minor}\nshared=true\nabi3=false\npointer_width={pointer_width}\n\
+             build_flags={}\nsuppress_build_script_link_lines=false\n",
+            self.implementation,
+            self.build_flags.join(","),
+        )
     }
 
     /// The keyed hash that `_imp.source_hash(0, bytes)` returns in this interpreter, in hexadecimal.
@@ -119,6 +137,18 @@ pub mod tests {
             c_library: Some("glibc 2.36".into()),
             siphash13: true,
         }
+    }
+
+    #[test]
+    fn windows_from_another_system() {
+        let check = |triple: &str, flags: &[&str], expected: &str| {
+            let build_flags = flags.iter().map(ToString::to_string).collect();
+            let config = Interpreter { build_flags, ..interpreter() }.pyo3_config_for_windows(triple);
+            assert!(config.contains(expected), "{config}");
+        };
+        check("x86_64-pc-windows-gnu", &[], "\next_suffix=.cp311-win_amd64.pyd\n");
+        check("aarch64-pc-windows-msvc", &["Py_GIL_DISABLED"], "\next_suffix=.cp311t-win_arm64.pyd\n");
+        check("i686-pc-windows-msvc", &[], "\npointer_width=32\n");
     }
 
     #[test]

@@ -261,6 +261,6 @@ mod tests {
         write("a/pyproject.toml", "no toml at all [");
         assert_eq!(resolve(None).unwrap(), ("dev".into(), PYO3_RANGE.into()));
         write("a/pyproject.toml", "[tool.rustimport]\nprofile = 3\n");
-        assert!(resolve(None).unwrap_err().to_string().contains("a/pyproject.toml"));
+        assert!(resolve(None).unwrap_err().to_string().replace('\\', "/").contains("a/pyproject.toml"));
     }
 }

@@ -143,8 +143,9 @@ mod tests {
 
     #[test]
     fn many_files_are_checked_together() {
+        const END: &str = if cfg!(windows) { "" } else { "\n" };
         let folder = tempfile::tempdir().unwrap();
-        let paths: Vec<PathBuf> = (0..9).map(|number| folder.path().join(format!("{number} %\n"))).collect();
+        let paths: Vec<PathBuf> = (0..9).map(|number| folder.path().join(format!("{number} %{END}"))).collect();
         let line = |path: &PathBuf| {
             std::fs::write(path, "x").unwrap();
             let stat = Stat::of(path).unwrap();

@@ -290,7 +290,8 @@ mod tests {
         let check = |source: &str, pointer: &[&str], expected: Option<&str>| {
             let manifest = Value::Table(manifest(source));
             let found = pointer.iter().try_fold(&manifest, |value, key| value.get(key));
-            assert_eq!(found.map(ToString::to_string).as_deref(), expected, "{pointer:?} in {source}");
+            let found = found.map(|value| value.to_string().replace('\\', "/").replace('\'', "\""));
+            assert_eq!(found.as_deref(), expected, "{pointer:?} in {source}");
         };
         let pyo3 = &["dependencies", "pyo3"];
         check("// rustimport:pyo3", pyo3, Some("\">=0.23\""));

@@ -294,6 +294,13 @@ pub(crate) fn folder_of_url(url: &str) -> Option<PathBuf> {
     Path::new(&path).is_absolute().then(|| PathBuf::from(path))
 }
 
+/// The URL of a folder.
+#[cfg(test)]
+pub(crate) fn url_of(folder: &Path) -> String {
+    let path = folder.display().to_string().replace('\\', "/").replace(' ', "%20");
+    format!("file://{}{path}", if cfg!(windows) { "/" } else { "" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,11 +309,16 @@ mod tests {
     fn urls() {
         let check =
             |url: &str, expected: Option<&str>| assert_eq!(folder_of_url(url).as_deref(), expected.map(Path::new));
-        check("file:///tmp/a%20b/gr%C3%B6%C3%9Fe", Some("/tmp/a b/größe"));
-        check("file://localhost/tmp/x/", Some("/tmp/x"));
+        if cfg!(windows) {
+            check("file:///C:/a%20b/gr%C3%B6%C3%9Fe", Some("C:\\a b\\größe"));
+            check("file://localhost/C:/x/", Some("C:\\x"));
+        } else {
+            check("file:///tmp/a%20b/gr%C3%B6%C3%9Fe", Some("/tmp/a b/größe"));
+            check("file://localhost/tmp/x/", Some("/tmp/x"));
+            check("file:///", Some("/"));
+        }
         check("https://example.org/x", None);
         check("file:relative", None);
-        check("file:///", Some("/"));
     }
 
     #[test]
@@ -340,11 +352,15 @@ mod tests {
         write("direct_url.json", "no json");
         awaits(&["direct_url.json", "RECORD"]);
         check(false);
-        write("direct_url.json", r#"{"url": "file:///p", "dir_info": {"editable": true}}"#);
+        let root = if cfg!(windows) { "C:/" } else { "/" };
+        let url = format!("file:///{}p", root.trim_start_matches('/'));
+        write("direct_url.json", &format!(r#"{{"url": "{url}", "dir_info": {{"editable": true}}}}"#));
         check(true);
-        std::fs::write(site.join("my_project.pth"), "import os; x\n/p/python\n/elsewhere\n").unwrap();
+        let lines = format!("import os; x\n{root}p/python\n{root}elsewhere\n");
+        std::fs::write(site.join("my_project.pth"), lines).unwrap();
         let found = Installation::read(&dist_info).unwrap();
-        assert_eq!((found.name.as_str(), found.roots), ("my_project", vec![PathBuf::from("/p/python")]));
+        let python = PathBuf::from(format!("{root}p/python"));
+        assert_eq!((found.name.as_str(), found.roots), ("my_project", vec![python]));
         write("RECORD", "my_project/x.so,,\n../../../bin/tool,,\nmy_project-1.0.dist-info/RECORD,,\n");
         let found = Installation::read(&dist_info).unwrap();
         assert_eq!((found.roots.len(), found.files.len()), (0, 2));
@@ -357,7 +373,7 @@ mod tests {
         let project = folder.path().join("project");
         std::fs::create_dir(&project).unwrap();
         std::fs::write(project.join("pyproject.toml"), "[build-system]\nbuild-backend = \"maturin\"\n").unwrap();
-        let url = format!("file://{}", project.display());
+        let url = url_of(&project);
         write("direct_url.json", &format!(r#"{{"url": "{url}", "dir_info": {{"editable": true}}}}"#));
         check(true);
     }

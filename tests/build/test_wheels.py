@@ -211,6 +211,21 @@ def test_options_that_need_maturin_are_refused_without_it(place: Place) -> None:
     assert "package 'bare'" in run.stderr
 
 
+def test_windows_from_another_system(place: Place) -> None:
+    """`make test-windows` imports such modules."""
+    triple = "x86_64-pc-windows-gnu"
+    sysroot = Path(subprocess.check_output(["rustc", "--print", "sysroot"], env=place.env, text=True).strip())
+    if shutil.which("x86_64-w64-mingw32-gcc") is None or not (sysroot / "lib" / "rustlib" / triple).exists():
+        pytest.skip("no linker or standard library for Windows")
+    place.write("m.rs", SCRIPT.format(1))
+    run = command(place, "build", "--wheel", "dist", "--profile", "dev", "--target", triple, "m.rs")
+    assert run.returncode == 0, run.stderr
+    (wheel,) = (place.folder / "dist").glob("*.whl")
+    assert wheel.name.endswith("-win_amd64.whl")
+    version = f"{sys.version_info[0]}{sys.version_info[1]}"
+    assert f"m.cp{version}-win_amd64.pyd" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_missing_target(place: Place) -> None:
     place.write("m.rs", SCRIPT.format(1))
     run = command(

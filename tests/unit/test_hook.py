@@ -145,6 +145,7 @@ def test_invalid_names_are_not_found(finder: Recorder, tmp_path: Path, monkeypat
         assert found(name) is None
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not delete the working folder")
 def test_deleted_working_folder(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deleted = tmp_path / "deleted"
     deleted.mkdir()
@@ -300,6 +301,10 @@ def test_rejected_sources_are_remembered(finder: Recorder, tmp_path: Path, monke
     assert found("m") == "a/m.rs.built"
 
 
+#: Windows has no line ends in names.
+ODD_NAME = "100%.rs" if os.name == "nt" else "100%\n.rs"
+
+
 class TestStamp:
     """Stamps as the core writes them, and each change that makes one stale."""
 
@@ -309,7 +314,7 @@ class TestStamp:
     def stamp(self, tmp_path: Path) -> Path:
         (tmp_path / "m.so").write_text("library")
         (tmp_path / "m.rs").write_text("source")
-        (tmp_path / "100%\n.rs").write_text("odd name")
+        (tmp_path / ODD_NAME).write_text("odd name")
         (tmp_path / "listed").mkdir()
         self.write(tmp_path)
         return tmp_path / "stamp"
@@ -327,7 +332,7 @@ class TestStamp:
             str(folder / "m.rs"),
             line("F", folder / "m.so"),
             line("F", folder / "m.rs"),
-            line("F", folder / "100%\n.rs"),
+            line("F", folder / ODD_NAME),
             f"D 1 1\t{folder}\t.cargo\trust-toolchain",
             line("L", folder / "listed"),
             "V\tSTAMP_SET=a%0Ab=c",
@@ -335,7 +340,7 @@ class TestStamp:
         ]
         text = edit("\n".join(lines) + "\n")
         seal = _imp.source_hash(0, text.encode()).hex()
-        (folder / "stamp").write_text(f"{text}{seal}\n")
+        (folder / "stamp").write_bytes(f"{text}{seal}\n".encode())
 
     def fresh(self, stamp: Path, **arguments: Any) -> str | None:
         arguments = {"source": str(stamp.parent / "m.rs"), "context": self.CONTEXT, **arguments}
@@ -358,7 +363,7 @@ class TestStamp:
             lambda folder: os.utime(folder / "m.rs"),
             lambda folder: (folder / "m.so").write_text("Library"),
             lambda folder: (folder / "m.so").unlink(),
-            lambda folder: (folder / "100%\n.rs").unlink(),
+            lambda folder: (folder / ODD_NAME).unlink(),
             lambda folder: (folder / ".cargo").mkdir(),
             lambda folder: (folder / "listed" / "new").write_text(""),
             lambda folder: os.environ.update(STAMP_SET="other"),
@@ -470,7 +475,8 @@ def test_odd_paths_are_no_business_of_the_hook(tmp_path: Path, mode: str) -> Non
     code = """
         import os, sys
         import rustimport; rustimport.install()
-        os.mkdir("deleted"); os.chdir("deleted"); os.rmdir(os.getcwd())
+        if os.name != "nt":
+            os.mkdir("deleted"); os.chdir("deleted"); os.rmdir(os.getcwd())
         sys.path[:0] = [None, b"bytes", ""]
         for name in ("nobody", "noone"):
             try:

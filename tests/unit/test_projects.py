@@ -33,7 +33,7 @@ def installation(site: Path, project: Path) -> Iterator[None]:
         yield
     direct_url = dist_info / "direct_url.json"
     archive = '{"url": "file:///tmp/x.whl", "archive_info": {}}'
-    editable = f'{{"url": "file://{project}", "dir_info": {{"editable": true}}}}'
+    editable = f'{{"url": "{project.as_uri()}", "dir_info": {{"editable": true}}}}'
     steps: list[Callable[[], object]] = [
         dist_info.mkdir,
         lambda: (dist_info / "METADATA").write_text("Name: my-project\n"),
