@@ -1,6 +1,6 @@
 """Measures the promises of the documentation. Each row measures two things alternately, and prints their ratio.
 
-    python benches/bench.py [ROW ...]
+    python benches/bench.py [--reversed] [ROW ...]
 
 Absolute times depend on the machine. The predecessors are installed from PyPI into their own virtual environments
 below `benches/.venvs`.
@@ -371,7 +371,7 @@ class Bench:
         find = f"{SWITCH_ON['ours']}\nimport seen; print(seen.__file__)"
         plain = self.new_folder()
         shutil.copy(self.python("ours", find, folder).strip(), plain)
-        turn = {"value": 1, "part": 1}
+        turn = {"value": 2, "part": 2}
 
         def undo() -> float:
             turn["value"] = 3 - turn["value"]
@@ -629,8 +629,9 @@ def each(names: Iterable[str], take: Callable[[str], float]) -> dict[str, Callab
 def in_turn(takes: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Measures all of them once, then again, so that changes of the machine's speed affect all of them."""
     seconds: dict[str, list[float]] = {who: [] for who in takes}
+    turn = list(takes.items())
     for _ in range(rounds):
-        for who, take in takes.items():
+        for who, take in reversed(turn) if REVERSED in sys.argv else turn:
             seconds[who].append(take())
     return seconds
 
@@ -639,6 +640,9 @@ def shown(seconds: float) -> str:
     size = abs(seconds)
     return f"{seconds * 1e6:.1f} us" if size < 1e-3 else f"{seconds * 1e3:.2f} ms" if size < 1 else f"{seconds:.2f} s"
 
+
+#: Measures the contenders in the opposite order: what one leaves behind helps or harms the next.
+REVERSED = "--reversed"
 
 OTHERS = ("python3.13", "python3.12", "python3.11", "python3.10", "/usr/bin/python3")
 
@@ -676,7 +680,7 @@ def main() -> None:
         *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs, Bench.scale, Bench.others),
     )
     rows = {row.__name__: row for row in all_rows}
-    chosen = sys.argv[1:] or list(rows)
+    chosen = [word for word in sys.argv[1:] if word != REVERSED] or list(rows)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
