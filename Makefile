@@ -22,7 +22,7 @@ help:
 	@echo 'make test-windows  run the core, the hook and wheels for Windows, with Wine, in a Debian sid chroot'
 	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
 	@echo 'make test-network  install, edit and import projects from PyPI'
-	@echo 'make test-browser  test a notebook in JupyterLab, in a browser'
+	@echo 'make test-browser  test notebooks in JupyterLab and marimo, in a browser'
 	@echo 'make test-editors  test type stubs and Rust projects in the language servers of editors'
 	@echo 'make check-targets  compile for Windows, macOS, musl and aarch64, without linking'
 	@echo 'make docs      build the documentation site in target/docs, and check its links'
@@ -79,10 +79,10 @@ check-targets:
 test-network: $(VENV)/.dev
 	$(BIN)/python -m pytest -m network tests/network
 
-# JupyterLab, in an installed browser (Debian: apt-get install chromium). Once installed, `make test` runs it too.
+# JupyterLab and marimo, in an installed browser (Debian: apt-get install chromium). Once installed, `make test` runs it too.
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
-	$(BIN)/python -m pytest tests/clients/test_browser.py
+	$(BIN)/python -m pytest tests/clients/test_browser.py tests/clients/test_marimo.py
 
 # Once installed, `make test` builds it too. To look at it: `.venv/bin/zensical serve`.
 docs: $(VENV)/.dev
