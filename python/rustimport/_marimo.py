@@ -48,6 +48,7 @@ def follow() -> None:
     def filename_and_mtime(self: Any, module: Any) -> Any:
         own = find_time(self, module)
         try:
+            is_new = module.__name__ not in _seen
             # Of a project's package, also the Python file counts.
             changed_at = _changed_at(module, 0.0 if own is None else own.mtime)
         except Exception:
@@ -55,6 +56,10 @@ def follow() -> None:
             changed_at = None
         if changed_at is None:
             return own
+        if is_new:
+            # The kernel and the watcher compare with what each sees first, which may be after the other's reload.
+            for times in (self.modules_mtimes, getattr(self, "watcher_modules_mtimes", {})):
+                times.setdefault(module.__name__, changed_at)
         return autoreload.ModuleMTime(name=module.__name__ if own is None else own.name, mtime=changed_at)
 
     def reload(module: ModuleType, old_objects: Any) -> ModuleType:

@@ -1,7 +1,9 @@
-"""marimo reloads Rust modules as it reloads Python's: its reloader alone, and a notebook in a browser."""
+"""marimo reloads Rust modules as it reloads Python's: its reloader alone, its kernel, and a notebook in a browser."""
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import socket
 import subprocess
@@ -157,7 +159,7 @@ def indented(code: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------
-# In a browser.
+# A notebook.
 
 NOTEBOOK = """\
 import marimo
@@ -218,6 +220,33 @@ def address(place: Place) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def test_kernel(place: Place, address: str) -> None:
+    """Without a browser: what a front end would get from the kernel."""
+    from websockets.sync.client import connect
+
+    source = place.folder / "m.rs"
+    page = urllib.request.urlopen(address).read().decode()
+    token = re.search(r'data-token="([^"]+)"', page)
+    assert token is not None
+    headers = {"Content-Type": "application/json", "Marimo-Session-Id": "s_test", "Marimo-Server-Token": token[1]}
+    with connect(f"{address.replace('http', 'ws')}ws?session_id=s_test", max_size=None) as kernel:
+
+        def wait_for(text: str) -> None:
+            while text not in str(kernel.recv(timeout=60)):
+                pass
+
+        wait_for("kernel-ready")
+        start = json.dumps({"objectIds": [], "values": [], "autoRun": True}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{address}api/kernel/instantiate", start, headers)).close()
+        wait_for("value 41")
+        replace(source, "41", "43")
+        wait_for("value 43")
+        replace(source, "43", "'x'")
+        wait_for("mismatched types")
+        replace(source, "'x'", "44")
+        wait_for("value 44")
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser: apt-get install chromium")
