@@ -87,7 +87,7 @@ test-browser: $(VENV)/.dev
 # Once installed, `make test` builds it too. To look at it: `.venv/bin/zensical serve`.
 docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
-	$(BIN)/python -m pytest tests/tidy/test_site.py
+	$(BIN)/python -m pytest tests/tidy/test_documentation_site.py
 
 # One of them: `make wheels WHEELS=sdist`. Others than Linux on x86_64 build their own: `make wheel try-wheel`.
 wheels: $(VENV)/.dev
