@@ -30,7 +30,6 @@ import scale
 import projects
 
 HERE = Path(__file__).parent
-VENVS = HERE / ".venvs"
 RESULTS = HERE.parent / "target" / "bench.json"
 PREDECESSORS = {"mih": "maturin_import_hook==0.3.0", "ri": "rustimport==1.7.1"}
 
@@ -73,7 +72,7 @@ class Bench:
         self.folder = folder
         self.pythons = {"bare": sys.executable, "ours": sys.executable}
         for short, requirement in PREDECESSORS.items():
-            self.pythons[short] = str(predecessor(short, requirement))
+            self.pythons[short] = str(others.environment(short, requirement, "maturin>=1.9.6,<2"))
         kept = ("HOME", "PATH", "CARGO_HOME", "RUSTUP_HOME", "LANG", "PIP_CERT", "SSL_CERT_FILE")
         self.env = {name: os.environ[name] for name in kept if name in os.environ}
         self.env |= {
@@ -659,17 +658,6 @@ def size(folder: Path) -> int:
     """Bytes on the disk. Hard links are counted once."""
     found = {stat.st_ino: stat.st_blocks * 512 for path in folder.rglob("*") if (stat := path.lstat())}
     return sum(found.values())
-
-
-def predecessor(short: str, requirement: str) -> Path:
-    folder = VENVS / short
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print(f"installing {requirement} ...", flush=True)
-        venv.create(folder, with_pip=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, requirement, "maturin>=1.9.6,<2"], check=True)
-    return python
 
 
 def main() -> None:

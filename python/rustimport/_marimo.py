@@ -180,16 +180,7 @@ def _projects_by_module() -> dict[str, tuple[Any, str, Any]]:
     now = time.monotonic()
     if now - _known_projects[0] > 0.2:
         found: dict[str, tuple[Any, str, Any]] = {}
-        for finder in sys.meta_path:
-            if not (isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading and finder.modules):
-                continue
-            names: dict[str, list[str]] = {}
-            for name, projects in list(finder.projects.items()):
-                for project in projects:
-                    names.setdefault(project.root, []).append(name)
-            for extension, project in list(finder.modules.items()):
-                if extension in sys.modules:
-                    packages = [name for name in names.get(project.root, []) if name in sys.modules]
-                    found |= dict.fromkeys(packages or [extension], (finder, extension, project))
+        for finder, extension, packages, project in _reload.imported_projects():
+            found |= dict.fromkeys(packages or [extension], (finder, extension, project))
         _known_projects = now, found
     return _known_projects[1]

@@ -85,16 +85,28 @@ def _loaded_sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
 
 
 def _loaded_projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
-    """The same for projects: the extension module, and the modules by which the project is imported."""
-    for finder in sys.meta_path:
-        if not (isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading):
+    """The same for projects: the extension module, and the packages by which the project is imported."""
+    for finder, extension, packages, project in imported_projects():
+        names = [extension, *packages]
+        yield [sys.modules[name] for name in names], partial(_refresh_project, finder, names, project)
+
+
+def imported_projects() -> Iterator[tuple[_projects.ProjectFinder, str, list[str], _projects.Project]]:
+    """The projects that are imported, each with its finder, its extension module and the other modules by which it is
+    imported: its packages."""
+    for finder in list(sys.meta_path):
+        if not (isinstance(finder, _projects.ProjectFinder) and finder.enable_reloading and finder.modules):
             continue
+        # Compared by path, since reading the index again creates new objects.
+        names: dict[str, list[str]] = {}
+        for name, projects in list(finder.projects.items()):
+            for root in {project.root for project in projects}:
+                names.setdefault(root, []).append(name)
         for extension, project in list(finder.modules.items()):
-            # Compared by path, since reading the index again creates new objects.
-            named = [name for name, found in finder.projects.items() if project.root in [each.root for each in found]]
-            names = [name for name in dict.fromkeys([extension, *named]) if name in sys.modules]
-            if extension in names:
-                yield [sys.modules[name] for name in names], partial(_refresh_project, finder, names, project)
+            if extension in sys.modules:
+                named = names.get(project.root, [])
+                packages = [name for name in named if name in sys.modules and name != extension]
+                yield finder, extension, packages, project
 
 
 def _refresh_project(finder: _projects.ProjectFinder, names: list[str], project: _projects.Project) -> bool:

@@ -28,7 +28,7 @@ use crate::env::interpreter::Interpreter;
 use crate::env::settings::{self, PYPROJECT};
 use crate::freshness::stamp::sealed;
 use crate::package::krate;
-use crate::projects::installation::{Environment, Installation, uses_maturin};
+use crate::projects::installation::{Environment, Installation, pyproject_of, uses_maturin};
 
 /// An editable project, and the names by which it is imported.
 #[derive(Debug, PartialEq, Eq)]
@@ -144,11 +144,6 @@ fn way_in(root: &Path, name: &str, declared: &[String]) -> String {
 /// The table `[tool.maturin]` of a pyproject.toml.
 pub fn maturin_of(pyproject: &Table) -> Table {
     pyproject.get("tool").and_then(|tool| tool.get("maturin")?.as_table()).cloned().unwrap_or_default()
-}
-
-/// A project's pyproject.toml; empty if it cannot be read.
-fn pyproject_of(project: &Path) -> Table {
-    fs::read_text(project.join(PYPROJECT)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// The manifest that maturin uses for a project; `maturin` is its table in pyproject.toml.

@@ -12,6 +12,7 @@ use crate::base::fs;
 use crate::base::paths::normal;
 use crate::base::text;
 use crate::build::wheel::is_native;
+use crate::env::settings::PYPROJECT;
 
 /// A distribution that maturin installed from a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,11 +233,15 @@ impl Generator {
     }
 }
 
+/// A project's pyproject.toml; empty if it cannot be read.
+pub(crate) fn pyproject_of(project: &Path) -> toml::Table {
+    fs::read_text(project.join(PYPROJECT)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 /// Whether maturin is the build backend of a project.
 pub(crate) fn uses_maturin(project: &Path) -> bool {
-    let pyproject = fs::read_text(project.join("pyproject.toml")).unwrap_or_default();
-    let document: Option<toml::Table> = pyproject.parse().ok();
-    let backend = document.as_ref().and_then(|table| table.get("build-system")?.get("build-backend")?.as_str());
+    let pyproject = pyproject_of(project);
+    let backend = pyproject.get("build-system").and_then(|table| table.get("build-backend")?.as_str());
     backend == Some("maturin")
 }
 

@@ -78,7 +78,7 @@ def test_a_script(place: Place) -> None:
         reload()
         assert (m.value(), changed()) == (44, [])
     """
-    run = place.python(RELOADER + indented(code))
+    run = place.python(RELOADER + textwrap.dedent(code))
     assert run.returncode == 0, run.stderr
     assert "mismatched types" in run.stderr
 
@@ -106,7 +106,7 @@ def test_a_project(place: Place) -> None:
         reload()
     """
     # marimo is in the environment of the tests.
-    run = environment.run(RELOADER + indented(code), PYTHONPATH=sysconfig.get_path("purelib"))
+    run = environment.run(RELOADER + textwrap.dedent(code), PYTHONPATH=sysconfig.get_path("purelib"))
     assert run.returncode == 0, run.stderr
     assert "ZeroDivisionError" in run.stderr
 
@@ -124,7 +124,7 @@ def test_a_module_of_a_package(place: Place) -> None:
         reload()
         assert (pkg.value(), pkg.fast.value()) == (42, 42)
     """
-    run = place.python(RELOADER + indented(code))
+    run = place.python(RELOADER + textwrap.dedent(code))
     assert run.returncode == 0, run.stderr
 
 
@@ -138,7 +138,7 @@ def test_marimos_own_functions_come_back(place: Place) -> None:
         assert autoreload.superreload.__module__ == autoreload.__name__
     """
     place.write("m.rs", SCRIPT)
-    assert place.python(RELOADER + "import m\n" + indented(code)).out == ""
+    assert place.python(RELOADER + "import m\n" + textwrap.dedent(code)).out == ""
 
 
 def test_an_unknown_marimo_is_left_alone(place: Place) -> None:
@@ -149,13 +149,9 @@ def test_an_unknown_marimo_is_left_alone(place: Place) -> None:
         import m
         assert autoreload.superreload is changed
     """
-    run = place.python(RELOADER + indented(code))
+    run = place.python(RELOADER + textwrap.dedent(code))
     assert run.out == ""
     assert "call rustimport.reload_changed() in a cell" in run.stderr
-
-
-def indented(code: str) -> str:
-    return textwrap.dedent(code)
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -34,7 +34,11 @@ def compare(name: str, place: Place, run: Run) -> None:
     text = re.sub(r"(building m.rs) \(.*\)", r"\1", text)
     text = re.sub(r'  File ".*\n(    .*\n)*', "", text)
     # How the compiler shows the source differs between versions, as does what it shows of std, if that is there.
-    text = re.sub(r"(?m)^( *\d* *\||\s+= |help: |note: | *(?:-->|:::) /).*\n", "", text)
+    text = re.sub(
+        r"(?m)^( *\d* *\||\s+= |help: |note: | *(?:-->|:::) /(?:rustc/|usr/src/rustc-|.*/rustlib/src/rust/)).*\n",
+        "",
+        text,
+    )
     text = re.sub(r"(?m)^ +--> ", " --> ", text)
     text = re.sub(r"\(uid \d+\)", "(uid <n>)", text)
     snapshot = SNAPSHOTS / f"{name}.txt"

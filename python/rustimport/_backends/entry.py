@@ -1,8 +1,6 @@
 """What setuptools calls for every project that it builds where this package is installed. It loads nothing as long as
 pyproject.toml has no table `[tool.rustimport.wheel]`."""
 
-import os
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -11,11 +9,10 @@ if TYPE_CHECKING:
 def finalize(distribution: "Any") -> None:
     """Adds the command that compiles sources, if the project wants it."""
     try:
-        descriptor = os.open("pyproject.toml", os.O_RDONLY)
+        with open("pyproject.toml", "rb") as file:
+            text = file.read()
     except OSError:
         return
-    with open(descriptor, "rb") as file:
-        text = file.read()
     if b"rustimport" not in text or b"wheel" not in text:
         return
     from . import setuptools
