@@ -15,7 +15,7 @@ use crate::build::maturin;
 use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
 use crate::cache::target_slot::TargetSlot;
-use crate::env::request::{Outcome, Request, SourceKind};
+use crate::env::request::{Origin, Outcome, Request, SourceKind};
 use crate::env::settings::{BuildSettings, Stubs};
 use crate::env::toolchain::{self, Toolchain};
 use crate::freshness::dirty_reason::DirtyReason;
@@ -23,6 +23,7 @@ use crate::freshness::record::Record;
 use crate::output::introspection;
 use crate::projects::installation::Installation;
 use crate::projects::project::{Adopted, Project};
+use crate::remote::remote_store::{Pushed, RemoteStore};
 use crate::sources::source::{Source, Stale};
 
 /// Returns the artifact of the request's source, built if it was stale.
@@ -70,27 +71,24 @@ trait Kind<'a>: Sized {
 
 /// The result of an attempt, with a reason if it is more specific than that of the check.
 enum Step {
-    /// The artifact had been built before.
-    Found(PathBuf, Option<String>),
-    Built(PathBuf, Option<String>),
+    Done(PathBuf, Origin, Option<String>),
     /// After a wait or an installation, everything has to be read again.
     Again,
 }
 
 fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Outcome> {
     let start = Instant::now();
-    let outcome = |artifact: PathBuf, reason: Option<String>, built| {
-        let seconds = start.elapsed().as_secs_f64();
+    let outcome = |artifact: PathBuf, reason: Option<String>, origin| {
         let stubs = reason.as_ref().and_then(|_| K::stubs(request, &artifact));
-        Outcome { artifact, reason, built, seconds, roots: K::roots(request), stubs }
+        Outcome { roots: K::roots(request), stubs, ..Outcome::since(start, artifact, reason, origin) }
     };
     let source = K::read(request, cache, observer)?;
     let stale = match source.check() {
-        Ok(artifact) => return Ok(outcome(artifact, None, false)),
+        Ok(artifact) => return Ok(outcome(artifact, None, Origin::Fresh)),
         Err(stale) => stale,
     };
     if let Some(artifact) = source.alternative(&stale, observer)? {
-        return Ok(outcome(artifact, None, false));
+        return Ok(outcome(artifact, None, Origin::Fresh));
     }
     let reason = stale.reason(request.folder());
     observer.event(Event::Log { message: format!("{} is stale: {reason}", request.root.display()) });
@@ -109,13 +107,12 @@ fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut
     loop {
         let source = K::read(request, cache, observer)?;
         let stale = match source.check() {
-            Ok(artifact) => return Ok(outcome(artifact, Some(reason), false)),
+            Ok(artifact) => return Ok(outcome(artifact, Some(reason), Origin::Fresh)),
             Err(stale) => stale,
         };
         let or_stale = |better: Option<String>| Some(better.unwrap_or_else(|| stale.reason(request.folder())));
         match source.attempt(&stale, &mut kept, observer) {
-            Ok(Step::Found(artifact, better)) => return Ok(outcome(artifact, or_stale(better), false)),
-            Ok(Step::Built(artifact, better)) => return Ok(outcome(artifact, or_stale(better), true)),
+            Ok(Step::Done(artifact, origin, better)) => return Ok(outcome(artifact, or_stale(better), origin)),
             Ok(Step::Again) => {}
             Err(Error::Build(_) | Error::Project { .. }) if source.was_edited(&kept) => {
                 observer
@@ -173,9 +170,13 @@ impl<'a> Kind<'a> for Source<'a> {
     fn attempt(&self, stale: &Stale, kept: &mut Option<TargetSlot>, observer: &mut Pulse) -> Result<Step> {
         let request = self.request;
         if !request.force
-            && let Some(artifact) = self.restore(observer)?
+            && let Some((artifact, origin)) = self.restore(observer)?
         {
-            return Ok(Step::Found(artifact, None));
+            return Ok(Step::Done(artifact, origin, None));
+        }
+        if !request.may_build {
+            let message = format!("no store has an artifact of {}", request.root.display());
+            return Err(Error::project(&request.root, message, "`python -m rustimport remote push` writes it there"));
         }
         let plan = self.plan(observer)?;
         let dependencies = plan.dependencies.as_deref();
@@ -198,7 +199,7 @@ impl<'a> Kind<'a> for Source<'a> {
             }
         };
         let artifact = self.build(&plan, slot, stale, &stale.reason(request.folder()), observer)?;
-        Ok(Step::Built(artifact, None))
+        Ok(Step::Done(artifact, Origin::Built, None))
     }
 
     fn was_edited(&self, _: &Option<TargetSlot>) -> bool {
@@ -269,9 +270,9 @@ impl<'a> Kind<'a> for Project<'a> {
         let mut reason = None;
         match self.adopt(&metadata, stale, observer)? {
             Adopted::Artifact(artifact) if !request.force && kept.was_installed => {
-                return Ok(Step::Built(artifact, None));
+                return Ok(Step::Done(artifact, Origin::Built, None));
             }
-            Adopted::Artifact(artifact) if !request.force => return Ok(Step::Found(artifact, None)),
+            Adopted::Artifact(artifact) if !request.force => return Ok(Step::Done(artifact, Origin::Fresh, None)),
             // The forced build keeps the profile of the installed library.
             Adopted::Artifact(_) => {
                 installed = Record::read(&self.entry.record()).and_then(|record| record.project);
@@ -288,13 +289,13 @@ impl<'a> Kind<'a> for Project<'a> {
         if !request.force
             && let Some(artifact) = self.restore(stale, observer)?
         {
-            return Ok(Step::Found(artifact, reason));
+            return Ok(Step::Done(artifact, Origin::Restored, reason));
         }
         kept.builds += 1;
         kept.known = self.known(stale);
         let why = reason.clone().unwrap_or_else(|| stale.reason(&request.root));
         let artifact = self.build(&metadata, stale, installed.as_ref(), &why, observer)?;
-        Ok(Step::Built(artifact, reason))
+        Ok(Step::Done(artifact, Origin::Built, reason))
     }
 
     fn was_edited(&self, kept: &KeptOfProject) -> bool {
@@ -333,12 +334,39 @@ pub fn ensure_in_place(request: &Request, observer: &mut dyn Observer) -> Result
     let cache = Cache::of(request);
     let artifact = in_place::artifact(request);
     if !request.force && Source::read(request, &cache, observer)?.check_in_place(Asker::Build).is_ok() {
-        return Ok(Outcome::since(start, artifact, None, false));
+        return Ok(Outcome::since(start, artifact, None, Origin::Fresh));
     }
     let found = ensure(&Request { in_place: false, ..request.clone() }, observer)?;
     let source = Source::read(request, &cache, observer)?;
     let built = source.install_in_place(&found.artifact)? || found.built;
-    Ok(Outcome { stubs: found.stubs, ..Outcome::since(start, artifact, found.reason, built) })
+    Ok(Outcome { stubs: found.stubs, built, ..Outcome::since(start, artifact, found.reason, found.origin) })
+}
+
+/// Writes the artifact of a script or crate to its remote store, built if it is stale.
+pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
+    let failed = |why: String| {
+        let message = format!("{} was not written to a remote store: {why}", request.root.display());
+        Error::project(&request.root, message, "see `python -m rustimport remote check`")
+    };
+    let remote = RemoteStore::open(&request.settings.remote, request.folder()).map_err(failed)?;
+    let remote = remote.ok_or_else(|| failed("none is configured".into()))?;
+    if !remote.configuration.is_writable {
+        return Err(failed("it is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into()));
+    }
+    let mut asked = Request { in_place: false, ..request.clone() };
+    // Not by the build: here an error is raised, and the result is returned.
+    asked.settings.remote.mode = Some("read".into());
+    let cache = Cache::of(&asked);
+    ensure(&asked, observer)?;
+    // The store may have removed it since it was built.
+    let find = |observer: &mut dyn Observer| Ok(Source::read(&asked, &cache, observer)?.find_stored());
+    let mut found = find(observer)?;
+    if found.is_none() {
+        ensure(&Request { force: true, ..asked.clone() }, observer)?;
+        found = find(observer)?;
+    }
+    let found = found.ok_or_else(|| failed("it was edited during its build, or cannot be kept in the cache".into()))?;
+    remote.push(&found.set, &found.library).map_err(failed)
 }
 
 /// Why the artifact next to the source is stale; `None` if it is fresh.

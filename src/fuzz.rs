@@ -19,7 +19,7 @@ use crate::freshness::stamp;
 use crate::output::introspection;
 use crate::package::cargo_lock;
 use crate::package::manifest;
-use crate::projects::installation::{Installation, folder_of_url};
+use crate::projects::installation::Installation;
 use crate::script::parse::{Root, Script};
 
 const SOURCE: &str = "/s/m.rs";
@@ -82,7 +82,7 @@ pub fn stamp(data: &[u8]) {
 /// The metadata of an installed distribution.
 pub fn installation(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Some(folder) = folder_of_url(&text) {
+    if let Some(folder) = crate::base::paths::folder_of_url(&text) {
         assert!(folder.is_absolute());
     }
     in_a_file("direct_url.json", data, |file| {
@@ -148,6 +148,7 @@ pub fn request() -> Request {
         in_place: true,
         wheels: None,
         force: false,
+        may_build: true,
         lock_timeout: crate::base::lock::Timeout::default(),
     }
 }

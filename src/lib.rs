@@ -11,6 +11,7 @@
 //! | [`sources`] | the same for scripts, crates and cells |
 //! | [`build`] | how maturin runs, and what cargo compiled |
 //! | [`output`] | what the output of maturin, cargo, rustc and linkers means |
+//! | [`remote`] | what other machines built, and whom to believe |
 //! | [`cache`] | where files are kept, and what was built before |
 //! | [`freshness`] | which inputs an artifact was built from, and whether they changed |
 //! | [`package`] | manifests, lock files and crates |
@@ -34,5 +35,6 @@ pub mod package;
 pub mod projects;
 #[cfg(feature = "python")]
 mod py;
+pub mod remote;
 pub mod script;
 pub mod sources;

@@ -30,6 +30,9 @@ class Result(NamedTuple):
     reason: str | None = None
     """Why it was stale; ``None`` if it was fresh."""
     error: RustImportError | None = None
+    origin: str | None = None
+    """Where the library came from: ``fresh``, ``built``, ``restored`` from the cache, or ``fetched`` from a remote
+    store; ``None`` if there is none."""
 
     def as_dict(self) -> dict[str, Any]:
         return {**self._asdict(), "error": None if self.error is None else str(self.error)}
@@ -92,6 +95,7 @@ def build_one(
     profile: str | None = None,
     chosen: MaturinSettings | None = None,
     in_place: bool = True,
+    may_build: bool = True,
     wheels: str | None = None,
     stop: Event | None = None,
     bar: _report.Bar | None = None,
@@ -101,7 +105,8 @@ def build_one(
     try:
         stem = None if fullname is None else fullname.rpartition(".")[2]
         key = _cache.Key(source, stem, chosen=chosen)
-        asked = _core_client.request(key, fullname, force=force or own is not None, profile=profile, wheels=own)
+        force = force or own is not None
+        asked = _core_client.request(key, fullname, force=force, may_build=may_build, profile=profile, wheels=own)
         outcome = _core_client.ensure(asked, in_place=in_place and own is None, stop=stop, bar=bar)
     except RustImportError as error:
         return Result(source, None, error=error)
@@ -116,7 +121,7 @@ def build_one(
         _stubs.update(source, artifact, outcome["stubs"], fullname)
     if own is not None:
         artifact = next((entry.path for entry in os.scandir(own) if entry.name.endswith(".whl")), artifact)
-    return Result(source, artifact, outcome["built"], outcome["seconds"], outcome["reason"])
+    return Result(source, artifact, outcome["built"], outcome["seconds"], outcome["reason"], origin=outcome["origin"])
 
 
 def check(sources: Sequence[str]) -> list[Result]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from ._request import Interpreter, Observer, Outcome, Request
+from ._request import Interpreter, Observer, Outcome, Remote, Request
 
 __all__ = [
     "__version__",
@@ -30,6 +30,11 @@ __all__ = [
     "local_packages",
     "project_settings",
     "pyproject_table",
+    "remote_describe",
+    "remote_keygen",
+    "remote_prune",
+    "remote_push",
+    "remote_trust",
     "scaffold",
     "site_install",
     "site_install_pth",
@@ -180,3 +185,21 @@ def cache_import(
     on_event: Observer,
 ) -> tuple[int, int]:
     """Takes over what such a file holds, all of it verified; returns how many artifacts and bytes."""
+
+def remote_keygen(configuration: str | PathLike[str]) -> tuple[str, PathLike[str]]:
+    """Makes a key that signs for a remote store; returns the public key, and the file of the secret one."""
+
+def remote_trust(
+    configuration: str | PathLike[str], folder: str | PathLike[str], is_trusted: bool
+) -> tuple[PathLike[str], str | None, list[str]]:
+    """Trusts what a folder's ``pyproject.toml`` says of a remote store, or no longer; returns the folder of that file,
+    the store's URL, and the keys."""
+
+def remote_describe(settings: Remote, folder: str | PathLike[str], is_tried: bool) -> dict[str, Any]:
+    """Describes the remote store for sources in a folder; if `is_tried`, it is also accessed."""
+
+def remote_prune(settings: Remote, folder: str | PathLike[str], age: float) -> int:
+    """Removes what is older than `age` seconds from the remote store; returns the number of freed bytes."""
+
+def remote_push(request: Request, on_event: Observer) -> tuple[Literal["written", "present", "stays"], str | None]:
+    """Writes an artifact to its remote store, built if it is stale; returns why it stays here if it does."""

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
 
-    from ._request import Arguments, Cell, Interpreter, Outcome, Request
+    from ._request import Arguments, Cell, Interpreter, Outcome, Remote, Request
 
 # `errors` is loaded only if an error occurs: it would take most of the time of a check.
 
@@ -35,6 +35,7 @@ def request(
     in_place: bool = True,
     wheels: str | None = None,
     force: bool = False,
+    may_build: bool = True,
     lock_timeout: float | None = None,
     profile: str | None = None,
     maturin: str | None = None,
@@ -45,9 +46,9 @@ def request(
 ) -> Request:
     """The request for a source (see `src/env/request.rs`).
 
-    `wheels`: where a forced build leaves the wheel. `maturin`: the program to use. `dist_info`: a project's
-    installed metadata. `automatic`: install it if necessary. `cell`: details of a script that is a string.
-    `stubs`: whether the library has to contain what type stubs need.
+    `may_build`: whether it may be built, or only come from a store. `wheels`: where a forced build leaves the wheel.
+    `maturin`: the program to use. `dist_info`: a project's installed metadata. `automatic`: install it if necessary.
+    `cell`: details of a script that is a string. `stubs`: whether the library has to contain what type stubs need.
     """
     arguments = key.chosen.parts() if key.chosen is not None else _NO_ARGUMENTS
     settings = _settings.build_settings()
@@ -75,16 +76,54 @@ def request(
             "cargo": settings["cargo"],
             "maturin": maturin or settings["maturin"],
             "stubs": stubs,
+            "remote": remote_settings(),
         },
         "interpreter": describe_interpreter(),
         "marked": marked,
         "in_place": in_place,
         "wheels": wheels,
         "force": force,
+        "may_build": may_build,
         "lock_timeout": lock_timeout,
         # By default, wait as long as the other process shows signs of life.
         "lock_timeout_from_life": lock_timeout == _settings.LOCK_TIMEOUT,
     }
+
+
+def remote_settings() -> Remote:
+    """The settings of the remote store, from assignments and the environment."""
+    words = {name: _words(_settings.setting(f"remote_{name}")) for name in ("trust", "revoked", "variables")}
+    url, mode = _settings.setting("remote"), _settings.setting("remote_mode")
+    return {
+        "url": None if url is None else str(url),
+        "mode": None if mode is None else str(mode),
+        "trust": words["trust"],
+        "revoked": words["revoked"],
+        "variables": words["variables"],
+        "configuration": configuration_folder(),
+    }
+
+
+def _words(value: Any) -> list[str] | None:
+    """The items of a list, or of a text, where spaces or commas separate them."""
+    if value is None:
+        return None
+    return value.replace(",", " ").split() if isinstance(value, str) else [str(item) for item in value]
+
+
+def configuration_folder() -> str:
+    """The folder of the user's configuration (`RUSTIMPORT_CONFIG_DIR`, else the platform's)."""
+    chosen = _settings.getenv("RUSTIMPORT_CONFIG_DIR")
+    if chosen:
+        return os.path.abspath(chosen)
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        base = os.environ.get("APPDATA") or os.path.join(home, "AppData", "Roaming")
+    elif sys.platform == "darwin":
+        base = os.path.join(home, "Library", "Application Support")
+    else:
+        base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+    return os.path.join(base, "rustimport")
 
 
 def find_maturin() -> os.PathLike[str]:

@@ -217,6 +217,9 @@ class Reporter:
     def _on_finished(self, seconds: float) -> None:
         self._log(self._lifecycle, f"built {self._module} in {seconds:.1f} s")
 
+    def _on_fetched(self, origin: str, seconds: float) -> None:
+        self._log(self._lifecycle, f"fetched {self._module} from {origin} in {seconds:.1f} s")
+
     def _on_failed(self, seconds: float) -> None:
         level = ERROR if self._lifecycle == INFO else DEBUG
         self._log(level, f"building {self._module} failed after {seconds:.1f} s")

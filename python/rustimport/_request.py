@@ -24,6 +24,21 @@ class Arguments(TypedDict):
     """The triple to compile for."""
 
 
+class Remote(TypedDict):
+    """The settings of the remote store."""
+
+    url: str | None
+    mode: str | None
+    """``read`` or ``read-write``."""
+    trust: list[str] | None
+    """Public keys."""
+    revoked: list[str] | None
+    variables: list[str] | None
+    """Variables whose values may leave this machine."""
+    configuration: str
+    """The user's configuration folder."""
+
+
 class Settings(Arguments):
     """How a source is to be built."""
 
@@ -35,6 +50,7 @@ class Settings(Arguments):
     maturin: str | None
     stubs: bool
     """Whether pyo3 is to describe the module for type stubs, even if no ``pyproject.toml`` asks for them."""
+    remote: Remote
 
 
 class Interpreter(TypedDict):
@@ -99,6 +115,8 @@ class Request(TypedDict):
     """The folder in which a forced build leaves the wheel."""
     force: bool
     """Build without any check."""
+    may_build: bool
+    """Whether a stale script or crate may be built, or only come from a store."""
     lock_timeout: float | None
     """Seconds; ``None`` waits for ever."""
     lock_timeout_from_life: bool
@@ -114,6 +132,8 @@ class Outcome(TypedDict):
     """Why it was stale; ``None`` if it was fresh."""
     built: bool
     """Whether this call ran maturin."""
+    origin: Literal["fresh", "built", "restored", "fetched"]
+    """Where the artifact came from: it was there, from maturin, from the cache, from a remote store."""
     seconds: float
     """Wall time of the call."""
     roots: list[str]

@@ -26,6 +26,11 @@ VARIABLES = {
     "pyo3": "RUSTIMPORT_PYO3",
     "python": "RUSTIMPORT_PYTHON",
     "release_mode": "RUSTIMPORT_RELEASE_MODE",
+    "remote": "RUSTIMPORT_REMOTE",
+    "remote_mode": "RUSTIMPORT_REMOTE_MODE",
+    "remote_revoked": "RUSTIMPORT_REMOTE_REVOKED",
+    "remote_trust": "RUSTIMPORT_REMOTE_TRUST",
+    "remote_variables": "RUSTIMPORT_REMOTE_VARIABLES",
     "shared_cache_dir": "RUSTIMPORT_SHARED_CACHE_DIR",
     "verbose": "RUSTIMPORT_VERBOSE",
 }

@@ -15,6 +15,11 @@ profile                RUSTIMPORT_PROFILE           dev, release, fast, small, o
 pyo3                   RUSTIMPORT_PYO3              version of pyo3 for sources that name none
 python                 RUSTIMPORT_PYTHON            the interpreter that the command ``build`` builds for
 release_mode           RUSTIMPORT_RELEASE_MODE      no checks, no compiler: what was built is imported
+remote                 RUSTIMPORT_REMOTE            URL of a store with what other machines built
+remote_mode            RUSTIMPORT_REMOTE_MODE       ``read`` (default) or ``read-write``
+remote_revoked         RUSTIMPORT_REMOTE_REVOKED    public keys that are no longer trusted
+remote_trust           RUSTIMPORT_REMOTE_TRUST      public keys that may sign for this machine
+remote_variables       RUSTIMPORT_REMOTE_VARIABLES  variables whose values may leave this machine
 rtld_flags                                          flags for ``dlopen`` (``sys.setdlopenflags``)
 shared_cache_dir       RUSTIMPORT_SHARED_CACHE_DIR  a cache that was prepared for all users, only read
 verbose                RUSTIMPORT_VERBOSE           show what is run and why
@@ -45,6 +50,11 @@ profile: str | None
 pyo3: str | None
 python: str | None
 release_mode: bool
+remote: str | None
+remote_mode: str | None
+remote_revoked: str | list[str] | None
+remote_trust: str | list[str] | None
+remote_variables: str | list[str] | None
 rtld_flags: int | None = None
 shared_cache_dir: str | None
 verbose: bool

@@ -11,6 +11,9 @@ pub const ENABLED: &str = "RUSTIMPORT_ENABLED";
 /// The same for `maturin_import_hook`.
 pub const MATURIN_HOOK_ENABLED: &str = "MATURIN_IMPORT_HOOK_ENABLED";
 
+/// The key that signs for a remote store, or its file. Code that is compiled or runs during a build must not read it.
+pub const REMOTE_KEY: &str = "RUSTIMPORT_REMOTE_KEY";
+
 pub const PATH: &str = "PATH";
 pub const CARGO: &str = "CARGO";
 pub const CARGO_HOME: &str = "CARGO_HOME";

@@ -20,6 +20,8 @@ pub enum Event {
     Warning(Diagnostic),
     /// The build succeeded. `seconds` is wall time.
     Finished { seconds: f64 },
+    /// The artifact came from a remote store.
+    Fetched { from: String, seconds: f64 },
     /// The build failed after `seconds` of wall time; the error follows.
     Failed { seconds: f64 },
 }

@@ -102,6 +102,16 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// The content of a regular file, unless it has more than `limit` bytes.
+pub fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(path)?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than expected"));
+    }
+    Ok(content)
+}
+
 /// The content of a regular file as text.
 pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
@@ -233,6 +243,18 @@ pub fn is_private(metadata: &fs::Metadata) -> bool {
 
 #[cfg(not(unix))]
 pub fn is_private(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Whether only this user or root can read a file.
+#[cfg(unix)]
+pub fn is_secret(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    is_private(metadata) && metadata.mode().trailing_zeros() >= 6
+}
+
+#[cfg(not(unix))]
+pub fn is_secret(_: &fs::Metadata) -> bool {
     true
 }
 

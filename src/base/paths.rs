@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::base::text;
+
 /// Removes `.` and `..` as cargo does, without resolving links.
 pub fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
@@ -26,6 +28,27 @@ pub fn relative(path: &Path, folder: &Path) -> String {
     parts.display().to_string().replace('\\', "/")
 }
 
+/// The folder that a `file:` URL refers to.
+pub fn folder_of_url(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("file://")?;
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    let path = text::percent_decoded(path.split(['#', '?']).next().unwrap_or_default());
+    let path = String::from_utf8(path).ok()?;
+    // `file:///C:/project`
+    let has_drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
+    let path = if has_drive { &path[1..] } else { &path };
+    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    let path = if cfg!(windows) { path.replace('/', "\\") } else { path.to_owned() };
+    Path::new(&path).is_absolute().then(|| PathBuf::from(path))
+}
+
+/// The URL of a folder.
+#[cfg(test)]
+pub fn url_of(folder: &Path) -> String {
+    let path = folder.display().to_string().replace('\\', "/").replace(' ', "%20");
+    format!("file://{}{path}", if cfg!(windows) { "/" } else { "" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +61,21 @@ mod tests {
         check("/a/b/x.rs", "/a/b/c/src", "../../x.rs");
         check("/a/b/../x.rs", "/a/b", "../x.rs");
         check("/a/b/c/x.rs", "/a/b", "c/x.rs");
+    }
+
+    #[test]
+    fn urls() {
+        let check =
+            |url: &str, expected: Option<&str>| assert_eq!(folder_of_url(url).as_deref(), expected.map(Path::new));
+        if cfg!(windows) {
+            check("file:///C:/a%20b/gr%C3%B6%C3%9Fe", Some("C:\\a b\\größe"));
+            check("file://localhost/C:/x/", Some("C:\\x"));
+        } else {
+            check("file:///tmp/a%20b/gr%C3%B6%C3%9Fe", Some("/tmp/a b/größe"));
+            check("file://localhost/tmp/x/", Some("/tmp/x"));
+            check("file:///", Some("/"));
+        }
+        check("https://example.org/x", None);
+        check("file:relative", None);
     }
 }

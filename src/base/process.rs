@@ -56,13 +56,14 @@ impl Finished {
     }
 }
 
-/// A command without standard input, with the import hook disabled.
+/// A command without standard input, with the import hook disabled, and without the key that signs for a remote store.
 pub fn command(program: &std::path::Path) -> Command {
     let mut command = Command::new(program);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .env_remove(env_vars::REMOTE_KEY)
         .env(env_vars::ENABLED, "0")
         .env(env_vars::MATURIN_HOOK_ENABLED, "0");
     command

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::{Error, Result};
 use crate::base::fs;
 use crate::base::sealed;
-use crate::cache::store::Set;
+use crate::cache::set::Set;
 use crate::env::cargo_config::CargoConfig;
 use crate::env::request::Request;
 use crate::env::settings::{Arguments, BuildSettings};

@@ -3,5 +3,6 @@
 
 pub mod in_place;
 pub mod layout;
+pub mod set;
 pub mod store;
 pub mod target_slot;

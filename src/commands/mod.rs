@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod conversion;
 pub mod discover;
 pub mod prune;
+pub mod remote;
 pub mod scaffold;
 pub mod site;
 pub mod stubs;

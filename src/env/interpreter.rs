@@ -45,6 +45,13 @@ impl Interpreter {
         format!("python{}.{}{threads}", self.version.0, self.version.1)
     }
 
+    /// What has to be equal on another machine that uses an artifact of this one.
+    pub fn abi(&self) -> String {
+        let Self { implementation, version: (major, minor), extension_suffix, pointer_width, build_flags, .. } = self;
+        let flags = build_flags.join(",");
+        format!("{} {implementation} {major}.{minor} {extension_suffix} {pointer_width} {flags}", platform())
+    }
+
     /// The Python of the base installation that environments are created from.
     pub fn base_executable(&self) -> PathBuf {
         if cfg!(windows) {
@@ -117,6 +124,18 @@ impl Interpreter {
         };
         format!("{:016x}", if cfg!(target_endian = "little") { hash.swap_bytes() } else { hash })
     }
+}
+
+/// This process's platform, such as `x86_64-linux-gnu`.
+pub fn platform() -> String {
+    let library = if cfg!(target_env = "musl") {
+        "-musl"
+    } else if cfg!(target_env = "gnu") {
+        "-gnu"
+    } else {
+        ""
+    };
+    format!("{}-{}{library}", std::env::consts::ARCH, std::env::consts::OS)
 }
 
 #[cfg(test)]

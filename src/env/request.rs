@@ -28,6 +28,7 @@ pub enum SourceKind {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an argument of its own")]
 pub struct Request {
     pub kind: SourceKind,
     /// The source: the `.rs` file of a script, the folder of a crate or project. Absolute.
@@ -58,6 +59,8 @@ pub struct Request {
     pub wheels: Option<PathBuf>,
     /// Build even if the artifact is fresh.
     pub force: bool,
+    /// Whether a script or crate may be built if no store has its artifact.
+    pub may_build: bool,
     /// How long to wait for another process's build.
     pub lock_timeout: Timeout,
 }
@@ -98,6 +101,18 @@ impl Request {
     }
 }
 
+/// Where an artifact came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there, and fresh.
+    Fresh,
+    Built,
+    /// It was built before, and kept in the cache.
+    Restored,
+    /// From a remote store.
+    Fetched,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The library to load.
@@ -106,6 +121,7 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// Whether this call ran maturin. If it was stale and not built, another process has built it.
     pub built: bool,
+    pub origin: Origin,
     /// Wall time of the whole call.
     pub seconds: f64,
     /// For a project: the folders to add to `sys.path` after it was installed.
@@ -116,7 +132,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a call that began at `start`.
-    pub fn since(start: Instant, artifact: PathBuf, reason: Option<String>, built: bool) -> Self {
-        Self { artifact, reason, built, seconds: start.elapsed().as_secs_f64(), roots: Vec::new(), stubs: None }
+    pub fn since(start: Instant, artifact: PathBuf, reason: Option<String>, origin: Origin) -> Self {
+        let (built, seconds) = (origin == Origin::Built, start.elapsed().as_secs_f64());
+        Self { artifact, reason, built, origin, seconds, roots: Vec::new(), stubs: None }
     }
 }

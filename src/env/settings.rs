@@ -22,6 +22,22 @@ pub struct Settings {
     pub arguments: Arguments,
     /// More arguments for cargo, through maturin, that do not influence what is built: `--jobs`, `--verbose`, …
     pub run: Vec<String>,
+    pub remote: RemoteSettings,
+}
+
+/// The caller's settings of the remote store, assigned or from the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteSettings {
+    pub url: Option<String>,
+    /// `read` or `read-write`.
+    pub mode: Option<String>,
+    /// Public keys.
+    pub trust: Option<Vec<String>>,
+    pub revoked: Vec<String>,
+    /// Variables whose values may leave this machine.
+    pub variables: Option<Vec<String>>,
+    /// The user's configuration folder.
+    pub configuration: PathBuf,
 }
 
 /// Arguments that are passed to the tools unchanged.
@@ -127,6 +143,12 @@ struct Table {
     /// Globs of additional inputs of that project.
     #[serde(default)]
     inputs: Vec<String>,
+    /// The remote store; ignored unless the user trusts the checkout.
+    remote: Option<String>,
+    #[serde(default)]
+    remote_trust: Vec<String>,
+    #[serde(default)]
+    remote_revoked: Vec<String>,
     /// For setuptools, which reads it itself.
     #[serde(default, rename = "wheel")]
     _wheel: toml::Table,
@@ -150,6 +172,24 @@ pub fn of_own_project(project: &Path) -> Result<OfProject> {
 /// Whether the nearest `[tool.rustimport]` of a project sets the profile.
 pub fn sets_profile(project: &Path) -> Result<bool> {
     Ok(of_project(project)?.is_some_and(|(_, values)| values.iter().any(|(name, _)| *name == "profile")))
+}
+
+/// What `[tool.rustimport]` of the nearest `pyproject.toml` says of a remote store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteClaim {
+    /// The folder of the `pyproject.toml`.
+    pub folder: PathBuf,
+    pub remote: Option<String>,
+    pub trust: Vec<String>,
+    pub revoked: Vec<String>,
+}
+
+/// Reads the [`RemoteClaim`] for a source in `folder`.
+pub fn remote_claim(folder: &Path) -> Result<RemoteClaim> {
+    let Some(path) = nearest_pyproject(folder) else { return Ok(RemoteClaim::default()) };
+    let table = read_table(&path)?;
+    let folder = path.parent().unwrap_or(folder).to_owned();
+    Ok(RemoteClaim { folder, remote: table.remote, trust: table.remote_trust, revoked: table.remote_revoked })
 }
 
 /// A table of a pyproject.toml, such as `["tool", "rustimport"]`. Empty if there is none.
@@ -226,7 +266,8 @@ fn read_table(path: &Path) -> Result<Table> {
         Error::project(
             path,
             format!("{}: {what}", path.display()),
-            "the keys of [tool.rustimport] are profile, pyo3 and stubs, and for a project also enabled, features and inputs",
+            "the keys of [tool.rustimport] are profile, pyo3, stubs, remote, remote-trust and remote-revoked, and for a \
+             project also enabled, features and inputs",
         )
     };
     let text = fs::read_text(path).map_err(|error| broken(error.to_string()))?;

@@ -17,6 +17,8 @@ pub struct DepInfo {
     pub sets: Vec<String>,
     /// Whether a build script links its package to a dynamic library in a folder that it names.
     pub links: bool,
+    /// Whether a build script links a library other than Python's, which it may have compiled for this machine.
+    pub adds_library: bool,
     /// The values that the code may contain. `OUT_DIR` is excluded: generated code is included by its path.
     pub values: Vec<String>,
 }
@@ -101,7 +103,12 @@ pub fn parse_build_script_output(text: &str, package: &Path) -> DepInfo {
                 info.sets.push(variable.split('=').next().unwrap_or_default().to_owned());
             }
             Some(("rustc-link-search", _)) => has_folder = true,
-            Some(("rustc-link-lib", library)) => has_library |= !library.starts_with("static"),
+            Some(("rustc-link-lib", library)) => {
+                has_library |= !library.starts_with("static");
+                // pyo3 names it on Windows.
+                let name = library.rsplit(['=', ':']).next().unwrap_or_default();
+                info.adds_library |= !name.starts_with("python");
+            }
             _ => {}
         }
     }
@@ -147,5 +154,14 @@ mod tests {
         let info = parse_build_script_output(text, Path::new("/p"));
         assert_eq!(info.files, [Path::new("/p/data/x.txt")]);
         assert_eq!(info.variables, ["CC"]);
+        assert!(!info.adds_library);
+        for (line, expected) in [
+            ("cargo:rustc-link-lib=static=foo", true),
+            ("cargo::rustc-link-lib=z", true),
+            ("cargo:rustc-link-lib=python3:python311", false),
+            ("cargo:rustc-link-lib=dylib=python3.11", false),
+        ] {
+            assert_eq!(parse_build_script_output(line, Path::new("/p")).adds_library, expected, "{line}");
+        }
     }
 }

@@ -28,6 +28,8 @@ pub enum DirtyReason {
         from: String,
         to: String,
     },
+    /// The key that signed it was revoked. With its id.
+    KeyRevoked(String),
     /// There are other cargo configuration files now, or their content changed.
     ConfigurationChanged,
     FileChanged(PathBuf),
@@ -88,6 +90,7 @@ impl fmt::Display for DirtyReason {
             Self::SettingChanged { name, from, to } => write!(f, "{name} changed from `{from}` to `{to}`"),
             Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),
             Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
+            Self::KeyRevoked(id) => write!(f, "the key {id} that signed the library was revoked"),
             Self::ConfigurationChanged => f.write_str("cargo's configuration changed"),
             Self::EnvironmentChanged => f.write_str("the environment changed"),
             Self::VariableChanged(name) => write!(f, "`{name}` changed"),

@@ -67,7 +67,7 @@ pub struct Inputs {
 }
 
 /// The result of a check of the inputs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Everything that changed, the most informative reason first.
     pub changes: Vec<DirtyReason>,

@@ -32,6 +32,9 @@ pub struct Record {
     /// The output of `rustc -vV`.
     pub rustc: String,
     pub settings: BuildSettings,
+    /// The id of the key that signed the artifact, if it came from a remote store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// Only for a project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<OfProject>,
@@ -62,6 +65,7 @@ impl Record {
             artifact_hash: String::new(),
             rustc: rustc.to_owned(),
             settings: settings.clone(),
+            signer: None,
             project: None,
             inputs: Inputs::default(),
         }

@@ -231,7 +231,7 @@ mod tests {
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(path, text).unwrap();
             };
-            let url = crate::projects::installation::url_of(&project);
+            let url = crate::base::paths::url_of(&project);
             let direct = format!(r#"{{"url": "{url}", "dir_info": {{"editable": true}}}}"#);
             write(dist_info.join("direct_url.json"), &direct);
             write(dist_info.join("WHEEL"), "Generator: maturin (1.16.0)\n");

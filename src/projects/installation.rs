@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::base::fs;
-use crate::base::paths::normal;
-use crate::base::text;
+use crate::base::paths::{self, normal};
 use crate::build::wheel::is_native;
 use crate::env::settings::PYPROJECT;
 
@@ -51,7 +50,7 @@ impl Installation {
         let generator = Generator::of(&wheel)?;
         // Distributions from an archive have no `dir_info`.
         let is_editable = direct.dir_info?.editable;
-        let project = folder_of_url(&direct.url)?;
+        let project = paths::folder_of_url(&direct.url)?;
         if generator == Generator::Poetry && !(is_editable && uses_maturin(&project)) {
             return None;
         }
@@ -285,46 +284,9 @@ pub(crate) fn recorded(text: &str) -> Vec<String> {
     text.lines().filter(|line| !line.trim().is_empty()).map(path).collect()
 }
 
-/// The folder that a `file:` URL refers to.
-pub(crate) fn folder_of_url(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("file://")?;
-    let path = path.strip_prefix("localhost").unwrap_or(path);
-    let path = text::percent_decoded(path.split(['#', '?']).next().unwrap_or_default());
-    let path = String::from_utf8(path).ok()?;
-    // `file:///C:/project`
-    let has_drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
-    let path = if has_drive { &path[1..] } else { &path };
-    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-    let path = if cfg!(windows) { path.replace('/', "\\") } else { path.to_owned() };
-    Path::new(&path).is_absolute().then(|| PathBuf::from(path))
-}
-
-/// The URL of a folder.
-#[cfg(test)]
-pub(crate) fn url_of(folder: &Path) -> String {
-    let path = folder.display().to_string().replace('\\', "/").replace(' ', "%20");
-    format!("file://{}{path}", if cfg!(windows) { "/" } else { "" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls() {
-        let check =
-            |url: &str, expected: Option<&str>| assert_eq!(folder_of_url(url).as_deref(), expected.map(Path::new));
-        if cfg!(windows) {
-            check("file:///C:/a%20b/gr%C3%B6%C3%9Fe", Some("C:\\a b\\größe"));
-            check("file://localhost/C:/x/", Some("C:\\x"));
-        } else {
-            check("file:///tmp/a%20b/gr%C3%B6%C3%9Fe", Some("/tmp/a b/größe"));
-            check("file://localhost/tmp/x/", Some("/tmp/x"));
-            check("file:///", Some("/"));
-        }
-        check("https://example.org/x", None);
-        check("file:relative", None);
-    }
 
     #[test]
     fn records() {
@@ -378,7 +340,7 @@ mod tests {
         let project = folder.path().join("project");
         std::fs::create_dir(&project).unwrap();
         std::fs::write(project.join("pyproject.toml"), "[build-system]\nbuild-backend = \"maturin\"\n").unwrap();
-        let url = url_of(&project);
+        let url = paths::url_of(&project);
         write("direct_url.json", &format!(r#"{{"url": "{url}", "dir_info": {{"editable": true}}}}"#));
         check(true);
     }

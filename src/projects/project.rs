@@ -331,7 +331,7 @@ impl<'a> Project<'a> {
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.project = Some(OfProject { profile, ..own });
         record.inputs = found.inputs;
-        record.artifact_hash = found.hash;
+        found.set.artifact().clone_into(&mut record.artifact_hash);
         self.write_record(record, &old.artifact, &found.snapshot).map(Some)
     }
 
@@ -354,8 +354,8 @@ impl<'a> Project<'a> {
         let manifest = fs::hash_file(&self.manifest);
         // The choices of the caller and of the project.
         let chosen = (&self.settings.arguments, &self.request.files, &self.pyproject, profile);
-        let known = (GENERATOR, "project", artifact.file_name(), manifest, &toolchain.version, chosen);
-        Keys::of(&known, &self.request.root)
+        let known = (GENERATOR, "project", artifact.file_name(), manifest, chosen);
+        Keys::of(&known, Some(&toolchain.version), &self.request.root, &self.request.interpreter.abi())
     }
 
     fn job<'j>(&'j self, toolchain: &'j Toolchain, metadata: &'j Metadata, profile: &'j str) -> Result<ProjectJob<'j>> {
@@ -634,7 +634,13 @@ fn is_rebuilt_by_uv(pyproject: &Table) -> bool {
 /// A hash of the part of a pyproject.toml that affects a build.
 fn relevant(pyproject: &Table) -> String {
     let tool = |name: &str| pyproject.get("tool").and_then(|tool| tool.get(name));
-    let parts = [pyproject.get("build-system"), pyproject.get("project"), tool("maturin"), tool("rustimport")];
+    // A remote store changes nothing in what is built.
+    let mut own = tool("rustimport").cloned();
+    if let Some(Value::Table(own)) = &mut own {
+        own.retain(|key, _| !key.starts_with("remote"));
+    }
+    let own = own.filter(|own| own.as_table().is_none_or(|own| !own.is_empty()));
+    let parts = [pyproject.get("build-system"), pyproject.get("project"), tool("maturin"), own.as_ref()];
     fs::hash_bytes(format!("{parts:?}").as_bytes())
 }
 
@@ -652,6 +658,7 @@ mod tests {
         check("[project]\nname = 'a'", "[project]\nname='a' # comment", true);
         check("[project]\nname = 'a'", "[project]\nname = 'b'", false);
         check("[tool.maturin]\nfeatures = []", "", false);
+        check("[tool.rustimport]\nremote = 'file:///x'", "", true);
         check("[tool.rustimport]\nprofile = 'dev'", "[tool.rustimport]\nprofile = 'release'", false);
     }
 }

@@ -9,14 +9,14 @@ use crate::ensure;
 use crate::env::interpreter::Interpreter;
 use crate::env::request::Request;
 use crate::py::call;
-use crate::py::convert::{InterpreterItems, InventoryItems, OutcomeItems, RequestItems};
+use crate::py::convert::{DescriptionItems, InterpreterItems, InventoryItems, OutcomeItems, RemoteItems, RequestItems};
 
 #[pymodule]
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 passes arguments by value")]
 mod _core {
     use super::{
-        Bound, Interpreter, InterpreterItems, InventoryItems, OutcomeItems, PathBuf, Py, PyAny, PyResult, Python,
-        Request, RequestItems, call, ensure, pyfunction,
+        Bound, DescriptionItems, Interpreter, InterpreterItems, InventoryItems, OutcomeItems, PathBuf, Py, PyAny,
+        PyResult, Python, RemoteItems, Request, RequestItems, call, ensure, pyfunction,
     };
 
     #[pymodule_export]
@@ -296,6 +296,58 @@ mod _core {
             crate::commands::bundle::import(&root, &interpreter, &file, observer)
         })?;
         Ok((load.artifacts, load.bytes))
+    }
+
+    /// Makes a key that signs for a remote store. Returns the public key, and the file of the secret one.
+    #[pyfunction]
+    fn remote_keygen(py: Python<'_>, configuration: PathBuf) -> PyResult<(String, PathBuf)> {
+        call::detached(py, || crate::commands::remote::keygen(&configuration))
+    }
+
+    /// Trusts what the `pyproject.toml` of a folder says of a remote store, or no longer. Returns the folder of that
+    /// file, the store's URL, and the keys.
+    #[pyfunction]
+    fn remote_trust(
+        py: Python<'_>,
+        configuration: PathBuf,
+        folder: PathBuf,
+        is_trusted: bool,
+    ) -> PyResult<(PathBuf, Option<String>, Vec<String>)> {
+        let claim = call::detached(py, || crate::commands::remote::trust(&configuration, &folder, is_trusted))?;
+        Ok((claim.folder, claim.remote, claim.trust))
+    }
+
+    /// Describes the remote store for sources in a folder; if `is_tried`, it is also accessed.
+    #[pyfunction]
+    fn remote_describe(
+        py: Python<'_>,
+        settings: RemoteItems,
+        folder: PathBuf,
+        is_tried: bool,
+    ) -> PyResult<DescriptionItems> {
+        let settings = settings.into();
+        call::detached(py, || Ok(crate::commands::remote::describe(&settings, &folder, is_tried))).map(Into::into)
+    }
+
+    /// Removes what is older than `age` seconds from the remote store. Returns the number of freed bytes.
+    #[pyfunction]
+    fn remote_prune(py: Python<'_>, settings: RemoteItems, folder: PathBuf, age: f64) -> PyResult<u64> {
+        let age = std::time::Duration::try_from_secs_f64(age).unwrap_or(std::time::Duration::MAX);
+        let settings = settings.into();
+        call::detached(py, || crate::commands::remote::prune(&settings, &folder, age))
+    }
+
+    /// Writes the artifact of a script or crate to its remote store, built if it is stale. Returns `written`, `present`
+    /// or `stays`, and in the last case why.
+    #[pyfunction]
+    fn remote_push(
+        py: Python<'_>,
+        request: RequestItems,
+        on_event: Py<PyAny>,
+    ) -> PyResult<(&'static str, Option<String>)> {
+        let request = Request::from(request);
+        let pushed = call::observed(py, on_event, |observer| ensure::push(&request, observer))?;
+        Ok(crate::py::convert::pushed(pushed))
     }
 
     /// Calls `find` now, and whenever something changes in the folders that it returns, until it raises.

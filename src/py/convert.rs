@@ -14,9 +14,11 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::env_vars::without_secrets;
 use crate::base::lock::Timeout;
 use crate::commands::prune;
+use crate::commands::remote::Description;
 use crate::env::interpreter::Interpreter;
-use crate::env::request::{Cell, Installed, Outcome, Request, SourceKind};
-use crate::env::settings::{Arguments, Settings, Stubs};
+use crate::env::request::{Cell, Installed, Origin, Outcome, Request, SourceKind};
+use crate::env::settings::{Arguments, RemoteSettings, Settings, Stubs};
+use crate::remote::remote_store::Pushed;
 
 /// `Request`
 #[derive(FromPyObject)]
@@ -43,6 +45,7 @@ pub struct RequestItems {
     in_place: bool,
     wheels: Option<PathBuf>,
     force: bool,
+    may_build: bool,
     lock_timeout: Option<f64>,
     lock_timeout_from_life: bool,
 }
@@ -68,6 +71,26 @@ struct SettingsItems {
     develop_arguments: Vec<String>,
     rustc_arguments: Vec<String>,
     target: Option<String>,
+    remote: RemoteItems,
+}
+
+/// `Remote`
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct RemoteItems {
+    url: Option<String>,
+    mode: Option<String>,
+    trust: Option<Vec<String>>,
+    revoked: Option<Vec<String>>,
+    variables: Option<Vec<String>>,
+    configuration: PathBuf,
+}
+
+impl From<RemoteItems> for RemoteSettings {
+    fn from(items: RemoteItems) -> Self {
+        let RemoteItems { url, mode, trust, revoked, variables, configuration } = items;
+        Self { url, mode, trust, revoked: revoked.unwrap_or_default(), variables, configuration }
+    }
 }
 
 #[derive(FromPyObject)]
@@ -106,6 +129,7 @@ impl From<RequestItems> for Request {
             in_place: items.in_place,
             wheels: items.wheels,
             force: items.force,
+            may_build: items.may_build,
             lock_timeout: Timeout {
                 // A number that a Duration cannot represent means no limit.
                 limit: items.lock_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
@@ -124,6 +148,7 @@ impl From<SettingsItems> for Settings {
             maturin: items.maturin,
             stubs: items.stubs,
             run: items.run_arguments,
+            remote: items.remote.into(),
             arguments: Arguments {
                 cargo: items.cargo_arguments,
                 build: items.build_arguments,
@@ -159,6 +184,8 @@ pub struct OutcomeItems {
     artifact: OsString,
     reason: Option<String>,
     built: bool,
+    /// `fresh`, `built`, `restored` or `fetched`.
+    origin: &'static str,
     seconds: f64,
     roots: Vec<OsString>,
     /// A folder, `beside`, or `installed`.
@@ -171,6 +198,12 @@ impl From<Outcome> for OutcomeItems {
             artifact: outcome.artifact.into_os_string(),
             reason: outcome.reason,
             built: outcome.built,
+            origin: match outcome.origin {
+                Origin::Fresh => "fresh",
+                Origin::Built => "built",
+                Origin::Restored => "restored",
+                Origin::Fetched => "fetched",
+            },
             seconds: outcome.seconds,
             roots: outcome.roots.into_iter().map(PathBuf::into_os_string).collect(),
             stubs: outcome.stubs.and_then(|stubs| match stubs {
@@ -255,6 +288,49 @@ impl From<prune::Interpreter> for InterpreterUsage {
             environments: found.environments.into_iter().map(PathBuf::into_os_string).collect(),
             sources: entries.collect(),
         }
+    }
+}
+
+/// The description of a remote store, as `remote info --format json` prints it.
+#[derive(IntoPyObject)]
+pub struct DescriptionItems {
+    url: Option<String>,
+    origin: Option<String>,
+    is_writable: bool,
+    trusted: Vec<String>,
+    revoked: Vec<String>,
+    variables: Vec<String>,
+    signs_with: Option<String>,
+    sets: Option<usize>,
+    artifacts: Option<usize>,
+    bytes: Option<u64>,
+    problems: Vec<String>,
+}
+
+impl From<Description> for DescriptionItems {
+    fn from(found: Description) -> Self {
+        Self {
+            url: found.url,
+            origin: found.origin,
+            is_writable: found.is_writable,
+            trusted: found.trusted,
+            revoked: found.revoked,
+            variables: found.variables,
+            signs_with: found.signs_with,
+            sets: found.contents.map(|(sets, ..)| sets),
+            artifacts: found.contents.map(|(_, artifacts, _)| artifacts),
+            bytes: found.contents.map(|(.., bytes)| bytes),
+            problems: found.problems.iter().map(|problem| without_secrets(problem)).collect(),
+        }
+    }
+}
+
+/// What became of an artifact, and why it stays here if it does.
+pub fn pushed(pushed: Pushed) -> (&'static str, Option<String>) {
+    match pushed {
+        Pushed::Written => ("written", None),
+        Pushed::Present => ("present", None),
+        Pushed::Stays(why) => ("stays", Some(without_secrets(&why))),
     }
 }
 

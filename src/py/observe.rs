@@ -83,6 +83,11 @@ fn fill(details: &Bound<'_, PyDict>, event: Event) -> PyResult<&'static str> {
             details.set_item("seconds", seconds)?;
             "finished"
         }
+        Event::Fetched { from, seconds } => {
+            details.set_item("origin", without_secrets(&from))?;
+            details.set_item("seconds", seconds)?;
+            "fetched"
+        }
         Event::Failed { seconds } => {
             details.set_item("seconds", seconds)?;
             "failed"

@@ -20,6 +20,7 @@ use crate::freshness::record::Record;
 use crate::freshness::unit::{Unit, UnitKind};
 use crate::package::cargo_lock;
 use crate::package::manifest;
+use crate::remote::portability::{self, Finished};
 use crate::sources::plan::Plan;
 use crate::sources::source::{Source, Stale};
 
@@ -115,11 +116,20 @@ impl Source<'_> {
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(patterns);
         let told = self.told(&done.units);
+        let requirements = portability::requirements(&Finished {
+            library: &done.output,
+            inputs: &record.inputs,
+            units: &done.units,
+            foreign_outputs: &done.foreign_outputs,
+            arguments: &self.settings.arguments,
+            cargo_config: &self.cargo_config,
+            keys: &self.keys(),
+        });
         let library = compilation.remember(&record.inputs, done)?;
 
         let snapshot = record.inputs.as_built();
         let artifact = self.publish(&mut record, &library, &snapshot)?;
-        self.store(toolchain, &record.inputs, &told, &library);
+        self.store(&record.inputs, &told, &library, requirements, observer);
         self.share_dependencies(plan, toolchain, slot, observer);
         observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok(artifact)

@@ -1,16 +1,19 @@
 //! The current state of a script or a crate: whether its artifact is fresh, and whether it can be restored from the
 //! store. The build is in [`crate::sources::build_source`].
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs;
 use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
-use crate::cache::store::{Keys, Place, Told};
+use crate::cache::set::{Requirements, Set};
+use crate::cache::store::{Found, Keys, Place, Told};
 use crate::env::cargo_config::CargoConfig;
-use crate::env::request::{Request, SourceKind};
+use crate::env::request::{Origin, Request, SourceKind};
 use crate::env::settings::BuildSettings;
 use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
@@ -19,6 +22,8 @@ use crate::freshness::record::{GENERATOR, Record};
 use crate::freshness::stamp;
 use crate::package::krate::Crate;
 use crate::package::manifest;
+use crate::remote::configuration;
+use crate::remote::remote_store::{Pushed, RemoteStore};
 use crate::script::header::Template;
 use crate::script::parse::Script;
 
@@ -143,10 +148,11 @@ impl<'a> Source<'a> {
         let artifact = entry.home().join(&record.artifact);
         // The setting `pyo3` affects only sources that do not set a version themselves.
         let matters = |name: &str| name != "pyo3" || self.leaves_pyo3_open();
-        let changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
+        let mut changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
+        changes.extend(record.signer.iter().filter(|id| self.is_revoked(id)).cloned().map(DirtyReason::KeyRevoked));
         match record.compare(&artifact, changes, &self.cargo_config, self.request) {
             Ok(snapshot) => {
-                self.write_stamp(&artifact, &record.inputs, &snapshot);
+                self.write_stamp(&artifact, &record, &snapshot);
                 Ok(artifact)
             }
             Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
@@ -166,10 +172,26 @@ impl<'a> Source<'a> {
         self.read.iter().any(|(path, hash)| fs::hash_file(path).is_some_and(|now| now != *hash))
     }
 
-    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, snapshot: &Snapshot) {
+    fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
+        if record.signer.is_none() {
+            return self.stamp(artifact, &record.inputs, snapshot);
+        }
+        // The key that signed it may be revoked.
+        let (mut inputs, mut snapshot) = (record.inputs.clone(), snapshot.clone());
+        for file in configuration::files(&self.request.settings.remote) {
+            if file.exists() { snapshot.files.push(fs::watch(&file)) } else { inputs.absent.push(file) }
+        }
+        self.stamp(artifact, &inputs, &snapshot);
+    }
+
+    fn stamp(&self, artifact: &Path, inputs: &Inputs, snapshot: &Snapshot) {
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
         stamp::write(&file, self.request, artifact, inputs, snapshot, &self.cargo_config, toolchain);
+    }
+
+    fn is_revoked(&self, id: &str) -> bool {
+        configuration::revokes(&self.request.settings.remote, self.request.folder(), id)
     }
 
     /// The artifact next to the source, if it is fresh, or why it is not. If it is, a stamp is written.
@@ -178,7 +200,7 @@ impl<'a> Source<'a> {
         let (inputs, snapshot) = in_place::compare(self.request, &self.settings, &self.cargo_config, toolchain, asker)?;
         let artifact = in_place::artifact(self.request);
         if self.entry.create().is_ok() {
-            self.write_stamp(&artifact, &inputs, &snapshot);
+            self.stamp(&artifact, &inputs, &snapshot);
         }
         Ok(artifact)
     }
@@ -191,37 +213,98 @@ impl<'a> Source<'a> {
         in_place::install(self.request, &record, &self.cargo_config, &library)
     }
 
-    /// Restores the artifact of an earlier build of the same content from a store, then publishes and records it.
-    pub fn restore(&self, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
-        let Ok(toolchain) = &self.toolchain else { return Ok(None) };
-        let (folder, cache) = (self.request.folder(), &self.request.cache);
+    /// Takes the artifact of an earlier build of the same content from a store, then publishes and records it.
+    pub fn restore(&self, observer: &mut dyn Observer) -> Result<Option<(PathBuf, Origin)>> {
+        let found = self.find_stored().filter(|found| !found.set.signer.as_ref().is_some_and(|id| self.is_revoked(id)));
+        let (found, origin) = match found {
+            Some(found) => {
+                let message = format!("{}: restored from the store", self.request.root.display());
+                observer.event(Event::Log { message });
+                (found, Origin::Restored)
+            }
+            None => match self.fetch(observer) {
+                Some(found) => (found, Origin::Fetched),
+                None => return Ok(None),
+            },
+        };
+        // Without a toolchain, the record's is not compared.
+        let version = self.toolchain.as_ref().map(|toolchain| toolchain.version.as_str()).unwrap_or_default();
+        let mut record = Record::new(&self.request.root, version, &self.settings);
+        record.inputs = found.inputs;
+        record.signer = found.set.signer;
+        Ok(Some((self.publish(&mut record, &found.library, &found.snapshot)?, origin)))
+    }
+
+    /// The artifact of the current inputs in this user's store, or in the shared cache's.
+    pub fn find_stored(&self) -> Option<Found> {
         let mut stores =
             [Some(self.cache.store()), self.cache.shared().map(|shared| shared.store())].into_iter().flatten();
-        let keys = self.keys(toolchain);
-        let Some(found) = stores.find_map(|store| store.find(&keys, folder, &self.cargo_config, cache)) else {
-            return Ok(None);
+        let keys = self.keys();
+        let folder = self.request.folder();
+        stores.find_map(|store| store.find(&keys, folder, &self.cargo_config, &self.request.cache))
+    }
+
+    /// The artifact of the current inputs in the remote store. It is also added to this user's store.
+    fn fetch(&self, observer: &mut dyn Observer) -> Option<Found> {
+        let (request, folder, start) = (self.request, self.request.folder(), Instant::now());
+        let remote = RemoteStore::for_import(&request.settings.remote, folder, observer)?;
+        let keys = self.keys();
+        let has_toolchain = self.toolchain.is_ok();
+        let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
+        let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
+        let mut current = None;
+        let mut fits = |set: &Set| {
+            current = set.compare(folder, &self.cargo_config, &request.cache, has_toolchain, &mut hash);
+            current.is_some()
         };
-        observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
-        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
-        record.inputs = found.inputs;
-        self.publish(&mut record, &found.library, &found.snapshot).map(Some)
+        let found = remote.fetch(keys.remote(), &request.interpreter, &mut fits, observer);
+        let from = remote.configuration.shown();
+        let Some(((set, library), (inputs, snapshot))) = found.zip(current) else {
+            let message = format!("the remote store {from} has no artifact for this content");
+            // Nothing can be built: a second line, the error, says so.
+            observer.event(if has_toolchain { Event::Log { message } } else { Event::Notice { message } });
+            return None;
+        };
+        self.cache.store().insert(&keys.anywhere, &set, &library);
+        observer.event(Event::Fetched { from, seconds: start.elapsed().as_secs_f64() });
+        Some(Found { library, set, inputs, snapshot })
     }
 
-    /// Stores the artifact, to be restored when the same content is built again.
-    pub fn store(&self, toolchain: &Toolchain, inputs: &Inputs, told: &Told, library: &[u8]) {
+    /// Stores the artifact, to be restored when the same content is built again, here or on another machine.
+    pub fn store(
+        &self,
+        inputs: &Inputs,
+        told: &Told,
+        library: &[u8],
+        requirements: Result<Requirements, String>,
+        observer: &mut dyn Observer,
+    ) {
         let place = Place { folder: self.request.folder(), cargo_config: &self.cargo_config, told };
-        self.cache.store().put(&self.keys(toolchain), &place, inputs, library);
+        let Some(set) = self.cache.store().put(&self.keys(), &place, inputs, library, requirements) else { return };
+        let Some(remote) = RemoteStore::for_import(&self.request.settings.remote, place.folder, observer) else {
+            return;
+        };
+        if !remote.configuration.is_writable {
+            return;
+        }
+        let (name, to) = (self.request.root.display(), remote.configuration.shown());
+        observer.event(match remote.push(&set, library) {
+            Ok(Pushed::Written) => Event::Log { message: format!("{name}: written to the remote store {to}") },
+            Ok(Pushed::Present) => Event::Log { message: format!("{name}: already in the remote store {to}") },
+            Ok(Pushed::Stays(why)) => Event::Log { message: format!("{name} stays on this machine: {why}") },
+            Err(why) => Event::Notice { message: format!("it was not written to the remote store {to}: {why}") },
+        });
     }
 
-    fn keys(&self, toolchain: &Toolchain) -> Keys {
+    pub fn keys(&self) -> Keys {
         let request = self.request;
         let pyo3 = self.leaves_pyo3_open().then_some(&self.settings.pyo3);
         let file = request.root.file_name();
         let hash = &self.read[0].1;
         let arguments = &self.settings.arguments;
-        let known =
-            (GENERATOR, request.stem(), file, hash, &toolchain.version, &self.settings.profile, pyo3, arguments);
-        Keys::of(&known, &(&request.root, self.entry.home()))
+        let known = (GENERATOR, request.stem(), file, hash, &self.settings.profile, pyo3, arguments);
+        let toolchain = self.toolchain.as_ref().ok().map(|toolchain| toolchain.version.as_str());
+        Keys::of(&known, toolchain, &(&request.root, self.entry.home()), &request.interpreter.abi())
     }
 
     /// Copies a library to where it is loaded from, and records its inputs.
@@ -231,7 +314,7 @@ impl<'a> Source<'a> {
         artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).clone_into(&mut record.artifact);
         record.artifact_hash = fs::hash_bytes(library);
         record.write(&self.entry.record())?;
-        self.write_stamp(&artifact, &record.inputs, snapshot);
+        self.write_stamp(&artifact, record, snapshot);
         fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
         Ok(artifact)
     }

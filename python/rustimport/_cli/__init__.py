@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import settings
 from ..errors import BuildError, RustImportError
-from . import build, cache, new, rust_tools, site, stubs, versions, watch
+from . import build, cache, new, remote, rust_tools, site, stubs, versions, watch
 from .output import say
 
 
@@ -98,6 +98,24 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(group, "import", cache.import_, "verify an exported file, and add its builds to the cache")
     command.add_argument("file", metavar="FILE", help="a file written by `cache export` with the same interpreter")
     _clear_arguments(_command(commands, "clear-cache", cache.clear, "the same as `cache clear`"))
+
+    group = _group(commands, "remote", "use a store with what other machines built")
+    _command(group, "keygen", remote.keygen, "make a key that signs what this machine writes to the store")
+    command = _command(group, "trust", remote.trust, "trust the store and the keys that a pyproject.toml names")
+    command.add_argument("path", nargs="?", default=os.curdir, metavar="PATH", help="a folder (default: this one)")
+    command.add_argument("--remove", action="store_true", help="no longer trust what it names")
+    _format(_command(group, "info", remote.info, "show the store that is configured, whom it trusts, and its size"))
+    _format(_command(group, "check", remote.check, "read and write the store; exit with status 1 if that fails"))
+    command = _command(group, "push", remote.push, "build sources if necessary, and write their libraries to the store")
+    _source_arguments(command)
+    _profile_arguments(command)
+    command = _command(group, "pull", remote.pull, "take the libraries of sources from the store, and build nothing")
+    _source_arguments(command)
+    _profile_arguments(command)
+    command = _command(group, "prune", remote.prune, "remove old libraries from the store")
+    command.add_argument(
+        "--days", type=_number, metavar="N", required=True, help="remove what was written more than N days ago"
+    )
 
     command = _command(commands, "new", new.run, "create a script, a crate or a project that you can import")
     command.add_argument("path", metavar="PATH", help="NAME.rs for a script, NAME for a crate or a project")

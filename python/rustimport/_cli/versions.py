@@ -72,6 +72,9 @@ def _described_settings() -> dict[str, dict[str, Any]]:
             value, source = in_project[name], str(project)
         else:
             value, source = getattr(settings, name), "default"
+        if name == "remote" and value is not None:
+            # Without a password in the URL.
+            value = _native.core.remote_describe(_core_client.remote_settings(), os.getcwd(), False)["url"]
         is_plain = value is None or isinstance(value, (bool, int, str))
         found[name] = {"value": value if is_plain else str(value), "from": source}
     return found

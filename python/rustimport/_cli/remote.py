@@ -1,0 +1,133 @@
+"""`remote`: a store with what other machines built."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from functools import partial
+from typing import Any
+
+from .. import _build, _cache, _core_client, _native, _report
+from ..errors import RustImportError
+from .output import say, say_failures, size, tell
+
+
+def keygen(options: argparse.Namespace) -> int:
+    public, path = _native.core.remote_keygen(_core_client.configuration_folder())
+    tell(options, f"wrote {os.fspath(path)}: whoever has this file can make others run code, so keep it secret")
+    tell(options, "the public key, for remote-trust:")
+    print(public)
+    return 0
+
+
+def trust(options: argparse.Namespace) -> int:
+    home = _core_client.configuration_folder()
+    folder, url, keys = _native.core.remote_trust(home, os.path.abspath(options.path), not options.remove)
+    verb = "no longer trusts" if options.remove else "trusts"
+    tell(options, f"{os.fspath(folder)}: this user {verb}")
+    for text in [f"the store {url}"] * (url is not None) + [f"the key {key}" for key in keys]:
+        tell(options, f"  {text}")
+    return 0
+
+
+def info(options: argparse.Namespace) -> int:
+    found = _describe(is_tried=False)
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+    else:
+        _print(found)
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    found = _describe(is_tried=True)
+    if options.format == "json":
+        print(json.dumps(found, indent=2))
+    elif not found["problems"]:
+        tell(options, f"{found['url']} can be {'read and written' if found['is_writable'] else 'read'}")
+    else:
+        for problem in found["problems"]:
+            say(problem)
+    return 1 if found["problems"] else 0
+
+
+def _describe(is_tried: bool) -> dict[str, Any]:
+    described: dict[str, Any] = _native.core.remote_describe(_core_client.remote_settings(), os.getcwd(), is_tried)
+    return described
+
+
+def _print(found: dict[str, Any]) -> None:
+    mode = "read and written" if found["is_writable"] else "only read"
+    rows = [
+        ("store", found["url"] and f"{found['url']} ({mode}; from {found['origin']})"),
+        ("content", found["sets"] is not None and f"{found['artifacts']} libraries, {size(found['bytes'])}"),
+        ("trusted keys", ", ".join(found["trusted"])),
+        ("revoked keys", ", ".join(found["revoked"])),
+        ("variables", ", ".join(found["variables"])),
+        ("signs with", found["signs_with"]),
+        *(("problem", problem) for problem in found["problems"]),
+    ]
+    for name, value in rows:
+        if value:
+            print(f"{name:14}{value}")
+
+
+def push(options: argparse.Namespace) -> int:
+    """Writes the artifacts of all sources to the store, and fails if one of them cannot be written."""
+    from .build import choose_profile
+
+    choose_profile(options)
+    results = _each(options, _push)
+    failed = say_failures(results)
+    stays = [result for result in results if result.origin == "stays"]
+    for result in stays:
+        say(f"{os.path.relpath(result.path)} stays on this machine: {result.reason}")
+    written = sum(result.origin == "written" for result in results)
+    present = sum(result.origin == "present" for result in results)
+    tell(options, f"{written} written, {present} already there, {len(stays)} stay, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _push(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
+    asked = _core_client.request(_cache.Key(source))
+    reporter = _report.Reporter(asked["module"], asked["root"], True, stop, bar)
+    try:
+        outcome, reason = _native.core.remote_push(asked, reporter)
+    except RustImportError as error:
+        _core_client.name_module(error, asked)
+        return _build.Result(source, None, error=error)
+    finally:
+        reporter.close()
+        if bar:
+            bar.advance()
+    return _build.Result(source, None, reason=reason, origin=outcome)
+
+
+def pull(options: argparse.Namespace) -> int:
+    """Takes the artifacts of all sources from the store, and builds nothing."""
+    from .build import choose_profile
+
+    choose_profile(options)
+    results = _each(options, partial(_build.build_one, in_place=False, may_build=False))
+    failed = say_failures(results)
+    fetched = sum(result.origin == "fetched" for result in results)
+    there = len(results) - fetched - len(failed)
+    tell(options, f"{fetched} fetched, {there} already there, {len(failed)} not in the store")
+    return 1 if failed else 0
+
+
+def _each(options: argparse.Namespace, one: Any) -> list[_build.Result]:
+    sources = _build.discover(options.paths or [os.curdir], opt_in=True, are_named=bool(options.paths))
+    bar = _report.Bar.of(len(sources))
+    try:
+        return _build.each(sources, partial(one, bar=bar))
+    finally:
+        if bar:
+            bar.close()
+
+
+def prune(options: argparse.Namespace) -> int:
+    freed = _native.core.remote_prune(_core_client.remote_settings(), os.getcwd(), options.days * 86400)
+    tell(options, f"removed {size(freed)}")
+    return 0

@@ -1,0 +1,121 @@
+//! What the command `remote` does besides building: keys, trust, and a look at the store.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::base::error::{Error, Result};
+use crate::base::fs;
+use crate::env::settings::{self, RemoteSettings};
+use crate::remote::configuration::{self, Configuration};
+use crate::remote::key::SecretKey;
+use crate::remote::remote_store::RemoteStore;
+use crate::remote::signed_set;
+use crate::remote::trust::{self, Claim};
+
+/// Makes a key that signs, and writes it to the user's configuration folder. Returns the public key and the file.
+pub fn keygen(configuration: &Path) -> Result<(String, PathBuf)> {
+    let path = configuration::key_file(configuration);
+    if path.exists() {
+        return Err(Error::cache(
+            &path,
+            format!("{} exists already", path.display()),
+            "move it away if you want another key; `python -m rustimport remote info` shows its public key",
+        ));
+    }
+    let failed = |why: &str| Error::cache(&path, format!("cannot write {}: {why}", path.display()), "make it writable");
+    let key = SecretKey::generate().ok_or_else(|| failed("the system has no random numbers"))?;
+    fs::create_private_folder(configuration)?;
+    fs::write(&path, format!("{}\n", key.text()).as_bytes())?;
+    Ok((key.public().to_string(), path))
+}
+
+/// Trusts what the `pyproject.toml` of `folder` says of a remote store, or no longer. Returns what it says.
+pub fn trust(configuration: &Path, folder: &Path, is_trusted: bool) -> Result<Claim> {
+    // A broken file is an error here, not no claim.
+    settings::remote_claim(folder)?;
+    let claim = configuration::claim(folder).ok_or_else(|| {
+        Error::project(
+            folder,
+            format!("no pyproject.toml in {} or above names a remote store or keys", folder.display()),
+            "write `remote = \"file:///…\"` and `remote-trust = [\"ed25519:…\"]` below [tool.rustimport] there",
+        )
+    })?;
+    trust::decide(configuration, &claim, is_trusted)?;
+    Ok(claim)
+}
+
+/// What is configured, without secrets, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Description {
+    pub url: Option<String>,
+    /// Where the URL comes from.
+    pub origin: Option<String>,
+    pub is_writable: bool,
+    pub trusted: Vec<String>,
+    pub revoked: Vec<String>,
+    pub variables: Vec<String>,
+    /// The public key of the key that signs here.
+    pub signs_with: Option<String>,
+    /// Numbers of sets and artifacts, and bytes.
+    pub contents: Option<(usize, usize, u64)>,
+    pub problems: Vec<String>,
+}
+
+/// Describes the remote store for sources in `folder`. With `is_tried`, it is also read and, if it is writable, written.
+pub fn describe(settings: &RemoteSettings, folder: &Path, is_tried: bool) -> Description {
+    let mut found = Description::default();
+    let remote = match RemoteStore::open(settings, folder) {
+        Ok(Some(remote)) => remote,
+        Ok(None) => {
+            found.problems.push("no remote store is configured: set RUSTIMPORT_REMOTE to a URL".into());
+            return found;
+        }
+        Err(why) => {
+            found.problems.push(why);
+            return found;
+        }
+    };
+    let Configuration { origin, is_writable, trust, variables, .. } = &remote.configuration;
+    found.url = Some(remote.configuration.shown());
+    found.origin = Some(origin.to_string());
+    found.is_writable = *is_writable;
+    found.trusted = trust.keys.iter().map(ToString::to_string).collect();
+    found.revoked.clone_from(&trust.revoked);
+    found.variables.clone_from(variables);
+    if trust.keys.iter().all(|key| trust.revokes(&key.id())) {
+        found.problems.push("no key is trusted, so nothing is used: set RUSTIMPORT_REMOTE_TRUST to public keys".into());
+    }
+    match remote.configuration.secret() {
+        Ok(key) => {
+            let public = key.public();
+            if *is_writable && (trust.key(&public.id()).is_none() || trust.revokes(&public.id())) {
+                found.problems.push(format!("the key that signs here is not trusted: {public}"));
+            }
+            found.signs_with = Some(public.to_string());
+        }
+        Err(why) if *is_writable => found.problems.push(why),
+        Err(_) => {}
+    }
+    if *is_writable && is_tried {
+        found.problems.extend(remote.folder.try_writing().err().map(|error| format!("it cannot be written: {error}")));
+    }
+    if remote.folder.exists() {
+        found.contents = Some(remote.folder.contents());
+    } else if is_tried && !is_writable {
+        found.problems.push("there is no such folder, or nothing was written to it yet".into());
+    }
+    found
+}
+
+/// Removes what was written more than `age` ago. Returns the freed bytes.
+pub fn prune(settings: &RemoteSettings, folder: &Path, age: Duration) -> Result<u64> {
+    let failed = |why: String| Error::project(folder, why, "see `python -m rustimport remote check`");
+    let remote = RemoteStore::open(settings, folder).map_err(failed)?;
+    let remote = remote.ok_or_else(|| failed("no remote store is configured".into()))?;
+    if !remote.configuration.is_writable {
+        return Err(failed("the remote store is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into()));
+    }
+    let since = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+    let pruned = remote.folder.prune(since, signed_set::artifact_of);
+    pruned.map_err(|error| failed(format!("cannot remove from {}: {error}", remote.configuration.shown())))
+}

@@ -1,0 +1,470 @@
+"""A remote store: what one machine built, others import; and nothing else is ever loaded from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.build.test_command import SCRIPT, command
+from tests.conftest import Place, Run
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the second machine has another PATH")
+
+
+class Team:
+    """Two machines with one store. They share the compiled dependencies: only what is in the store makes a difference.
+    The first one writes and signs, the second one reads."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.root = place.folder.parent
+        self.store = self.root / "store"
+        self.url = self.store.as_uri()
+        self.key = self.keygen("one")
+        self.first: dict[str, Any] = self.machine("one") | {"RUSTIMPORT_REMOTE_MODE": "read-write"}
+        self.second: dict[str, Any] = self.machine("two")
+
+    def keygen(self, machine: str) -> str:
+        """Makes the key of a machine, and returns the public one."""
+        run = command(self.place, "-q", "remote", "keygen", RUSTIMPORT_CONFIG_DIR=str(self.root / machine))
+        assert run.returncode == 0, run.stderr
+        return run.stdout.strip()
+
+    def machine(self, name: str) -> dict[str, Any]:
+        return {
+            "RUSTIMPORT_CONFIG_DIR": str(self.root / name),
+            "RUSTIMPORT_REMOTE": self.url,
+            "RUSTIMPORT_REMOTE_TRUST": self.key,
+        }
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file on both machines."""
+        self.place.write(f"one/{name}", text)
+        self.place.write(f"two/{name}", text)
+
+    def on_first(self, *arguments: str, **env: Any) -> str:
+        """Runs a command on the first machine, in its folder."""
+        run = command(self.place, *arguments, **self.first, **env)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    def push(self, name: str = "m.rs", **env: Any) -> str:
+        return self.on_first("remote", "push", f"one/{name}", **env)
+
+    def on_second(self, module: str = "m", **env: Any) -> Run:
+        """Imports a module on the second machine, which has not built anything yet."""
+        self.place.forget()
+        code = f"import sys; sys.path.insert(0, 'two'); import {module}; print({module}.value())"
+        return self.place.python(code, **{**self.second, **env})
+
+    def without_rust(self) -> dict[str, Any]:
+        empty = self.root / "empty"
+        empty.mkdir(exist_ok=True)
+        names = ("PATH", "HOME", "CARGO_HOME")
+        return {**dict.fromkeys(names, str(empty)), "RUSTUP_HOME": None, "RUSTIMPORT_MATURIN_EXECUTABLE": None}
+
+    def entry(self, machine: str) -> Path:
+        """The cache folder of `m.rs` on a machine."""
+        from rustimport import _cache
+
+        name = _cache.entry_name(str(self.place.folder / machine / "m.rs"))
+        return Path(_cache.entry_folder(str(self.place.cache), name))
+
+    def objects(self, kind: str) -> list[Path]:
+        return sorted((self.store / "v1" / kind).iterdir())
+
+
+@pytest.fixture
+def team(place: Place) -> Team:
+    return Team(place)
+
+
+def test_what_one_builds_the_other_imports(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    assert team.push() == "1 written, 0 already there, 0 stay, 0 failed\n"
+    assert team.push() == "0 written, 1 already there, 0 stay, 0 failed\n"
+    run = team.on_second()
+    assert (run.out, run.builds) == ("7", 0)
+    assert re.fullmatch(rf"rustimport: fetched m from {team.url} in \d+\.\d s\n", run.stderr)
+    # It is the second machine's own now: a fresh import needs no store, and neither does an undo.
+    shutil.rmtree(team.store)
+    again = team.place.python("import sys; sys.path.insert(0, 'two'); import m; print(m.value())", **team.second)
+    assert (again.out, again.builds, again.stderr) == ("7", 0, "")
+    # An edit is built, and what is in a store that is only read stays as it is.
+    team.place.write("two/m.rs", SCRIPT.format(8))
+    run = team.on_second()
+    assert (run.out, run.builds) == ("8", 1)
+    assert not team.store.exists()
+
+
+def test_crates_and_inputs_travel_by_content(team: Team) -> None:
+    """A crate with a module, an included file and a lock file, pushed by the import itself; found if all are equal."""
+    team.write(
+        "c/Cargo.toml", '[package]\nname = "c"\nversion = "1.0.0"\nedition = "2021"\n\n[dependencies]\npyo3 = "0.30"\n'
+    )
+    team.write("c/.rustimport", "")
+    code = (
+        "mod part;\nuse pyo3::prelude::*;\n#[pymodule] mod c {{ use super::*; #[pyfunction] fn value() -> String {{ "
+        'format!("{{}}{{}}", part::PART, include_str!("data.txt")) }} }}\n'
+    )
+    team.write("c/src/lib.rs", code.format())
+    team.write("c/src/part.rs", "pub const PART: i32 = 4;\n")
+    team.write("c/src/data.txt", "2")
+    run = team.place.python("import sys; sys.path.insert(0, 'one'); import c; print(c.value())", **team.first)
+    assert run.out == "42"
+    run = team.on_second("c")
+    assert (run.out, run.builds) == ("42", 0), run.stderr
+    team.place.write("two/c/src/data.txt", "3")
+    run = team.on_second("c")
+    assert (run.out, run.builds) == ("43", 1)
+
+
+def test_a_machine_without_rust(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    bare = team.without_rust()
+    run = team.on_second(**bare)
+    assert (run.out, "fetched m from" in run.stderr) == ("7", True)
+    code = "import sys; sys.path.insert(0, 'two'); import m; print(m.value(), 'rustimport._core' in sys.modules)"
+    again = team.place.python(code, **{**team.second, **bare})
+    assert (again.out, again.stderr) == ("7 False", "")
+    team.place.write("two/m.rs", SCRIPT.format(8))
+    run = team.on_second(**bare)
+    assert run.returncode == 1
+    assert f"the remote store {team.url} has no artifact for this content" in run.stderr
+    assert "ToolchainError: cargo was found neither on PATH" in run.stderr
+
+
+def test_pull_and_where_artifacts_come_from(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.write("other.rs", SCRIPT.format(8))
+    team.push()
+    team.place.forget()
+    pull = command(team.place, "remote", "pull", "two", **team.second)
+    assert (pull.returncode, pull.stdout) == (1, "1 fetched, 0 already there, 1 not in the store\n")
+    assert "no store has an artifact of" in pull.stderr
+    built = command(team.place, "build", "--json", "two", **team.second)
+    origins = {Path(result["path"]).name: result["origin"] for result in json.loads(built.stdout)}
+    assert origins == {"m.rs": "fresh", "other.rs": "built"}
+    team.place.forget()
+    shutil.rmtree(team.place.folder / "two")
+    team.place.write("three/m.rs", SCRIPT.format(7))
+    built = command(team.place, "build", "--json", "three", **team.second)
+    assert json.loads(built.stdout)[0]["origin"] == "fetched"
+
+
+@pytest.mark.parametrize(
+    ("why", "env"),
+    [
+        ("the value of SECRET, which is not in remote-variables", {"SECRET": "1"}),
+        ("target-cpu=native", {"RUSTFLAGS": "-Ctarget-cpu=native"}),
+        ("the path of its folder", {"SECRET": "PLACE"}),
+    ],
+)
+def test_what_stays(team: Team, why: str, env: dict[str, str]) -> None:
+    code = 'fn value() -> &\'static str {{ option_env!("SECRET").unwrap_or("none") }}'
+    team.write("m.rs", f"// rustimport:pyo3\n#[pyfunction]\n{code.format()}\n")
+    env = {name: value.replace("PLACE", str(team.place.folder / "one")) for name, value in env.items()}
+    run = command(team.place, "remote", "push", "one", **team.first, **env)
+    assert (run.returncode, run.stdout) == (0, "0 written, 0 already there, 1 stay, 0 failed\n"), run.stderr
+    assert why in run.stderr
+    assert not team.store.exists()
+
+
+def test_libraries_of_the_system_stay(team: Team) -> None:
+    """A build script that links one, and one that does not say what it reads."""
+    manifest = '[package]\nname = "c"\nversion = "1.0.0"\nedition = "2021"\n\n[dependencies]\npyo3 = "0.30"\n'
+    lib = "use pyo3::prelude::*;\n#[pymodule] mod c { use super::*; #[pyfunction] fn value() -> i32 { 7 } }\n"
+    for script, why in (
+        ('println!("cargo:rerun-if-changed=build.rs"); println!("cargo:rustc-link-lib=m");', "c links a library"),
+        ("", "c does not say what it reads"),
+    ):
+        team.write("c/Cargo.toml", manifest)
+        team.write("c/.rustimport", "")
+        team.write("c/src/lib.rs", lib)
+        team.write("c/build.rs", f"fn main() {{ {script} }}\n")
+        run = command(team.place, "remote", "push", "one", **team.first)
+        assert f"the build script of {why}" in run.stderr
+        assert run.stdout == "0 written, 0 already there, 1 stay, 0 failed\n"
+    assert not team.store.exists()
+
+
+def test_a_named_variable_travels_with_its_value(team: Team) -> None:
+    team.write("m.rs", '// rustimport:pyo3\n#[pyfunction]\nfn value() -> &\'static str { env!("EDITION") }\n')
+    assert team.push(EDITION="blue", RUSTIMPORT_REMOTE_VARIABLES="EDITION").startswith("1 written")
+    for env, value, builds in (({}, "blue", 0), (team.without_rust(), "blue", 0), ({}, "red", 1)):
+        run = team.on_second(EDITION=value, **env)
+        assert (run.out, run.builds) == (value, builds)
+        shutil.rmtree(team.entry("two"))
+
+
+def test_other_flags_are_other_artifacts(team: Team) -> None:
+    """A chosen processor travels to a machine with the same choice, and never to one without Rust."""
+    team.write("m.rs", SCRIPT.format(7))
+    flags = {"RUSTFLAGS": "-Ctarget-feature=+sse3"}
+    assert team.push(**flags).startswith("1 written")
+    assert len(team.objects("index")) == 1
+    assert team.on_second(**flags).builds == 0
+    shutil.rmtree(team.entry("two"))
+    assert team.on_second().builds == 1
+    shutil.rmtree(team.entry("two"))
+    assert team.on_second(**team.without_rust()).returncode == 1
+
+
+def attacks(team: Team) -> dict[str, Callable[[], object]]:
+    """What somebody can do who may write to the store, and has no trusted key."""
+    (artifact,), (set_,) = team.objects("artifacts"), team.objects("sets")
+    indexes = team.objects("index")
+    library, signed = artifact.read_bytes(), set_.read_text()
+    evil = library.replace(b"PyInit_m", b"PyInit_x")
+
+    def resign() -> None:
+        """Signs another library with a key of one's own, and lists it first."""
+        team.keygen("evil")
+        team.place.write("evil/m.rs", SCRIPT.format(7))
+        env = {**team.machine("evil"), "RUSTIMPORT_REMOTE_MODE": "read-write"}
+        team.place.forget()
+        shutil.rmtree(team.entry("evil"), ignore_errors=True)
+        set_.unlink()
+        run = command(team.place, "remote", "push", "evil", **env)
+        assert run.stdout.startswith("1 written"), run.stderr
+
+    def replace_hash() -> None:
+        import hashlib
+
+        digest = hashlib.sha256(evil).hexdigest()
+        (artifact.parent / digest).write_bytes(evil)
+        set_.write_text(re.sub(r'artifact = "\w+"', f'artifact = "{digest}"', signed))
+
+    def swap() -> None:
+        """Another source's set, under the index of this one."""
+        team.place.write("one/other.rs", SCRIPT.format(9))
+        team.push("other.rs")
+        names = {path.name for path in team.objects("sets")} - {set_.name}
+        for index in indexes:
+            index.write_text("".join(f"{name}\n" for name in names))
+
+    return {
+        "another library": lambda: artifact.write_bytes(evil),
+        "a longer library": lambda: artifact.write_bytes(library + b"x"),
+        "an endless library": lambda: (artifact.unlink(), os.mkfifo(artifact)),
+        "a link": lambda: (artifact.unlink(), artifact.symlink_to("/etc/passwd")),
+        "another hash in the set": replace_hash,
+        "another key": resign,
+        "another source's set": swap,
+        "no signature": lambda: set_.write_text(signed.partition("\n")[2]),
+        "an empty set": lambda: set_.write_text(""),
+        "a huge set": lambda: set_.write_text(signed + "#" * (1 << 21)),
+        "names that lead elsewhere": lambda: [index.write_text("../artifacts\n/etc/passwd\n") for index in indexes],
+        "a huge index": lambda: [index.write_text("0" * (1 << 22)) for index in indexes],
+        "nothing": lambda: shutil.rmtree(team.store / "v1" / "sets"),
+        "a file instead of the store": lambda: (shutil.rmtree(team.store), team.store.write_text("")),
+    }
+
+
+def test_whoever_has_no_key_can_make_others_compile_and_nothing_else(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    good = team.root / "good"
+    shutil.copytree(team.store, good)
+    names = list(attacks(team))
+    for name in names:
+        if team.store.is_file():
+            team.store.unlink()
+        shutil.rmtree(team.store, ignore_errors=True)
+        shutil.copytree(good, team.store)
+        attacks(team)[name]()
+        shutil.rmtree(team.entry("two"), ignore_errors=True)
+        run = team.on_second()
+        assert (run.out, run.builds) == ("7", 1), name
+        lines = [line for line in run.stderr.splitlines() if "remote store" in line]
+        assert len(lines) <= 1, run.stderr
+
+
+def test_damaged_objects_are_absent(team: Team) -> None:
+    """Every object, cut at sixteen lengths and flipped at sixteen places."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    team.place.forget()
+    code = f"""
+        import os, sys
+        from rustimport import _build, errors
+        for kind in ("artifacts", "sets", "index"):
+            folder = os.path.join({str(team.store / "v1")!r}, kind)
+            for name in os.listdir(folder):
+                path = os.path.join(folder, name)
+                whole = open(path, "rb").read()
+                for step in range(16):
+                    at = len(whole) * step // 16
+                    for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:]):
+                        open(path, "wb").write(damaged)
+                        result = _build.build_one("two/m.rs", in_place=False, may_build=False)
+                        print(kind, step, type(result.error).__name__, result.origin)
+                open(path, "wb").write(whole)
+        result = _build.build_one("two/m.rs", in_place=False, may_build=False)
+        print(result.origin)
+    """
+    run = team.place.python(code, hook=False, **team.second)
+    *damaged, last = run.out.splitlines()
+    # The index that this machine does not ask for may be damaged: there are two.
+    assert len(damaged) == 4 * 32
+    wrong = [line for line in damaged if not line.endswith("ProjectError None")]
+    assert all(line.startswith("index") for line in wrong), wrong
+    assert last in ("fetched", "fresh")
+
+
+def test_a_checkout_chooses_nothing_until_it_is_trusted(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    table = f'[tool.rustimport]\nremote = "{team.url}"\nremote-trust = ["{team.key}"]\n'
+    team.place.write("two/pyproject.toml", table)
+    for name in ("RUSTIMPORT_REMOTE", "RUSTIMPORT_REMOTE_TRUST"):
+        del team.second[name]
+    run = team.on_second()
+    assert (run.out, run.builds) == ("7", 1)
+    assert f"pyproject.toml names {team.url}; to use it, run `python -m rustimport remote trust`" in run.stderr
+    trust = command(team.place, "remote", "trust", "two", **team.second)
+    assert trust.returncode == 0, trust.stderr
+    assert trust.stdout.splitlines()[1:] == [f"  the store {team.url}", f"  the key {team.key}"]
+    shutil.rmtree(team.entry("two"))
+    assert team.on_second().builds == 0
+    # Other values are another decision. A key that the checkout adds is not believed either.
+    team.place.write("two/pyproject.toml", table.replace('["', f'["{team.keygen("evil")}", "'))
+    shutil.rmtree(team.entry("two"))
+    run = team.on_second()
+    assert (run.builds, "to use it, run" in run.stderr) == (1, True)
+    # A checkout cannot make this machine write.
+    team.place.write("two/pyproject.toml", table + 'remote-mode = "read-write"\n')
+    assert "the keys of [tool.rustimport] are" in team.on_second().stderr
+
+
+def test_a_revoked_key(team: Team) -> None:
+    """What it signed is not used, also if it is here already."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    assert team.on_second().builds == 0
+    code = "import sys; sys.path.insert(0, 'two'); import m; print(m.value())"
+    configuration = team.root / "two" / "remote.toml"
+    configuration.parent.mkdir(exist_ok=True)
+    configuration.write_text(f'revoked = ["{team.key}"]\n')
+    run = team.place.python(code, **team.second)
+    assert (run.out, run.builds) == ("7", 1)
+    assert f"the key {team.key[8:24]} that signed the library was revoked" in run.stderr
+    # Nor can the first machine sign with it.
+    run = command(team.place, "remote", "push", "one", **team.first, RUSTIMPORT_REMOTE_REVOKED=team.key)
+    assert (run.returncode, "was revoked" in run.stderr) == (1, True)
+    # Rotation: both keys are trusted, the new one signs.
+    new = team.keygen("new")
+    first = {**team.machine("new"), "RUSTIMPORT_REMOTE_MODE": "read-write"}
+    assert command(team.place, "remote", "push", "one", **first).stdout.startswith("1 written")
+    shutil.rmtree(team.entry("two"))
+    assert team.on_second(RUSTIMPORT_REMOTE_TRUST=f"{team.key},{new}").builds == 0
+
+
+def test_keys_are_secret(team: Team) -> None:
+    """Of mode 0600, in no output, not replaced, and not seen by code that runs during a build."""
+    path = team.root / "one" / "remote.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    secret = path.read_text().strip()
+    run = command(team.place, "remote", "keygen", **team.first)
+    assert (run.returncode, "exists already" in run.stderr) == (2, True)
+    assert path.read_text().strip() == secret
+    team.write(
+        "c/Cargo.toml", '[package]\nname = "c"\nversion = "1.0.0"\nedition = "2021"\n\n[dependencies]\npyo3 = "0.30"\n'
+    )
+    team.write("c/.rustimport", "")
+    team.write(
+        "c/src/lib.rs",
+        "use pyo3::prelude::*;\n#[pymodule] mod c { use super::*; #[pyfunction] "
+        'fn value() -> Option<&\'static str> { option_env!("RUSTIMPORT_REMOTE_KEY") } }\n',
+    )
+    team.write(
+        "c/build.rs",
+        'fn main() { println!("cargo:rerun-if-changed=build.rs"); '
+        'assert!(std::env::var_os("RUSTIMPORT_REMOTE_KEY").is_none()); }\n',
+    )
+    elsewhere = {"RUSTIMPORT_REMOTE_KEY": secret, "RUSTIMPORT_CONFIG_DIR": str(team.root / "none")}
+    run = command(team.place, "remote", "push", "one", **{**team.first, **elsewhere})
+    # Neither the build script nor the compiler has seen it, but code that names it stays, whatever it has seen.
+    assert "it may contain the value of RUSTIMPORT_REMOTE_KEY" in run.stderr
+    assert (
+        team.place.python("import sys; sys.path.insert(0, 'one'); import c; print(c.value())", **team.first).out
+        == "None"
+    )
+    for arguments in (["remote", "info"], ["remote", "check"], ["info"], ["-v", "remote", "push", "one", "-r"]):
+        run = command(team.place, *arguments, **{**team.first, **elsewhere})
+        assert (run.returncode, secret[-64:] in run.stdout + run.stderr) == (0, False), arguments
+    path.chmod(0o644)
+    run = command(team.place, "remote", "check", **team.first)
+    assert (run.returncode, run.stderr) == (1, f"other users can read {path}: run `chmod 600` on it\n")
+
+
+def test_check_says_what_is_wrong(team: Team) -> None:
+    def check(expected: str, **env: Any) -> None:
+        run = command(team.place, "remote", "check", **{**team.first, **env})
+        assert expected in run.stdout + run.stderr
+        assert (run.returncode == 0) == (expected == "read and written")
+
+    check("read and written")
+    check("no remote store is configured", RUSTIMPORT_REMOTE=None)
+    check("no key is trusted", RUSTIMPORT_REMOTE_TRUST=None)
+    check("is not a public key", RUSTIMPORT_REMOTE_TRUST="ed25519:1")
+    check('remote-mode is "write"', RUSTIMPORT_REMOTE_MODE="write")
+    check("there is no key to sign with", RUSTIMPORT_CONFIG_DIR=str(team.root / "none"))
+    check("the key that signs here is not trusted", RUSTIMPORT_REMOTE_TRUST=team.keygen("other"))
+    check("there is no such folder", RUSTIMPORT_REMOTE=(team.root / "nowhere").as_uri(), RUSTIMPORT_REMOTE_MODE=None)
+    check("it cannot be written", RUSTIMPORT_REMOTE="file:///proc/nowhere")
+    found = json.loads(team.on_first("remote", "info", "-f", "json"))
+    assert (found["trusted"], found["signs_with"], found["problems"]) == ([team.key], team.key, [])
+
+
+def test_an_import_goes_on_without_the_store(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    for env in (
+        {"RUSTIMPORT_REMOTE": "file:///nowhere/at/all"},
+        {"RUSTIMPORT_REMOTE": "nonsense"},
+        {"RUSTIMPORT_REMOTE_TRUST": "nonsense"},
+        {"RUSTIMPORT_REMOTE_MODE": "nonsense"},
+        {"RUSTIMPORT_REMOTE_MODE": "read-write", "RUSTIMPORT_REMOTE": "file:///proc/nowhere"},
+    ):
+        shutil.rmtree(team.entry("two"), ignore_errors=True)
+        run = team.on_second(**env)
+        assert (run.out, run.builds) == ("7", 1)
+        assert "remote store" in run.stderr
+
+
+def test_old_objects_are_removed_and_clocks_do_not_matter(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    for years in (-1, 1):
+        for kind in ("artifacts", "sets", "index"):
+            for path in team.objects(kind):
+                then = time.time() + years * 365 * 86400
+                os.utime(path, (then, then))
+        shutil.rmtree(team.entry("two"), ignore_errors=True)
+        assert team.on_second().builds == 0
+        removed = team.on_first("remote", "prune", "--days", "30")
+        assert (removed == "removed 0 B\n") == (years == 1)
+        team.push()
+
+
+def test_two_writers_at_once(team: Team) -> None:
+    for number in range(4):
+        team.write(f"m{number}.rs", SCRIPT.format(number))
+    code = "import sys, rustimport._cli; sys.exit(rustimport._cli.main(['remote', 'push', 'one']))"
+    writers = [team.place.start(code, hook=False, **team.first) for _ in range(2)]
+    outputs = [writer.communicate(timeout=600) for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0], outputs
+    team.place.forget()
+    pull = command(team.place, "remote", "pull", "two", **team.second)
+    assert pull.stdout == "4 fetched, 0 already there, 0 not in the store\n", pull.stderr
