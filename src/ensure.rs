@@ -198,8 +198,9 @@ impl<'a> Kind<'a> for Source<'a> {
                 slot
             }
         };
-        let artifact = self.build(&plan, slot, stale, &stale.reason(request.folder()), observer)?;
-        Ok(Step::Done(artifact, Origin::Built, None))
+        let reason = stale.reason(request.folder());
+        let (artifact, origin) = self.race(observer, |observer| self.build(&plan, slot, stale, &reason, observer))?;
+        Ok(Step::Done(artifact, origin, None))
     }
 
     fn was_edited(&self, _: &Option<TargetSlot>) -> bool {
@@ -348,7 +349,7 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
         let message = format!("{} was not written to a remote store: {why}", request.root.display());
         Error::project(&request.root, message, "see `python -m rustimport remote check`")
     };
-    let remote = RemoteStore::open(&request.settings.remote, request.folder()).map_err(failed)?;
+    let remote = RemoteStore::open(&request.settings.remote, &request.interpreter, request.folder()).map_err(failed)?;
     let remote = remote.ok_or_else(|| failed("none is configured".into()))?;
     if !remote.configuration.is_writable {
         return Err(failed("it is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into()));
@@ -366,7 +367,7 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
         found = find(observer)?;
     }
     let found = found.ok_or_else(|| failed("it was edited during its build, or cannot be kept in the cache".into()))?;
-    remote.push(&found.set, &found.library).map_err(failed)
+    remote.push(&found.set, &found.library, false, observer).map_err(failed)
 }
 
 /// Why the artifact next to the source is stale; `None` if it is fresh.

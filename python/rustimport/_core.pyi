@@ -195,10 +195,12 @@ def remote_trust(
     """Trusts what a folder's ``pyproject.toml`` says of a remote store, or no longer; returns the folder of that file,
     the store's URL, and the keys."""
 
-def remote_describe(settings: Remote, folder: str | PathLike[str], is_tried: bool) -> dict[str, Any]:
+def remote_describe(
+    settings: Remote, interpreter: Interpreter, folder: str | PathLike[str], is_tried: bool, on_event: Observer
+) -> dict[str, Any]:
     """Describes the remote store for sources in a folder; if `is_tried`, it is also accessed."""
 
-def remote_prune(settings: Remote, folder: str | PathLike[str], age: float) -> int:
+def remote_prune(settings: Remote, interpreter: Interpreter, folder: str | PathLike[str], age: float) -> int:
     """Removes what is older than `age` seconds from the remote store; returns the number of freed bytes."""
 
 def remote_push(request: Request, on_event: Observer) -> tuple[Literal["written", "present", "stays"], str | None]:

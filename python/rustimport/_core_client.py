@@ -101,7 +101,16 @@ def remote_settings() -> Remote:
         "revoked": words["revoked"],
         "variables": words["variables"],
         "configuration": configuration_folder(),
+        "path": [entry for entry in sys.path if isinstance(entry, str) and entry.isprintable()],
+        "script": os.path.join(os.path.dirname(os.path.abspath(__file__)), "_remote_child.py"),
+        "cache": _cache.cache_root(),
     }
+
+
+def describe_remote(is_tried: bool) -> dict[str, Any]:
+    """What is configured of the remote store for the working folder; if `is_tried`, it is also accessed."""
+    interpreter = describe_interpreter()
+    return _native.core.remote_describe(remote_settings(), interpreter, os.getcwd(), is_tried, lambda *_, **__: None)
 
 
 def _words(value: Any) -> list[str] | None:

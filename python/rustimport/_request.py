@@ -37,6 +37,11 @@ class Remote(TypedDict):
     """Variables whose values may leave this machine."""
     configuration: str
     """The user's configuration folder."""
+    path: list[str]
+    """``sys.path``, for the process that uses the client library."""
+    script: str
+    """What that process runs."""
+    cache: str
 
 
 class Settings(Arguments):

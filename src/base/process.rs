@@ -105,6 +105,27 @@ pub fn spawn_bound(command: &Command, _: Priority) -> std::io::Result<Running> {
     spawn(copy(command))
 }
 
+/// Starts a command that goes on when this process ends, and is nobody's child: nothing has to wait for it.
+#[cfg(unix)]
+pub fn spawn_detached(command: &Command) -> std::io::Result<()> {
+    const SHELL: &str = r#"trap '' HUP; "$@" </dev/null >/dev/null 2>&1 &"#;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", SHELL, "rustimport"]).arg(command.get_program()).args(command.get_args());
+    copy_surroundings(command, &mut shell);
+    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+    // The application may have waited for it already.
+    let _ = shell.stdin(Stdio::null()).spawn()?.wait();
+    Ok(())
+}
+
+#[cfg(windows)]
+pub fn spawn_detached(command: &Command) -> std::io::Result<()> {
+    const DETACHED_PROCESS: u32 = 8;
+    let mut child = copy(command);
+    std::os::windows::process::CommandExt::creation_flags(&mut child, DETACHED_PROCESS);
+    child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
+}
+
 /// A copy of a command that [`command`] made.
 pub fn copy(original: &Command) -> Command {
     let mut copy = command(original.get_program().as_ref());

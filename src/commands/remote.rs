@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::base::error::{Error, Result};
+use crate::base::event::Observer;
 use crate::base::fs;
+use crate::env::interpreter::Interpreter;
 use crate::env::settings::{self, RemoteSettings};
 use crate::remote::configuration::{self, Configuration};
 use crate::remote::key::SecretKey;
-use crate::remote::remote_store::RemoteStore;
+use crate::remote::remote_store::{Place, RemoteStore};
 use crate::remote::signed_set;
 use crate::remote::trust::{self, Claim};
 
@@ -62,9 +64,15 @@ pub struct Description {
 }
 
 /// Describes the remote store for sources in `folder`. With `is_tried`, it is also read and, if it is writable, written.
-pub fn describe(settings: &RemoteSettings, folder: &Path, is_tried: bool) -> Description {
+pub fn describe(
+    settings: &RemoteSettings,
+    interpreter: &Interpreter,
+    folder: &Path,
+    is_tried: bool,
+    observer: &mut dyn Observer,
+) -> Description {
     let mut found = Description::default();
-    let remote = match RemoteStore::open(settings, folder) {
+    let remote = match RemoteStore::open(settings, interpreter, folder) {
         Ok(Some(remote)) => remote,
         Ok(None) => {
             found.problems.push("no remote store is configured: set RUSTIMPORT_REMOTE to a URL".into());
@@ -96,26 +104,44 @@ pub fn describe(settings: &RemoteSettings, folder: &Path, is_tried: bool) -> Des
         Err(why) if *is_writable => found.problems.push(why),
         Err(_) => {}
     }
-    if *is_writable && is_tried {
-        found.problems.extend(remote.folder.try_writing().err().map(|error| format!("it cannot be written: {error}")));
+    if let Place::Folder(folder) = &remote.place
+        && folder.exists()
+    {
+        found.contents = Some(folder.contents());
     }
-    if remote.folder.exists() {
-        found.contents = Some(remote.folder.contents());
-    } else if is_tried && !is_writable {
-        found.problems.push("there is no such folder, or nothing was written to it yet".into());
+    if is_tried {
+        found.problems.extend(attempt(&remote, observer).err());
     }
     found
 }
 
+/// Reads a remote store and, if it is writable, writes it. The error is what is wrong.
+fn attempt(remote: &RemoteStore, observer: &mut dyn Observer) -> Result<(), String> {
+    let is_writable = remote.configuration.is_writable;
+    let unwritable = |why: String| format!("it cannot be written: {why}");
+    match &remote.place {
+        Place::Folder(folder) if is_writable => folder.try_writing().map_err(|error| unwritable(error.to_string())),
+        Place::Folder(folder) if folder.exists() => Ok(()),
+        Place::Folder(_) => Err("there is no such folder, or nothing was written to it yet".into()),
+        Place::Network(network) => {
+            network.try_reading(observer).map_err(|why| format!("it cannot be read: {why}"))?;
+            if is_writable { network.try_writing(observer).map_err(unwritable) } else { Ok(()) }
+        }
+    }
+}
+
 /// Removes what was written more than `age` ago. Returns the freed bytes.
-pub fn prune(settings: &RemoteSettings, folder: &Path, age: Duration) -> Result<u64> {
+pub fn prune(settings: &RemoteSettings, interpreter: &Interpreter, folder: &Path, age: Duration) -> Result<u64> {
     let failed = |why: String| Error::project(folder, why, "see `python -m rustimport remote check`");
-    let remote = RemoteStore::open(settings, folder).map_err(failed)?;
+    let remote = RemoteStore::open(settings, interpreter, folder).map_err(failed)?;
     let remote = remote.ok_or_else(|| failed("no remote store is configured".into()))?;
     if !remote.configuration.is_writable {
         return Err(failed("the remote store is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into()));
     }
+    let Place::Folder(folder) = &remote.place else {
+        return Err(failed("a store on the network is pruned by its own rules for the age of objects".into()));
+    };
     let since = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-    let pruned = remote.folder.prune(since, signed_set::artifact_of);
+    let pruned = folder.prune(since, signed_set::artifact_of);
     pruned.map_err(|error| failed(format!("cannot remove from {}: {error}", remote.configuration.shown())))
 }

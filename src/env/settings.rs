@@ -38,6 +38,18 @@ pub struct RemoteSettings {
     pub variables: Option<Vec<String>>,
     /// The user's configuration folder.
     pub configuration: PathBuf,
+    pub client: Client,
+}
+
+/// What is needed to run the client library for stores on the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Client {
+    /// `sys.path`
+    pub path: Vec<String>,
+    /// The program that uses the library.
+    pub script: PathBuf,
+    /// The cache's root.
+    pub cache: PathBuf,
 }
 
 /// Arguments that are passed to the tools unchanged.

@@ -88,6 +88,7 @@ impl fmt::Display for DirtyReason {
             Self::SettingChanged { name, from, to } if from.is_empty() => write!(f, "{name} set to `{to}`"),
             Self::SettingChanged { name, from, to } if to.is_empty() => write!(f, "{name} `{from}` no longer set"),
             Self::SettingChanged { name, from, to } => write!(f, "{name} changed from `{from}` to `{to}`"),
+            Self::ToolchainChanged { from, to } if from.is_empty() => write!(f, "there is rustc {to} now"),
             Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),
             Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
             Self::KeyRevoked(id) => write!(f, "the key {id} that signed the library was revoked"),
@@ -121,5 +122,6 @@ mod tests {
         let rustc = |from: &str, to: &str| DirtyReason::ToolchainChanged { from: from.into(), to: to.into() };
         check(rustc("1.94.0", "1.95.0"), "rustc changed from 1.94.0 to 1.95.0");
         check(rustc("1.95.0", "1.95.0"), "rustc changed");
+        check(rustc("", "1.95.0"), "there is rustc 1.95.0 now");
     }
 }

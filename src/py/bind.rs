@@ -322,19 +322,30 @@ mod _core {
     fn remote_describe(
         py: Python<'_>,
         settings: RemoteItems,
+        interpreter: InterpreterItems,
         folder: PathBuf,
         is_tried: bool,
+        on_event: Py<PyAny>,
     ) -> PyResult<DescriptionItems> {
-        let settings = settings.into();
-        call::detached(py, || Ok(crate::commands::remote::describe(&settings, &folder, is_tried))).map(Into::into)
+        let (settings, interpreter) = (settings.into(), Interpreter::from(interpreter));
+        let found = call::observed(py, on_event, |observer| {
+            Ok(crate::commands::remote::describe(&settings, &interpreter, &folder, is_tried, observer))
+        })?;
+        Ok(found.into())
     }
 
     /// Removes what is older than `age` seconds from the remote store. Returns the number of freed bytes.
     #[pyfunction]
-    fn remote_prune(py: Python<'_>, settings: RemoteItems, folder: PathBuf, age: f64) -> PyResult<u64> {
+    fn remote_prune(
+        py: Python<'_>,
+        settings: RemoteItems,
+        interpreter: InterpreterItems,
+        folder: PathBuf,
+        age: f64,
+    ) -> PyResult<u64> {
         let age = std::time::Duration::try_from_secs_f64(age).unwrap_or(std::time::Duration::MAX);
-        let settings = settings.into();
-        call::detached(py, || crate::commands::remote::prune(&settings, &folder, age))
+        let (settings, interpreter) = (settings.into(), Interpreter::from(interpreter));
+        call::detached(py, || crate::commands::remote::prune(&settings, &interpreter, &folder, age))
     }
 
     /// Writes the artifact of a script or crate to its remote store, built if it is stale. Returns `written`, `present`

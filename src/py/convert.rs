@@ -17,7 +17,7 @@ use crate::commands::prune;
 use crate::commands::remote::Description;
 use crate::env::interpreter::Interpreter;
 use crate::env::request::{Cell, Installed, Origin, Outcome, Request, SourceKind};
-use crate::env::settings::{Arguments, RemoteSettings, Settings, Stubs};
+use crate::env::settings::{Arguments, Client, RemoteSettings, Settings, Stubs};
 use crate::remote::remote_store::Pushed;
 
 /// `Request`
@@ -84,12 +84,16 @@ pub struct RemoteItems {
     revoked: Option<Vec<String>>,
     variables: Option<Vec<String>>,
     configuration: PathBuf,
+    path: Vec<String>,
+    script: PathBuf,
+    cache: PathBuf,
 }
 
 impl From<RemoteItems> for RemoteSettings {
     fn from(items: RemoteItems) -> Self {
-        let RemoteItems { url, mode, trust, revoked, variables, configuration } = items;
-        Self { url, mode, trust, revoked: revoked.unwrap_or_default(), variables, configuration }
+        let RemoteItems { url, mode, trust, revoked, variables, configuration, path, script, cache } = items;
+        let client = Client { path, script, cache };
+        Self { url, mode, trust, revoked: revoked.unwrap_or_default(), variables, configuration, client }
     }
 }
 

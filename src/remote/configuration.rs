@@ -2,6 +2,7 @@
 //! user's `remote.toml`, then `[tool.rustimport]` of a checkout that the user trusts. Writing, keys that sign and
 //! variables that may leave are never up to a checkout.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -40,6 +41,8 @@ pub struct Configuration {
     pub trust: Trust,
     /// Variables whose values may leave this machine.
     pub variables: Vec<String>,
+    /// Options for the client library, such as an endpoint.
+    pub options: BTreeMap<String, String>,
     /// The user's configuration folder.
     folder: PathBuf,
 }
@@ -54,6 +57,8 @@ struct UsersFile {
     #[serde(default)]
     revoked: Vec<String>,
     variables: Option<Vec<String>>,
+    #[serde(default)]
+    options: BTreeMap<String, String>,
 }
 
 /// The claim of the checkout that contains `folder`, if it makes one that the user can trust.
@@ -107,6 +112,7 @@ impl Configuration {
             is_writable,
             trust: Trust { keys: keys.collect::<Result<_, _>>()?, revoked },
             variables: settings.variables.clone().or(of_user.variables).unwrap_or_default(),
+            options: of_user.options,
             folder: home.clone(),
         }))
     }
@@ -169,7 +175,11 @@ fn users_file(configuration: &Path) -> Result<UsersFile, String> {
     }
     let text = fs::read_text(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     toml::from_str(&text).map_err(|error| {
-        format!("{}: {} (its keys are remote, mode, trust, revoked and variables)", path.display(), error.message())
+        format!(
+            "{}: {} (its keys are remote, mode, trust, revoked, variables and options)",
+            path.display(),
+            error.message()
+        )
     })
 }
 

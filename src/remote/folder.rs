@@ -18,11 +18,13 @@ use crate::base::fs;
 /// The format of the store.
 const FORMAT: &str = "v1";
 /// The number of sets for one key.
-const MAX_SETS: usize = 16;
+pub const MAX_SETS: usize = 16;
 /// The size of a name in an index, with its line end.
 const NAME: u64 = 65;
+/// The size of an index.
+pub const MAX_INDEX: u64 = MAX_SETS as u64 * NAME;
 /// The size of a signed set.
-const MAX_SET: u64 = 1 << 20;
+pub const MAX_SET: u64 = 1 << 20;
 
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
@@ -46,7 +48,7 @@ impl Folder {
 
     /// The names of the sets for a key, the newest first.
     pub fn sets_for(&self, key: &str) -> io::Result<Vec<String>> {
-        let content = fs::read_at_most(&self.index(key), MAX_SETS as u64 * NAME)?;
+        let content = fs::read_at_most(&self.index(key), MAX_INDEX)?;
         let text = String::from_utf8(content).unwrap_or_default();
         Ok(text.lines().filter(|name| is_hash(name)).map(str::to_owned).take(MAX_SETS).collect())
     }
@@ -76,6 +78,19 @@ impl Folder {
             put(&self.index(key), (names.join("\n") + "\n").as_bytes())?;
         }
         Ok(name)
+    }
+
+    /// The names of all objects.
+    pub fn objects(&self) -> Vec<String> {
+        let folders = ["artifacts", "sets", "index"].into_iter();
+        let names =
+            folders.flat_map(|folder| fs::items(&self.0.join(folder)).map(move |item| (folder, item.file_name())));
+        names.map(|(folder, name)| format!("{FORMAT}/{folder}/{}", name.to_string_lossy())).collect()
+    }
+
+    /// Writes an object that means nothing.
+    pub fn write_check(&self, name: &str) -> io::Result<()> {
+        put(&self.0.join("check").join(name), b"rustimport")
     }
 
     /// Writes and reads an object of its own, and removes it.

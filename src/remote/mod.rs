@@ -6,6 +6,7 @@ pub mod configuration;
 pub mod folder;
 pub mod key;
 pub mod linkage;
+pub mod network;
 pub mod portability;
 pub mod remote_store;
 pub mod signed_set;

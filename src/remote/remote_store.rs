@@ -2,6 +2,7 @@
 //! built here. It never fails an import: what cannot be used is as good as absent, and reported in one line.
 
 use std::io;
+use std::path::Path;
 
 use crate::base::event::{Event, Observer};
 use crate::base::paths;
@@ -11,12 +12,19 @@ use crate::env::settings::RemoteSettings;
 use crate::remote::configuration::Configuration;
 use crate::remote::folder::Folder;
 use crate::remote::linkage::version;
+use crate::remote::network::{Mirror, Network};
 use crate::remote::signed_set::{self, Distrust};
 use crate::remote::trust::Trust;
 
 pub struct RemoteStore {
     pub configuration: Configuration,
-    pub folder: Folder,
+    pub place: Place,
+}
+
+/// Where a remote store is.
+pub enum Place {
+    Folder(Folder),
+    Network(Network),
 }
 
 /// What became of an artifact that should be written.
@@ -34,24 +42,34 @@ impl RemoteStore {
     ///
     /// # Errors
     /// It cannot be used. The text says why.
-    pub fn open(settings: &RemoteSettings, folder: &std::path::Path) -> Result<Option<Self>, String> {
+    pub fn open(settings: &RemoteSettings, interpreter: &Interpreter, folder: &Path) -> Result<Option<Self>, String> {
         let Some(configuration) = Configuration::of(settings, folder)? else { return Ok(None) };
-        let Some(root) = paths::folder_of_url(&configuration.url) else {
-            return Err(format!("{} is not the URL of a folder, such as file:///srv/rust", configuration.shown()));
+        let Configuration { url, options, .. } = &configuration;
+        let place = match paths::folder_of_url(url) {
+            Some(root) => Place::Folder(Folder::at(&root)),
+            None if url.contains("://") && !url.starts_with("file:") => {
+                Place::Network(Network::new(url, options.clone(), &settings.client, interpreter))
+            }
+            None => return Err(format!("{} is not a URL such as file:///srv/rust", configuration.shown())),
         };
-        Ok(Some(Self { configuration, folder: Folder::at(&root) }))
+        Ok(Some(Self { configuration, place }))
     }
 
     /// Like [`Self::open`], for an import: reports an error in one line.
     pub fn for_import(
         settings: &RemoteSettings,
-        folder: &std::path::Path,
+        interpreter: &Interpreter,
+        folder: &Path,
         observer: &mut dyn Observer,
     ) -> Option<Self> {
-        Self::open(settings, folder).unwrap_or_else(|why| {
+        Self::open(settings, interpreter, folder).unwrap_or_else(|why| {
             observer.event(Event::Notice { message: format!("the remote store is not used: {why}") });
             None
         })
+    }
+
+    pub fn is_on_network(&self) -> bool {
+        matches!(self.place, Place::Network(_))
     }
 
     /// The set, signed by a trusted key, for which `fits` returns true, and its library.
@@ -63,23 +81,36 @@ impl RemoteStore {
         observer: &mut dyn Observer,
     ) -> Option<(Set, Vec<u8>)> {
         let url = self.configuration.shown();
-        let names = match self.folder.sets_for(key) {
+        let unused = |why: &str| Event::Notice { message: format!("the remote store {url} is not used: {why}") };
+        let mirror = match &self.place {
+            Place::Folder(_) => None,
+            Place::Network(network) => match network.sets_for(key, observer) {
+                Ok(mirror) => Some((network, mirror)),
+                Err(why) => {
+                    if let Some(why) = why {
+                        observer.event(unused(&why));
+                    }
+                    return None;
+                }
+            },
+        };
+        let folder = match (&self.place, &mirror) {
+            (_, Some((_, mirror))) => &mirror.folder,
+            (Place::Folder(folder), _) => folder,
+            (Place::Network(_), None) => return None,
+        };
+        let names = match folder.sets_for(key) {
             Ok(names) => names,
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && (self.folder.exists() || self.configuration.is_writable) =>
-            {
-                return None;
-            }
+            // Nobody has written for this key.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_there(folder) => return None,
             Err(error) => {
-                let message = format!("the remote store {url} is not used: {}", problem(&error));
-                observer.event(Event::Notice { message });
+                observer.event(unused(&problem(&error)));
                 return None;
             }
         };
         let mut doubt = None;
         for name in names {
-            let Ok(content) = self.folder.read_set(&name) else { continue };
+            let Ok(content) = folder.read_set(&name) else { continue };
             let set = match signed_set::open(&content, key, &self.configuration.trust) {
                 Ok(set) => set,
                 Err(distrust) => {
@@ -95,9 +126,13 @@ impl RemoteStore {
             if !fits(&set) {
                 continue;
             }
-            match self.folder.read_artifact(set.artifact(), requirements.size) {
+            let brought = mirror
+                .as_ref()
+                .map_or(Ok(()), |(network, mirror)| network.add(mirror, set.artifact(), requirements.size, observer));
+            let read = || folder.read_artifact(set.artifact(), requirements.size).map_err(|error| problem(&error));
+            match brought.and_then(|()| read()) {
                 Ok(library) => return Some((set, library)),
-                Err(error) => doubt = doubt.or(Some(format!("its library: {error}"))),
+                Err(why) => doubt = doubt.or(Some(format!("its library: {why}"))),
             }
         }
         if let Some(why) = doubt {
@@ -107,11 +142,23 @@ impl RemoteStore {
         None
     }
 
-    /// Writes an artifact with its set of inputs, signed.
+    /// Whether the store exists, as far as is known. One that is written appears with the first object.
+    fn is_there(&self, folder: &Folder) -> bool {
+        self.is_on_network() || self.configuration.is_writable || folder.exists()
+    }
+
+    /// Writes an artifact with its set of inputs, signed. With `is_later`, a store on the network is written by a process
+    /// that outlives this one, and is not asked whether the artifact is there already.
     ///
     /// # Errors
     /// It cannot be signed or written. The text says why.
-    pub fn push(&self, set: &Set, library: &[u8]) -> Result<Pushed, String> {
+    pub fn push(
+        &self,
+        set: &Set,
+        library: &[u8],
+        is_later: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<Pushed, String> {
         let Some(requirements) = &set.requirements else {
             return Ok(Pushed::Stays(set.stays.clone().unwrap_or_default()));
         };
@@ -122,26 +169,64 @@ impl RemoteStore {
             )));
         }
         let key = self.configuration.secret()?;
-        let own = Trust { keys: vec![key.public()], revoked: self.configuration.trust.revoked.clone() };
-        if own.revokes(&key.public().id()) {
-            return Err(Distrust::Revoked(key.public().id()).to_string());
-        }
-        let first = requirements.keys.first().map(String::as_str).unwrap_or_default();
-        let is_present = |name: &String| {
-            let known = signed_set::open(&self.folder.read_set(name).ok()?, first, &own).ok()?;
-            let size = known.requirements.as_ref()?.size;
-            (known.has_inputs_of(set) && self.folder.read_artifact(known.artifact(), size).is_ok()).then_some(())
-        };
-        if self.folder.sets_for(first).is_ok_and(|names| names.iter().any(|name| is_present(name).is_some())) {
-            return Ok(Pushed::Present);
+        let id = key.public().id();
+        if self.configuration.trust.revokes(&id) {
+            return Err(Distrust::Revoked(id).to_string());
         }
         let mut unsigned = set.clone();
         unsigned.signer = None;
         let text = signed_set::seal(&unsigned, &key);
-        let written = self.folder.write(&requirements.keys, &text, set.artifact(), library);
-        written.map_err(|error| problem(&error))?;
+        let own = Trust { keys: vec![key.public()], revoked: Vec::new() };
+        let write = |folder: &Folder| {
+            let written = folder.write(&requirements.keys, &text, set.artifact(), library);
+            written.map_err(|error| problem(&error))
+        };
+        match &self.place {
+            Place::Folder(folder) => {
+                if find_equal(folder, set, requirements, &own, &mut |_, _| Ok(())) {
+                    return Ok(Pushed::Present);
+                }
+                write(folder)?;
+            }
+            Place::Network(network) if is_later => {
+                let mirror = Mirror::new()?;
+                write(&mirror.folder)?;
+                network.write_later(mirror)?;
+            }
+            Place::Network(network) => {
+                let first = requirements.keys.first().map(String::as_str).unwrap_or_default();
+                let known = network.ask(first, observer)?;
+                let mut bring = |hash: &str, size| network.add(&known, hash, size, observer);
+                if find_equal(&known.folder, set, requirements, &own, &mut bring) {
+                    return Ok(Pushed::Present);
+                }
+                let mirror = Mirror::new()?;
+                write(&mirror.folder)?;
+                network.write(&mirror, observer)?;
+            }
+        }
         Ok(Pushed::Written)
     }
+}
+
+/// Whether a folder has an artifact for the inputs of `set`, signed by a key of `trust`. `bring` copies a library to the
+/// folder.
+fn find_equal(
+    folder: &Folder,
+    set: &Set,
+    requirements: &Requirements,
+    trust: &Trust,
+    bring: &mut dyn FnMut(&str, u64) -> Result<(), String>,
+) -> bool {
+    let key = requirements.keys.first().map(String::as_str).unwrap_or_default();
+    let mut is_equal = |name: &String| {
+        let known = signed_set::open(&folder.read_set(name).ok()?, key, trust).ok()?;
+        let size = known.requirements.as_ref()?.size;
+        known.has_inputs_of(set).then_some(())?;
+        bring(known.artifact(), size).ok()?;
+        folder.read_artifact(known.artifact(), size).ok().map(drop)
+    };
+    folder.sets_for(key).is_ok_and(|names| names.iter().any(|name| is_equal(name).is_some()))
 }
 
 fn problem(error: &io::Error) -> String {
@@ -169,8 +254,6 @@ fn are_met(requirements: &Requirements, interpreter: &Interpreter) -> Result<(),
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::base::event::tests::Silent;
     use crate::base::fs;
@@ -215,7 +298,8 @@ mod tests {
             configuration: home.clone(),
             ..RemoteSettings::default()
         };
-        let open = |settings: &RemoteSettings| RemoteStore::open(settings, Path::new("/")).unwrap().unwrap();
+        let open =
+            |settings: &RemoteSettings| RemoteStore::open(settings, &interpreter(), Path::new("/")).unwrap().unwrap();
         let library = b"library".as_slice();
         let set = |variable: Option<&str>| {
             let variables = variable.iter().map(|name| Variable::new(name, Some("1"))).collect();
@@ -233,13 +317,13 @@ mod tests {
             set
         };
         let own = open(&settings(vec![key.public().to_string()], &["NAMED"]));
-        assert_eq!(own.push(&set(None), library), Ok(Pushed::Written));
-        assert_eq!(own.push(&set(None), library), Ok(Pushed::Present));
-        assert_eq!(own.push(&set(Some("NAMED")), library), Ok(Pushed::Written));
-        assert!(matches!(own.push(&set(Some("OTHER")), library), Ok(Pushed::Stays(_))));
+        assert_eq!(own.push(&set(None), library, false, &mut Silent), Ok(Pushed::Written));
+        assert_eq!(own.push(&set(None), library, false, &mut Silent), Ok(Pushed::Present));
+        assert_eq!(own.push(&set(Some("NAMED")), library, false, &mut Silent), Ok(Pushed::Written));
+        assert!(matches!(own.push(&set(Some("OTHER")), library, false, &mut Silent), Ok(Pushed::Stays(_))));
         let mut local = set(None);
         local.requirements = None;
-        assert!(matches!(own.push(&local, library), Ok(Pushed::Stays(_))));
+        assert!(matches!(own.push(&local, library, false, &mut Silent), Ok(Pushed::Stays(_))));
         let fetch = |store: &RemoteStore, key: char, fits: bool| {
             let key = key.to_string().repeat(64);
             store.fetch(&key, &interpreter(), &mut |_| fits, &mut Silent).map(|(_, library)| library)
@@ -251,7 +335,7 @@ mod tests {
         assert_eq!(fetch(&open(&settings(vec![], &[])), 'a', true), None);
         std::fs::remove_dir_all(store.join("v1/artifacts")).unwrap();
         assert_eq!(fetch(&own, 'a', true), None);
-        assert_eq!(own.push(&set(None), library), Ok(Pushed::Written));
+        assert_eq!(own.push(&set(None), library, false, &mut Silent), Ok(Pushed::Written));
         assert_eq!(fetch(&own, 'a', true), Some(library.to_vec()));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod build_source;
 pub mod cell;
+pub mod fetch;
 pub mod opt_in;
 pub mod plan;
 pub mod rust_tools;

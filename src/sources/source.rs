@@ -1,16 +1,14 @@
 //! The current state of a script or a crate: whether its artifact is fresh, and whether it can be restored from the
 //! store. The build is in [`crate::sources::build_source`].
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs;
 use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
-use crate::cache::set::{Requirements, Set};
+use crate::cache::set::Requirements;
 use crate::cache::store::{Found, Keys, Place, Told};
 use crate::env::cargo_config::CargoConfig;
 use crate::env::request::{Origin, Request, SourceKind};
@@ -213,26 +211,41 @@ impl<'a> Source<'a> {
         in_place::install(self.request, &record, &self.cargo_config, &library)
     }
 
-    /// Takes the artifact of an earlier build of the same content from a store, then publishes and records it.
+    /// Takes the artifact of an earlier build of the same content from a store, then publishes and records it. A store on
+    /// the network is asked only if nothing can be built: else while it is built (`sources::fetch`).
     pub fn restore(&self, observer: &mut dyn Observer) -> Result<Option<(PathBuf, Origin)>> {
         let found = self.find_stored().filter(|found| !found.set.signer.as_ref().is_some_and(|id| self.is_revoked(id)));
-        let (found, origin) = match found {
-            Some(found) => {
-                let message = format!("{}: restored from the store", self.request.root.display());
-                observer.event(Event::Log { message });
-                (found, Origin::Restored)
-            }
-            None => match self.fetch(observer) {
-                Some(found) => (found, Origin::Fetched),
-                None => return Ok(None),
-            },
-        };
+        if let Some(found) = found {
+            let message = format!("{}: restored from the store", self.request.root.display());
+            observer.event(Event::Log { message });
+            return Ok(Some((self.take(found)?, Origin::Restored)));
+        }
+        let can_build = self.toolchain.is_ok() && self.request.may_build;
+        let remote = self.remote(observer).filter(|remote| !(can_build && remote.is_on_network()));
+        let Some(found) = remote.and_then(|remote| self.query().ask(&remote, observer)) else { return Ok(None) };
+        Ok(Some((self.take_fetched(found)?, Origin::Fetched)))
+    }
+
+    /// Adds an artifact from a remote store to this user's store, then publishes and records it.
+    pub fn take_fetched(&self, found: Found) -> Result<PathBuf> {
+        self.cache.store().insert(&self.keys().anywhere, &found.set, &found.library);
+        self.take(found)
+    }
+
+    /// Publishes and records an artifact from a store.
+    fn take(&self, found: Found) -> Result<PathBuf> {
         // Without a toolchain, the record's is not compared.
         let version = self.toolchain.as_ref().map(|toolchain| toolchain.version.as_str()).unwrap_or_default();
         let mut record = Record::new(&self.request.root, version, &self.settings);
         record.inputs = found.inputs;
         record.signer = found.set.signer;
-        Ok(Some((self.publish(&mut record, &found.library, &found.snapshot)?, origin)))
+        self.publish(&mut record, &found.library, &found.snapshot)
+    }
+
+    /// The remote store, if there is one.
+    pub fn remote(&self, observer: &mut dyn Observer) -> Option<RemoteStore> {
+        let request = self.request;
+        RemoteStore::for_import(&request.settings.remote, &request.interpreter, request.folder(), observer)
     }
 
     /// The artifact of the current inputs in this user's store, or in the shared cache's.
@@ -242,32 +255,6 @@ impl<'a> Source<'a> {
         let keys = self.keys();
         let folder = self.request.folder();
         stores.find_map(|store| store.find(&keys, folder, &self.cargo_config, &self.request.cache))
-    }
-
-    /// The artifact of the current inputs in the remote store. It is also added to this user's store.
-    fn fetch(&self, observer: &mut dyn Observer) -> Option<Found> {
-        let (request, folder, start) = (self.request, self.request.folder(), Instant::now());
-        let remote = RemoteStore::for_import(&request.settings.remote, folder, observer)?;
-        let keys = self.keys();
-        let has_toolchain = self.toolchain.is_ok();
-        let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
-        let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
-        let mut current = None;
-        let mut fits = |set: &Set| {
-            current = set.compare(folder, &self.cargo_config, &request.cache, has_toolchain, &mut hash);
-            current.is_some()
-        };
-        let found = remote.fetch(keys.remote(), &request.interpreter, &mut fits, observer);
-        let from = remote.configuration.shown();
-        let Some(((set, library), (inputs, snapshot))) = found.zip(current) else {
-            let message = format!("the remote store {from} has no artifact for this content");
-            // Nothing can be built: a second line, the error, says so.
-            observer.event(if has_toolchain { Event::Log { message } } else { Event::Notice { message } });
-            return None;
-        };
-        self.cache.store().insert(&keys.anywhere, &set, &library);
-        observer.event(Event::Fetched { from, seconds: start.elapsed().as_secs_f64() });
-        Some(Found { library, set, inputs, snapshot })
     }
 
     /// Stores the artifact, to be restored when the same content is built again, here or on another machine.
@@ -281,14 +268,10 @@ impl<'a> Source<'a> {
     ) {
         let place = Place { folder: self.request.folder(), cargo_config: &self.cargo_config, told };
         let Some(set) = self.cache.store().put(&self.keys(), &place, inputs, library, requirements) else { return };
-        let Some(remote) = RemoteStore::for_import(&self.request.settings.remote, place.folder, observer) else {
-            return;
-        };
-        if !remote.configuration.is_writable {
-            return;
-        }
+        let Some(remote) = self.remote(observer).filter(|remote| remote.configuration.is_writable) else { return };
         let (name, to) = (self.request.root.display(), remote.configuration.shown());
-        observer.event(match remote.push(&set, library) {
+        let pushed = remote.push(&set, library, true, observer);
+        observer.event(match pushed {
             Ok(Pushed::Written) => Event::Log { message: format!("{name}: written to the remote store {to}") },
             Ok(Pushed::Present) => Event::Log { message: format!("{name}: already in the remote store {to}") },
             Ok(Pushed::Stays(why)) => Event::Log { message: format!("{name} stays on this machine: {why}") },

@@ -228,6 +228,18 @@ def attacks(team: Team) -> dict[str, Callable[[], object]]:
     library, signed = artifact.read_bytes(), set_.read_text()
     evil = library.replace(b"PyInit_m", b"PyInit_x")
 
+    def endless() -> None:
+        artifact.unlink()
+        os.mkfifo(artifact)
+
+    def link() -> None:
+        artifact.unlink()
+        artifact.symlink_to("/etc/passwd")
+
+    def replace_store() -> None:
+        shutil.rmtree(team.store)
+        team.store.write_text("")
+
     def resign() -> None:
         """Signs another library with a key of one's own, and lists it first."""
         team.keygen("evil")
@@ -257,8 +269,8 @@ def attacks(team: Team) -> dict[str, Callable[[], object]]:
     return {
         "another library": lambda: artifact.write_bytes(evil),
         "a longer library": lambda: artifact.write_bytes(library + b"x"),
-        "an endless library": lambda: (artifact.unlink(), os.mkfifo(artifact)),
-        "a link": lambda: (artifact.unlink(), artifact.symlink_to("/etc/passwd")),
+        "an endless library": endless,
+        "a link": link,
         "another hash in the set": replace_hash,
         "another key": resign,
         "another source's set": swap,
@@ -268,7 +280,7 @@ def attacks(team: Team) -> dict[str, Callable[[], object]]:
         "names that lead elsewhere": lambda: [index.write_text("../artifacts\n/etc/passwd\n") for index in indexes],
         "a huge index": lambda: [index.write_text("0" * (1 << 22)) for index in indexes],
         "nothing": lambda: shutil.rmtree(team.store / "v1" / "sets"),
-        "a file instead of the store": lambda: (shutil.rmtree(team.store), team.store.write_text("")),
+        "a file instead of the store": replace_store,
     }
 
 
@@ -361,8 +373,8 @@ def test_a_revoked_key(team: Team) -> None:
     assert (run.out, run.builds) == ("7", 1)
     assert f"the key {team.key[8:24]} that signed the library was revoked" in run.stderr
     # Nor can the first machine sign with it.
-    run = command(team.place, "remote", "push", "one", **team.first, RUSTIMPORT_REMOTE_REVOKED=team.key)
-    assert (run.returncode, "was revoked" in run.stderr) == (1, True)
+    push = command(team.place, "remote", "push", "one", **team.first, RUSTIMPORT_REMOTE_REVOKED=team.key)
+    assert (push.returncode, "was revoked" in push.stderr) == (1, True)
     # Rotation: both keys are trusted, the new one signs.
     new = team.keygen("new")
     first = {**team.machine("new"), "RUSTIMPORT_REMOTE_MODE": "read-write"}

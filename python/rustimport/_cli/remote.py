@@ -53,7 +53,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _describe(is_tried: bool) -> dict[str, Any]:
-    described: dict[str, Any] = _native.core.remote_describe(_core_client.remote_settings(), os.getcwd(), is_tried)
+    described: dict[str, Any] = _core_client.describe_remote(is_tried)
     return described
 
 
@@ -128,6 +128,8 @@ def _each(options: argparse.Namespace, one: Any) -> list[_build.Result]:
 
 
 def prune(options: argparse.Namespace) -> int:
-    freed = _native.core.remote_prune(_core_client.remote_settings(), os.getcwd(), options.days * 86400)
+    freed = _native.core.remote_prune(
+        _core_client.remote_settings(), _core_client.describe_interpreter(), os.getcwd(), options.days * 86400
+    )
     tell(options, f"removed {size(freed)}")
     return 0

@@ -74,7 +74,7 @@ def _described_settings() -> dict[str, dict[str, Any]]:
             value, source = getattr(settings, name), "default"
         if name == "remote" and value is not None:
             # Without a password in the URL.
-            value = _native.core.remote_describe(_core_client.remote_settings(), os.getcwd(), False)["url"]
+            value = _core_client.describe_remote(is_tried=False)["url"]
         is_plain = value is None or isinstance(value, (bool, int, str))
         found[name] = {"value": value if is_plain else str(value), "from": source}
     return found
