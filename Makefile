@@ -11,7 +11,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $
 # Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help demo test test-all test-toolchains test-pythons test-windows test-faults test-network test-browser test-editors check-targets docs wheels wheel try-wheel check-release lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-windows test-faults test-network test-remote test-browser test-editors check-targets docs wheels wheel try-wheel check-release lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test notebooks in JupyterLab and marimo, in a browser'
+	@echo 'make test-remote  test remote stores on Redis, S3 and WebDAV servers'
 	@echo 'make test-editors  test type stubs and Rust projects in the language servers of editors'
 	@echo 'make check-targets  compile for Windows, macOS, musl and aarch64, without linking'
 	@echo 'make docs      build the documentation site in target/docs, and check its links'
@@ -83,6 +84,11 @@ test-network: $(VENV)/.dev
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
 	$(BIN)/python -m pytest tests/clients/test_browser.py tests/clients/test_marimo.py
+
+# Servers on loopback (Debian: apt-get install redis-server sccache). Once installed, `make test` runs it too.
+test-remote: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group remote
+	$(BIN)/python -m pytest tests/build/test_remote_servers.py
 
 # Once installed, `make test` builds it too. To look at it: `.venv/bin/zensical serve`.
 docs: $(VENV)/.dev

@@ -28,6 +28,7 @@ import others
 import scale
 
 import projects
+import remote
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "target" / "bench.json"
@@ -599,6 +600,10 @@ class Bench:
         """Many scripts, inputs, folders and projects; a slow file system."""
         scale.measure(self, in_turn)
 
+    def remote(self) -> None:
+        """Stores with what other machines built."""
+        remote.measure(self, SWITCH_ON, TIMED_IMPORT, in_turn)
+
     def others(self) -> None:
         """The same function in the tools that rebuild on import."""
         others.measure(self, SWITCH_ON, in_turn)
@@ -665,7 +670,8 @@ def main() -> None:
         *(Bench.counts, Bench.start, Bench.foreign, Bench.first, Bench.new, Bench.build, Bench.edit, Bench.warm),
         *(Bench.release, Bench.seen, Bench.prepared, Bench.beside, Bench.disk, Bench.interpreter),
         *(Bench.crowd, Bench.many, Bench.full_store, Bench.layouts),
-        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs, Bench.scale, Bench.others),
+        *(Bench.project, Bench.project_edit, Bench.developed, Bench.reload, Bench.stubs, Bench.scale),
+        *(Bench.remote, Bench.others),
     )
     rows = {row.__name__: row for row in all_rows}
     chosen = [word for word in sys.argv[1:] if word != REVERSED] or list(rows)

@@ -121,10 +121,10 @@ def _words(value: Any) -> list[str] | None:
 
 
 def configuration_folder() -> str:
-    """The folder of the user's configuration (`RUSTIMPORT_CONFIG_DIR`, else the platform's)."""
-    chosen = _settings.getenv("RUSTIMPORT_CONFIG_DIR")
+    """The folder of the user's configuration."""
+    chosen = _settings.setting("config_dir")
     if chosen:
-        return os.path.abspath(chosen)
+        return os.path.abspath(str(chosen))
     home = os.path.expanduser("~")
     if sys.platform == "win32":
         base = os.environ.get("APPDATA") or os.path.join(home, "AppData", "Roaming")

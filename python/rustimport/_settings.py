@@ -18,6 +18,7 @@ VARIABLES = {
     "cache_dir": "RUSTIMPORT_CACHE_DIR",
     "cargo_executable": "RUSTIMPORT_CARGO_EXECUTABLE",
     "compile_release_binaries": "RUSTIMPORT_RELEASE_BINARIES",
+    "config_dir": "RUSTIMPORT_CONFIG_DIR",
     "enabled": "RUSTIMPORT_ENABLED",
     "force_rebuild": "RUSTIMPORT_FORCE_REBUILD",
     "include_paths": "RUSTIMPORT_INCLUDE_PATHS",
@@ -37,6 +38,9 @@ VARIABLES = {
 
 #: Seconds without a sign of life after which another process's build is no longer waited for.
 LOCK_TIMEOUT = 120.0
+
+#: The key that signs for a remote store, or its file. It is no setting: only the core reads it, since it is a secret.
+REMOTE_KEY = "RUSTIMPORT_REMOTE_KEY"
 
 #: The predecessors' variables for the same settings.
 OLDER_VARIABLES = {"cache_dir": "MATURIN_BUILD_DIR", "enabled": "MATURIN_IMPORT_HOOK_ENABLED"}

@@ -7,6 +7,7 @@ attribute              environment                  meaning
 cache_dir              RUSTIMPORT_CACHE_DIR         folder for everything that is built
 cargo_executable       RUSTIMPORT_CARGO_EXECUTABLE  the cargo to use
 compile_release_bin... RUSTIMPORT_RELEASE_BINARIES  short for the profile ``release``
+config_dir             RUSTIMPORT_CONFIG_DIR        folder for what the user configures for every project
 enabled                RUSTIMPORT_ENABLED           0: the hook does nothing
 force_rebuild          RUSTIMPORT_FORCE_REBUILD     build past every check, once a source and process
 include_paths          RUSTIMPORT_INCLUDE_PATHS     folders to search for scripts after ``sys.path``
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 cache_dir: str | None
 cargo_executable: str | None
 compile_release_binaries: bool
+config_dir: str
 enabled: bool
 force_rebuild: bool
 include_paths: str | list[str] | None
@@ -107,6 +109,10 @@ if not TYPE_CHECKING:
             raise AttributeError(name) if name.startswith("__") else _unknown(name)
         if name == "cache_dir":
             return _cache.cache_root()
+        if name == "config_dir":
+            from . import _core_client
+
+            return _core_client.configuration_folder()
         if name == "shared_cache_dir":
             return _cache.shared_cache_root()
         if name == "enabled":

@@ -171,7 +171,13 @@ fn hide(text: &str, variables: &HashMap<String, String>) -> String {
 
 /// The names of all variables that are set and match [`is_build_variable`].
 pub fn set_build_variables() -> Vec<String> {
-    all().into_keys().filter(|name| is_build_variable(name)).collect()
+    let all = all().into_iter().filter(|(name, value)| is_build_variable(name) && !is_compiler_cache(name, value));
+    all.map(|(name, _)| name).collect()
+}
+
+/// Whether a variable only names a program that keeps what rustc compiled: what is built is the same without it.
+fn is_compiler_cache(name: &str, value: &str) -> bool {
+    name == "RUSTC_WRAPPER" && std::path::Path::new(value).file_stem().is_some_and(|stem| stem == "sccache")
 }
 
 #[cfg(test)]
@@ -194,6 +200,15 @@ mod tests {
         check("s3cret-word-and-more", "$LONGER_KEY");
         check("> second line", "> $db_password");
         check(r#"panicked: "sa\"y\\s3cret""#, "panicked: \"$SPELT_TOKEN\"");
+    }
+
+    #[test]
+    fn a_compiler_cache_is_no_input() {
+        let check = |name: &str, value: &str, expected: bool| assert_eq!(is_compiler_cache(name, value), expected);
+        check("RUSTC_WRAPPER", "sccache", true);
+        check("RUSTC_WRAPPER", "/usr/bin/sccache", true);
+        check("RUSTC_WRAPPER", "/usr/bin/other", false);
+        check("RUSTC", "sccache", false);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Entry {
     pub name: String,
     /// `None` if no build has succeeded.
     pub source: Option<PathBuf>,
+    /// The id of the key that signed its artifact, if that came from a remote store.
+    pub signer: Option<String>,
     pub exists: bool,
     pub bytes: u64,
     /// When it was last imported, checked or built. Imports are known only to the day, since they do not write to the
@@ -78,7 +80,10 @@ fn entries(cache: &Cache) -> Vec<Entry> {
         .into_iter()
         .map(|name| {
             let entry = cache.entry(&name);
-            let source = Record::read(&entry.record()).map(|record| record.source);
+            let (source, signer) = match Record::read(&entry.record()) {
+                Some(record) => (Some(record.source), record.signer),
+                None => (None, None),
+            };
             let times = [entry.stamp(), entry.record(), entry.lock(), entry.clock()];
             let times = times.iter().filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
             // An import of a fresh artifact only reads the stamp. Most systems record the access time once a day.
@@ -86,6 +91,7 @@ fn entries(cache: &Cache) -> Vec<Entry> {
             Entry {
                 exists: source.as_ref().is_some_and(|source| source.exists()),
                 source,
+                signer,
                 bytes: fs::size(entry.home()),
                 used: times.chain(read).max().unwrap_or(SystemTime::UNIX_EPOCH),
                 name,

@@ -259,6 +259,7 @@ struct InterpreterUsage {
 struct SourceUsage {
     name: String,
     source: Option<OsString>,
+    signer: Option<String>,
     exists: bool,
     bytes: u64,
     /// When it was last used, in seconds since the epoch.
@@ -280,6 +281,7 @@ impl From<prune::Interpreter> for InterpreterUsage {
         let entries = found.entries.into_iter().map(|entry| SourceUsage {
             name: entry.name,
             source: entry.source.map(PathBuf::into_os_string),
+            signer: entry.signer,
             exists: entry.exists,
             bytes: entry.bytes,
             used: entry.used.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),

@@ -96,6 +96,8 @@ def test_what_one_builds_the_other_imports(team: Team) -> None:
     run = team.on_second()
     assert (run.out, run.builds) == ("7", 0)
     assert re.fullmatch(rf"rustimport: fetched m from {team.url} in \d+\.\d s\n", run.stderr)
+    cache = command(team.place, "cache", "info", **team.second)
+    assert f"{team.place.folder / 'two' / 'm.rs'}  (from a remote store, signed by {team.key[8:24]})" in cache.stdout
     # It is the second machine's own now: a fresh import needs no store, and neither does an undo.
     shutil.rmtree(team.store)
     again = team.place.python("import sys; sys.path.insert(0, 'two'); import m; print(m.value())", **team.second)
@@ -468,6 +470,25 @@ def test_old_objects_are_removed_and_clocks_do_not_matter(team: Team) -> None:
         removed = team.on_first("remote", "prune", "--days", "30")
         assert (removed == "removed 0 B\n") == (years == 1)
         team.push()
+
+
+def test_an_older_c_library(team: Team) -> None:
+    """What needs a newer one than this system has is not used."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    needed = re.search(r'c_library = "(2\.\d+)"', team.objects("sets")[0].read_text())
+    assert needed
+    for version, builds in (("2.4", 1), (needed[1], 0), ("3.0", 0)):
+        shutil.rmtree(team.entry("two"), ignore_errors=True)
+        team.place.forget()
+        code = f"""
+            import sys; sys.path.insert(0, "two")
+            from rustimport import _core_client
+            _core_client._c_library = lambda: "glibc {version}"
+            import m; print(m.value())
+        """
+        run = team.place.python(code, **team.second)
+        assert (run.out, run.builds) == ("7", builds), version
 
 
 def test_two_writers_at_once(team: Team) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from tests.build.test_command import SCRIPT, command
 from tests.build.test_remote import Team
 from tests.conftest import Place
-from tests.servers import SERVERS, Line, Server, redis
+from tests.servers import SERVERS, Line, Server, free_port, program, redis
 
 opendal = pytest.importorskip("opendal", reason="no opendal: make test-remote")
 
@@ -212,6 +213,35 @@ def test_threads_and_forks(team: Team) -> None:
     run = team.place.python(code, **{**team.second, **team.without_rust()})
     assert run.out == "[0, 1, 2] 3", run.stderr
     assert run.stderr.count("fetched m") == 4
+
+
+def test_compiled_dependencies_in_sccache(place: Place, tmp_path: Path) -> None:
+    """On an empty machine, sccache returns the dependencies; and machines with and without it share artifacts."""
+    team = Team(place)
+    # With a server of its own.
+    env: dict[str, Any] = {
+        "RUSTC_WRAPPER": program("sccache"),
+        "SCCACHE_DIR": str(tmp_path / "sccache"),
+        "CARGO_INCREMENTAL": "0",
+    }
+    env |= {"SCCACHE_SERVER_PORT": str(free_port()), "RUSTIMPORT_CACHE_DIR": str(tmp_path / "cache")}
+    team.write("m.rs", SCRIPT.format(7))
+    try:
+        assert team.push(**env).startswith("1 written")
+        shutil.rmtree(tmp_path / "cache")
+        code = "import sys; sys.path.insert(0, 'one'); import m; print(m.value())"
+        assert place.python(code, **env).out == "7"
+        stats = subprocess.run(
+            [env["RUSTC_WRAPPER"], "--show-stats"], env={**place.env, **env}, capture_output=True, text=True
+        )
+        hits = re.search(r"Cache hits +(\d+)", stats.stdout)
+        assert hits, stats.stdout
+        assert int(hits[1]) >= 10
+        assert team.on_second().builds == 0
+    finally:
+        subprocess.run(
+            [env["RUSTC_WRAPPER"], "--stop-server"], env={**place.env, **env}, capture_output=True, check=False
+        )
 
 
 def test_without_the_client_library(team: Team) -> None:

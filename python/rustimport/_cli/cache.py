@@ -27,6 +27,8 @@ def info(options: argparse.Namespace) -> None:
             print(f"    used by the environment {prefix}")
         for entry in interpreter["sources"]:
             note = "" if entry["exists"] else "  (deleted)" if entry["source"] else "  (never built)"
+            if entry["signer"]:
+                note += f"  (from a remote store, signed by {entry['signer']})"
             source = entry["source"] or entry["name"]
             print(f"    {size(entry['bytes']):>9}  {age(entry['used']):>15}  {source}{note}")
 

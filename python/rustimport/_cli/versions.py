@@ -43,6 +43,7 @@ def info(options: argparse.Namespace) -> None:
         "python": {"executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix},
         "settings": _described_settings(),
         "hook": _site.info(),
+        "remote": {name: value for name, value in _core_client.describe_remote(is_tried=False).items() if value},
         "cache": {"path": cache["path"], "bytes": cache["bytes"], "interpreter": _cache.INTERPRETER_KEY},
     }
     if options.format == "json":
