@@ -30,6 +30,8 @@ on_import: "Callable[[], None] | None" = None
 
 #: Those of paths: on Windows, an entry of `sys.path` may have either.
 _SEPARATORS = os.sep + (os.altsep or "")
+#: Systems whose file systems find `m.rs` as `M.rs`. Python's modules are case-sensitive there, too.
+_IGNORES_CASE = sys.platform in ("win32", "cygwin", "darwin")
 
 #: Artifacts that this process has loaded.
 loaded: "set[str]" = set()
@@ -454,7 +456,7 @@ class ScriptFinder(Finder):
         for folder in _settings.included_folders():
             for name in (file, file[:-3]):
                 source = os.path.join(folder, name)
-                spec = self._spec(fullname, source) if exists(source) else None
+                spec = self._spec(fullname, source) if _has(folder, name) else None
                 if spec is not None:
                     return spec
         return None
@@ -464,14 +466,14 @@ class ScriptFinder(Finder):
         tick of the file system's clock (two seconds, at the coarsest)."""
         mtime = importer._path_mtime
         if mtime == -1:
-            return exists(folder + os.sep + file)
+            return _has(folder, file)
         if mtime >= self._started - 2.1:
             if time() - mtime <= 2.1:
-                return exists(folder + os.sep + file)
+                return _has(folder, file)
             # A listing made from now on is complete. Request one, once.
             importer.invalidate_caches()
             self._settled[folder] = mtime
-            return exists(folder + os.sep + file)
+            return _has(folder, file)
         # The folder has not changed since well before its first listing.
         self._settled[folder] = mtime
         return False
@@ -685,3 +687,8 @@ def _python_started() -> "float | None":
     being installed by the gate, which is put in place at the start."""
     gates = _gates()
     return gates[0].since - 10 if gates else None
+
+
+def _has(folder: str, name: str) -> bool:
+    """Whether a folder contains a name, in this case."""
+    return exists(folder + os.sep + name) and (not _IGNORES_CASE or name in os.listdir(folder))

@@ -169,7 +169,32 @@ pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::R
             let _ = std::os::unix::fs::fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()));
         }
     }
-    file.persist(&target)?;
+    put_in_place(file, &target)
+}
+
+#[cfg(not(windows))]
+fn put_in_place(file: tempfile::NamedTempFile, target: &Path) -> io::Result<()> {
+    file.persist(target)?;
+    Ok(())
+}
+
+/// A library that is loaded cannot be replaced, but it can be renamed. It is removed when another file is put in this
+/// place, and it is no longer loaded.
+#[cfg(windows)]
+fn put_in_place(file: tempfile::NamedTempFile, target: &Path) -> io::Result<()> {
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let aside = |number: u32| target.with_file_name(format!(".rustimport-{name}.{number}.old"));
+    let taken = (0..1000).map(aside).take_while(|path| path.exists());
+    for path in taken.collect::<Vec<_>>() {
+        remove(&path);
+    }
+    let Err(failed) = file.persist(target) else { return Ok(()) };
+    if failed.error.kind() != io::ErrorKind::PermissionDenied {
+        return Err(failed.error);
+    }
+    let free = (0..1000).map(aside).find(|path| !path.exists()).unwrap_or_default();
+    fs::rename(target, free)?;
+    failed.file.persist(target)?;
     Ok(())
 }
 
@@ -426,9 +451,11 @@ pub fn touch(path: &Path) {
     let _ = File::options().write(true).open(path).and_then(|file| file.set_times(now));
 }
 
-/// Removes a file. Best effort.
+/// Removes a file, or a link to a folder. Best effort.
 pub fn remove(path: &Path) {
-    let _ = fs::remove_file(path);
+    if fs::remove_file(path).is_err() && cfg!(windows) && fs::read_link(path).is_ok() {
+        let _ = fs::remove_dir(path);
+    }
 }
 
 /// Removes a folder if it is empty.
@@ -509,6 +536,8 @@ pub fn mirror(real: &Path, mirror: &Path, is_left_out: &dyn Fn(&std::ffi::OsStr)
         remove(mirror);
     }
     create_private_folder(mirror)?;
+    #[cfg(windows)]
+    forget_copies(real, mirror, is_left_out)?;
     for item in fs::read_dir(mirror).into_iter().flatten().flatten() {
         let is_link = item.file_type().is_ok_and(|kind| kind.is_symlink());
         if is_link && (is_left_out(&item.file_name()) || !real.join(item.file_name()).exists()) {
@@ -524,20 +553,66 @@ pub fn mirror(real: &Path, mirror: &Path, is_left_out: &dyn Fn(&std::ffi::OsStr)
 }
 
 /// Creates a symbolic link at `path` to `real`, unless it exists.
+#[cfg(unix)]
 pub fn link(real: &Path, path: &Path) -> Result<()> {
     if fs::read_link(path).is_ok_and(|target| target == real) {
         return Ok(());
     }
     remove_tree(path)?;
-    #[cfg(unix)]
     let result = std::os::unix::fs::symlink(real, path);
-    #[cfg(windows)]
-    let result = if real.is_dir() {
-        std::os::windows::fs::symlink_dir(real, path)
-    } else {
-        std::os::windows::fs::symlink_file(real, path)
-    };
     result.map_err(|error| Error::cache_io("create the link", path, &error))
+}
+
+/// Removes the copies of files that no longer exist, and records those that are there now.
+#[cfg(windows)]
+fn forget_copies(real: &Path, mirror: &Path, is_left_out: &dyn Fn(&std::ffi::OsStr) -> bool) -> Result<()> {
+    let record = mirror.join(".copied");
+    let files = items(real).filter(|item| item.path().is_file() && !is_left_out(&item.file_name()));
+    let names: Vec<String> = files.map(|item| item.file_name().to_string_lossy().into_owned()).collect();
+    for gone in read_text(&record).unwrap_or_default().lines().filter(|name| !names.iter().any(|now| now == name)) {
+        remove(&mirror.join(gone));
+    }
+    write(&record, names.join("\n").as_bytes()).map(drop)
+}
+
+/// Symbolic links need a privilege on Windows. So a folder gets a junction, and a file is copied if its content differs.
+#[cfg(windows)]
+pub fn link(real: &Path, path: &Path) -> Result<()> {
+    if !real.is_dir() {
+        let content = read(real).map_err(|error| Error::cache_io("read", real, &error))?;
+        return write(path, &content).map(drop);
+    }
+    if junction::get_target(path).is_ok_and(|target| target == real) {
+        return Ok(());
+    }
+    // Without junctions, on FAT for example, it was copied before.
+    if !path.is_dir() || fs::read_link(path).is_ok() {
+        remove_tree(path)?;
+        if junction::create(real, path).is_ok() {
+            return Ok(());
+        }
+    }
+    // A failed junction leaves an empty folder.
+    copy_tree(real, path).map_err(|error| Error::cache_io("copy to", path, &error))
+}
+
+/// Makes `copy` a copy of a folder, without what is not in it any more.
+#[cfg(windows)]
+fn copy_tree(real: &Path, copy: &Path) -> io::Result<()> {
+    fs::create_dir_all(copy)?;
+    for item in items(copy).filter(|item| !real.join(item.file_name()).exists()) {
+        let path = item.path();
+        if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+    }
+    for item in items(real) {
+        let (from, to) = (item.path(), copy.join(item.file_name()));
+        if from.is_dir() {
+            copy_tree(&from, &to)?;
+        } else if read(&from)? != read(&to).unwrap_or_default() || !to.exists() {
+            put(&to, &read(&from)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a library available at a second path: as a hard link if the file system supports it, otherwise as a copy. A

@@ -99,10 +99,19 @@ pub fn spawn_bound(command: &Command, priority: Priority) -> std::io::Result<Run
     Ok(running)
 }
 
-/// Windows kills the members of a job when its last handle is closed.
-#[cfg(not(unix))]
+/// Windows kills the members of such a job when its last handle is closed, as at the end of this process.
+#[cfg(windows)]
 pub fn spawn_bound(command: &Command, _: Priority) -> std::io::Result<Running> {
-    spawn(copy(command))
+    use std::os::windows::io::AsRawHandle;
+    let mut limits = win32job::ExtendedLimitInfo::new();
+    limits.limit_kill_on_job_close();
+    let mut running = spawn(copy(command))?;
+    let job = win32job::Job::create_with_limit_info(&limits).map_err(std::io::Error::other)?;
+    if let Some(handle) = running.child.process_handle() {
+        job.assign_process(handle.as_raw_handle() as isize).map_err(std::io::Error::other)?;
+    }
+    running.lifeline = Some(job);
+    Ok(running)
 }
 
 /// Starts a command that goes on when this process ends, and is nobody's child: nothing has to wait for it.
@@ -192,13 +201,7 @@ pub fn spawn(command: Command) -> std::io::Result<Running> {
     // memory.
     let (sender, chunks) = mpsc::sync_channel(16);
     let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
-    let running = Running {
-        child,
-        chunks,
-        done: false,
-        #[cfg(unix)]
-        lifeline: None,
-    };
+    let running = Running { child, chunks, done: false, lifeline: None };
     if let Some(stdout) = stdout {
         drain(Pipe::Stdout, stdout, sender.clone())?;
     }
@@ -238,6 +241,8 @@ pub struct Running {
     /// The system closes it when this process ends, even if this process is killed.
     #[cfg(unix)]
     lifeline: Option<(UnixStream, ForkGuard)>,
+    #[cfg(windows)]
+    lifeline: Option<win32job::Job>,
 }
 
 impl Running {

@@ -79,8 +79,14 @@ impl Source<'_> {
             .collect();
         let mut collector = Collector::before(paths);
         let clock = fs::tick(&self.entry.clock())?;
+        // There, the mirror contains copies: they must not be older than the snapshot of the inputs.
+        if cfg!(windows)
+            && let (Some(krate), Some(workspace)) = (&self.krate, &plan.workspace)
+        {
+            krate.mirror(&self.entry.package(), workspace)?;
+        }
 
-        let users_file = |path: &Path| self.users_file(path, &plan.package);
+        let users_file = |path: &Path| self.users_file(path, plan);
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
@@ -172,25 +178,20 @@ impl Source<'_> {
         ))
     }
 
-    /// Maps a file that the compiler read to the user's file; in a crate's mirror, to the target of the link. `None`
-    /// for other files in the cache, which were generated from the other inputs.
-    fn users_file(&self, path: &Path, package: &Path) -> Option<PathBuf> {
+    /// Maps a file that the compiler read to the user's file; in a crate's mirror, which has the same structure, to what is
+    /// mirrored. `None` for other files in the cache, which were generated from the other inputs.
+    fn users_file(&self, path: &Path, plan: &Plan) -> Option<PathBuf> {
         if !self.cache.has_made(path) {
             return Some(path.to_owned());
         }
-        let krate = self.krate.as_ref()?;
-        // The mirrored folder and its manifest are not links.
-        if let Ok(inside @ ("" | "Cargo.toml")) =
-            path.strip_prefix(package).map(|inside| inside.to_str().unwrap_or("?"))
-        {
-            return Some(if inside.is_empty() { krate.folder.clone() } else { krate.folder.join(inside) });
+        let workspace = plan.workspace.as_ref()?;
+        if let Ok(inside) = path.strip_prefix(self.entry.package()) {
+            let users = if inside.as_os_str().is_empty() { workspace.clone() } else { workspace.join(inside) };
+            // A build script may depend on a missing file.
+            let is_missing = || !path.exists() && users.parent().is_some_and(Path::exists);
+            return (users.exists() || is_missing()).then_some(users);
         }
-        let is_users = |path: &PathBuf| !self.cache.has_made(path);
-        if let Ok(real) = std::fs::canonicalize(path) {
-            return is_users(&real).then_some(real);
-        }
-        // A missing file that a build script depends on.
-        let parent = std::fs::canonicalize(path.parent()?).ok().filter(is_users)?;
-        Some(parent.join(path.file_name()?))
+        // Cargo may have resolved links.
+        std::fs::canonicalize(path).ok().filter(|real| !self.cache.has_made(real))
     }
 }

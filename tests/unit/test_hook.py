@@ -501,3 +501,12 @@ def test_settings_that_are_put_back_are_not_assigned(monkeypatch: pytest.MonkeyP
     settings.profile = saved
     assert _settings.context() == before
     assert pickle.loads(pickle.dumps(settings)) is settings
+
+
+def test_names_are_case_sensitive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in a folder that has just changed, on a file system that ignores case."""
+    (tmp_path / "M.rs").write_text("// rustimport\n")
+    monkeypatch.setattr(_finder, "_IGNORES_CASE", True)
+    monkeypatch.setattr(_finder, "exists", lambda path: True)
+    assert _finder._has(str(tmp_path), "M.rs")
+    assert not _finder._has(str(tmp_path), "m.rs")
