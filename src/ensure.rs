@@ -355,13 +355,15 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
         return Err(failed("it is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into()));
     }
     let mut asked = Request { in_place: false, ..request.clone() };
-    // Not by the build: here an error is raised, and the result is returned.
-    asked.settings.remote.mode = Some("read".into());
+    // What others have signed is not signed again, and what is built here is written here, where errors are raised.
+    asked.settings.remote.url = Some(String::new());
     let cache = Cache::of(&asked);
     ensure(&asked, observer)?;
-    // The store may have removed it since it was built.
-    let find = |observer: &mut dyn Observer| Ok(Source::read(&asked, &cache, observer)?.find_stored());
+    let find = |observer: &mut dyn Observer| {
+        Ok(Source::read(&asked, &cache, observer)?.find_stored(&|set| set.signer.is_none()))
+    };
     let mut found = find(observer)?;
+    // It came from another machine, or the store has removed it since.
     if found.is_none() {
         ensure(&Request { force: true, ..asked.clone() }, observer)?;
         found = find(observer)?;

@@ -142,6 +142,7 @@ pub fn request() -> Request {
             build_flags: Vec::new(),
             script_folders: Vec::new(),
             c_library: None,
+            pre_release: None,
             siphash13: true,
         },
         marked: true,

@@ -121,7 +121,8 @@ def _words(value: Any) -> list[str] | None:
 
 
 def configuration_folder() -> str:
-    """The folder of the user's configuration."""
+    """The folder of the user's configuration; empty if it is not known. A relative one would be that of whoever wrote
+    the working folder."""
     chosen = _settings.setting("config_dir")
     if chosen:
         return os.path.abspath(str(chosen))
@@ -131,8 +132,10 @@ def configuration_folder() -> str:
     elif sys.platform == "darwin":
         base = os.path.join(home, "Library", "Application Support")
     else:
-        base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    return os.path.join(base, "rustimport")
+        base = os.environ.get("XDG_CONFIG_HOME") or ""
+        if not os.path.isabs(base):
+            base = os.path.join(home, ".config")
+    return os.path.join(base, "rustimport") if os.path.isabs(base) else ""
 
 
 def find_maturin() -> os.PathLike[str]:
@@ -212,6 +215,7 @@ def describe_interpreter() -> Interpreter:
         "script_folders": _script_folders(),
         "prefix": sys.prefix,
         "c_library": _c_library(),
+        "pre_release": None if sys.version_info.releaselevel == "final" else f"{sys.hexversion:x}",
         "siphash13": sys.version_info >= (3, 11),
     }
 

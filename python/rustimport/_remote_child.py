@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,12 +58,12 @@ class Copier:
     def _read(self, name: str, limit: int) -> bytes | None:
         try:
             size = self._store.stat(name).content_length
-            _say("connected")
-            content = bytes(self._store.read(name)) if size <= limit else b""
         except self._missing:
-            content = b""
-        _say("connected")
-        return content if 0 < len(content) <= limit else None
+            return None
+        finally:
+            _say("connected")
+        # It may have become longer since: no more is asked for.
+        return bytes(self._store.read(name, offset=0, size=size)) if 0 < size <= limit else None
 
     def _names(self, index: str) -> list[str]:
         """The names in an index that is in the folder."""
@@ -81,7 +83,8 @@ class Copier:
         else:
             with open(self._path(name), "rb") as file:
                 content = file.read()
-        if _kind(name) != "artifacts" or not self._has(name, len(content)):
+        # Who waits has looked at what is there, and found it missing or damaged.
+        if not (self._task["own"] and _kind(name) == "artifacts" and self._has(name, len(content))):
             self._store.write(name, content)
         _say("connected")
 
@@ -139,12 +142,25 @@ def main(task: dict[str, Any]) -> str | None:
     return None
 
 
+def _end(folder: str, status: int) -> None:
+    """Ends this process, and removes the folder: its parent may have ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(status)
+
+
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:
         task = json.load(file)
+    # The URL may have a password.
+    os.unlink(sys.argv[1])
+    if task["own"]:
+        # Nobody else ends it if the store is silent.
+        late = threading.Timer(120, _end, (task["folder"], 1))
+        late.daemon = True
+        late.start()
+        signal.signal(signal.SIGTERM, lambda *_: _end(task["folder"], 1))
     failure = main(task)
     _say(f"failed: {failure}" if failure else "done")
     if task["own"]:
-        # The parent may have ended: nobody else removes the folder.
-        shutil.rmtree(task["folder"], ignore_errors=True)
+        _end(task["folder"], 0)
     sys.exit(1 if failure else 0)

@@ -77,6 +77,8 @@ class Interpreter(TypedDict):
     prefix: str
     c_library: str | None
     """``glibc 2.36``, if the system reports it."""
+    pre_release: str | None
+    """Of a version before the final one, whose ABI may differ from that of others: its number."""
     siphash13: bool
     """Whether `_imp.source_hash` is SipHash-1-3 (since 3.11), not SipHash-2-4."""
 

@@ -89,10 +89,16 @@ pub fn hash_file(path: &Path) -> Option<String> {
 
 /// Opens a regular file for reading. Opening a named pipe would block until another process opens it for writing.
 pub fn open(path: &Path) -> io::Result<File> {
+    let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(no_file());
     }
-    File::open(path)
+    let mut options = File::options();
+    // It may have been replaced since.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.read(true).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
 }
 
 /// The content of a regular file.
@@ -119,7 +125,11 @@ pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// A private temporary folder, which is removed when it is dropped.
 pub fn temporary_home(prefix: &str) -> io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix(prefix).tempdir()
+    #[cfg_attr(not(unix), expect(unused_mut))]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700));
+    builder.prefix(prefix).tempdir()
 }
 
 /// A temporary file with a content, which is removed when it is dropped.

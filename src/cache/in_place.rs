@@ -102,6 +102,12 @@ pub fn compare(
     }
 }
 
+/// The id of the key that signed the artifact, if it came from a remote store.
+pub fn signer(request: &Request) -> Option<String> {
+    let known: Description = sealed::read_portable(&description(&artifact(request)))?;
+    known.inputs.signer
+}
+
 /// Writes the artifact and its description next to the source. Returns whether they were not up to date.
 pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, library: &[u8]) -> Result<bool> {
     let artifact = artifact(request);
@@ -116,8 +122,9 @@ pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, l
         let message = format!("{} changed while it was built", request.root.display());
         Error::project(&request.root, message, "build it again")
     };
-    let set = Set::relative(record.artifact_hash.clone(), &record.inputs, cargo_config, request.folder())
+    let mut set = Set::relative(record.artifact_hash.clone(), &record.inputs, cargo_config, request.folder())
         .ok_or_else(unknown)?;
+    set.signer.clone_from(&record.signer);
     let known = Description {
         generator: GENERATOR,
         rustc: record.rustc.clone(),

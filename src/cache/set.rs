@@ -45,6 +45,8 @@ pub struct Requirements {
     pub size: u64,
     /// The keys under which other machines find it.
     pub keys: Vec<String>,
+    /// A hash of the lock file, which has the versions of all dependencies.
+    pub lock: String,
     /// The variables that code or build scripts read and that were set: the artifact may contain their values.
     pub variables: Vec<String>,
 }
@@ -223,11 +225,13 @@ impl Set {
             return None;
         }
         inputs.files.extend(configuration);
-        if !has_toolchain {
-            inputs.variables.retain(|variable| !env_vars::is_build_variable(&variable.name));
-        }
         let mut snapshot = inputs.compare(cargo_config, cache);
-        let applies = |change: &DirtyReason| !matches!(change, DirtyReason::VariableChanged(name) if !has_toolchain && env_vars::is_build_variable(name));
+        // What was read counts anyway.
+        let is_read = |name: &str| inputs.variables.iter().any(|variable| variable.name == name);
+        let applies = |change: &DirtyReason| match change {
+            DirtyReason::VariableChanged(name) => has_toolchain || is_read(name) || !env_vars::is_build_variable(name),
+            _ => true,
+        };
         snapshot.changes.retain(applies);
         if !snapshot.changes.is_empty() {
             return None;
@@ -238,10 +242,11 @@ impl Set {
         Some((inputs, snapshot))
     }
 
-    /// Whether both have the same inputs, and find the same artifacts.
+    /// Whether both have the same inputs and the same versions of dependencies.
     pub fn has_inputs_of(&self, other: &Self) -> bool {
+        let lock = |set: &Self| set.requirements.as_ref().map(|requirements| requirements.lock.clone());
         let plain = |set: &Self| Self { artifact: String::new(), requirements: None, signer: None, ..set.clone() };
-        plain(self) == plain(other)
+        plain(self) == plain(other) && lock(self) == lock(other)
     }
 
     /// The number of folders above the source's folder that the inputs reach.

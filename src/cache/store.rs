@@ -145,12 +145,20 @@ impl Store {
     }
 
     /// The artifact with the current inputs of a source in `folder`, if there is one. Files in `cache` are not inputs.
-    pub fn find(&self, keys: &Keys, folder: &Path, cargo_config: &CargoConfig, cache: &Path) -> Option<Found> {
+    /// `accepts` decides on a set before it is compared.
+    pub fn find(
+        &self,
+        keys: &Keys,
+        folder: &Path,
+        cargo_config: &CargoConfig,
+        cache: &Path,
+        accepts: &dyn Fn(&Set) -> bool,
+    ) -> Option<Found> {
         let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
         let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
         let has_toolchain = keys.with_toolchain.is_some();
         let both = std::iter::once(&keys.anywhere).chain((keys.here != keys.anywhere).then_some(&keys.here));
-        for (file, set) in both.flat_map(|key| self.sets(key)) {
+        for (file, set) in both.flat_map(|key| self.sets(key)).filter(|(_, set)| accepts(set)) {
             let compared = set.compare(folder, cargo_config, cache, has_toolchain, &mut hash);
             let Some((inputs, snapshot)) = compared else { continue };
             let artifact = self.artifact(set.artifact());
@@ -413,7 +421,9 @@ pub mod tests {
             std::fs::File::options().write(true).open(artifact).unwrap().set_modified(old).unwrap();
         }
         let find = |number: u8| {
-            store.find(&keys(number), folder.path(), &cargo_config, Path::new("/c")).map(|found| found.library)
+            store
+                .find(&keys(number), folder.path(), &cargo_config, Path::new("/c"), &|_| true)
+                .map(|found| found.library)
         };
         assert_eq!(find(1), Some(vec![1; 100]));
         store.make_room(500);

@@ -17,6 +17,10 @@ use crate::remote::trust::{self, Claim};
 /// Makes a key that signs, and writes it to the user's configuration folder. Returns the public key and the file.
 pub fn keygen(configuration: &Path) -> Result<(String, PathBuf)> {
     let path = configuration::key_file(configuration);
+    if !path.is_absolute() {
+        let message = "it is not known where this user's configuration is";
+        return Err(Error::cache(&path, message, "set HOME, or RUSTIMPORT_CONFIG_DIR to an absolute path"));
+    }
     if path.exists() {
         return Err(Error::cache(
             &path,

@@ -32,6 +32,9 @@ pub struct Interpreter {
     /// `glibc 2.36`, if the library reports its version. Not part of the record, since a system update can change it.
     #[serde(skip)]
     pub c_library: Option<String>,
+    /// The number of a version before the final one, whose ABI may differ from that of others. Not part of the record.
+    #[serde(skip)]
+    pub pre_release: Option<String>,
     /// Whether the interpreter hashes with SipHash-1-3 (since 3.11), not with SipHash-2-4.
     #[serde(skip)]
     pub siphash13: bool,
@@ -48,8 +51,11 @@ impl Interpreter {
     /// What has to be equal on another machine that uses an artifact of this one.
     pub fn abi(&self) -> String {
         let Self { implementation, version: (major, minor), extension_suffix, pointer_width, build_flags, .. } = self;
-        let flags = build_flags.join(",");
-        format!("{} {implementation} {major}.{minor} {extension_suffix} {pointer_width} {flags}", platform())
+        let (flags, pre_release) = (build_flags.join(","), &self.pre_release);
+        format!(
+            "{} {implementation} {major}.{minor} {extension_suffix} {pointer_width} {flags} {pre_release:?}",
+            platform()
+        )
     }
 
     /// The Python of the base installation that environments are created from.
@@ -154,6 +160,7 @@ pub mod tests {
             script_folders: vec![],
             prefix: "/usr".into(),
             c_library: Some("glibc 2.36".into()),
+            pre_release: None,
             siphash13: true,
         }
     }

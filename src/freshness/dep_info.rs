@@ -17,7 +17,7 @@ pub struct DepInfo {
     pub sets: Vec<String>,
     /// Whether a build script links its package to a dynamic library in a folder that it names.
     pub links: bool,
-    /// Whether a build script links a library other than Python's, which it may have compiled for this machine.
+    /// Whether a build script links something other than Python, which it may have compiled for this machine.
     pub adds_library: bool,
     /// The values that the code may contain. `OUT_DIR` is excluded: generated code is included by its path.
     pub values: Vec<String>,
@@ -103,6 +103,7 @@ pub fn parse_build_script_output(text: &str, package: &Path) -> DepInfo {
                 info.sets.push(variable.split('=').next().unwrap_or_default().to_owned());
             }
             Some(("rustc-link-search", _)) => has_folder = true,
+            Some((other, _)) if other == "rustc-flags" || other.contains("link-arg") => info.adds_library = true,
             Some(("rustc-link-lib", library)) => {
                 has_library |= !library.starts_with("static");
                 // pyo3 names it on Windows.
@@ -160,6 +161,10 @@ mod tests {
             ("cargo::rustc-link-lib=z", true),
             ("cargo:rustc-link-lib=python3:python311", false),
             ("cargo:rustc-link-lib=dylib=python3.11", false),
+            ("cargo:rustc-link-arg=/s/libfoo.a", true),
+            ("cargo::rustc-cdylib-link-arg=-lfoo", true),
+            ("cargo:rustc-flags=-l foo", true),
+            ("cargo:rustc-link-search=native=/s", false),
         ] {
             assert_eq!(parse_build_script_output(line, Path::new("/p")).adds_library, expected, "{line}");
         }

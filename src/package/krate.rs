@@ -64,6 +64,22 @@ impl Crate {
         self.folder.join(MARKER)
     }
 
+    /// What cargo and maturin read around the package before they compile anything: the manifests of the folders above that
+    /// may be its workspace, and the `pyproject.toml`.
+    pub fn surroundings(&self) -> Vec<(usize, String)> {
+        let manifests = self.folder.ancestors().enumerate().skip(1).filter_map(|(height, folder)| {
+            let text = fs::read_text(folder.join("Cargo.toml")).ok().filter(|text| text.contains("workspace"))?;
+            Some((height, fs::hash_bytes(text.as_bytes())))
+        });
+        let pyproject = fs::hash_file(&self.pyproject()).map(|hash| (0, hash));
+        manifests.chain(pyproject).collect()
+    }
+
+    /// maturin's configuration, which need not exist.
+    pub fn pyproject(&self) -> PathBuf {
+        self.folder.join("pyproject.toml")
+    }
+
     /// The package's folder in the mirror at `mirror`.
     pub fn package(&self, mirror: &Path, workspace: &Path) -> PathBuf {
         mirror.join(self.folder.strip_prefix(workspace).unwrap_or(Path::new("")))

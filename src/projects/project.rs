@@ -324,7 +324,8 @@ impl<'a> Project<'a> {
         let Some(own) = old.project.clone().filter(|_| stale.changes.iter().all(is_code)) else { return Ok(None) };
         let profile = self.profile(Some(&own));
         let keys = self.keys(toolchain, &profile, &old.artifact);
-        let found = self.cache.store().find(&keys, &self.request.root, &self.cargo_config, &self.request.cache);
+        let found =
+            self.cache.store().find(&keys, &self.request.root, &self.cargo_config, &self.request.cache, &|_| true);
         let Some(found) = found else { return Ok(None) };
         observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
         Self::put(&old.artifact, &found.library)?;

@@ -110,6 +110,7 @@ pub struct InterpreterItems {
     script_folders: Vec<PathBuf>,
     prefix: PathBuf,
     c_library: Option<String>,
+    pre_release: Option<String>,
     siphash13: bool,
 }
 
@@ -177,6 +178,7 @@ impl From<InterpreterItems> for Interpreter {
             script_folders: items.script_folders,
             prefix: items.prefix,
             c_library: items.c_library,
+            pre_release: items.pre_release,
             siphash13: items.siphash13,
         }
     }

@@ -74,6 +74,10 @@ impl Configuration {
     /// # Errors
     /// It cannot be used. The text says why, and what to do.
     pub fn of(settings: &RemoteSettings, folder: &Path) -> Result<Option<Self>, String> {
+        // Empty: none, whatever is configured elsewhere.
+        if settings.url.as_ref().is_some_and(String::is_empty) {
+            return Ok(None);
+        }
         let home = &settings.configuration;
         let of_user = users_file(home)?;
         let of_checkout = remote_claim(folder).unwrap_or_default();
@@ -100,19 +104,29 @@ impl Configuration {
                 || format!("`{text}` in remote-trust is not a public key, such as `ed25519:…` (`remote keygen`)");
             PublicKey::parse(text).ok_or_else(wrong)
         });
+        if origin == Origin::Checkout && url.contains(['?', '#', '@']) {
+            return Err(format!(
+                "pyproject.toml names {}, with options or a password, which belong into remote.toml of the user",
+                without_password(&url)
+            ));
+        }
         let is_writable = match settings.mode.as_ref().or(of_user.mode.as_ref()).map(String::as_str) {
             None | Some("read") => false,
             Some("read-write") => true,
             Some(other) => return Err(format!("remote-mode is {other:?}: write \"read\" or \"read-write\"")),
         };
         let revoked = revoked(settings, &of_user, &of_checkout);
+        if let Some(text) = revoked.iter().find(|text| trust::id_of(text).is_none()) {
+            return Err(format!("`{text}` in remote-revoked is neither a public key nor the id of one"));
+        }
         Ok(Some(Self {
             url,
             origin,
             is_writable,
             trust: Trust { keys: keys.collect::<Result<_, _>>()?, revoked },
             variables: settings.variables.clone().or(of_user.variables).unwrap_or_default(),
-            options: of_user.options,
+            // Passwords of the user's own store are for that store.
+            options: if origin == Origin::Checkout { BTreeMap::new() } else { of_user.options },
             folder: home.clone(),
         }))
     }
@@ -146,11 +160,12 @@ impl Configuration {
     }
 }
 
-/// Whether a key is revoked. Anybody may say so, also a checkout that is not trusted.
+/// Whether a key is revoked. Anybody may say so, also a checkout that is not trusted. If the user's configuration cannot be
+/// read, or has an entry that is not understood, every key is.
 pub fn revokes(settings: &RemoteSettings, folder: &Path, id: &str) -> bool {
-    let of_user = users_file(&settings.configuration).unwrap_or_default();
+    let Ok(of_user) = users_file(&settings.configuration) else { return true };
     let revoked = revoked(settings, &of_user, &remote_claim(folder).unwrap_or_default());
-    Trust { keys: Vec::new(), revoked }.revokes(id)
+    revoked.iter().any(|text| trust::id_of(text).is_none_or(|revoked| revoked == id))
 }
 
 fn revoked(settings: &RemoteSettings, of_user: &UsersFile, of_checkout: &RemoteClaim) -> Vec<String> {
@@ -168,6 +183,9 @@ pub fn files(settings: &RemoteSettings) -> [PathBuf; 2] {
 }
 
 fn users_file(configuration: &Path) -> Result<UsersFile, String> {
+    if configuration.as_os_str().is_empty() {
+        return Ok(UsersFile::default());
+    }
     let path = configuration.join("remote.toml");
     let Ok(metadata) = std::fs::metadata(&path) else { return Ok(UsersFile::default()) };
     if !fs::is_private(&metadata) {
@@ -183,14 +201,16 @@ fn users_file(configuration: &Path) -> Result<UsersFile, String> {
     })
 }
 
-/// A URL without what may be a password in it.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let slash = if rest.contains('/') { "/" } else { "" };
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let path = path.split('?').next().unwrap_or_default();
-    format!("{scheme}://{host}{slash}{path}")
+/// A URL without what may be a password in it, and without what moves a terminal's cursor.
+pub fn without_password(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+    let slashes = rest.len() - rest.trim_start_matches('/').len();
+    let shown = match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}:{}{host}", &rest[..slashes]),
+        None => url.to_owned(),
+    };
+    shown.escape_debug().to_string()
 }
 
 #[cfg(test)]
@@ -202,6 +222,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (home, checkout) = (root.path().join("home"), root.path().join("checkout"));
         std::fs::create_dir_all(&checkout).unwrap();
+        for (url, shown) in [
+            ("s3://bucket?access_key_id=AK&secret=1", "s3://bucket"),
+            ("redis://:pa/ssw0rd@host/0", "redis://host/0"),
+            ("s3://bucket/x#tok=1", "s3://bucket/x"),
+            ("s3:/user:pw@host/x", "s3:/host/x"),
+            ("user:pw@host", "user:host"),
+            ("file:///srv/rust", "file:///srv/rust"),
+            ("x\u{1b}[2K", "x\\u{1b}[2K"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
         let mut key = SecretKey::generate().unwrap().public();
         let write = |url: &str, key: &PublicKey| {
             let text = format!("[tool.rustimport]\nremote = '{url}'\nremote-trust = ['{key}']\n");
@@ -213,6 +244,10 @@ mod tests {
         write("s3://user:secret@bucket/prefix?token=secret", &key);
         let why = of(&settings).unwrap_err();
         assert!(why.contains("names s3://bucket/prefix; to use it") && !why.contains("secret"), "{why}");
+        // Options and passwords come from the user alone, whatever is trusted.
+        trust::decide(&home, &claim(&checkout).unwrap(), true).unwrap();
+        assert!(of(&settings).unwrap_err().contains("with options or a password"));
+        write("s3://bucket/prefix", &key);
         trust::decide(&home, &claim(&checkout).unwrap(), true).unwrap();
         let found = of(&settings).unwrap().unwrap();
         assert_eq!((found.origin, found.is_writable, &found.trust.keys[0]), (Origin::Checkout, false, &key));
@@ -221,8 +256,15 @@ mod tests {
         write("s3://other", &key);
         assert!(of(&settings).is_err());
         key = SecretKey::generate().unwrap().public();
-        write("s3://user:secret@bucket/prefix?token=secret", &key);
+        write("s3://bucket/prefix", &key);
         assert!(of(&settings).is_err());
+        // Revoked keys are understood, or nothing is used.
+        let revoked = |text: &str| RemoteSettings { revoked: vec![text.into()], ..settings.clone() };
+        let (id, text) = (key.id(), key.to_string());
+        for text in [text.clone(), text.to_uppercase(), text[8..].into(), id.clone(), "?".into()] {
+            assert!(revokes(&revoked(&text), &checkout, &id), "{text}");
+        }
+        assert!(!revokes(&revoked(&"0".repeat(16)), &checkout, &id));
         // The caller's own configuration comes first, and the checkout adds no key to it.
         let own = RemoteSettings { url: Some("file:///x".into()), mode: Some("read-write".into()), ..settings.clone() };
         let found = of(&own).unwrap().unwrap();

@@ -71,18 +71,24 @@ impl Linkage {
         if let Some(other) = needed.iter().find(|name| !is_known(name)) {
             return Err(format!("it needs {other}, which other machines may not have"));
         }
-        let versions = if let Object::Elf(elf) = &object { versions(elf) } else { Vec::new() };
+        let versions = if let Object::Elf(elf) = &object { versions(elf)? } else { Vec::new() };
         let newest = versions.into_iter().max();
         Ok(Self { c_library: newest.map(|(major, minor)| format!("{major}.{minor}")) })
     }
 }
 
 /// The versions of glibc that symbols need.
-fn versions(elf: &Elf) -> Vec<(u32, u32)> {
+fn versions(elf: &Elf) -> Result<Vec<(u32, u32)>, String> {
     let needed = elf.verneed.iter().flat_map(goblin::elf::VerneedSection::iter);
     let names = needed.flat_map(|file| file.iter().collect::<Vec<_>>());
     let names = names.filter_map(|version| elf.dynstrtab.get_at(version.vna_name));
-    names.filter_map(|name| version(name.strip_prefix("GLIBC_")?)).collect()
+    let names = names.filter_map(|name| name.strip_prefix("GLIBC_"));
+    let known = |name: &str| match name {
+        // Relative relocations in the short form.
+        "ABI_DT_RELR" => Some((2, 36)),
+        name => version(name),
+    };
+    names.map(|name| known(name).ok_or_else(|| format!("it needs glibc with {name}"))).collect()
 }
 
 /// Major and minor number of a text such as `2.34` or `2.2.5`.

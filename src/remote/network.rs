@@ -19,10 +19,13 @@ use crate::env::interpreter::Interpreter;
 use crate::env::settings::Client;
 use crate::remote::folder::{Folder, MAX_INDEX, MAX_SET, MAX_SETS};
 
-/// How long the child may take to load the client library, to get the first answer, and to get each next one.
+/// How long the child may take to load the client library, to get the first answer, and to do all that follows: for sets,
+/// for a library, and to write.
 const START: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(1);
-const TRANSFER: Duration = Duration::from_secs(30);
+const SETS: Duration = Duration::from_secs(10);
+const LIBRARY: Duration = Duration::from_secs(60);
+const WRITE: Duration = Duration::from_secs(300);
 /// A store that could not be reached is not tried again for this time.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -93,7 +96,7 @@ impl Network {
 
     fn copy_sets(&self, key: &str, observer: &mut dyn Observer) -> Result<Mirror, Option<String>> {
         let mirror = Mirror::new().map_err(Some)?;
-        self.run(&mirror, |task| task.get.push(format!("v1/index/{key}")), observer)?;
+        self.run(&mirror, SETS, |task| task.get.push(format!("v1/index/{key}")), observer)?;
         Ok(mirror)
     }
 
@@ -103,17 +106,20 @@ impl Network {
             task.get.push(format!("v1/artifacts/{hash}"));
             task.limits.insert("artifacts", size);
         };
-        self.run(mirror, get, observer).map_err(Option::unwrap_or_default)
+        self.run(mirror, LIBRARY, get, observer).map_err(Option::unwrap_or_default)
     }
 
     /// Writes the objects of a mirror to the store, and waits for it.
     pub fn write(&self, mirror: &Mirror, observer: &mut dyn Observer) -> Result<(), String> {
         let put = mirror.folder.objects();
-        self.run(mirror, |task| task.put = put, observer).map_err(Option::unwrap_or_default)
+        self.run(mirror, WRITE, |task| task.put = put, observer).map_err(Option::unwrap_or_default)
     }
 
     /// The same in a process that outlives this one.
     pub fn write_later(&self, mirror: Mirror) -> Result<(), String> {
+        if self.is_paused() {
+            return Err("it could not be reached a moment ago".into());
+        }
         let put = mirror.folder.objects();
         let command = self.command(&mirror, |task| {
             task.put = put;
@@ -134,13 +140,13 @@ impl Network {
             task.put.push(name.clone());
             task.delete.push(name.clone());
         };
-        self.run(&mirror, attempt, observer).map_err(Option::unwrap_or_default)
+        self.run(&mirror, SETS, attempt, observer).map_err(Option::unwrap_or_default)
     }
 
     /// Reads an object that need not exist.
     pub fn try_reading(&self, observer: &mut dyn Observer) -> Result<(), String> {
         let read = |task: &mut Task| task.get.push("v1/index/none".into());
-        self.run(&Mirror::new()?, read, observer).map_err(Option::unwrap_or_default)
+        self.run(&Mirror::new()?, SETS, read, observer).map_err(Option::unwrap_or_default)
     }
 
     fn command(&self, mirror: &Mirror, fill: impl FnOnce(&mut Task)) -> Result<Command, String> {
@@ -171,6 +177,7 @@ impl Network {
     fn run(
         &self,
         mirror: &Mirror,
+        patience: Duration,
         fill: impl FnOnce(&mut Task),
         observer: &mut dyn Observer,
     ) -> Result<(), Option<String>> {
@@ -181,7 +188,8 @@ impl Network {
         let mut failure = None;
         let finished = running.finish(&mut deadline, |line, _| match line {
             "started" => phase.set(("connect", Instant::now() + CONNECT)),
-            "connected" => phase.set(("transfer", Instant::now() + TRANSFER)),
+            "connected" if phase.get().0 == "connect" => phase.set(("transfer", Instant::now() + patience)),
+            "connected" => {}
             line => failure = line.strip_prefix("failed: ").map(str::to_owned).or(failure.take()),
         });
         let is_late = deadline.is_late;

@@ -1,6 +1,7 @@
 //! What may leave this machine: an artifact for which it is known what another machine needs to use it. In doubt it
 //! stays. That it does not contain the path of its folder is checked in [`crate::cache::store`].
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::base::env_vars;
@@ -25,6 +26,10 @@ pub struct Finished<'a> {
     pub arguments: &'a Arguments,
     pub cargo_config: &'a CargoConfig,
     pub keys: &'a Keys,
+    /// The name of the package.
+    pub name: &'a str,
+    /// The lock file.
+    pub lock: &'a str,
 }
 
 /// The features of processors that the artifact may need.
@@ -60,7 +65,7 @@ impl Processor {
 /// # Errors
 /// It must stay on this machine. The text says why.
 pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
-    let Finished { library, inputs, units, foreign_outputs, arguments, cargo_config, keys } = finished;
+    let Finished { library, inputs, units, foreign_outputs, arguments, cargo_config, keys, name, lock } = finished;
     if arguments.target.is_some() {
         return Err("it was built for another platform".into());
     }
@@ -88,21 +93,57 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
             return Err(format!("the build script of {} does not say what it reads", of()));
         }
     }
+    // Macros of this tree can read anything without a word. Those of registries are looked at by many.
+    let is_macro = |unit: &&Unit| {
+        let is_library = unit.made.extension().is_some_and(|kind| kind == std::env::consts::DLL_EXTENSION);
+        unit.kind == UnitKind::Compiled && is_library && unit.package != **name
+    };
+    if let Some(unit) = units.iter().find(is_macro) {
+        return Err(format!("{} is a procedural macro, which may read anything", unit.package));
+    }
+    if lock.contains("source = \"git+") {
+        return Err("a dependency from git may read variables, which are not known".into());
+    }
     let linkage = Linkage::of(library)?;
-    let read: Vec<String> = units.iter().filter_map(Unit::dep_info).flat_map(|info| info.variables).collect();
-    let is_set = |name: &str| inputs.variables.iter().any(|variable| variable.name == name && variable.hash.is_some());
-    let others = inputs.variables.iter().map(|variable| &variable.name);
-    let others = others.filter(|name| read.contains(name) || !env_vars::is_build_variable(name));
-    let mut variables: Vec<String> = others.filter(|name| is_set(name)).cloned().collect();
-    variables.sort();
-    let without_toolchain = (processor == Processor::Any).then(|| keys.without_toolchain.clone());
+    let infos: Vec<_> = units.iter().filter_map(Unit::dep_info).collect();
+    // Values that came from cargo's configuration or a build script are in the library, although no variable is set here.
+    let is_read = |(name, value): &&(String, Option<String>)| value.is_some() && env_vars::is_users(name);
+    let read = infos.iter().flat_map(|info| &info.environment).filter(is_read).map(|(name, _)| name);
+    let made = infos.iter().flat_map(|info| &info.sets);
+    let configured: Vec<String> = configuration.iter().flat_map(|text| names_in_env(text)).collect();
+    let set = inputs.variables.iter().filter(|variable| variable.hash.is_some()).map(|variable| &variable.name);
+    let others = set.filter(|name| !env_vars::is_build_variable(name));
+    let variables: BTreeSet<&String> = read.chain(made).chain(&configured).chain(others).collect();
+    let variables: Vec<String> = variables.into_iter().cloned().collect();
+    // Without a toolchain there are no flags and no configuration, so there must have been none that matters. 32-bit
+    // platforms of one name have several instruction sets.
+    let is_plain = processor == Processor::Any
+        && env_vars::set_build_variables().is_empty()
+        && configuration.iter().all(|text| is_harmless(text))
+        && !["arm", "x86", "mips"].contains(&std::env::consts::ARCH);
+    let without_toolchain = is_plain.then(|| keys.without_toolchain.clone());
     Ok(Requirements {
         platform: interpreter::platform(),
         c_library: linkage.c_library,
         size: library.len() as u64,
         keys: keys.with_toolchain.iter().cloned().chain(without_toolchain).collect(),
+        lock: fs::hash_bytes(lock.as_bytes()),
         variables,
     })
+}
+
+/// The variables that cargo's configuration sets.
+fn names_in_env(configuration: &str) -> Vec<String> {
+    let table: toml::Table = configuration.parse().unwrap_or_default();
+    let env = table.get("env").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    env.into_iter().map(|(name, _)| name).collect()
+}
+
+/// Whether cargo's configuration is only about downloads and output.
+fn is_harmless(configuration: &str) -> bool {
+    const HARMLESS: [&str; 9] =
+        ["alias", "cache", "cargo-new", "http", "install", "net", "registries", "registry", "term"];
+    configuration.parse::<toml::Table>().is_ok_and(|table| table.keys().all(|key| HARMLESS.contains(&key.as_str())))
 }
 
 /// The package that an `OUT_DIR` such as `…/build/name-0123456789abcdef/out` belongs to, for messages.
@@ -125,5 +166,21 @@ mod tests {
         check(&["[build]\nrustflags = ['-C', 'target-feature=+avx2']"], Processor::Chosen);
         check(&["-C target-cpu=native"], Processor::Native);
         check(&["[target.x]\nrustflags = [\"-C\", \"target-cpu=native\"]", "-D warnings"], Processor::Native);
+    }
+
+    #[test]
+    fn cargos_configuration() {
+        let check = |text: &str, harmless: bool, names: &[&str]| {
+            assert_eq!(
+                (is_harmless(text), names_in_env(text).iter().map(String::as_str).collect::<Vec<_>>()),
+                (harmless, names.to_vec())
+            );
+        };
+        check("", true, &[]);
+        check("[net]\noffline = true\n[term]\ncolor = 'never'", true, &[]);
+        check("[build]\njobs = 1", false, &[]);
+        check("[profile.dev]\nopt-level = 3", false, &[]);
+        check("[env]\nOTHER = { value = 'y' }\nTOKEN = 'x'", false, &["OTHER", "TOKEN"]);
+        check("nonsense [", false, &[]);
     }
 }

@@ -271,6 +271,7 @@ mod tests {
                 c_library: c_library.map(str::to_owned),
                 size: 0,
                 keys: vec![],
+                lock: String::new(),
                 variables: vec![],
             };
             let interpreter = Interpreter { c_library: own.map(str::to_owned), ..interpreter() };
@@ -311,6 +312,7 @@ mod tests {
                 c_library: None,
                 size: 7,
                 keys: vec!["a".repeat(64), "b".repeat(64)],
+                lock: String::new(),
                 variables: variable.iter().map(ToString::to_string).collect(),
             };
             set.requirements = Some(requirements);

@@ -103,6 +103,7 @@ mod tests {
             c_library: Some("2.34".into()),
             size: 7,
             keys: vec!["k1".into(), "k2".into()],
+            lock: String::new(),
             variables: vec![],
         };
         let mut set =

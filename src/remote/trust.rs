@@ -27,8 +27,16 @@ impl Trust {
     }
 
     pub fn revokes(&self, id: &str) -> bool {
-        self.revoked.iter().any(|revoked| revoked == id || PublicKey::parse(revoked).is_some_and(|key| key.id() == id))
+        self.revoked.iter().any(|revoked| id_of(revoked).is_none_or(|revoked| revoked == id))
     }
+}
+
+/// The id in an entry of a list of revoked keys: a key, with or without its prefix, or an id; in any case.
+pub fn id_of(text: &str) -> Option<String> {
+    let text = text.trim().to_lowercase();
+    let digits = text.strip_prefix("ed25519:").unwrap_or(&text);
+    let is_one = [16, 64].contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| digits[..16].to_owned())
 }
 
 /// The values of a checkout that count only if its user trusts them.
@@ -56,7 +64,7 @@ fn file(configuration: &Path) -> PathBuf {
 
 /// Whether the user trusts a claim. Decisions that someone else could have written do not count.
 pub fn is_trusted(configuration: &Path, claim: &Claim) -> bool {
-    read(configuration).checkout.contains(claim)
+    !configuration.as_os_str().is_empty() && read(configuration).checkout.contains(claim)
 }
 
 fn read(configuration: &Path) -> Decisions {
@@ -70,6 +78,10 @@ fn read(configuration: &Path) -> Decisions {
 
 /// Records the decision to trust a claim instead of earlier ones about its folder, or only forgets those.
 pub fn decide(configuration: &Path, claim: &Claim, is_trusted: bool) -> Result<()> {
+    if configuration.as_os_str().is_empty() {
+        let message = "it is not known where this user's configuration is";
+        return Err(Error::cache(configuration, message, "set HOME, or RUSTIMPORT_CONFIG_DIR to an absolute path"));
+    }
     let mut decisions = read(configuration);
     decisions.checkout.retain(|other| other.folder != claim.folder);
     if is_trusted {

@@ -19,6 +19,7 @@ use crate::freshness::inputs::{Collector, absolute_pattern, matches};
 use crate::freshness::record::Record;
 use crate::freshness::unit::{Unit, UnitKind};
 use crate::package::cargo_lock;
+use crate::package::krate::Crate;
 use crate::package::manifest;
 use crate::remote::portability::{self, Finished};
 use crate::sources::plan::Plan;
@@ -112,7 +113,7 @@ impl Source<'_> {
         }
         let manifests =
             plan.workspace.iter().zip(&self.krate).flat_map(|(workspace, krate)| krate.manifests(workspace));
-        for path in manifests {
+        for path in manifests.chain(self.krate.iter().map(Crate::pyproject)) {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
         }
         for path in watched.iter().chain(&self.cargo_config.files) {
@@ -130,6 +131,8 @@ impl Source<'_> {
             arguments: &self.settings.arguments,
             cargo_config: &self.cargo_config,
             keys: &self.keys(),
+            name: &plan.name,
+            lock: &fs::read_text(self.entry.package().join("Cargo.lock")).unwrap_or_default(),
         });
         let library = compilation.remember(&record.inputs, done)?;
 

@@ -8,7 +8,7 @@ use crate::base::event::{Event, Observer};
 use crate::base::fs;
 use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
-use crate::cache::set::Requirements;
+use crate::cache::set::{Requirements, Set};
 use crate::cache::store::{Found, Keys, Place, Told};
 use crate::env::cargo_config::CargoConfig;
 use crate::env::request::{Origin, Request, SourceKind};
@@ -196,6 +196,9 @@ impl<'a> Source<'a> {
     pub fn check_in_place(&self, asker: Asker) -> Result<PathBuf, DirtyReason> {
         let toolchain = self.toolchain.as_ref().ok();
         let (inputs, snapshot) = in_place::compare(self.request, &self.settings, &self.cargo_config, toolchain, asker)?;
+        if let Some(id) = in_place::signer(self.request).filter(|id| self.is_revoked(id)) {
+            return Err(DirtyReason::KeyRevoked(id));
+        }
         let artifact = in_place::artifact(self.request);
         if self.entry.create().is_ok() {
             self.stamp(&artifact, &inputs, &snapshot);
@@ -214,7 +217,7 @@ impl<'a> Source<'a> {
     /// Takes the artifact of an earlier build of the same content from a store, then publishes and records it. A store on
     /// the network is asked only if nothing can be built: else while it is built (`sources::fetch`).
     pub fn restore(&self, observer: &mut dyn Observer) -> Result<Option<(PathBuf, Origin)>> {
-        let found = self.find_stored().filter(|found| !found.set.signer.as_ref().is_some_and(|id| self.is_revoked(id)));
+        let found = self.find_stored(&|set| !set.signer.as_ref().is_some_and(|id| self.is_revoked(id)));
         if let Some(found) = found {
             let message = format!("{}: restored from the store", self.request.root.display());
             observer.event(Event::Log { message });
@@ -248,13 +251,13 @@ impl<'a> Source<'a> {
         RemoteStore::for_import(&request.settings.remote, &request.interpreter, request.folder(), observer)
     }
 
-    /// The artifact of the current inputs in this user's store, or in the shared cache's.
-    pub fn find_stored(&self) -> Option<Found> {
+    /// The artifact of the current inputs in this user's store, or in the shared cache's. `accepts` decides on its set.
+    pub fn find_stored(&self, accepts: &dyn Fn(&Set) -> bool) -> Option<Found> {
         let mut stores =
             [Some(self.cache.store()), self.cache.shared().map(|shared| shared.store())].into_iter().flatten();
         let keys = self.keys();
         let folder = self.request.folder();
-        stores.find_map(|store| store.find(&keys, folder, &self.cargo_config, &self.request.cache))
+        stores.find_map(|store| store.find(&keys, folder, &self.cargo_config, &self.request.cache, accepts))
     }
 
     /// Stores the artifact, to be restored when the same content is built again, here or on another machine.
@@ -285,7 +288,8 @@ impl<'a> Source<'a> {
         let file = request.root.file_name();
         let hash = &self.read[0].1;
         let arguments = &self.settings.arguments;
-        let known = (GENERATOR, request.stem(), file, hash, &self.settings.profile, pyo3, arguments);
+        let around = self.krate.as_ref().map(Crate::surroundings);
+        let known = (GENERATOR, request.stem(), file, hash, &self.settings.profile, pyo3, arguments, around);
         let toolchain = self.toolchain.as_ref().ok().map(|toolchain| toolchain.version.as_str());
         Keys::of(&known, toolchain, &(&request.root, self.entry.home()), &request.interpreter.abi())
     }

@@ -33,6 +33,9 @@ class Team:
         self.key = self.keygen("one")
         self.first: dict[str, Any] = self.machine("one") | {"RUSTIMPORT_REMOTE_MODE": "read-write"}
         self.second: dict[str, Any] = self.machine("two")
+        for machine in ("one", "two"):
+            # An earlier run may have had this path.
+            shutil.rmtree(self.entry(machine), ignore_errors=True)
 
     def keygen(self, machine: str) -> str:
         """Makes the key of a machine, and returns the public one."""

@@ -117,7 +117,7 @@ def test_an_error_is_in_the_users_file(place: Place) -> None:
 def test_inputs(place: Place) -> None:
     """A module, an included file and a variable, with paths as this system writes them."""
     (place.folder / "part").mkdir()
-    (place.folder / "part" / "mod.rs").write_text("pub const PART: &str = include_str!(\"data.txt\");\n")
+    (place.folder / "part" / "mod.rs").write_text('pub const PART: &str = include_str!("data.txt");\n')
     (place.folder / "part" / "data.txt").write_text("one")
     (place.folder / "m.rs").write_text(
         "// rustimport:pyo3\nmod part;\n#[pyfunction]\n"
@@ -147,7 +147,8 @@ def test_crates(place: Place) -> None:
     (crate / "Cargo.toml").write_text(
         '[package]\nname = "c"\nversion = "1.0.0"\nedition = "2021"\n\n[dependencies]\npyo3 = "0.30"\n'
     )
-    code = "use pyo3::prelude::*;\nmod part;\n#[pymodule] mod c {\n#[pyo3::pyfunction]\nfn value() -> i32 { super::part::PART }\n}\n"
+    code = "use pyo3::prelude::*;\nmod part;\n#[pymodule] mod c {\n#[pyo3::pyfunction]\n"
+    code += "fn value() -> i32 { super::part::PART }\n}\n"
     (crate / "src" / "lib.rs").write_text(code)
     (crate / "src" / "part.rs").write_text("pub const PART: i32 = 1;\n")
     show = "import c; print(c.value())"

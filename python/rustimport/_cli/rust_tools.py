@@ -134,6 +134,7 @@ def _environment() -> dict[str, str]:
     environ = dict(os.environ)
     # What belongs to libraries for Python only.
     environ.pop("PYO3_BUILD_EXTENSION_MODULE", None)
+    environ.pop(_settings.REMOTE_KEY, None)
     environ[_settings.VARIABLES["enabled"]] = "0"
     environ.setdefault("PYO3_PYTHON", sys.executable)
     # The program finds libpython and this environment's packages.
