@@ -1,7 +1,7 @@
 """Runs what can be run of Windows on Linux: `make test-windows`. One part of it: `make test-windows WINDOWS=core`.
 
-Wine and a CPython for Windows run in the Debian sid chroot of `tests/pythons.py`. The core and the modules are compiled
-here, for x86_64-pc-windows-gnu. There is no Rust for Windows in it, so nothing is built there.
+Wine and a CPython for Windows run in the Debian sid chroot of `tests/pythons.py`. The core is compiled here, for
+x86_64-pc-windows-gnu. There is no Rust for Windows: programs of that name run the tools of Linux (`wine/forward.rs`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 42 }\n"
 
 WINE = """
     export WINEPREFIX=/opt/windows/prefix WINEDEBUG=-all PYTHONUTF8=1 PYTHONPATH='Z:\\opt\\windows\\site'
+    {variables}
     cd {folder}
     # Standard input must not be a terminal.
     wine {command} < /dev/null
@@ -51,12 +53,45 @@ class Windows:
                 (data,) = Path(folder).rglob("data.zip")
                 zipfile.ZipFile(data).extractall(self.home)
 
-    def run(self, *command: str, folder: str = "/opt/windows") -> None:
+    def run(self, *command: str, folder: str = "/opt/windows", **env: str) -> None:
         words = " ".join(f"'{word}'" for word in command)
-        self.chroot.run(WINE.format(folder=folder, command=words))
+        variables = "".join(f"export {name}='{value}'; " for name, value in env.items())
+        self.chroot.run(WINE.format(folder=folder, command=words, variables=variables))
 
-    def python(self, *arguments: str, folder: str = "/opt/windows") -> None:
-        self.run("/opt/windows/cp312/python.exe", *arguments, folder=folder)
+    def python(self, *arguments: str, folder: str = "/opt/windows", **env: str) -> None:
+        self.run("/opt/windows/cp312/python.exe", *arguments, folder=folder, **env)
+
+    def install(self) -> None:
+        """Puts the package, with the core as an extension module, and pytest into a folder of `sys.path`."""
+        python = {
+            "PYO3_CROSS_LIB_DIR": str(self.home / "cp312" / "libs"),
+            "PYO3_CROSS_PYTHON_VERSION": "3.12",
+        }
+        words = ("--lib", "--features", "pyo3/abi3-py310", "--target", TARGET, "--target-dir", str(OUT))
+        subprocess.run(["cargo", "build", *words], cwd=ROOT, env={**os.environ, **python}, check=True)
+        site = self.folder("site")
+        ignored = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(ROOT / "python" / "rustimport", site / "rustimport", ignore=ignored)
+        library = OUT / TARGET / "debug" / "_core.dll"
+        run("x86_64-w64-mingw32-strip", library, "-o", site / "rustimport" / "_core.pyd")
+        words = ("--platform", "win_amd64", "--python-version", "3.12", "--only-binary", ":all:", "--target")
+        packages = ("pytest", "pytest-timeout", "hypothesis", "colorama")
+        run(sys.executable, "-m", "pip", "install", "--quiet", *words, site, *packages)
+
+    def install_tools(self) -> None:
+        """Puts this machine's Rust and maturin into the chroot, and their stand-ins for Windows."""
+        self.chroot.run("test -e /usr/bin/x86_64-w64-mingw32-gcc || apt-get install -y -qq gcc-mingw-w64-x86-64")
+        unix = self.folder("unix")
+        sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], cwd=ROOT, text=True).strip()
+        # As hard links.
+        run("cp", "-al", f"{sysroot}/bin", f"{sysroot}/lib", unix)
+        shutil.copy(SCRIPTS / "maturin", unix / "bin")
+        tools = self.folder("tools")
+        program = tools / "cargo.exe"
+        source = ROOT / "tests" / "wine" / "forward.rs"
+        run("rustc", "--edition", "2024", "-O", "--target", TARGET, source, "-o", program)
+        for name in ("rustc", "maturin"):
+            shutil.copy(program, tools / f"{name}.exe")
 
     def folder(self, name: str) -> Path:
         """A new folder."""
@@ -85,19 +120,7 @@ def core() -> None:
 def hook() -> None:
     """The core as an extension module, and the tests of the hook."""
     windows = Windows()
-    python = {
-        "PYO3_CROSS_LIB_DIR": str(windows.home / "cp312" / "libs"),
-        "PYO3_CROSS_PYTHON_VERSION": "3.12",
-    }
-    build = ["cargo", "build", "--lib", "--features", "pyo3/abi3-py310", "--target", TARGET, "--target-dir", str(OUT)]
-    subprocess.run(build, cwd=ROOT, env={**os.environ, **python}, check=True)
-    site = windows.folder("site")
-    ignored = shutil.ignore_patterns("*.so", "__pycache__")
-    shutil.copytree(ROOT / "python" / "rustimport", site / "rustimport", ignore=ignored)
-    library = OUT / TARGET / "debug" / "_core.dll"
-    run("x86_64-w64-mingw32-strip", library, "-o", site / "rustimport" / "_core.pyd")
-    words = ("--platform", "win_amd64", "--python-version", "3.12", "--only-binary", ":all:", "--target", str(site))
-    run(sys.executable, "-m", "pip", "install", "--quiet", *words, "pytest", "pytest-timeout", "hypothesis", "colorama")
+    windows.install()
     project = windows.folder("project")
     for name in ("tests", "pyproject.toml", "site", "examples"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -106,6 +129,28 @@ def hook() -> None:
     windows.python("-m", "rustimport", "info")
     windows.python("-m", "rustimport", "site", "install")
     windows.python("-m", "rustimport", "site", "uninstall")
+
+
+def life() -> None:
+    """Scripts and crates from the first import on, with real builds."""
+    windows = Windows()
+    windows.install()
+    windows.install_tools()
+    project = windows.folder("project")
+    shutil.copytree(ROOT / "tests" / "wine", project / "tests" / "wine")
+    (project / "tests" / "__init__.py").touch()
+    shutil.copy(ROOT / "pyproject.toml", project)
+    windows.folder("work")
+    drive = "Z:\\opt\\windows\\"
+    env = {
+        "WINEPATH": drive + "tools",
+        "RUSTIMPORT_CACHE_DIR": drive + "cache",
+        "RUSTIMPORT_MATURIN_EXECUTABLE": drive + "tools\\maturin.exe",
+    }
+    # Entries in the cache are named after folders.
+    base = f"{drive}work\\{time.time_ns()}"
+    words = ("tests/wine", "-q", "-p", "no:cacheprovider", "--timeout", "120", "--basetemp", base)
+    windows.python("-m", "pytest", *words, folder="/opt/windows/project", **env)
 
 
 def wheels() -> None:
@@ -129,4 +174,4 @@ def wheels() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_each({part.__name__: part for part in (core, hook, wheels)}, sys.argv[1:]))
+    sys.exit(run_each({part.__name__: part for part in (core, hook, life, wheels)}, sys.argv[1:]))

@@ -125,7 +125,6 @@ pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// A private temporary folder, which is removed when it is dropped.
 pub fn temporary_home(prefix: &str) -> io::Result<tempfile::TempDir> {
-    #[cfg_attr(not(unix), expect(unused_mut))]
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700));

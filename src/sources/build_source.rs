@@ -9,6 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs;
 use crate::base::lock::{self, Timeout, Wait};
+use crate::base::paths::normal;
 use crate::build::compile::Compilation;
 use crate::build::script_job::Job;
 use crate::cache::store::Told;
@@ -190,6 +191,8 @@ impl Source<'_> {
         let workspace = plan.workspace.as_ref()?;
         if let Ok(inside) = path.strip_prefix(self.entry.package()) {
             let users = if inside.as_os_str().is_empty() { workspace.clone() } else { workspace.join(inside) };
+            // As in `src/../data.txt`, unless `src` is a link.
+            let users = Some(normal(&users)).filter(|short| short.exists()).unwrap_or(users);
             // A build script may depend on a missing file.
             let is_missing = || !path.exists() && users.parent().is_some_and(Path::exists);
             return (users.exists() || is_missing()).then_some(users);

@@ -504,3 +504,97 @@ def test_two_writers_at_once(team: Team) -> None:
     team.place.forget()
     pull = command(team.place, "remote", "pull", "two", **team.second)
     assert pull.stdout == "4 fetched, 0 already there, 0 not in the store\n", pull.stderr
+
+
+def crate(team: Team, value: str, **files: str) -> None:
+    """Writes the crate `c` on both machines. Its value is an expression."""
+    manifest = '[package]\nname = "c"\nversion = "1.0.0"\nedition = "2021"\n\n[dependencies]\npyo3 = "0.30"\n'
+    lib = "use pyo3::prelude::*;\n#[pymodule] mod c {\nuse super::*;\n#[pyfunction]\n"
+    texts = {"Cargo.toml": manifest, ".rustimport": "", "src/lib.rs": f"{lib}fn value() -> String {{ {value} }}\n}}\n"}
+    for name, text in {**texts, **files}.items():
+        team.write(f"c/{name}", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Cargo.toml", "[workspace]\nmembers = ['c']\n[profile.dev]\ndebug-assertions = false\n"),
+        ("c/pyproject.toml", "[tool.maturin]\ncargo-extra-args = '--config=profile.dev.debug-assertions=false'\n"),
+        (".cargo/config.toml", "[profile.dev]\ndebug-assertions = false\n"),
+    ],
+)
+def test_what_is_around_a_crate_counts(team: Team, name: str, text: str) -> None:
+    """A workspace, maturin's and cargo's configuration, that only the second machine has."""
+    crate(team, 'format!("{}", cfg!(debug_assertions))')
+    assert team.push("c") == "1 written, 0 already there, 0 stay, 0 failed\n"
+    team.place.write(f"two/{name}", text)
+    run = team.on_second("c")
+    assert "fetched" not in run.stderr
+    assert run.builds == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "config"),
+    [
+        ({"RUSTFLAGS": "--cfg special"}, ""),
+        ({"CARGO_PROFILE_DEV_DEBUG_ASSERTIONS": "false"}, ""),
+        ({}, "[profile.dev]\ndebug-assertions = false\n"),
+    ],
+)
+def test_flags_do_not_reach_machines_without_rust(team: Team, env: dict[str, str], config: str) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    if config:
+        team.write(".cargo/config.toml", config)
+    assert team.push(**env) == "1 written, 0 already there, 0 stay, 0 failed\n"
+    run = team.on_second(**team.without_rust())
+    assert (run.returncode, "fetched" in run.stderr) == (1, False)
+
+
+def test_values_that_are_no_variables_here_stay(team: Team) -> None:
+    """Those of cargo's configuration, and of build scripts; and what macros of the tree may read."""
+    crate(team, 'option_env!("TOKEN").unwrap_or("none").to_owned()')
+    team.write("c/.cargo/config.toml", "[env]\nTOKEN = 'secret-word'\n")
+    push = command(team.place, "remote", "push", "one/c", **team.first)
+    assert "it may contain the value of TOKEN" in push.stderr, push.stderr
+    (team.place.folder / "one/c/.cargo/config.toml").unlink()
+    script = 'fn main() { println!("cargo:rerun-if-changed=build.rs"); println!("cargo:rustc-env=HOST_FACT=x"); }\n'
+    crate(team, 'env!("HOST_FACT").to_owned()', **{"build.rs": script})
+    push = command(team.place, "remote", "push", "one/c", **team.first)
+    assert "it may contain the value of HOST_FACT" in push.stderr, push.stderr
+    macro = '[package]\nname = "reads"\nversion = "1.0.0"\nedition = "2021"\n\n[lib]\nproc-macro = true\n'
+    code = "extern crate proc_macro;\n#[proc_macro] pub fn x(_: proc_macro::TokenStream) -> proc_macro::TokenStream { "
+    crate(team, '"x".to_owned()', **{"build.rs": "fn main() {}\n"})
+    for machine in ("one", "two"):
+        (team.place.folder / machine / "c" / "build.rs").unlink()
+    team.write("c/reads/Cargo.toml", macro)
+    team.write("c/reads/src/lib.rs", code + '"1".parse().unwrap() }\n')
+    manifest = team.place.folder / "one" / "c" / "Cargo.toml"
+    manifest.write_text(manifest.read_text() + 'reads = { path = "reads" }\n')
+    push = command(team.place, "remote", "push", "one/c", **team.first)
+    assert "reads is a procedural macro, which may read anything" in push.stderr, push.stderr
+    assert not team.store.exists()
+
+
+def test_nobody_signs_for_others(team: Team) -> None:
+    """What came from a store is built again before it is pushed, so that a revoked key does not live on."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    assert team.on_second().builds == 0
+    own = team.keygen("two")
+    env = {**team.machine("two"), "RUSTIMPORT_REMOTE_MODE": "read-write"}
+    before = team.place.builds
+    run = command(team.place, "remote", "push", "two", **env)
+    assert run.stdout == "1 written, 0 already there, 0 stay, 0 failed\n"
+    assert team.place.builds == before + 1
+    assert sum(own[8:24] in path.read_text() for path in team.objects("sets")) == 1
+
+
+def test_a_relative_home_is_nobodys_configuration(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    configuration = team.place.folder / ".config" / "rustimport" / "remote.toml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(f'remote = "{team.url}"\nmode = "read-write"\ntrust = ["{team.key}"]\n')
+    for env in ({"XDG_CONFIG_HOME": ".config"}, {"HOME": "relative", "XDG_CONFIG_HOME": None}):
+        none: dict[str, Any] = {"RUSTIMPORT_CONFIG_DIR": None, "CARGO_HOME": os.environ.get("CARGO_HOME")}
+        run = command(team.place, "remote", "info", "-f", "json", **{**none, **env})
+        assert json.loads(run.stdout)["url"] is None
