@@ -38,7 +38,6 @@ pub struct Network {
     options: BTreeMap<String, String>,
     client: Client,
     python: Option<PathBuf>,
-    cache: PathBuf,
 }
 
 /// What the child is asked to do.
@@ -75,7 +74,7 @@ impl Network {
     pub fn new(url: &str, options: BTreeMap<String, String>, client: &Client, interpreter: &Interpreter) -> Self {
         let base = Some(interpreter.base_executable()).filter(|python| python.is_file());
         let python = interpreter.python_of(&interpreter.prefix).or(base);
-        Self { url: url.to_owned(), options, client: client.clone(), python, cache: client.cache.clone() }
+        Self { url: url.to_owned(), options, client: client.clone(), python }
     }
 
     /// Copies the index of a key and the sets that it names, for an import. Artifacts are copied by [`Self::add`].
@@ -86,7 +85,11 @@ impl Network {
         if self.is_paused() {
             return Err(None);
         }
-        self.copy_sets(key, observer).inspect_err(|why| why.iter().for_each(|_| self.pause()))
+        self.copy_sets(key, observer).inspect_err(|why| {
+            if why.is_some() {
+                self.pause();
+            }
+        })
     }
 
     /// Like [`Self::sets_for`], also if the store could not be reached a moment ago.
@@ -202,7 +205,7 @@ impl Network {
     }
 
     fn pause_file(&self) -> PathBuf {
-        self.cache.join(format!("unreachable-{}", &fs::hash_bytes(self.url.as_bytes())[..16]))
+        self.client.cache.join(format!("unreachable-{}", &fs::hash_bytes(self.url.as_bytes())[..16]))
     }
 
     /// Whether this process, or another one a moment ago, could not reach the store.
