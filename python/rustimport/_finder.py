@@ -45,6 +45,9 @@ stubs: "dict[str, tuple[str, str, str]]" = {}
 #: Sources whose forced build was made in this process.
 forced: "set[str]" = set()
 
+#: Artifacts that this process got from a remote store.
+fetched: "set[str]" = set()
+
 _INCLUDE_PATHS: "Any" = "RUSTIMPORT_INCLUDE_PATHS"
 _RELEASE_MODE: "Any" = "RUSTIMPORT_RELEASE_MODE"
 if environ is not os.environ and sys.platform != "win32":
@@ -103,8 +106,8 @@ def is_ours(error: BaseException) -> bool:
 
 
 class ScriptLoader(Loader):
-    """The loader of scripts and crates. If the artifact is removed between the check and the load, it is built again;
-    a reload loads a new artifact."""
+    """The loader of scripts and crates. If the artifact is removed between the check and the load, or comes from a
+    remote store and does not load, it is built again; a reload loads a new artifact."""
 
     def __init__(self, name: str, path: str, finder: "ScriptFinder", source: str) -> None:
         super().__init__(name, path, source)
@@ -142,10 +145,15 @@ class ScriptLoader(Loader):
     def _open(self, spec: "ModuleSpec") -> "ModuleType":
         try:
             return super()._create(spec)
-        except ImportError:
-            if exists(self.path):
+        except ImportError as error:
+            is_there = exists(self.path)
+            if is_there and self.path not in fetched:
                 raise
-        self.path = spec.origin = self.finder.artifact(self.name, self.source, again=True)
+            if is_there:
+                from . import _report
+
+                _report.warn(f"what was fetched for {os.path.basename(self.source)} does not load here: {error}")
+        self.path = spec.origin = self.finder.artifact(self.name, self.source, again=True, force=is_there)
         return super()._create(spec)
 
     def _exec(self, module: "ModuleType") -> None:
@@ -559,6 +567,8 @@ class ScriptFinder(Finder):
         outcome = _core_client.ensure(request, show_warnings=self.show_warnings)
         if force:
             forced.add(source)
+        if outcome["origin"] == "fetched":
+            fetched.add(str(outcome["artifact"]))
         if outcome["stubs"] is not None:
             stubs[str(outcome["artifact"])] = source, fullname, outcome["stubs"]
         return outcome["artifact"]

@@ -494,6 +494,29 @@ def test_an_older_c_library(team: Team) -> None:
         assert (run.out, run.builds) == ("7", builds), version
 
 
+def test_what_does_not_load_is_built(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    team.place.forget()
+    code = """
+        import sys; sys.path.insert(0, "two")
+        from rustimport import _finder
+        create, paths = _finder.Loader._create, []
+        def fail_once(self, spec):
+            paths.append(self.path)
+            if len(paths) == 1:
+                raise ImportError("undefined symbol: x")
+            return create(self, spec)
+        _finder.Loader._create = fail_once
+        import m; print(m.value(), len(set(paths)))
+    """
+    run = team.place.python(code, **team.second)
+    assert (run.out, run.builds) == ("7 2", 1)
+    assert "what was fetched for m.rs does not load here: undefined symbol: x" in run.stderr
+    again = team.place.python("import sys; sys.path.insert(0, 'two'); import m; print(m.value())", **team.second)
+    assert (again.out, again.stderr) == ("7", "")
+
+
 def test_two_writers_at_once(team: Team) -> None:
     for number in range(4):
         team.write(f"m{number}.rs", SCRIPT.format(number))
