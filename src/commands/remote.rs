@@ -75,7 +75,9 @@ pub fn describe(
     is_tried: bool,
     observer: &mut dyn Observer,
 ) -> Description {
-    let mut found = Description::default();
+    let secret = configuration::secret(&settings.configuration);
+    let signs_with = secret.as_ref().ok().map(|key| key.public().to_string());
+    let mut found = Description { signs_with, ..Description::default() };
     let remote = match RemoteStore::open(settings, interpreter, folder) {
         Ok(Some(remote)) => remote,
         Ok(None) => {
@@ -97,13 +99,12 @@ pub fn describe(
     if trust.keys.iter().all(|key| trust.revokes(&key.id())) {
         found.problems.push("no key is trusted, so nothing is used: set RUSTIMPORT_REMOTE_TRUST to public keys".into());
     }
-    match remote.configuration.secret() {
+    match secret {
         Ok(key) => {
             let public = key.public();
             if *is_writable && (trust.key(&public.id()).is_none() || trust.revokes(&public.id())) {
                 found.problems.push(format!("the key that signs here is not trusted: {public}"));
             }
-            found.signs_with = Some(public.to_string());
         }
         Err(why) if *is_writable => found.problems.push(why),
         Err(_) => {}

@@ -136,28 +136,34 @@ impl Configuration {
         without_password(&self.url)
     }
 
-    /// The key that signs what this machine writes.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be used. The text says why.
+    /// The key that signs what this machine writes; see [`secret`].
     pub fn secret(&self) -> Result<SecretKey, String> {
-        let named = env_vars::get_text(env_vars::REMOTE_KEY).filter(|value| !value.is_empty());
-        if let Some(key) = named.as_deref().and_then(SecretKey::parse) {
-            return Ok(key);
-        }
-        let path = named.map_or_else(|| key_file(&self.folder), PathBuf::from);
-        let metadata = std::fs::metadata(&path).map_err(|error| {
-            format!(
-                "there is no key to sign with ({}: {error}): run `python -m rustimport remote keygen`",
-                path.display()
-            )
-        })?;
-        if !fs::is_secret(&metadata) {
-            return Err(format!("other users can read {}: run `chmod 600` on it", path.display()));
-        }
-        let key = fs::read_text(&path).ok().as_deref().and_then(SecretKey::parse);
-        key.ok_or_else(|| format!("{} is not a key that `python -m rustimport remote keygen` made", path.display()))
+        secret(&self.folder)
     }
+}
+
+/// The key that signs what a machine with this configuration folder writes.
+///
+/// # Errors
+/// There is none, or it cannot be used. The text says why.
+pub fn secret(folder: &Path) -> Result<SecretKey, String> {
+    let named = env_vars::get_text(env_vars::REMOTE_KEY).filter(|value| !value.is_empty());
+    if let Some(key) = named.as_deref().and_then(SecretKey::parse) {
+        return Ok(key);
+    }
+    let is_unknown = named.is_none() && folder.as_os_str().is_empty();
+    let path = named.map_or_else(|| key_file(folder), PathBuf::from);
+    if is_unknown {
+        return Err("there is no key to sign with: it is not known where this user's configuration is".into());
+    }
+    let metadata = std::fs::metadata(&path).map_err(|error| {
+        format!("there is no key to sign with ({}: {error}): run `python -m rustimport remote keygen`", path.display())
+    })?;
+    if !fs::is_secret(&metadata) {
+        return Err(format!("other users can read {}: run `chmod 600` on it", path.display()));
+    }
+    let key = fs::read_text(&path).ok().as_deref().and_then(SecretKey::parse);
+    key.ok_or_else(|| format!("{} is not a key that `python -m rustimport remote keygen` made", path.display()))
 }
 
 /// Whether a key is revoked. Anybody may say so, also a checkout that is not trusted. If the user's configuration cannot be

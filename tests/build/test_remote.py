@@ -494,6 +494,26 @@ def test_an_older_c_library(team: Team) -> None:
         assert (run.out, run.builds) == ("7", builds), version
 
 
+def test_a_thousand_entries(team: Team) -> None:
+    """Of others, in the store and in the index: what fits is found, and old ones are removed."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    (set_,) = team.objects("sets")
+    then = time.time() - 1000 * 86400
+    for number in range(1000):
+        for kind, text in (("sets", f"set {number}"), ("artifacts", "x"), ("index", f"{number:064x}\n")):
+            path = team.store / "v1" / kind / f"{number:064x}"
+            path.write_text(text)
+            os.utime(path, (then, then))
+    for index in team.objects("index"):
+        names = [f"{number:064x}" for number in range(15)]
+        index.write_text("".join(f"{name}\n" for name in [*names, set_.name]))
+    assert team.on_second().builds == 0
+    assert team.on_first("remote", "prune", "--days", "30") != "removed 0 B\n"
+    assert [path.name for path in team.objects("sets")] == [set_.name]
+    assert len(team.objects("artifacts")) == 1
+
+
 def test_what_does_not_load_is_built(team: Team) -> None:
     team.write("m.rs", SCRIPT.format(7))
     team.push()

@@ -10,7 +10,7 @@ from typing import Any
 from .. import _cache, _core_client, _native, settings
 from ..errors import CacheError
 from .build import choose_profile
-from .output import age, say, say_failures, size, tell
+from .output import age, libraries, say, say_failures, size, tell
 
 
 def info(options: argparse.Namespace) -> None:
@@ -61,18 +61,14 @@ def export(options: argparse.Namespace) -> None:
     file = os.path.abspath(options.file)
     described = _core_client.describe_interpreter()
     count, total = _native.core.cache_export(_cache.cache_root(), described, file, _reporter(options))
-    tell(options, f"exported {_libraries(count)} ({size(total)}) for {_cache.INTERPRETER_KEY} to {options.file}")
+    tell(options, f"exported {libraries(count)} ({size(total)}) for {_cache.INTERPRETER_KEY} to {options.file}")
 
 
 def import_(options: argparse.Namespace) -> None:
     file = os.path.abspath(options.file)
     described = _core_client.describe_interpreter()
     count, total = _native.core.cache_import(_cache.cache_root(), described, file, _reporter(options))
-    tell(options, f"imported {_libraries(count)} ({size(total)}) from {options.file}")
-
-
-def _libraries(count: int) -> str:
-    return f"{count} librar{'y' if count == 1 else 'ies'}"
+    tell(options, f"imported {libraries(count)} ({size(total)}) from {options.file}")
 
 
 #: A script with the dependencies of the template, and no others.

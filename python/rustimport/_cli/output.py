@@ -27,6 +27,10 @@ def size(count: int) -> str:
     return f"{size:.1f} GB"
 
 
+def libraries(count: int) -> str:
+    return f"{count} librar{'y' if count == 1 else 'ies'}"
+
+
 def age(then: float) -> str:
     seconds = max(0.0, time.time() - then)
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _build, _cache, _core_client, _native, _report
 from ..errors import RustImportError
-from .output import say, say_failures, size, tell
+from .output import libraries, say, say_failures, size, tell
 
 
 def keygen(options: argparse.Namespace) -> int:
@@ -24,8 +24,7 @@ def keygen(options: argparse.Namespace) -> int:
 def trust(options: argparse.Namespace) -> int:
     home = _core_client.configuration_folder()
     folder, url, keys = _native.core.remote_trust(home, os.path.abspath(options.path), not options.remove)
-    verb = "no longer trusts" if options.remove else "trusts"
-    tell(options, f"{os.fspath(folder)}: this user {verb}")
+    tell(options, f"{'no longer trusted' if options.remove else 'trusted'} for {os.fspath(folder)}:")
     for text in [f"the store {url}"] * (url is not None) + [f"the key {key}" for key in keys]:
         tell(options, f"  {text}")
     return 0
@@ -61,7 +60,7 @@ def _print(found: dict[str, Any]) -> None:
     mode = "read and written" if found["is_writable"] else "only read"
     rows = [
         ("store", found["url"] and f"{found['url']} ({mode}; from {found['origin']})"),
-        ("content", found["sets"] is not None and f"{found['artifacts']} libraries, {size(found['bytes'])}"),
+        ("content", found["sets"] is not None and f"{libraries(found['artifacts'])}, {size(found['bytes'])}"),
         ("trusted keys", ", ".join(found["trusted"])),
         ("revoked keys", ", ".join(found["revoked"])),
         ("variables", ", ".join(found["variables"])),
