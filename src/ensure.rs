@@ -349,11 +349,8 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
         let message = format!("{} was not written to a remote store: {why}", request.root.display());
         Error::project(&request.root, message, "see `python -m rustimport remote check`")
     };
-    let remote = RemoteStore::open(&request.settings.remote, &request.interpreter, request.folder()).map_err(failed)?;
-    let remote = remote.ok_or_else(|| failed("none is configured".into()))?;
-    if !remote.configuration.is_writable {
-        return Err(failed("it is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into()));
-    }
+    let (settings, folder) = (&request.settings.remote, request.folder());
+    let remote = RemoteStore::for_writing(settings, &request.interpreter, folder).map_err(failed)?;
     let mut asked = Request { in_place: false, ..request.clone() };
     // What others have signed is not signed again, and what is built here is written here, where errors are raised.
     asked.settings.remote.url = Some(String::new());

@@ -23,6 +23,7 @@ use crate::base::error::Result;
 use crate::base::fs::{self, Stat};
 use crate::base::programs;
 use crate::base::sealed;
+use crate::base::text::is_hex;
 use crate::cache::set::{Requirements, Set, canonical};
 use crate::env::cargo_config::CargoConfig;
 use crate::freshness::inputs::{FileInput, Inputs, Snapshot, Variable};
@@ -92,13 +93,10 @@ impl Member {
 
     /// `None` if this cannot be the name of a file in the store, such as a path that leads out of it.
     pub fn from_name(name: &str) -> Option<Self> {
-        let is_hash = |text: &str, digits: usize| {
-            text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
         match name.split('/').collect::<Vec<_>>()[..] {
-            ["artifacts", hash] if is_hash(hash, 64) => Some(Self::Artifact(hash.to_owned())),
-            ["inputs", key, file] if is_hash(key, 32) => {
-                let file = file.strip_suffix(".toml").filter(|file| is_hash(file, 16))?;
+            ["artifacts", hash] if is_hex(hash, 64) => Some(Self::Artifact(hash.to_owned())),
+            ["inputs", key, file] if is_hex(key, 32) => {
+                let file = file.strip_suffix(".toml").filter(|file| is_hex(file, 16))?;
                 Some(Self::Set { key: key.to_owned(), file: file.to_owned() })
             }
             _ => None,

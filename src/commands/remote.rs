@@ -10,17 +10,14 @@ use crate::env::interpreter::Interpreter;
 use crate::env::settings::{self, RemoteSettings};
 use crate::remote::configuration::{self, Configuration};
 use crate::remote::key::SecretKey;
-use crate::remote::remote_store::{Place, RemoteStore};
+use crate::remote::remote_store::{NONE, Place, RemoteStore, problem};
 use crate::remote::signed_set;
 use crate::remote::trust::{self, Claim};
 
 /// Makes a key that signs, and writes it to the user's configuration folder. Returns the public key and the file.
 pub fn keygen(configuration: &Path) -> Result<(String, PathBuf)> {
+    trust::check_known(configuration)?;
     let path = configuration::key_file(configuration);
-    if !path.is_absolute() {
-        let message = "it is not known where this user's configuration is";
-        return Err(Error::cache(&path, message, "set HOME, or RUSTIMPORT_CONFIG_DIR to an absolute path"));
-    }
     if path.exists() {
         return Err(Error::cache(
             &path,
@@ -38,8 +35,8 @@ pub fn keygen(configuration: &Path) -> Result<(String, PathBuf)> {
 /// Trusts what the `pyproject.toml` of `folder` says of a remote store, or no longer. Returns what it says.
 pub fn trust(configuration: &Path, folder: &Path, is_trusted: bool) -> Result<Claim> {
     // A broken file is an error here, not no claim.
-    settings::remote_claim(folder)?;
-    let claim = configuration::claim(folder).ok_or_else(|| {
+    let said = settings::remote_claim(folder)?;
+    let claim = configuration::claim(&said).ok_or_else(|| {
         Error::project(
             folder,
             format!("no pyproject.toml in {} or above names a remote store or keys", folder.display()),
@@ -81,7 +78,7 @@ pub fn describe(
     let remote = match RemoteStore::open(settings, interpreter, folder) {
         Ok(Some(remote)) => remote,
         Ok(None) => {
-            found.problems.push("no remote store is configured: set RUSTIMPORT_REMOTE to a URL".into());
+            found.problems.push(NONE.into());
             return found;
         }
         Err(why) => {
@@ -127,7 +124,7 @@ fn attempt(remote: &RemoteStore, observer: &mut dyn Observer) -> Result<(), Stri
     match &remote.place {
         Place::Folder(folder) if is_writable => folder.try_writing().map_err(|error| unwritable(error.to_string())),
         Place::Folder(folder) if folder.exists() => Ok(()),
-        Place::Folder(_) => Err("there is no such folder, or nothing was written to it yet".into()),
+        Place::Folder(_) => Err(problem(&std::io::ErrorKind::NotFound.into())),
         Place::Network(network) => {
             network.try_reading(observer).map_err(|why| format!("it cannot be read: {why}"))?;
             if is_writable { network.try_writing(observer).map_err(unwritable) } else { Ok(()) }
@@ -138,11 +135,7 @@ fn attempt(remote: &RemoteStore, observer: &mut dyn Observer) -> Result<(), Stri
 /// Removes what was written more than `age` ago. Returns the freed bytes.
 pub fn prune(settings: &RemoteSettings, interpreter: &Interpreter, folder: &Path, age: Duration) -> Result<u64> {
     let failed = |why: String| Error::project(folder, why, "see `python -m rustimport remote check`");
-    let remote = RemoteStore::open(settings, interpreter, folder).map_err(failed)?;
-    let remote = remote.ok_or_else(|| failed("no remote store is configured".into()))?;
-    if !remote.configuration.is_writable {
-        return Err(failed("the remote store is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into()));
-    }
+    let remote = RemoteStore::for_writing(settings, interpreter, folder).map_err(failed)?;
     let Place::Folder(folder) = &remote.place else {
         return Err(failed("a store on the network is pruned by its own rules for the age of objects".into()));
     };

@@ -1,5 +1,6 @@
 //! Finds the configuration files that apply to a source: cargo's configuration, toolchain files and the nearest
-//! `pyproject.toml`. Their content is not interpreted here, except for `include` in cargo's configuration.
+//! `pyproject.toml`. Of their content, only `include` and `[env]` in cargo's
+//! configuration are interpreted here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -156,4 +157,11 @@ fn trusted() -> [u32; 2] {
     return [rustix::process::geteuid().as_raw(), 0];
     #[cfg(not(unix))]
     return [0, 0];
+}
+
+/// The variables that a configuration file sets in `[env]`.
+pub fn variables_in(text: &str) -> Vec<String> {
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let env = table.get("env").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    env.into_iter().map(|(name, _)| name).collect()
 }

@@ -18,7 +18,7 @@ use crate::build::compile::{self, Compilation, collect_unit};
 use crate::build::wheel::{self, Wheel};
 use crate::cache::layout::{Cache, Entry};
 use crate::cache::store::Keys;
-use crate::env::cargo_config::CargoConfig;
+use crate::env::cargo_config::{self, CargoConfig};
 use crate::env::request::Request;
 use crate::env::settings::{self, BuildSettings, PYPROJECT};
 use crate::env::toolchain::Toolchain;
@@ -267,11 +267,7 @@ impl<'a> Project<'a> {
     /// The variables that cargo's configuration sets in `[env]`.
     fn variables_of_configuration(&self) -> Vec<String> {
         let texts = self.cargo_config.files.iter().filter_map(|path| fs::read_text(path).ok());
-        let tables = texts.filter_map(|text| text.parse::<Table>().ok());
-        tables
-            .flat_map(|table| table.get("env").and_then(Value::as_table).cloned().unwrap_or_default())
-            .map(|(name, _)| name)
-            .collect()
+        texts.flat_map(|text| cargo_config::variables_in(&text)).collect()
     }
 
     /// The installed libraries and programs, without libraries for other interpreters.

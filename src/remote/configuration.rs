@@ -61,9 +61,9 @@ struct UsersFile {
     options: BTreeMap<String, String>,
 }
 
-/// The claim of the checkout that contains `folder`, if it makes one that the user can trust.
-pub fn claim(folder: &Path) -> Option<Claim> {
-    let RemoteClaim { folder, remote, trust, .. } = remote_claim(folder).ok()?;
+/// The claim that a user can trust, if what a checkout says contains one.
+pub fn claim(said: &RemoteClaim) -> Option<Claim> {
+    let RemoteClaim { folder, remote, trust, .. } = said.clone();
     let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
     (remote.is_some() || !trust.is_empty()).then_some(Claim { folder, remote, trust })
 }
@@ -81,7 +81,7 @@ impl Configuration {
         let home = &settings.configuration;
         let of_user = users_file(home)?;
         let of_checkout = remote_claim(folder).unwrap_or_default();
-        let claim = claim(folder);
+        let claim = claim(&of_checkout);
         let trusted = claim.as_ref().filter(|claim| trust::is_trusted(home, claim));
         let urls = [
             (Origin::Settings, settings.url.as_ref()),
@@ -171,7 +171,7 @@ pub fn secret(folder: &Path) -> Result<SecretKey, String> {
 pub fn revokes(settings: &RemoteSettings, folder: &Path, id: &str) -> bool {
     let Ok(of_user) = users_file(&settings.configuration) else { return true };
     let revoked = revoked(settings, &of_user, &remote_claim(folder).unwrap_or_default());
-    revoked.iter().any(|text| trust::id_of(text).is_none_or(|revoked| revoked == id))
+    Trust { keys: Vec::new(), revoked }.revokes(id)
 }
 
 fn revoked(settings: &RemoteSettings, of_user: &UsersFile, of_checkout: &RemoteClaim) -> Vec<String> {
@@ -251,10 +251,10 @@ mod tests {
         let why = of(&settings).unwrap_err();
         assert!(why.contains("names s3://bucket/prefix; to use it") && !why.contains("secret"), "{why}");
         // Options and passwords come from the user alone, whatever is trusted.
-        trust::decide(&home, &claim(&checkout).unwrap(), true).unwrap();
+        trust::decide(&home, &claim(&remote_claim(&checkout).unwrap()).unwrap(), true).unwrap();
         assert!(of(&settings).unwrap_err().contains("with options or a password"));
         write("s3://bucket/prefix", &key);
-        trust::decide(&home, &claim(&checkout).unwrap(), true).unwrap();
+        trust::decide(&home, &claim(&remote_claim(&checkout).unwrap()).unwrap(), true).unwrap();
         let found = of(&settings).unwrap().unwrap();
         assert_eq!((found.origin, found.is_writable, &found.trust.keys[0]), (Origin::Checkout, false, &key));
         assert_eq!(found.shown(), "s3://bucket/prefix");

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::base::fs;
+use crate::base::text::is_hex;
 
 /// The format of the store.
 const FORMAT: &str = "v1";
@@ -50,7 +51,7 @@ impl Folder {
     pub fn sets_for(&self, key: &str) -> io::Result<Vec<String>> {
         let content = fs::read_at_most(&self.index(key), MAX_INDEX)?;
         let text = String::from_utf8(content).unwrap_or_default();
-        Ok(text.lines().filter(|name| is_hash(name)).map(str::to_owned).take(MAX_SETS).collect())
+        Ok(text.lines().filter(|name| is_hex(name, 64)).map(str::to_owned).take(MAX_SETS).collect())
     }
 
     /// A signed set.
@@ -152,10 +153,6 @@ impl Folder {
 fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::create_users_folder(path.parent().unwrap_or(Path::new("")))?;
     fs::put_users_file(path, content)
-}
-
-fn is_hash(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

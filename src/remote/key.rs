@@ -1,8 +1,8 @@
 //! Keys that sign what is in a remote store: ed25519 (RFC 8032), with a text form for configuration files.
 
-use std::fmt::Write;
-
 use ed25519_compact::{KeyPair, Seed, Signature};
+
+use crate::base::text::{hex, is_hex};
 
 const PUBLIC: &str = "ed25519:";
 const SECRET: &str = "ed25519-secret:";
@@ -65,15 +65,8 @@ impl SecretKey {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
-    if hex.len() != 2 * N || !hex.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+    if !is_hex(hex, 2 * N) {
         return None;
     }
     let mut bytes = [0; N];

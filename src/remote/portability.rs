@@ -8,7 +8,7 @@ use crate::base::env_vars;
 use crate::base::fs;
 use crate::cache::set::Requirements;
 use crate::cache::store::Keys;
-use crate::env::cargo_config::CargoConfig;
+use crate::env::cargo_config::{self, CargoConfig};
 use crate::env::interpreter;
 use crate::env::settings::Arguments;
 use crate::freshness::inputs::Inputs;
@@ -71,8 +71,8 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
     }
     let configuration: Vec<String> =
         cargo_config.files.iter().map(|path| fs::read_text(path).unwrap_or_default()).collect();
-    let variables = env_vars::set_build_variables();
-    let values: Vec<String> = variables.iter().filter_map(|name| env_vars::get_text(name)).collect();
+    let set = env_vars::set_build_variables();
+    let values: Vec<String> = set.iter().map(|name| env_vars::get_text(name).unwrap_or_default()).collect();
     // An option and its value are two arguments.
     let arguments = arguments.to_string();
     let texts = configuration.iter().chain(&values).chain([&arguments]).map(String::as_str);
@@ -110,7 +110,7 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
     let is_read = |(name, value): &&(String, Option<String>)| value.is_some() && env_vars::is_users(name);
     let read = infos.iter().flat_map(|info| &info.environment).filter(is_read).map(|(name, _)| name);
     let made = infos.iter().flat_map(|info| &info.sets);
-    let configured: Vec<String> = configuration.iter().flat_map(|text| names_in_env(text)).collect();
+    let configured: Vec<String> = configuration.iter().flat_map(|text| cargo_config::variables_in(text)).collect();
     let set = inputs.variables.iter().filter(|variable| variable.hash.is_some()).map(|variable| &variable.name);
     let others = set.filter(|name| !env_vars::is_build_variable(name));
     let variables: BTreeSet<&String> = read.chain(made).chain(&configured).chain(others).collect();
@@ -118,7 +118,7 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
     // Without a toolchain there are no flags and no configuration, so there must have been none that matters. 32-bit
     // platforms of one name have several instruction sets.
     let is_plain = processor == Processor::Any
-        && env_vars::set_build_variables().is_empty()
+        && values.is_empty()
         && configuration.iter().all(|text| is_harmless(text))
         && !["arm", "x86", "mips"].contains(&std::env::consts::ARCH);
     let without_toolchain = is_plain.then(|| keys.without_toolchain.clone());
@@ -130,13 +130,6 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
         lock: fs::hash_bytes(lock.as_bytes()),
         variables,
     })
-}
-
-/// The variables that cargo's configuration sets.
-fn names_in_env(configuration: &str) -> Vec<String> {
-    let table: toml::Table = configuration.parse().unwrap_or_default();
-    let env = table.get("env").and_then(toml::Value::as_table).cloned().unwrap_or_default();
-    env.into_iter().map(|(name, _)| name).collect()
 }
 
 /// Whether cargo's configuration is only about downloads and output.
@@ -155,6 +148,7 @@ fn package_of(out: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::cargo_config::variables_in;
 
     #[test]
     fn processors() {
@@ -172,7 +166,7 @@ mod tests {
     fn cargos_configuration() {
         let check = |text: &str, harmless: bool, names: &[&str]| {
             assert_eq!(
-                (is_harmless(text), names_in_env(text).iter().map(String::as_str).collect::<Vec<_>>()),
+                (is_harmless(text), variables_in(text).iter().map(String::as_str).collect::<Vec<_>>()),
                 (harmless, names.to_vec())
             );
         };

@@ -16,6 +16,9 @@ use crate::remote::network::{Mirror, Network};
 use crate::remote::signed_set::{self, Distrust};
 use crate::remote::trust::Trust;
 
+/// What is said where a store is needed.
+pub const NONE: &str = "no remote store is configured: set RUSTIMPORT_REMOTE to a URL";
+
 pub struct RemoteStore {
     pub configuration: Configuration,
     pub place: Place,
@@ -66,6 +69,18 @@ impl RemoteStore {
             observer.event(Event::Notice { message: format!("the remote store is not used: {why}") });
             None
         })
+    }
+
+    /// Like [`Self::open`], for a command that writes.
+    ///
+    /// # Errors
+    /// Also if there is none, or if it is only read.
+    pub fn for_writing(settings: &RemoteSettings, interpreter: &Interpreter, folder: &Path) -> Result<Self, String> {
+        let remote = Self::open(settings, interpreter, folder)?.ok_or(NONE)?;
+        if remote.configuration.is_writable {
+            return Ok(remote);
+        }
+        Err("the remote store is only read: set RUSTIMPORT_REMOTE_MODE=read-write".into())
     }
 
     pub fn is_on_network(&self) -> bool {
@@ -229,7 +244,8 @@ fn find_equal(
     folder.sets_for(key).is_ok_and(|names| names.iter().any(|name| is_equal(name).is_some()))
 }
 
-fn problem(error: &io::Error) -> String {
+/// What is wrong, for messages.
+pub fn problem(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such folder, or nothing was written to it yet".into(),
         _ => error.to_string(),

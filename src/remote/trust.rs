@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::fs;
+use crate::base::text::is_hex;
 use crate::remote::key::PublicKey;
 
 /// The keys that may sign.
@@ -35,8 +36,7 @@ impl Trust {
 pub fn id_of(text: &str) -> Option<String> {
     let text = text.trim().to_lowercase();
     let digits = text.strip_prefix("ed25519:").unwrap_or(&text);
-    let is_one = [16, 64].contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_one.then(|| digits[..16].to_owned())
+    (is_hex(digits, 16) || is_hex(digits, 64)).then(|| digits[..16].to_owned())
 }
 
 /// The values of a checkout that count only if its user trusts them.
@@ -76,12 +76,18 @@ fn read(configuration: &Path) -> Decisions {
     fs::read_text(path).ok().and_then(|text| toml::from_str(&text).ok()).unwrap_or_default()
 }
 
+/// Fails if it is not known where the user's configuration is.
+pub fn check_known(configuration: &Path) -> Result<()> {
+    if !configuration.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let message = "it is not known where this user's configuration is";
+    Err(Error::cache(configuration, message, "set HOME, or RUSTIMPORT_CONFIG_DIR to an absolute path"))
+}
+
 /// Records the decision to trust a claim instead of earlier ones about its folder, or only forgets those.
 pub fn decide(configuration: &Path, claim: &Claim, is_trusted: bool) -> Result<()> {
-    if configuration.as_os_str().is_empty() {
-        let message = "it is not known where this user's configuration is";
-        return Err(Error::cache(configuration, message, "set HOME, or RUSTIMPORT_CONFIG_DIR to an absolute path"));
-    }
+    check_known(configuration)?;
     let mut decisions = read(configuration);
     decisions.checkout.retain(|other| other.folder != claim.folder);
     if is_trusted {

@@ -60,14 +60,14 @@ impl Source<'_> {
         build: impl FnOnce(&mut dyn Observer) -> Result<PathBuf>,
     ) -> Result<(PathBuf, Origin)> {
         let remote = if self.request.force { None } else { self.remote(observer) };
-        let Some(remote) = remote.filter(RemoteStore::is_on_network) else {
+        let Some(remote) = remote.filter(|remote| remote.is_on_network()) else {
             return Ok((build(observer)?, Origin::Built));
         };
         let (is_found, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
         let query = self.query();
         let ask = || {
             let mut asking = Asking { is_over: &is_over, events: Vec::new() };
-            let found = query.ask(&remote, &mut asking);
+            let found = query.ask(remote, &mut asking);
             is_found.store(found.is_some(), Ordering::Release);
             (found, asking.events)
         };

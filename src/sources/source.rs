@@ -1,6 +1,7 @@
 //! The current state of a script or a crate: whether its artifact is fresh, and whether it can be restored from the
 //! store. The build is in [`crate::sources::build_source`].
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
@@ -64,6 +65,8 @@ pub struct Source<'a> {
     pub cargo_config: CargoConfig,
     /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
+    /// The remote store, once it was needed.
+    remote: OnceCell<Option<RemoteStore>>,
 }
 
 impl<'a> Source<'a> {
@@ -114,6 +117,7 @@ impl<'a> Source<'a> {
             settings: BuildSettings::resolve(&request.settings, request.folder())?,
             cargo_config,
             toolchain,
+            remote: OnceCell::new(),
         };
         if source.settings.stubs.is_some() {
             let open = source.leaves_pyo3_open().then_some(source.settings.pyo3.as_str());
@@ -225,7 +229,7 @@ impl<'a> Source<'a> {
         }
         let can_build = self.toolchain.is_ok() && self.request.may_build;
         let remote = self.remote(observer).filter(|remote| !(can_build && remote.is_on_network()));
-        let Some(found) = remote.and_then(|remote| self.query().ask(&remote, observer)) else { return Ok(None) };
+        let Some(found) = remote.and_then(|remote| self.query().ask(remote, observer)) else { return Ok(None) };
         Ok(Some((self.take_fetched(found)?, Origin::Fetched)))
     }
 
@@ -245,10 +249,12 @@ impl<'a> Source<'a> {
         self.publish(&mut record, &found.library, &found.snapshot)
     }
 
-    /// The remote store, if there is one.
-    pub fn remote(&self, observer: &mut dyn Observer) -> Option<RemoteStore> {
+    /// The remote store, if there is one. If it cannot be used, that is reported the first time.
+    pub fn remote(&self, observer: &mut dyn Observer) -> Option<&RemoteStore> {
         let request = self.request;
-        RemoteStore::for_import(&request.settings.remote, &request.interpreter, request.folder(), observer)
+        let open =
+            || RemoteStore::for_import(&request.settings.remote, &request.interpreter, request.folder(), observer);
+        self.remote.get_or_init(open).as_ref()
     }
 
     /// The artifact of the current inputs in this user's store, or in the shared cache's. `accepts` decides on its set.
