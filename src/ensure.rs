@@ -175,8 +175,7 @@ impl<'a> Kind<'a> for Source<'a> {
             return Ok(Step::Done(artifact, origin, None));
         }
         if !request.may_build {
-            let message = format!("no store has an artifact of {}", request.root.display());
-            return Err(Error::project(&request.root, message, "`python -m rustimport remote push` writes it there"));
+            return Err(in_no_store(request));
         }
         let plan = self.plan(observer)?;
         let dependencies = plan.dependencies.as_deref();
@@ -217,6 +216,7 @@ impl<'a> Kind<'a> for Source<'a> {
 struct KeptOfProject {
     /// Whether maturin has been run to install it.
     was_installed: bool,
+    was_fetched: bool,
     builds: u32,
     /// The inputs known before the last build, by content.
     known: Vec<(PathBuf, Option<String>)>,
@@ -258,16 +258,30 @@ impl<'a> Kind<'a> for Project<'a> {
 
     fn attempt(&self, stale: &Stale, kept: &mut KeptOfProject, observer: &mut Pulse) -> Result<Step> {
         let request = self.request;
+        let mut installed = stale.record.as_ref().and_then(|record| record.project.clone());
+        // Without Rust: only what a store has.
+        if let Err(missing) = &self.toolchain {
+            let may_restore = self.installation.is_editable && !request.force;
+            let restored = if may_restore { self.restore(stale, installed.as_ref(), observer)? } else { None };
+            let (artifact, origin) = restored.ok_or_else(|| missing.clone())?;
+            return Ok(Step::Done(artifact, origin, None));
+        }
         let metadata = self.metadata(observer)?;
         if !self.installation.is_editable {
             if std::mem::replace(&mut kept.was_installed, true) {
                 let message = format!("maturin installed {}, but not in editable mode", request.root.display());
                 return Err(Error::project(&request.root, message, "run `maturin develop` in the project's folder"));
             }
+            if !request.force && self.install_from_store(&metadata, observer)? {
+                kept.was_fetched = true;
+                return Ok(Step::Again);
+            }
+            if !request.may_build {
+                return Err(in_no_store(request));
+            }
             self.develop(&metadata, "not installed", observer)?;
             return Ok(Step::Again);
         }
-        let mut installed = stale.record.as_ref().and_then(|record| record.project.clone());
         let mut reason = None;
         match self.adopt(&metadata, stale, observer)? {
             Adopted::Artifact(artifact) if !request.force && kept.was_installed => {
@@ -288,15 +302,19 @@ impl<'a> Kind<'a> for Project<'a> {
             Adopted::Nothing => {}
         }
         if !request.force
-            && let Some(artifact) = self.restore(stale, observer)?
+            && let Some((artifact, origin)) = self.restore(stale, installed.as_ref(), observer)?
         {
-            return Ok(Step::Done(artifact, Origin::Restored, reason));
+            let origin = if kept.was_fetched { Origin::Fetched } else { origin };
+            return Ok(Step::Done(artifact, origin, reason));
+        }
+        if !request.may_build {
+            return Err(in_no_store(request));
         }
         kept.builds += 1;
         kept.known = self.known(stale);
         let why = reason.clone().unwrap_or_else(|| stale.reason(&request.root));
-        let artifact = self.build(&metadata, stale, installed.as_ref(), &why, observer)?;
-        Ok(Step::Done(artifact, Origin::Built, reason))
+        let (artifact, origin) = self.build(&metadata, stale, installed.as_ref(), &why, observer)?;
+        Ok(Step::Done(artifact, origin, reason))
     }
 
     fn was_edited(&self, kept: &KeptOfProject) -> bool {
@@ -313,6 +331,11 @@ impl<'a> Kind<'a> for Project<'a> {
     fn stubs(_: &Request, artifact: &Path) -> Option<Stubs> {
         introspection::is_in(&fs::read(artifact).ok()?).then_some(Stubs::Installed)
     }
+}
+
+fn in_no_store(request: &Request) -> Error {
+    let message = format!("no store has an artifact of {}", request.root.display());
+    Error::project(&request.root, message, "`python -m rustimport remote push` writes it there")
 }
 
 /// The folders of the local packages of a project.
@@ -343,7 +366,7 @@ pub fn ensure_in_place(request: &Request, observer: &mut dyn Observer) -> Result
     Ok(Outcome { stubs: found.stubs, built, ..Outcome::since(start, artifact, found.reason, found.origin) })
 }
 
-/// Writes the artifact of a script or crate to its remote store, built if it is stale.
+/// Writes the artifact of a source to its remote store, built if it is stale.
 pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
     let failed = |why: String| {
         let message = format!("{} was not written to a remote store: {why}", request.root.display());
@@ -356,8 +379,12 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
     asked.settings.remote.url = Some(String::new());
     let cache = Cache::of(&asked);
     ensure(&asked, observer)?;
-    let find = |observer: &mut dyn Observer| {
-        Ok(Source::read(&asked, &cache, observer)?.find_stored(&|set| set.signer.is_none()))
+    let find = |observer: &mut dyn Observer| match asked.kind {
+        SourceKind::Project => Project::read(&asked, &cache, observer)?.for_others(observer),
+        SourceKind::Script | SourceKind::Crate => {
+            let found = Source::read(&asked, &cache, observer)?.find_stored(&|set| set.signer.is_none());
+            Ok(found.map(|found| Ok((found.set, found.library))))
+        }
     };
     let mut found = find(observer)?;
     // It came from another machine, or the store has removed it since.
@@ -366,7 +393,10 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
         found = find(observer)?;
     }
     let found = found.ok_or_else(|| failed("it was edited during its build, or cannot be kept in the cache".into()))?;
-    remote.push(&found.set, &found.library, false, observer).map_err(failed)
+    match found {
+        Ok((set, library)) => remote.push(&set, &library, false, observer).map_err(failed),
+        Err(why) => Ok(Pushed::Stays(why)),
+    }
 }
 
 /// Why the artifact next to the source is stale; `None` if it is fresh.

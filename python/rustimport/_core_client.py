@@ -10,6 +10,7 @@ from . import _cache, _native, _report, _settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, Literal
 
     from ._request import Arguments, Cell, Interpreter, Outcome, Remote, Request
@@ -152,9 +153,10 @@ def index_projects(folders: list[str], file: str) -> bytes:
     return _native.core.index_projects(folders, file, describe_interpreter())
 
 
-def index_all_projects(folders: list[str]) -> bytes:
-    """The same, with all projects that could be installed."""
-    entries = [os.path.abspath(entry) for entry in sys.path if entry not in folders and os.path.isdir(entry or ".")]
+def index_all_projects(folders: list[str], path: Iterable[str] | None = None) -> bytes:
+    """The same, with all projects that could be installed: those around `path`, by default ``sys.path``."""
+    path = sys.path if path is None else path
+    entries = [os.path.abspath(entry) for entry in path if entry not in folders and os.path.isdir(entry or ".")]
     return _native.core.index_all_projects(folders, entries)
 
 

@@ -81,6 +81,14 @@ def _projects_in(lines: "list[bytes]") -> "dict[str, list[Project]]":
     return projects
 
 
+def project_at(folder: str) -> "Project | None":
+    """The project in a folder that is installed in editable mode, or that could be."""
+    from . import _core_client
+
+    projects = _projects_in(_core_client.index_all_projects(site_folders(), [folder]).split(b"\n"))
+    return next((project for named in projects.values() for project in named if project.root == folder), None)
+
+
 # ---------------------------------------------------------------------------------------------------
 # The finder.
 

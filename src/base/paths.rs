@@ -42,11 +42,14 @@ pub fn folder_of_url(url: &str) -> Option<PathBuf> {
     Path::new(&path).is_absolute().then(|| PathBuf::from(path))
 }
 
-/// The URL of a folder.
-#[cfg(test)]
+/// The URL of a folder, for [`folder_of_url`].
 pub fn url_of(folder: &Path) -> String {
-    let path = folder.display().to_string().replace('\\', "/").replace(' ', "%20");
-    format!("file://{}{path}", if cfg!(windows) { "/" } else { "" })
+    let path = folder.display().to_string();
+    let path = if cfg!(windows) { path.replace('\\', "/") } else { path };
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/:".contains(byte);
+    let escaped =
+        path.bytes().map(|byte| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
+    format!("file://{}{}", if cfg!(windows) { "/" } else { "" }, escaped.collect::<String>())
 }
 
 #[cfg(test)]
@@ -75,6 +78,8 @@ mod tests {
             check("file://localhost/tmp/x/", Some("/tmp/x"));
             check("file:///", Some("/"));
         }
+        let folder = Path::new(if cfg!(windows) { "C:\\a b\\%größe" } else { "/a b/%größe?#" });
+        assert_eq!(folder_of_url(&url_of(folder)).as_deref(), Some(folder));
         check("https://example.org/x", None);
         check("file:relative", None);
     }

@@ -2,6 +2,7 @@
 //! is needed; see [`crate::ensure`].
 
 pub mod compile;
+pub mod debug_information;
 pub mod failure;
 pub mod maturin;
 pub mod messages;

@@ -49,6 +49,20 @@ pub struct Requirements {
     pub lock: String,
     /// The variables that code or build scripts read and that were set: the artifact may contain their values.
     pub variables: Vec<String>,
+    /// Only for a project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+}
+
+/// Where a project's library is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Its name in a wheel, such as `package/_core.abi3.so`.
+    pub member: String,
+    /// The folder that the project's `.pth` file names, relative to the project; `None` if the library is installed into
+    /// site-packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

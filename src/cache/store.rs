@@ -183,9 +183,7 @@ impl Store {
         requirements: Result<Requirements, String>,
     ) -> Option<Set> {
         let hash = fs::hash_bytes(library);
-        let set = Set::portable(hash.clone(), inputs, place.cargo_config, place.folder)
-            .filter(|set| is_portable(set, place, inputs, library));
-        let (key, mut set, requirements) = if let Some(set) = set {
+        let (key, mut set, requirements) = if let Some(set) = portable_set(place, inputs, library) {
             (&keys.anywhere, set, requirements)
         } else {
             let set = Set::absolute(hash, inputs, place.cargo_config)?;
@@ -319,6 +317,12 @@ impl Store {
     fn artifact(&self, hash: &str) -> PathBuf {
         self.home.join("artifacts").join(hash)
     }
+}
+
+/// The set of an artifact, if that would be the same in any tree with the same content.
+pub fn portable_set(place: &Place, inputs: &Inputs, library: &[u8]) -> Option<Set> {
+    let set = Set::portable(fs::hash_bytes(library), inputs, place.cargo_config, place.folder)?;
+    is_portable(&set, place, inputs, library).then_some(set)
 }
 
 /// Whether the artifact would be the same in any tree with the same content: neither the library nor an input contains

@@ -67,12 +67,8 @@ impl Crate {
     /// What cargo and maturin read around the package before they compile anything: the manifests of the folders above that
     /// may be its workspace, and the `pyproject.toml`.
     pub fn surroundings(&self) -> Vec<(usize, String)> {
-        let manifests = self.folder.ancestors().enumerate().skip(1).filter_map(|(height, folder)| {
-            let text = fs::read_text(folder.join("Cargo.toml")).ok().filter(|text| text.contains("workspace"))?;
-            Some((height, fs::hash_bytes(text.as_bytes())))
-        });
         let pyproject = fs::hash_file(&self.pyproject()).map(|hash| (0, hash));
-        manifests.chain(pyproject).collect()
+        workspaces_above(&self.folder).into_iter().chain(pyproject).collect()
     }
 
     /// maturin's configuration, which need not exist.
@@ -194,4 +190,13 @@ pub fn is_marked(folder: &Path) -> bool {
     let manifest = fs::read_text(folder.join("Cargo.toml")).unwrap_or_default();
     let first = manifest.lines().next().unwrap_or_default();
     (first.starts_with('#') && first.contains("rustimport")) || folder.join(MARKER).exists()
+}
+
+/// The manifests above a package that may be its workspace: the number of folders above it, and a hash.
+pub fn workspaces_above(package: &Path) -> Vec<(usize, String)> {
+    let manifests = package.ancestors().enumerate().skip(1).filter_map(|(height, folder)| {
+        let text = fs::read_text(folder.join("Cargo.toml")).ok().filter(|text| text.contains("workspace"))?;
+        Some((height, fs::hash_bytes(text.as_bytes())))
+    });
+    manifests.collect()
 }

@@ -1,8 +1,10 @@
 //! maturin projects that are installed in editable mode: finding them, checking them and building them. Scripts and
 //! crates are in [`crate::sources`].
 
+pub mod dist_info;
 pub mod index;
 pub mod installation;
 pub mod metadata;
 pub mod project;
 pub mod project_job;
+pub mod sharing;

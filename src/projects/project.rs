@@ -17,20 +17,22 @@ use crate::base::fs::{self, Stat};
 use crate::build::compile::{self, Compilation, collect_unit};
 use crate::build::wheel::{self, Wheel};
 use crate::cache::layout::{Cache, Entry};
-use crate::cache::store::Keys;
 use crate::env::cargo_config::{self, CargoConfig};
-use crate::env::request::Request;
+use crate::env::request::{Origin, Request};
 use crate::env::settings::{self, BuildSettings, PYPROJECT};
 use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::inputs::{Collector, Inputs, Snapshot, absolute_pattern, matches};
-use crate::freshness::record::{GENERATOR, OfProject, Record};
+use crate::freshness::record::{OfProject, Record};
 use crate::freshness::stamp;
 use crate::freshness::unit::{self, Unit, UnitKind};
 use crate::projects::index;
 use crate::projects::installation::Installation;
 use crate::projects::metadata::{Metadata, Question};
 use crate::projects::project_job::ProjectJob;
+use crate::remote::configuration;
+use crate::remote::remote_store::Lazy;
+use crate::sources::fetch::First;
 use crate::sources::source::{KEPT_ARTIFACTS, Stale};
 
 /// Stands for the profile of the installed library.
@@ -45,12 +47,12 @@ pub struct Project<'a> {
     pub entry: Entry,
     pub installation: Installation,
     /// The full name of the extension module, according to the manifests.
-    module: String,
+    pub module: String,
     /// `[tool.maturin]`
     maturin: Table,
     pub manifest: PathBuf,
     /// A hash of the part of pyproject.toml that affects a build.
-    pyproject: String,
+    pub pyproject: String,
     /// Whether uv rebuilds the project when its Rust files change.
     is_rebuilt_by_uv: bool,
     pub settings: BuildSettings,
@@ -59,6 +61,7 @@ pub struct Project<'a> {
     pub cargo_config: CargoConfig,
     /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
+    pub remote: Lazy,
 }
 
 impl<'a> Project<'a> {
@@ -132,6 +135,7 @@ impl<'a> Project<'a> {
             patterns,
             cargo_config: CargoConfig::of(root)?,
             toolchain,
+            remote: Lazy::default(),
         })
     }
 
@@ -150,6 +154,7 @@ impl<'a> Project<'a> {
         changes.retain(
             |change| !matches!(change, DirtyReason::SettingChanged { name: "profile", to, .. } if *to == own.profile),
         );
+        changes.extend(record.signer.iter().filter(|id| self.is_revoked(id)).cloned().map(DirtyReason::KeyRevoked));
         if own.pyproject != self.pyproject {
             changes.push(DirtyReason::FileChanged(self.request.root.join(PYPROJECT)));
         }
@@ -159,14 +164,21 @@ impl<'a> Project<'a> {
         let snapshot = record.compare(&record.artifact, changes, &self.cargo_config, self.request);
         match snapshot {
             Ok(snapshot) => {
-                self.write_stamp(&record.artifact, &record.inputs, &snapshot);
+                self.write_stamp(&record.artifact, &record, &snapshot);
                 Ok(record.artifact)
             }
             Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
         }
     }
 
-    fn write_stamp(&self, artifact: &Path, inputs: &Inputs, snapshot: &Snapshot) {
+    fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
+        let mut watched = None;
+        if record.signer.is_some() {
+            let settings = &self.request.settings.remote;
+            watched = Some(configuration::with_revocations(settings, &record.inputs, snapshot));
+        }
+        let (inputs, snapshot) =
+            watched.as_ref().map_or((&record.inputs, snapshot), |(inputs, snapshot)| (inputs, snapshot));
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
         stamp::write(&file, self.request, artifact, inputs, snapshot, &self.cargo_config, toolchain);
@@ -261,7 +273,7 @@ impl<'a> Project<'a> {
         // The next build uses the configured profile, if any.
         record.project = Some(found.clone());
         record.inputs = inputs;
-        self.publish(record, &artifact, &library, metadata.is_extension.then_some(toolchain)).map(Adopted::Artifact)
+        self.publish(record, &artifact, &library, metadata.is_extension).map(Adopted::Artifact)
     }
 
     /// The variables that cargo's configuration sets in `[env]`.
@@ -311,27 +323,6 @@ impl<'a> Project<'a> {
         inputs.files.extend(collector.finish(Vec::new()).files);
     }
 
-    /// Restores the library of an earlier build of the same content from the store.
-    pub fn restore(&self, stale: &Stale, observer: &mut dyn Observer) -> Result<Option<PathBuf>> {
-        let (Ok(toolchain), Some(old)) = (&self.toolchain, &stale.record) else { return Ok(None) };
-        // A change of these files may also change installed metadata, which the store does not contain.
-        let says = |path: &Path| path.ends_with("Cargo.toml") || path.ends_with(PYPROJECT);
-        let is_code = |change: &DirtyReason| !change.file().is_some_and(says);
-        let Some(own) = old.project.clone().filter(|_| stale.changes.iter().all(is_code)) else { return Ok(None) };
-        let profile = self.profile(Some(&own));
-        let keys = self.keys(toolchain, &profile, &old.artifact);
-        let found =
-            self.cache.store().find(&keys, &self.request.root, &self.cargo_config, &self.request.cache, &|_| true);
-        let Some(found) = found else { return Ok(None) };
-        observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
-        Self::put(&old.artifact, &found.library)?;
-        let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
-        record.project = Some(OfProject { profile, ..own });
-        record.inputs = found.inputs;
-        found.set.artifact().clone_into(&mut record.artifact_hash);
-        self.write_record(record, &old.artifact, &found.snapshot).map(Some)
-    }
-
     /// The hashes of the inputs that are known before a build.
     pub fn known(&self, stale: &Stale) -> Vec<(PathBuf, Option<String>)> {
         let files = stale.record.iter().flat_map(|record| &record.inputs.files);
@@ -339,7 +330,7 @@ impl<'a> Project<'a> {
     }
 
     /// The profile to build with: the configured one, else that of the installed library, else maturin's default.
-    fn profile(&self, own: Option<&OfProject>) -> String {
+    pub fn profile(&self, own: Option<&OfProject>) -> String {
         if self.settings.profile != AS_INSTALLED {
             return self.settings.profile.clone();
         }
@@ -347,15 +338,12 @@ impl<'a> Project<'a> {
         own.map_or_else(default, |own| own.profile.clone())
     }
 
-    fn keys(&self, toolchain: &Toolchain, profile: &str, artifact: &Path) -> Keys {
-        let manifest = fs::hash_file(&self.manifest);
-        // The choices of the caller and of the project.
-        let chosen = (&self.settings.arguments, &self.request.files, &self.pyproject, profile);
-        let known = (GENERATOR, "project", artifact.file_name(), manifest, chosen);
-        Keys::of(&known, Some(&toolchain.version), &self.request.root, &self.request.interpreter.abi())
-    }
-
-    fn job<'j>(&'j self, toolchain: &'j Toolchain, metadata: &'j Metadata, profile: &'j str) -> Result<ProjectJob<'j>> {
+    pub fn job<'j>(
+        &'j self,
+        toolchain: &'j Toolchain,
+        metadata: &'j Metadata,
+        profile: &'j str,
+    ) -> Result<ProjectJob<'j>> {
         let (installation, settings) = (&self.installation, &self.settings);
         ProjectJob::new(self.request, installation, settings, &self.entry, toolchain, metadata, profile)
     }
@@ -367,8 +355,8 @@ impl<'a> Project<'a> {
         self.job(toolchain, metadata, &profile)?.develop(true, reason, observer).map(drop)
     }
 
-    /// Runs maturin to build the project, and installs the result. `installed` describes the artifact that is currently
-    /// installed.
+    /// Runs maturin to build the project, unless a remote store on the network has its library first, and installs the
+    /// result. `installed` describes the artifact that is currently installed.
     pub fn build(
         &self,
         metadata: &Metadata,
@@ -376,7 +364,7 @@ impl<'a> Project<'a> {
         installed: Option<&OfProject>,
         reason: &str,
         observer: &mut dyn Observer,
-    ) -> Result<PathBuf> {
+    ) -> Result<(PathBuf, Origin)> {
         let start = Instant::now();
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         if stale.record.is_none() && self.is_rebuilt_by_uv {
@@ -412,7 +400,12 @@ impl<'a> Project<'a> {
             folders: metadata.local_folders(),
             toolchain,
         };
-        let mut done = compilation.run(clock, reason, observer)?;
+        // An installation is never interrupted, only the compiler.
+        let compile = |observer: &mut dyn Observer| compilation.run(clock, reason, observer);
+        let mut done = match self.race(metadata, stale, installed, observer, &compile)? {
+            First::Built(done) => done,
+            First::Fetched(artifact) => return Ok((artifact, Origin::Fetched)),
+        };
         if let Some(wheel) = done.output.as_mut().filter(|_| metadata.is_extension) {
             self.check_entry_point(wheel)?;
         }
@@ -446,9 +439,10 @@ impl<'a> Project<'a> {
         let pyproject = self.pyproject.clone();
         record.project = Some(OfProject { profile: profile.clone(), pyproject, data, ..OfProject::default() });
         compilation.remember(&record.inputs, done)?;
-        let artifact = self.publish(record, &artifact, &library, is_simple.then_some(toolchain))?;
+        let artifact = self.publish(record, &artifact, &library, is_simple)?;
+        self.offer(observer);
         observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
-        Ok(artifact)
+        Ok((artifact, Origin::Built))
     }
 
     /// Refuses a library that Python cannot import.
@@ -547,25 +541,19 @@ impl<'a> Project<'a> {
     }
 
     /// Replaces an installed file in one step.
-    fn put(place: &Path, library: &[u8]) -> Result<()> {
+    pub fn put(place: &Path, library: &[u8]) -> Result<()> {
         fs::put_users_file(place, library).map_err(|error| {
             let message = format!("cannot install {}: {error}", place.display());
             Error::project(place, message, "make the environment and the project writable for the user who builds")
         })
     }
 
-    /// Records the artifact. With a toolchain, it is also stored, to be restored when the same content is built again.
-    fn publish(
-        &self,
-        mut record: Record,
-        artifact: &Path,
-        library: &[u8],
-        toolchain: Option<&Toolchain>,
-    ) -> Result<PathBuf> {
+    /// Records the artifact. With `is_stored`, it is also stored, to be restored when the same content is built again.
+    fn publish(&self, mut record: Record, artifact: &Path, library: &[u8], is_stored: bool) -> Result<PathBuf> {
         record.artifact_hash = fs::hash_bytes(library);
-        if let Some(toolchain) = toolchain.filter(|_| library.len() <= KEPT_SIZE) {
+        if is_stored && library.len() <= KEPT_SIZE {
             let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
-            let key = self.keys(toolchain, profile, artifact).here;
+            let key = self.keys(profile).here;
             // Stored for this tree only, since debug information contains its path.
             self.cache.store().put_here(&key, &record.artifact_hash, &self.cargo_config, &record.inputs, library);
         }
@@ -573,13 +561,13 @@ impl<'a> Project<'a> {
         self.write_record(record, artifact, &snapshot)
     }
 
-    fn write_record(&self, mut record: Record, artifact: &Path, snapshot: &Snapshot) -> Result<PathBuf> {
+    pub fn write_record(&self, mut record: Record, artifact: &Path, snapshot: &Snapshot) -> Result<PathBuf> {
         artifact.clone_into(&mut record.artifact);
         if let Some(own) = &mut record.project {
             own.stat = Stat::of(artifact).unwrap_or_default();
         }
         record.write(&self.entry.record())?;
-        self.write_stamp(artifact, &record.inputs, snapshot);
+        self.write_stamp(artifact, &record, snapshot);
         Ok(artifact.to_owned())
     }
 

@@ -26,6 +26,7 @@ use crate::env::toolchain::Toolchain;
 use crate::output::maturin::{Call, LOG, TEXT_MESSAGES};
 use crate::package::krate;
 use crate::package::manifest;
+use crate::projects::dist_info::DistInfo;
 use crate::projects::installation::{Environment, Installation};
 use crate::projects::metadata::Metadata;
 
@@ -144,21 +145,25 @@ impl<'a> ProjectJob<'a> {
         which::which("uv").ok().or(beside)
     }
 
+    /// Whether uv installs in this environment.
+    fn wants_uv(&self) -> bool {
+        self.environment.as_ref().is_some_and(Environment::is_uv) || !self.installation.site().join("pip").is_dir()
+    }
+
     /// Runs `maturin develop`. With `whole`, it installs the library, metadata, scripts and dependencies; otherwise it
     /// only writes the files that it generates in the project. Returns its output; `None` outside of a virtual
     /// environment.
     pub fn develop(&self, whole: bool, reason: &str, observer: &mut dyn Observer) -> Result<Option<String>> {
         let arguments = &self.settings.arguments;
-        let Some(environment) = &self.environment else {
+        if self.environment.is_none() {
             let root = self.request.root.display();
             let message = format!("more than the library of {root} changed: `pip install -e {root}` installs the rest");
             observer.event(Event::Notice { message });
             return Ok(None);
-        };
+        }
         let is_asked = |option: &str| arguments.develop.iter().any(|argument| argument == option);
         let installs = whole && !is_asked("--skip-install");
-        let has_pip = self.installation.site().join("pip").is_dir();
-        let wants_uv = is_asked("--uv") || environment.is_uv() || !has_pip;
+        let wants_uv = is_asked("--uv") || self.wants_uv();
         if installs && wants_uv && self.uv().is_none() && !self.installation.site().join("uv").is_dir() {
             return Err(Error::toolchain(
                 format!("{} cannot be installed ({reason}): there is neither pip nor uv", self.request.root.display()),
@@ -181,6 +186,65 @@ impl<'a> ProjectJob<'a> {
         command.args(&arguments.develop);
         self.add_arguments(&mut command);
         Ok(Some(text(&self.run(&command, reason, observer)?.stderr)))
+    }
+}
+
+impl ProjectJob<'_> {
+    /// The metadata of the project, which maturin writes without compiling; `None` if it writes none.
+    pub fn dist_info(&self, observer: &mut dyn Observer) -> Result<Option<DistInfo>> {
+        let folder = fs::temporary_folder(self.entry.home(), "metadata")?;
+        let mut command = process::command(&self.maturin);
+        command.args(["pep517", "write-dist-info", "--metadata-directory"]).arg(folder.path());
+        command.arg("--interpreter").arg(&self.python).args(self.settings.arguments.for_wheel());
+        self.add_arguments(&mut command);
+        self.call(&command, observer)?;
+        Ok(DistInfo::in_folder(folder))
+    }
+
+    /// Installs the project in editable mode, with its dependencies and without its library. `root` is the folder of its
+    /// Python files.
+    pub fn install(&self, dist_info: &DistInfo, root: &Path, observer: &mut dyn Observer) -> Result<()> {
+        let project = &self.request.root;
+        let failed = |error: &dyn std::fmt::Display| {
+            let message = format!("{} cannot be installed: {error}", project.display());
+            Error::project(project, message, "run `maturin develop` in the project's folder")
+        };
+        let wheel = dist_info.write_wheel(root).map_err(|error| failed(&error))?;
+        let wheel = wheel.ok_or_else(|| failed(&"maturin's metadata is incomplete"))?;
+        let site = self.installation.site();
+        let uv = self.uv().filter(|_| self.wants_uv());
+        let installer = || {
+            let mut command = process::command(uv.as_ref().unwrap_or(&self.python));
+            match &uv {
+                Some(_) => command.args(["pip", "install", "--python"]).arg(&self.python),
+                None => command.args(["-m", "pip", "install", "--disable-pip-version-check"]),
+            };
+            command
+        };
+        // First the project itself, even if its version is installed in another way; then what it depends on.
+        for options in [&["--no-deps", if uv.is_some() { "--reinstall" } else { "--force-reinstall" }] as &[&str], &[]]
+        {
+            let mut command = installer();
+            command.args(options).arg(&wheel);
+            self.set_environment(&mut command);
+            self.call(&command, observer)?;
+        }
+        dist_info.mark_as_editable(site, project).map_err(|error| failed(&error))?;
+        observer.event(Event::Log { message: format!("installed {} in editable mode", project.display()) });
+        Ok(())
+    }
+
+    /// Runs a command that compiles nothing.
+    fn call(&self, command: &Command, observer: &mut dyn Observer) -> Result<()> {
+        let words = process::words(command).join(" ");
+        observer.event(Event::Log { message: format!("runs {words}") });
+        let finished = runner::repeat(command, Priority::Normal, observer)?;
+        if finished.status.success() {
+            return Ok(());
+        }
+        let (why, hint) = finished.complaint("it is the reason for which `maturin develop` would fail, too");
+        let root = &self.request.root;
+        Err(Error::project(root, format!("{} cannot be installed: `{words}` failed: {why}", root.display()), hint))
     }
 }
 

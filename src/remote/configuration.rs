@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::base::env_vars;
 use crate::base::fs;
 use crate::env::settings::{RemoteClaim, RemoteSettings, remote_claim};
+use crate::freshness::inputs::{Inputs, Snapshot};
 use crate::remote::key::{PublicKey, SecretKey};
 use crate::remote::trust::{self, Claim, Trust};
 
@@ -184,8 +185,17 @@ pub fn key_file(configuration: &Path) -> PathBuf {
 }
 
 /// The files that decide which keys are trusted.
-pub fn files(settings: &RemoteSettings) -> [PathBuf; 2] {
+fn files(settings: &RemoteSettings) -> [PathBuf; 2] {
     [settings.configuration.join("remote.toml"), settings.configuration.join("trusted-checkouts.toml")]
+}
+
+/// The inputs of an artifact that a remote store's key signed, for a stamp: with the files that may revoke the key.
+pub fn with_revocations(settings: &RemoteSettings, inputs: &Inputs, snapshot: &Snapshot) -> (Inputs, Snapshot) {
+    let (mut inputs, mut snapshot) = (inputs.clone(), snapshot.clone());
+    for file in files(settings) {
+        if file.exists() { snapshot.files.push(fs::watch(&file)) } else { inputs.absent.push(file) }
+    }
+    (inputs, snapshot)
 }
 
 fn users_file(configuration: &Path) -> Result<UsersFile, String> {

@@ -129,6 +129,7 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
         keys: keys.with_toolchain.iter().cloned().chain(without_toolchain).collect(),
         lock: fs::hash_bytes(lock.as_bytes()),
         variables,
+        layout: None,
     })
 }
 

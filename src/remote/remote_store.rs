@@ -1,6 +1,7 @@
 //! A remote store: finds an artifact there that was built from the current inputs of a source, and adds those that were
 //! built here. It never fails an import: what cannot be used is as good as absent, and reported in one line.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use crate::base::event::{Event, Observer};
 use crate::base::paths;
 use crate::cache::set::{Requirements, Set};
 use crate::env::interpreter::{self, Interpreter};
+use crate::env::request::Request;
 use crate::env::settings::RemoteSettings;
 use crate::remote::configuration::Configuration;
 use crate::remote::folder::Folder;
@@ -38,6 +40,23 @@ pub enum Pushed {
     Present,
     /// It must not leave this machine, with the reason.
     Stays(String),
+}
+
+/// The remote store of a source, opened when it is needed. What is wrong with it is reported once.
+#[derive(Default)]
+pub struct Lazy(OnceCell<Option<RemoteStore>>);
+
+impl Lazy {
+    pub fn get(&self, request: &Request, observer: &mut dyn Observer) -> Option<&RemoteStore> {
+        let open =
+            || RemoteStore::for_import(&request.settings.remote, &request.interpreter, request.folder(), observer);
+        self.0.get_or_init(open).as_ref()
+    }
+
+    /// Like [`Self::get`], if what is built here is written to it.
+    pub fn writable(&self, request: &Request, observer: &mut dyn Observer) -> Option<&RemoteStore> {
+        self.get(request, observer).filter(|remote| remote.configuration.is_writable)
+    }
 }
 
 impl RemoteStore {
@@ -160,6 +179,21 @@ impl RemoteStore {
     /// Whether the store exists, as far as is known. One that is written appears with the first object.
     fn is_there(&self, folder: &Folder) -> bool {
         self.is_on_network() || self.configuration.is_writable || folder.exists()
+    }
+
+    /// Writes an artifact that an import has built. Reports what became of it; an error is only that.
+    pub fn offer(&self, name: &Path, artifact: Result<(&Set, &[u8]), String>, observer: &mut dyn Observer) {
+        let (name, to) = (name.display(), self.configuration.shown());
+        let pushed = match artifact {
+            Ok((set, library)) => self.push(set, library, true, observer),
+            Err(why) => Ok(Pushed::Stays(why)),
+        };
+        observer.event(match pushed {
+            Ok(Pushed::Written) => Event::Log { message: format!("{name}: written to the remote store {to}") },
+            Ok(Pushed::Present) => Event::Log { message: format!("{name}: already in the remote store {to}") },
+            Ok(Pushed::Stays(why)) => Event::Log { message: format!("{name} stays on this machine: {why}") },
+            Err(why) => Event::Notice { message: format!("it was not written to the remote store {to}: {why}") },
+        });
     }
 
     /// Writes an artifact with its set of inputs, signed. With `is_later`, a store on the network is written by a process
@@ -289,6 +323,7 @@ mod tests {
                 keys: vec![],
                 lock: String::new(),
                 variables: vec![],
+                layout: None,
             };
             let interpreter = Interpreter { c_library: own.map(str::to_owned), ..interpreter() };
             assert_eq!(are_met(&requirements, &interpreter).is_ok(), expected, "{platform} {c_library:?} {own:?}");
@@ -330,6 +365,7 @@ mod tests {
                 keys: vec!["a".repeat(64), "b".repeat(64)],
                 lock: String::new(),
                 variables: variable.iter().map(ToString::to_string).collect(),
+                layout: None,
             };
             set.requirements = Some(requirements);
             set

@@ -105,6 +105,7 @@ mod tests {
             keys: vec!["k1".into(), "k2".into()],
             lock: String::new(),
             variables: vec![],
+            layout: None,
         };
         let mut set =
             Set::portable("hash".into(), &Inputs::default(), &CargoConfig::default(), Path::new("/s")).unwrap();

@@ -24,7 +24,11 @@ pub struct Query<'a> {
     keys: Keys,
 }
 
-impl Query<'_> {
+impl<'a> Query<'a> {
+    pub fn new(request: &'a Request, cargo_config: &'a CargoConfig, keys: Keys) -> Self {
+        Self { request, cargo_config, keys }
+    }
+
     pub fn ask(&self, remote: &RemoteStore, observer: &mut dyn Observer) -> Option<Found> {
         let (request, folder, start) = (self.request, self.request.folder(), Instant::now());
         let has_toolchain = self.keys.with_toolchain.is_some();
@@ -48,44 +52,62 @@ impl Query<'_> {
     }
 }
 
+/// What was there first.
+pub enum First<T, F = Box<Found>> {
+    Built(T),
+    Fetched(F),
+}
+
+/// Calls `build`, and ends it if the remote store, which is on the network, has the artifact.
+pub fn race<T>(
+    query: &Query,
+    remote: &RemoteStore,
+    observer: &mut dyn Observer,
+    build: impl FnOnce(&mut dyn Observer) -> Result<T>,
+) -> Result<First<T>> {
+    let (is_found, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let ask = || {
+        let mut asking = Asking { is_over: &is_over, events: Vec::new() };
+        let found = query.ask(remote, &mut asking);
+        is_found.store(found.is_some(), Ordering::Release);
+        (found, asking.events)
+    };
+    let (result, answer) = thread::scope(|scope| {
+        // Without another thread, nothing is asked.
+        let asking = thread::Builder::new().spawn_scoped(scope, ask).ok();
+        let result = build(&mut Building { observer, is_found: &is_found });
+        is_over.store(true, Ordering::Release);
+        (result, asking.and_then(|asking| asking.join().ok()))
+    });
+    let (found, events) = answer.unwrap_or_default();
+    // Only a build that was ended by it leaves the artifact to be used.
+    let found = found.filter(|_| matches!(result, Err(Error::Interrupted)) && observer.check().is_ok());
+    let is_true = |event: &Event| found.is_some() || !matches!(event, Event::Fetched { .. });
+    events.into_iter().filter(is_true).for_each(|event| observer.event(event));
+    match found {
+        Some(found) => Ok(First::Fetched(Box::new(found))),
+        None => Ok(First::Built(result?)),
+    }
+}
+
 impl Source<'_> {
     pub fn query(&self) -> Query<'_> {
-        Query { request: self.request, cargo_config: &self.cargo_config, keys: self.keys() }
+        Query::new(self.request, &self.cargo_config, self.keys())
     }
 
-    /// Calls `build`, and ends it if a remote store on the network has the artifact.
+    /// Calls `build`, unless a remote store on the network has the artifact first.
     pub fn race(
         &self,
         observer: &mut dyn Observer,
         build: impl FnOnce(&mut dyn Observer) -> Result<PathBuf>,
     ) -> Result<(PathBuf, Origin)> {
-        let remote = if self.request.force { None } else { self.remote(observer) };
+        let remote = if self.request.force { None } else { self.remote.get(self.request, observer) };
         let Some(remote) = remote.filter(|remote| remote.is_on_network()) else {
             return Ok((build(observer)?, Origin::Built));
         };
-        let (is_found, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
-        let query = self.query();
-        let ask = || {
-            let mut asking = Asking { is_over: &is_over, events: Vec::new() };
-            let found = query.ask(remote, &mut asking);
-            is_found.store(found.is_some(), Ordering::Release);
-            (found, asking.events)
-        };
-        let (result, answer) = thread::scope(|scope| {
-            // Without another thread, nothing is asked.
-            let asking = thread::Builder::new().spawn_scoped(scope, ask).ok();
-            let result = build(&mut Building { observer, is_found: &is_found });
-            is_over.store(true, Ordering::Release);
-            (result, asking.and_then(|asking| asking.join().ok()))
-        });
-        let (found, events) = answer.unwrap_or_default();
-        // Only a build that was ended by it leaves the artifact to be used.
-        let found = found.filter(|_| matches!(result, Err(Error::Interrupted)) && observer.check().is_ok());
-        let is_true = |event: &Event| found.is_some() || !matches!(event, Event::Fetched { .. });
-        events.into_iter().filter(is_true).for_each(|event| observer.event(event));
-        match found {
-            Some(found) => Ok((self.take_fetched(found)?, Origin::Fetched)),
-            None => Ok((result?, Origin::Built)),
+        match race(&self.query(), remote, observer, build)? {
+            First::Built(artifact) => Ok((artifact, Origin::Built)),
+            First::Fetched(found) => Ok((self.take_fetched(*found)?, Origin::Fetched)),
         }
     }
 }

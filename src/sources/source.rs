@@ -1,7 +1,6 @@
 //! The current state of a script or a crate: whether its artifact is fresh, and whether it can be restored from the
 //! store. The build is in [`crate::sources::build_source`].
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
@@ -22,7 +21,7 @@ use crate::freshness::stamp;
 use crate::package::krate::Crate;
 use crate::package::manifest;
 use crate::remote::configuration;
-use crate::remote::remote_store::{Pushed, RemoteStore};
+use crate::remote::remote_store::Lazy;
 use crate::script::header::Template;
 use crate::script::parse::Script;
 
@@ -65,8 +64,7 @@ pub struct Source<'a> {
     pub cargo_config: CargoConfig,
     /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
-    /// The remote store, once it was needed.
-    remote: OnceCell<Option<RemoteStore>>,
+    pub remote: Lazy,
 }
 
 impl<'a> Source<'a> {
@@ -117,7 +115,7 @@ impl<'a> Source<'a> {
             settings: BuildSettings::resolve(&request.settings, request.folder())?,
             cargo_config,
             toolchain,
-            remote: OnceCell::new(),
+            remote: Lazy::default(),
         };
         if source.settings.stubs.is_some() {
             let open = source.leaves_pyo3_open().then_some(source.settings.pyo3.as_str());
@@ -178,11 +176,8 @@ impl<'a> Source<'a> {
         if record.signer.is_none() {
             return self.stamp(artifact, &record.inputs, snapshot);
         }
-        // The key that signed it may be revoked.
-        let (mut inputs, mut snapshot) = (record.inputs.clone(), snapshot.clone());
-        for file in configuration::files(&self.request.settings.remote) {
-            if file.exists() { snapshot.files.push(fs::watch(&file)) } else { inputs.absent.push(file) }
-        }
+        let (inputs, snapshot) =
+            configuration::with_revocations(&self.request.settings.remote, &record.inputs, snapshot);
         self.stamp(artifact, &inputs, &snapshot);
     }
 
@@ -228,7 +223,7 @@ impl<'a> Source<'a> {
             return Ok(Some((self.take(found)?, Origin::Restored)));
         }
         let can_build = self.toolchain.is_ok() && self.request.may_build;
-        let remote = self.remote(observer).filter(|remote| !(can_build && remote.is_on_network()));
+        let remote = self.remote.get(self.request, observer).filter(|remote| !(can_build && remote.is_on_network()));
         let Some(found) = remote.and_then(|remote| self.query().ask(remote, observer)) else { return Ok(None) };
         Ok(Some((self.take_fetched(found)?, Origin::Fetched)))
     }
@@ -247,14 +242,6 @@ impl<'a> Source<'a> {
         record.inputs = found.inputs;
         record.signer = found.set.signer;
         self.publish(&mut record, &found.library, &found.snapshot)
-    }
-
-    /// The remote store, if there is one. If it cannot be used, that is reported the first time.
-    pub fn remote(&self, observer: &mut dyn Observer) -> Option<&RemoteStore> {
-        let request = self.request;
-        let open =
-            || RemoteStore::for_import(&request.settings.remote, &request.interpreter, request.folder(), observer);
-        self.remote.get_or_init(open).as_ref()
     }
 
     /// The artifact of the current inputs in this user's store, or in the shared cache's. `accepts` decides on its set.
@@ -277,15 +264,9 @@ impl<'a> Source<'a> {
     ) {
         let place = Place { folder: self.request.folder(), cargo_config: &self.cargo_config, told };
         let Some(set) = self.cache.store().put(&self.keys(), &place, inputs, library, requirements) else { return };
-        let Some(remote) = self.remote(observer).filter(|remote| remote.configuration.is_writable) else { return };
-        let (name, to) = (self.request.root.display(), remote.configuration.shown());
-        let pushed = remote.push(&set, library, true, observer);
-        observer.event(match pushed {
-            Ok(Pushed::Written) => Event::Log { message: format!("{name}: written to the remote store {to}") },
-            Ok(Pushed::Present) => Event::Log { message: format!("{name}: already in the remote store {to}") },
-            Ok(Pushed::Stays(why)) => Event::Log { message: format!("{name} stays on this machine: {why}") },
-            Err(why) => Event::Notice { message: format!("it was not written to the remote store {to}: {why}") },
-        });
+        if let Some(remote) = self.remote.writable(self.request, observer) {
+            remote.offer(&self.request.root, Ok((&set, library)), observer);
+        }
     }
 
     pub fn keys(&self) -> Keys {

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from tests import projects
 from tests.build.test_command import SCRIPT, command
+from tests.build.test_projects import Environment, edit
 from tests.build.test_remote import Team
+from tests.build.test_remote_projects import Machines
 from tests.conftest import Place
 from tests.servers import SERVERS, Line, Server, free_port, program, redis
 
@@ -84,6 +87,26 @@ def test_a_build_ends_when_its_artifact_arrives(place: Place, server: Server) ->
     if (team.root / "pid").exists():
         process = Path("/proc", (team.root / "pid").read_text().strip(), "cmdline")
         assert not process.exists() or process.read_bytes() == b""
+
+
+def test_a_project_from_a_server(environment: Environment, server: Server) -> None:
+    """Installed without compiling; after an edit fetched while maturin is running."""
+    (environment.site / "opendal").symlink_to(Path(opendal.__file__).parent)
+    machines = Machines(environment, projects.LAYOUTS["python-source"], team_at(environment.place, server))
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.push()
+    edit(machines.first / "src/lib.rs", projects.EDITED, "2")
+    machines.push()
+    machines.leave_first()
+    assert machines.pull().stdout == "1 fetched, 0 already there, 0 not in the store\n"
+    edit(machines.second / "src/lib.rs", projects.EDITED, "2")
+    slow = machines.place.write("slow/maturin", "#!/bin/sh\nsleep 600\n")
+    slow.chmod(0o755)
+    run = machines.run(RUSTIMPORT_MATURIN_EXECUTABLE=str(slow))
+    assert run.out == "2"
+    lines = [line.partition(" from ")[0] for line in run.stderr.splitlines()]
+    assert lines == ["rustimport: building t_source: `src/lib.rs` changed", "rustimport: fetched t_source"]
+    assert (machines.run().out, machines.run().stderr) == ("2", "")
 
 
 @pytest.fixture(scope="module")

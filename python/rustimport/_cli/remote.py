@@ -8,9 +8,13 @@ import os
 from functools import partial
 from typing import Any
 
-from .. import _build, _cache, _core_client, _native, _report
+from .. import _build, _cache, _core_client, _native, _projects, _report
 from ..errors import RustImportError
 from .output import libraries, say, say_failures, size, tell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._request import Request
 
 
 def keygen(options: argparse.Namespace) -> int:
@@ -89,7 +93,7 @@ def push(options: argparse.Namespace) -> int:
 
 
 def _push(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
-    asked = _core_client.request(_cache.Key(source))
+    asked = _request(source)
     reporter = _report.Reporter(asked["module"], asked["root"], True, stop, bar)
     try:
         outcome, reason = _native.core.remote_push(asked, reporter)
@@ -108,7 +112,7 @@ def pull(options: argparse.Namespace) -> int:
     from .build import choose_profile
 
     choose_profile(options)
-    results = _each(options, partial(_build.build_one, in_place=False, may_build=False))
+    results = _each(options, _pull)
     failed = say_failures(results)
     fetched = sum(result.origin == "fetched" for result in results)
     there = len(results) - fetched - len(failed)
@@ -116,8 +120,44 @@ def pull(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _pull(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
+    try:
+        outcome = _core_client.ensure(_request(source, may_build=False), stop=stop, bar=bar)
+    except RustImportError as error:
+        return _build.Result(source, None, error=error)
+    finally:
+        if bar:
+            bar.advance()
+    return _build.Result(source, os.fspath(outcome["artifact"]), origin=outcome["origin"])
+
+
+def _request(source: str, may_build: bool = True) -> Request:
+    """The request for a script, a crate, or a project, which is installed if necessary."""
+    project = _project_at(source)
+    if project is None:
+        return _core_client.request(_cache.Key(source), may_build=may_build)
+    return _core_client.request(
+        _cache.Key(project.root, project.site),
+        project.module,
+        marked=True,
+        in_place=False,
+        may_build=may_build,
+        dist_info=project.dist_info,
+        automatic=True,
+    )
+
+
+def _project_at(folder: str) -> _projects.Project | None:
+    """The project in a folder, unless that is a crate with a marker."""
+    is_crate = os.path.exists(os.path.join(folder, ".rustimport"))
+    return None if is_crate or not os.path.isdir(folder) else _projects.project_at(folder)
+
+
 def _each(options: argparse.Namespace, one: Any) -> list[_build.Result]:
     sources = _build.discover(options.paths or [os.curdir], opt_in=True, are_named=bool(options.paths))
+    here = os.getcwd()
+    if not options.paths and _project_at(here):
+        sources.insert(0, here)
     bar = _report.Bar.of(len(sources))
     try:
         return _build.each(sources, partial(one, bar=bar))

@@ -1,0 +1,85 @@
+//! A project's metadata as maturin writes it, and an installation that consists of it: in editable mode, without a
+//! library, and without compiling anything.
+//!
+//! Sources: PEP 660 (editable installs), the wheel specification, PEP 610 (`direct_url.json`).
+
+use std::io::{self, Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::base::fs;
+use crate::base::paths;
+use crate::build::wheel;
+
+/// A dist-info folder, not installed.
+pub struct DistInfo {
+    /// Its name, such as `name-1.0.dist-info`.
+    name: String,
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl DistInfo {
+    /// The dist-info folder in `folder`, if there is one.
+    pub fn in_folder(folder: tempfile::TempDir) -> Option<Self> {
+        let mut items = fs::items(folder.path());
+        let item = items.find(|item| item.file_name().to_string_lossy().ends_with(".dist-info"))?;
+        Some(Self { name: item.file_name().to_string_lossy().into_owned(), path: item.path(), _folder: folder })
+    }
+
+    /// Whether an installed dist-info folder is about the same version, dependencies and programs.
+    pub fn equals(&self, installed: &Path) -> bool {
+        let read = |folder: &Path, file: &str| fs::read(folder.join(file)).unwrap_or_default();
+        let headers = |folder: &Path| wheel::headers(&read(folder, "METADATA"));
+        let programs = |folder: &Path| read(folder, "entry_points.txt");
+        headers(&self.path) == headers(installed) && programs(&self.path) == programs(installed)
+    }
+
+    /// Writes a wheel, in a new folder in this one, that puts `root` on `sys.path`. Returns its path; `None` if the
+    /// metadata is incomplete.
+    pub fn write_wheel(&self, root: &Path) -> io::Result<Option<PathBuf>> {
+        let text = fs::read_text(self.path.join("WHEEL"))?;
+        let tag = text.lines().find_map(|line| line.strip_prefix("Tag:"));
+        let (Some(tag), Some(stem)) = (tag, self.name.strip_suffix(".dist-info")) else { return Ok(None) };
+        let path = self.path.with_file_name(format!("{stem}-{}.whl", tag.trim()));
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default();
+        let mut record = String::new();
+        let mut add = |name: &str, content: &[u8]| {
+            archive.start_file(name, options)?;
+            record.push_str(&format!("{name},,\n"));
+            archive.write_all(content)
+        };
+        let mut folders = vec![(self.name.clone(), self.path.clone())];
+        while let Some((name, folder)) = folders.pop() {
+            for item in fs::items(&folder) {
+                let (name, path) = (format!("{name}/{}", item.file_name().to_string_lossy()), item.path());
+                if path.is_dir() { folders.push((name, path)) } else { add(&name, &fs::read(&path)?)? }
+            }
+        }
+        let name = stem.split('-').next().unwrap_or(stem);
+        add(&format!("{name}.pth"), format!("{}\n", root.display()).as_bytes())?;
+        archive.start_file(format!("{}/RECORD", self.name), options)?;
+        record.push_str(&format!("{}/RECORD,,\n", self.name));
+        archive.write_all(record.as_bytes())?;
+        let wheel = archive.finish()?.into_inner();
+        fs::write(&path, &wheel).map_err(io::Error::other)?;
+        Ok(Some(path))
+    }
+
+    /// Marks its installation in `site` as that of `project` in editable mode, as maturin does.
+    pub fn mark_as_editable(&self, site: &Path, project: &Path) -> io::Result<()> {
+        let url = serde_json::to_string(&paths::url_of(project))?;
+        let text = format!("{{\"dir_info\": {{\"editable\": true}}, \"url\": {url}}}");
+        let installed = site.join(&self.name);
+        fs::write_users_file(&installed.join("direct_url.json"), text.as_bytes())?;
+        let record = installed.join("RECORD");
+        let file = format!("{}/direct_url.json", self.name);
+        let lines = fs::read_text(&record)?;
+        let others = lines.lines().filter(|line| !line.starts_with(&file)).map(|line| format!("{line}\n"));
+        let text: String = others.chain([format!("{file},,\n")]).collect();
+        fs::write_users_file(&record, text.as_bytes())
+    }
+}

@@ -1,0 +1,193 @@
+"""Projects and a remote store: what one machine built, another one installs and imports without compiling."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import projects
+from tests.build.test_projects import SCRIPTS, Environment, edit
+from tests.build.test_remote import Team
+from tests.conftest import Run
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the second machine has another PATH")
+
+
+class Machines:
+    """Two trees with one project. They share an environment, so that pyo3 is compiled once: it is that of one machine
+    at a time."""
+
+    def __init__(self, environment: Environment, layout: projects.Layout, team: Team | None = None) -> None:
+        self.environment, self.layout = environment, layout
+        self.place = environment.place
+        self.team = team or Team(self.place)
+        self.first = environment.project(layout, "one")
+        self.second = environment.project(layout, "two")
+        environment.develop(self.first / layout.folder)
+
+    def on_first(self, *arguments: str) -> str:
+        run = self.command(self.first, "remote", *arguments, **self.team.first)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    def push(self) -> str:
+        return self.on_first("push")
+
+    def pull(self, **env: Any) -> subprocess.CompletedProcess[str]:
+        return self.command(self.second, "remote", "pull", **{**self.team.second, **env})
+
+    def command(self, folder: Path, *arguments: str, **env: Any) -> subprocess.CompletedProcess[str]:
+        environ = {name: value for name, value in {**self.place.env, **env}.items() if value is not None}
+        return subprocess.run(
+            [self.environment.bin / "python", "-m", "rustimport", *arguments],
+            cwd=folder / self.layout.folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def leave_first(self) -> None:
+        """From here on, it is the second machine: without the project, and without what the first one has kept."""
+        self.uninstall()
+        self.place.forget()
+
+    def uninstall(self) -> None:
+        name = next(self.environment.site.glob("*.dist-info/direct_url.json")).parent.name.partition("-")[0]
+        uv: list[Any] = [SCRIPTS / "uv", "pip", "uninstall", "--quiet", "--python", self.environment.bin / "python"]
+        subprocess.run([*uv, name], env=self.place.env, check=True)
+
+    def run(self, **env: Any) -> Run:
+        return self.environment.run(self.layout.code, **{**self.team.second, **env})
+
+
+def compiled(run: Run) -> bool:
+    return "building" in run.stderr
+
+
+@pytest.fixture
+def machines(environment: Environment) -> Machines:
+    layout = projects.LAYOUTS["python-source"]
+    program = '[project.scripts]\nsource-value = "t_source:value"\n'
+    pyproject = layout.files["pyproject.toml"].replace("[tool.maturin]", program + "[tool.maturin]")
+    files = {**layout.files, "pyproject.toml": pyproject}
+    return Machines(environment, projects.Layout(files, layout.code))
+
+
+def test_installed_without_compiling(machines: Machines) -> None:
+    """Python files changed, Rust did not: a clean checkout gets its library, dependencies and programs."""
+    assert machines.push() == "1 written, 0 already there, 0 stay, 0 failed\n"
+    assert machines.push() == "0 written, 1 already there, 0 stay, 0 failed\n"
+    # Debug information, and with it the tree's path, stays here.
+    (library,) = machines.team.objects("artifacts")
+    assert str(machines.first).encode() not in library.read_bytes()
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.place.write("two/python/t_source/__init__.py", "from .t_source import value\nmore = 1\n")
+    machines.leave_first()
+
+    target = machines.team.root / "target"
+    machines.place.env["CARGO_TARGET_DIR"] = str(target)
+    pull = machines.pull(RUSTIMPORT_REMOTE="file:///nowhere")
+    assert (pull.returncode, "no store has an artifact" in pull.stderr) == (1, True), pull.stderr
+    assert not list(machines.environment.site.glob("t_source*"))
+    pull = machines.pull()
+    assert pull.stdout == "1 fetched, 0 already there, 0 not in the store\n", pull.stderr
+    assert machines.pull().stdout == "0 fetched, 1 already there, 0 not in the store\n"
+
+    run = machines.run()
+    assert (run.out, run.stderr) == ("1", "")
+    assert not target.exists()
+    # It is what `maturin develop` would have installed.
+    (dist_info,) = machines.environment.site.glob("t_source-*.dist-info")
+    origin = json.loads((dist_info / "direct_url.json").read_text())
+    assert origin == {"url": machines.second.as_uri(), "dir_info": {"editable": True}}
+    program = subprocess.run([machines.environment.bin / "source-value"], capture_output=True, check=False)
+    assert program.returncode == 1
+    machines.environment.develop(machines.second)
+    assert machines.run().out == "1"
+    machines.uninstall()
+    assert not list(machines.environment.site.glob("t_source*"))
+    assert not (machines.environment.bin / "source-value").exists()
+
+
+def test_a_colleagues_edit(machines: Machines) -> None:
+    """An import writes what it has built; after a pull of the sources, the other import takes it."""
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.push()
+    edit(machines.first / "src/lib.rs", projects.EDITED, "2")
+    run = machines.run(**machines.team.first)
+    assert (run.out, compiled(run), len(machines.team.objects("sets"))) == ("2", True, 2), run.stderr
+    machines.leave_first()
+
+    assert machines.pull().returncode == 0
+    edit(machines.second / "src/lib.rs", projects.EDITED, "2")
+    run = machines.run()
+    assert (run.out, compiled(run), "fetched t_source" in run.stderr) == ("2", False, True), run.stderr
+    assert (machines.run().out, machines.run().stderr) == ("2", "")
+    # It is this machine's own now, until its key is revoked.
+    shutil.rmtree(machines.team.store)
+    edit(machines.second / "src/lib.rs", "{ 2 }", "{ 3 }")
+    run = machines.run()
+    assert (run.out, compiled(run)) == ("3", True)
+    edit(machines.second / "src/lib.rs", "{ 3 }", "{ 2 }")
+    run = machines.run()
+    assert (run.out, compiled(run)) == ("2", False), run.stderr
+    run = machines.run(RUSTIMPORT_REMOTE_REVOKED=machines.team.key)
+    assert (run.out, compiled(run)) == ("2", True), run.stderr
+    assert f"the key {machines.team.key[8:24]} that signed the library was revoked" in run.stderr
+
+
+def test_more_than_the_library_changed(machines: Machines) -> None:
+    """A library is taken if the installed metadata are those of the project, whatever else has changed."""
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.push()
+    edit(machines.first / "Cargo.toml", "[lib]", "# A comment.\n[lib]")
+    machines.push()
+    edit(machines.first / "pyproject.toml", 'version = "1.0"', 'version = "1.1"')
+    assert machines.push() == "1 written, 0 already there, 0 stay, 0 failed\n"
+    machines.leave_first()
+    assert machines.pull().returncode == 0
+    edit(machines.second / "Cargo.toml", "[lib]", "# A comment.\n[lib]")
+    run = machines.run()
+    assert (run.out, compiled(run), "fetched t_source" in run.stderr) == ("1", False, True), run.stderr
+    edit(machines.second / "pyproject.toml", 'version = "1.0"', 'version = "1.1"')
+    run = machines.run()
+    assert (run.out, compiled(run)) == ("1", True), run.stderr
+    assert list(machines.environment.site.glob("t_source-1.1.dist-info"))
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ('include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).len() as i64', "the path of its folder"),
+        ('option_env!("SECRET").map_or(0, |_| 1)', "it may contain the value of SECRET"),
+    ],
+)
+def test_what_stays(machines: Machines, code: str, why: str) -> None:
+    edit(machines.first / "src/lib.rs", projects.EDITED, code)
+    machines.place.env["SECRET"] = "x"
+    run = machines.command(machines.first, "remote", "push", **machines.team.first)
+    assert run.stdout == "0 written, 0 already there, 1 stay, 0 failed\n", run.stderr
+    assert why in run.stderr
+    assert not machines.team.store.exists()
+
+
+def test_projects_without_python_files(environment: Environment) -> None:
+    """maturin generates some, so such a project is not installed from a store. Its library is taken once it is."""
+    machines = Machines(environment, projects.LAYOUTS["pure"])
+    edit(machines.first / "src/lib.rs", projects.EDITED, "2")
+    machines.push()
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.leave_first()
+    pull = machines.pull()
+    assert (pull.returncode, "no store has an artifact" in pull.stderr) == (1, True)
+    environment.develop(machines.second)
+    edit(machines.second / "src/lib.rs", projects.EDITED, "2")
+    run = machines.run()
+    assert (run.out, compiled(run), "fetched t_pure" in run.stderr) == ("2", False, True), run.stderr
