@@ -16,6 +16,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from tests.chroot import PACKAGES, PYTHON_SOURCES, ROOT, Chroot, SkippedError, run, run_each
 
@@ -74,6 +75,26 @@ OLDEST = """
     printf '%b' {script} > tried.rs
     bin/python -c '{trial}'
     ldd --version | head -1
+"""
+
+
+#: Exchanges libraries between that system and this one, which has a newer C library.
+EXCHANGE = """
+    cd /tmp/tried
+    mkdir -p src
+    printf '%b' {script} > src/old.rs
+    printf '%b' {script} > src/new.rs
+    export RUSTIMPORT_CONFIG_DIR=/tmp/tried/config RUSTIMPORT_REMOTE=file:///opt/store
+    RUSTIMPORT_REMOTE_TRUST="$(bin/python -m rustimport -q remote keygen) {key}"
+    export RUSTIMPORT_REMOTE_TRUST
+    echo "$RUSTIMPORT_REMOTE_TRUST" > /opt/keys
+    export RUSTIMPORT_CACHE_DIR=/tmp/tried/no-rust
+    if PYTHONPATH=src bin/python -c 'import rustimport.import_hook, new' 2> refused; then exit 1; fi
+    cat refused
+    grep -q 'cannot be used here: it needs glibc 2[.]3[0-9], and this system has 2[.]31' refused
+    export PATH=/opt/rust/bin:$PATH RUSTIMPORT_CACHE_DIR=/tmp/tried/cache
+    PYTHONPATH=src bin/python -c 'import rustimport.import_hook, new; assert new.value() == 42'
+    RUSTIMPORT_REMOTE_MODE=read-write bin/python -m rustimport remote push src/old.rs
 """
 
 
@@ -206,6 +227,48 @@ def oldest() -> None:
         leave_out = shutil.ignore_patterns("src", "etc")
         shutil.copytree(sysroot / name, chroot.folder / "opt" / "rust" / name, ignore=leave_out, symlinks=True)
     chroot.run(OLDEST.format(wheel=wheel.name, script=json.dumps(SCRIPT), trial=TRIAL))
+    exchange(chroot, wheel)
+
+
+def exchange(chroot: Chroot, wheel: Path) -> None:
+    """A remote store of two systems: what was built on the older one serves both, also without Rust; what was built on
+    the newer one is refused by the older one.
+
+    Raises:
+        SkippedError: there is no Python 3.13 here.
+    """
+    # pyenv's own `python3.13` may refuse to run.
+    pythons = [*sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python")), shutil.which("python3.13")]
+    python = next((python for python in pythons if python), None)
+    if python is None:
+        raise SkippedError("the older system has passed; to exchange libraries with it, Python 3.13 is needed here")
+    store = chroot.folder / "opt" / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder, empty = Path(name), Path(name, "empty")
+        run(python, "-m", "venv", folder / "venv")
+        run(folder / "venv/bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel)
+        for module in ("old", "new"):
+            (folder / f"{module}.rs").write_text(SCRIPT)
+        empty.mkdir()
+        env = {**os.environ, "RUSTIMPORT_CONFIG_DIR": str(folder / "config"), "RUSTIMPORT_REMOTE": store.as_uri()}
+        env["RUSTIMPORT_CACHE_DIR"] = str(folder / "cache")
+
+        both: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+
+        def here(*words: str, **more: str) -> str:
+            command = [str(folder / "venv/bin/python"), *words]
+            done = subprocess.run(command, cwd=folder, env={**env, **more}, text=True, check=True, **both)
+            sys.stdout.write(done.stdout)
+            return str(done.stdout)
+
+        key = here("-m", "rustimport", "-q", "remote", "keygen").strip()
+        here("-m", "rustimport", "remote", "push", "new.rs", RUSTIMPORT_REMOTE_MODE="read-write")
+        chroot.run(EXCHANGE.format(script=json.dumps(SCRIPT), key=key))
+        keys = (chroot.folder / "opt" / "keys").read_text()
+        nothing = dict.fromkeys(("PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"), str(empty))
+        code = "import rustimport.import_hook, old; assert old.value() == 42"
+        assert "fetched old" in here("-c", code, RUSTIMPORT_REMOTE_TRUST=keys, **nothing)
 
 
 def sid(*more: str) -> Chroot:

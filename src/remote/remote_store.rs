@@ -106,10 +106,12 @@ impl RemoteStore {
         matches!(self.place, Place::Network(_))
     }
 
-    /// The set, signed by a trusted key, for which `fits` returns true, and its library.
+    /// The set, signed by a trusted key, for which `fits` returns true, and its library. If nothing can be built instead
+    /// (`can_build`), it is said why an artifact cannot be used.
     pub fn fetch(
         &self,
         key: &str,
+        can_build: bool,
         interpreter: &Interpreter,
         fits: &mut dyn FnMut(&Set) -> bool,
         observer: &mut dyn Observer,
@@ -154,7 +156,8 @@ impl RemoteStore {
             };
             let Some(requirements) = &set.requirements else { continue };
             if let Err(why) = are_met(requirements, interpreter) {
-                observer.event(Event::Log { message: format!("an artifact in {url} cannot be used here: {why}") });
+                let message = format!("an artifact in the remote store {url} cannot be used here: {why}");
+                observer.event(if can_build { Event::Log { message } } else { Event::Notice { message } });
                 continue;
             }
             if !fits(&set) {
@@ -380,7 +383,7 @@ mod tests {
         assert!(matches!(own.push(&local, library, false, &mut Silent), Ok(Pushed::Stays(_))));
         let fetch = |store: &RemoteStore, key: char, fits: bool| {
             let key = key.to_string().repeat(64);
-            store.fetch(&key, &interpreter(), &mut |_| fits, &mut Silent).map(|(_, library)| library)
+            store.fetch(&key, true, &interpreter(), &mut |_| fits, &mut Silent).map(|(_, library)| library)
         };
         assert_eq!(fetch(&own, 'a', true), Some(library.to_vec()));
         assert_eq!(fetch(&own, 'b', true), Some(library.to_vec()));

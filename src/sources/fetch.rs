@@ -39,7 +39,7 @@ impl<'a> Query<'a> {
             current = set.compare(folder, self.cargo_config, &request.cache, has_toolchain, &mut hash);
             current.is_some()
         };
-        let found = remote.fetch(self.keys.remote(), &request.interpreter, &mut fits, observer);
+        let found = remote.fetch(self.keys.remote(), has_toolchain, &request.interpreter, &mut fits, observer);
         let from = remote.configuration.shown();
         let Some(((set, library), (inputs, snapshot))) = found.zip(current) else {
             let message = format!("the remote store {from} has no artifact for this content");
