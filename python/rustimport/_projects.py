@@ -66,10 +66,10 @@ def fresh_index(data: bytes, file: str) -> "dict[str, list[Project]] | None":
                 return None
             if tag == b"F" and stats != b"F %d %d %d" % (now.st_size, now.st_mtime_ns, now.st_ctime_ns):
                 return None
-    return _projects_in(lines)
+    return projects_in(lines)
 
 
-def _projects_in(lines: "list[bytes]") -> "dict[str, list[Project]]":
+def projects_in(lines: "list[bytes]") -> "dict[str, list[Project]]":
     """Full name of a module -> the projects that an import of it enters."""
     projects: dict[str, list[Project]] = {}
     for line in lines:
@@ -79,14 +79,6 @@ def _projects_in(lines: "list[bytes]") -> "dict[str, list[Project]]":
             for name in names:
                 projects.setdefault(name.decode(), []).append(project)
     return projects
-
-
-def project_at(folder: str) -> "Project | None":
-    """The project in a folder that is installed in editable mode, or that could be."""
-    from . import _core_client
-
-    projects = _projects_in(_core_client.index_all_projects(site_folders(), [folder]).split(b"\n"))
-    return next((project for named in projects.values() for project in named if project.root == folder), None)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -204,7 +196,7 @@ class ProjectFinder(Finder):
             with ImportUnlocked():
                 from . import _core_client
 
-            return _projects_in(_core_client.index_all_projects(folders).split(b"\n"))
+            return projects_in(_core_client.index_all_projects(folders).split(b"\n"))
         try:
             root = cache_root(self.cache_dir)
         except ImportError:
@@ -224,7 +216,7 @@ class ProjectFinder(Finder):
         with ImportUnlocked():
             from . import _core_client
 
-        return _projects_in(_core_client.index_projects(folders, file).split(b"\n"))
+        return projects_in(_core_client.index_projects(folders, file).split(b"\n"))
 
 
 # ---------------------------------------------------------------------------------------------------

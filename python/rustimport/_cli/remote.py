@@ -8,7 +8,7 @@ import os
 from functools import partial
 from typing import Any
 
-from .. import _build, _cache, _core_client, _native, _projects, _report
+from .. import _build, _cache, _core_client, _native, _projects, _report, _settings
 from ..errors import RustImportError
 from .output import libraries, say, say_failures, size, tell
 
@@ -148,9 +148,11 @@ def _request(source: str, may_build: bool = True) -> Request:
 
 
 def _project_at(folder: str) -> _projects.Project | None:
-    """The project in a folder, unless that is a crate with a marker."""
-    is_crate = os.path.exists(os.path.join(folder, ".rustimport"))
-    return None if is_crate or not os.path.isdir(folder) else _projects.project_at(folder)
+    """The project in a folder that is installed in editable mode or could be, unless it is a crate with a marker."""
+    if not os.path.isdir(folder) or os.path.exists(os.path.join(folder, ".rustimport")):
+        return None
+    found = _projects.projects_in(_core_client.index_all_projects(_settings.site_folders(), [folder]).split(b"\n"))
+    return next((project for named in found.values() for project in named if project.root == folder), None)
 
 
 def _each(options: argparse.Namespace, one: Any) -> list[_build.Result]:
