@@ -132,7 +132,7 @@ def hook() -> None:
 
 
 def life() -> None:
-    """Scripts and crates from the first import on, with real builds."""
+    """Scripts, crates and projects from the first import on, with real builds."""
     windows = Windows()
     windows.install()
     windows.install_tools()

@@ -147,7 +147,9 @@ impl Installation {
     /// Where a file of the wheel is installed: in the project, if its `.pth` file names a folder, else in the site
     /// folder.
     pub fn place_of(&self, member: &str) -> PathBuf {
-        self.roots.first().map_or_else(|| self.site(), PathBuf::as_path).join(member)
+        let folder = self.roots.first().map_or_else(|| self.site(), PathBuf::as_path);
+        // With the system's own separators, since Python compares the path's text.
+        folder.components().chain(Path::new(member).components()).collect()
     }
 
     /// Its installed native libraries and programs. In the project, only the folders in which Python searches for
@@ -327,6 +329,8 @@ mod tests {
         std::fs::write(site.join("my_project.pth"), lines).unwrap();
         let found = Installation::read(&dist_info).unwrap();
         let python = PathBuf::from(format!("{root}p/python"));
+        let library = found.place_of("my_project/x.so");
+        assert_eq!(library.to_str(), python.join("my_project").join("x.so").to_str());
         assert_eq!((found.name.as_str(), found.roots), ("my_project", vec![python]));
         write("RECORD", "my_project/x.so,,\n../../../bin/tool,,\nmy_project-1.0.dist-info/RECORD,,\n");
         let found = Installation::read(&dist_info).unwrap();

@@ -139,14 +139,14 @@ impl Project<'_> {
 
     /// Where the library belongs, if the project is installed in that way.
     fn place_of(&self, layout: &Layout) -> Option<PathBuf> {
-        let folder = match (&layout.root, self.installation.roots.first()) {
-            (None, None) => self.installation.site().to_owned(),
-            (Some(root), Some(own)) if canonical(&self.request.root.join(root)) == canonical(own) => own.clone(),
-            _ => return None,
+        let is_same = match (&layout.root, self.installation.roots.first()) {
+            (None, None) => true,
+            (Some(root), Some(own)) => canonical(&self.request.root.join(root)) == canonical(own),
+            _ => false,
         };
         let member = Path::new(&layout.member);
         let is_inside = member.components().all(|part| matches!(part, Component::Normal(_)));
-        (is_inside && is_native(member)).then(|| folder.join(member))
+        (is_same && is_inside && is_native(member)).then(|| self.installation.place_of(&layout.member))
     }
 
     /// The inverse of [`Self::place_of`].

@@ -132,10 +132,18 @@ fn main() {
             words.push(format!("{name}={value}"));
         }
     }
+    // maturin would run the interpreter, and build for this system: it finds the other one by its version.
+    let is_project = tool == "maturin" && !env::args().any(|word| word == "--target");
     words.push(tool);
     let current = env::current_dir().expect("there is a working folder");
     let mut package = translated_package(&current).map(|copy| (current.clone(), copy));
-    for word in env::args().skip(1) {
+    let mut given = env::args().skip(1);
+    while let Some(word) = given.next() {
+        if is_project && (word == "-i" || word == "--interpreter") {
+            given.next();
+            words.extend(["-i".into(), "python3.12".into(), "--target".into(), TARGET.into()]);
+            continue;
+        }
         let manifest = Path::new(&word).parent().filter(|_| word.ends_with("Cargo.toml"));
         match manifest.and_then(|folder| Some((folder.to_owned(), translated_package(folder)?))) {
             Some((folder, copy)) => {
@@ -167,9 +175,7 @@ fn main() {
             Err(_) => thread::sleep(Duration::from_millis(5)),
         }
     };
-    if let Some(target) = target {
-        translate_dep_infos(Path::new(&target), since);
-    }
+    translate_dep_infos(&target.map_or_else(|| current.join("target"), PathBuf::from), since);
     if let Some((folder, copy)) = package
         && let Ok(lock) = fs::read_to_string(copy.join("Cargo.lock"))
     {

@@ -1,102 +1,16 @@
-"""The life of scripts and crates on Windows. The compiler is that of the Linux system around it (`forward.rs`).
-
-`watch` is not tested: changes of watched folders do not arrive under Wine.
-"""
+"""The life of scripts and crates on Windows."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
-import textwrap
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-SCRIPT = "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 {{ {} }}\n"
-HOOK = "import rustimport; rustimport.install()\n"
-PRINT = "import m; print(m.value())"
-
-
-@dataclass
-class Run:
-    stdout: str
-    stderr: str
-    returncode: int
-
-    @property
-    def out(self) -> str:
-        assert self.returncode == 0, self.stderr
-        return self.stdout.strip()
-
-    @property
-    def builds(self) -> int:
-        return self.stderr.count("rustimport: built ")
-
-
-class Place:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.started: list[subprocess.Popen[str]] = []
-
-    def write(self, value: int, name: str = "m") -> Path:
-        path = self.folder / f"{name}.rs"
-        path.write_text(SCRIPT.format(value), encoding="utf-8")
-        return path
-
-    def start(self, code: str, cwd: Path | str | None = None, **env: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HOOK + textwrap.dedent(code)]
-        return self.spawn(command, cwd, **env)
-
-    def spawn(self, command: list[str], cwd: Path | str | None = None, **env: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd or self.folder,
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        self.started.append(process)
-        return process
-
-    def python(self, code: str = PRINT, cwd: Path | str | None = None, **env: str) -> Run:
-        return finish(self.start(code, cwd, **env))
-
-    def command(self, *arguments: str, **env: str) -> Run:
-        return finish(self.spawn([sys.executable, "-m", "rustimport", *arguments], **env))
-
-
-def finish(process: subprocess.Popen[str]) -> Run:
-    stdout, stderr = process.communicate(timeout=120)
-    return Run(stdout, stderr, process.returncode)
-
-
-def running(name: str) -> set[str]:
-    """The numbers of the processes of a program."""
-    lines = subprocess.run(["tasklist"], capture_output=True, text=True, check=False).stdout.splitlines()
-    return {line.split()[1] for line in lines if line.startswith(name)}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Any:
-    folder = tmp_path / "place"
-    folder.mkdir()
-    place = Place(folder)
-    # What an earlier test built of the same content is not used.
-    for store in Path(os.environ["RUSTIMPORT_CACHE_DIR"]).glob("v1/*/store"):
-        shutil.rmtree(store)
-    yield place
-    for process in place.started:
-        process.kill()
-        process.wait()
+from tests.wine.conftest import PRINT, SCRIPT, Place, finish, running
 
 
 def test_first_import_fresh_import_edit_undo(place: Place) -> None:
@@ -324,3 +238,39 @@ def test_a_missing_tool_is_said(place: Place) -> None:
     env = {"PATH": str(empty), "CARGO_HOME": str(empty), "USERPROFILE": str(empty)}
     run = place.python(**env)
     assert "ToolchainError: cargo was found neither on PATH nor in ~/.cargo/bin" in run.stderr
+
+
+@pytest.mark.parametrize("how", ["_thread.interrupt_main()", "os.kill(0, signal.CTRL_C_EVENT)"])
+def test_ctrl_c_during_a_build(place: Place, how: str) -> None:
+    """The job ends with everything in it, and the next import builds."""
+    place.write(7)
+    before = running("maturin.exe")
+    code = f"""
+        import _thread, os, signal, threading
+        threading.Timer(4, lambda: {how}).start()
+        import m
+    """
+    run = finish(place.start(code, FORWARD_SLEEP="10"))
+    if run.returncode == 0 and "kill" in how:
+        pytest.skip("no console here")
+    assert run.returncode != 0
+    assert "KeyboardInterrupt" in run.stderr
+    assert running("maturin.exe") <= before
+    assert place.python().out == "7"
+
+
+def test_a_remote_store(place: Place) -> None:
+    """What was built in one folder is fetched in another, with a signature; paths of Windows are paths of a tree."""
+    folder = place.folder
+    env = {"RUSTIMPORT_CONFIG_DIR": str(folder / "config"), "RUSTIMPORT_REMOTE": (folder / "store").as_uri()}
+    key = place.command("-q", "remote", "keygen", **env).out
+    env["RUSTIMPORT_REMOTE_TRUST"] = key
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        (folder / name / "m.rs").write_text(SCRIPT.format(7), encoding="utf-8")
+    pushed = place.command("remote", "push", "one", **env, RUSTIMPORT_REMOTE_MODE="read-write")
+    assert pushed.out == "1 written, 0 already there, 0 stay, 0 failed", pushed.stderr
+    for store in Path(os.environ["RUSTIMPORT_CACHE_DIR"]).glob("v1/*/store"):
+        shutil.rmtree(store)
+    run = place.python(cwd=folder / "two", **env)
+    assert (run.out, run.builds, "fetched m from file:///" in run.stderr) == ("7", 0, True), run.stderr
