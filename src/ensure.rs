@@ -214,7 +214,7 @@ impl<'a> Kind<'a> for Source<'a> {
 /// The state that a project keeps from one attempt to the next.
 #[derive(Default)]
 struct KeptOfProject {
-    /// Whether maturin has been run to install it.
+    /// Whether it has been installed, by maturin or from a store.
     was_installed: bool,
     was_fetched: bool,
     builds: u32,
@@ -269,7 +269,7 @@ impl<'a> Kind<'a> for Project<'a> {
         let metadata = self.metadata(observer)?;
         if !self.installation.is_editable {
             if std::mem::replace(&mut kept.was_installed, true) {
-                let message = format!("maturin installed {}, but not in editable mode", request.root.display());
+                let message = format!("{} was installed, but not in editable mode", request.root.display());
                 return Err(Error::project(&request.root, message, "run `maturin develop` in the project's folder"));
             }
             if !request.force && self.install_from_store(&metadata, observer)? {
@@ -306,6 +306,16 @@ impl<'a> Kind<'a> for Project<'a> {
         {
             let origin = if kept.was_fetched { Origin::Fetched } else { origin };
             return Ok(Step::Done(artifact, origin, reason));
+        }
+        // If more than code has changed, what is installed besides the library is replaced, too.
+        if !request.force
+            && !kept.was_fetched
+            && self.remote.get(request, observer).is_some()
+            && (!request.may_build || !self.changes_only_code(stale, observer))
+            && self.install_from_store(&metadata, observer)?
+        {
+            kept.was_fetched = true;
+            return Ok(Step::Again);
         }
         if !request.may_build {
             return Err(in_no_store(request));

@@ -50,6 +50,9 @@ pub struct OfProject {
     pub pyproject: String,
     /// The stat of the artifact when it was installed.
     pub stat: Stat,
+    /// Whether the user built it with maturin. Then it is not known with which flags.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// What its wheel installs besides modules; `None` if that was not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,

@@ -12,6 +12,7 @@ use zip::write::SimpleFileOptions;
 use crate::base::fs;
 use crate::base::paths;
 use crate::build::wheel;
+use crate::projects::installation::{INSTALLER, OURS};
 
 /// A dist-info folder, not installed.
 pub struct DistInfo {
@@ -35,6 +36,14 @@ impl DistInfo {
         let headers = |folder: &Path| wheel::headers(&read(folder, "METADATA"));
         let programs = |folder: &Path| read(folder, "entry_points.txt");
         headers(&self.path) == headers(installed) && programs(&self.path) == programs(installed)
+    }
+
+    /// What the project depends on, without extras.
+    pub fn requirements(&self) -> Vec<String> {
+        let text = fs::read_text(self.path.join("METADATA")).unwrap_or_default();
+        let needed =
+            text.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("Requires-Dist:"));
+        needed.map(str::trim).filter(|line| !line.contains("extra ==")).map(str::to_owned).collect()
     }
 
     /// Writes a wheel, in a new folder in this one, that puts `root` on `sys.path`. Returns its path; `None` if the
@@ -74,12 +83,13 @@ impl DistInfo {
         let url = serde_json::to_string(&paths::url_of(project))?;
         let text = format!("{{\"dir_info\": {{\"editable\": true}}, \"url\": {url}}}");
         let installed = site.join(&self.name);
+        fs::write_users_file(&installed.join(INSTALLER), format!("{OURS}\n").as_bytes())?;
         fs::write_users_file(&installed.join("direct_url.json"), text.as_bytes())?;
         let record = installed.join("RECORD");
-        let file = format!("{}/direct_url.json", self.name);
+        let files = [INSTALLER, "direct_url.json"].map(|file| format!("{}/{file}", self.name));
         let lines = fs::read_text(&record)?;
-        let others = lines.lines().filter(|line| !line.starts_with(&file)).map(|line| format!("{line}\n"));
-        let text: String = others.chain([format!("{file},,\n")]).collect();
-        fs::write_users_file(&record, text.as_bytes())
+        let others = lines.lines().filter(|line| !files.iter().any(|file| line.starts_with(file)));
+        let lines = others.map(|line| format!("{line}\n")).chain(files.iter().map(|file| format!("{file},,\n")));
+        fs::write_users_file(&record, lines.collect::<String>().as_bytes())
     }
 }

@@ -29,6 +29,10 @@ pub struct Installation {
     pub roots: Vec<PathBuf>,
 }
 
+/// The file that names the installer (PEP 376), and our own name in it.
+pub const INSTALLER: &str = "INSTALLER";
+pub const OURS: &str = "rustimport";
+
 #[derive(Deserialize)]
 struct DirectUrl {
     url: String,
@@ -120,6 +124,12 @@ impl Installation {
             found.find_map(|path| Self::read(&path).filter(|found| found.project == project))
         };
         Self::read(dist_info).filter(|found| found.project == project).or_else(others)
+    }
+
+    /// Whether rustimport has installed it, from what a store had. Then its time does not say that anything was built
+    /// before.
+    pub fn is_ours(&self) -> bool {
+        fs::read_text(self.dist_info.join(INSTALLER)).is_ok_and(|name| name.trim() == OURS)
     }
 
     /// Adds a file in the site folder to RECORD, so that `pip uninstall` removes it as well.
@@ -330,7 +340,8 @@ mod tests {
         let found = Installation::read(&dist_info).unwrap();
         let python = PathBuf::from(format!("{root}p/python"));
         let library = found.place_of("my_project/x.so");
-        assert_eq!(library.to_str(), python.join("my_project").join("x.so").to_str());
+        let expected: PathBuf = python.join("my_project").join("x.so").components().collect();
+        assert_eq!(library.to_str(), expected.to_str());
         assert_eq!((found.name.as_str(), found.roots), ("my_project", vec![python]));
         write("RECORD", "my_project/x.so,,\n../../../bin/tool,,\nmy_project-1.0.dist-info/RECORD,,\n");
         let found = Installation::read(&dist_info).unwrap();

@@ -288,15 +288,10 @@ impl Metadata {
 
     /// The variables that the build scripts of registry packages read, with the values that they had.
     pub fn variables_of_others(&self, made: &Path) -> Vec<(String, Option<String>)> {
-        self.build_scripts_of_others(made).iter().flat_map(|out| unit::environment_of(out)).collect()
-    }
-
-    /// The `OUT_DIR`s of the build scripts of registry packages.
-    pub fn build_scripts_of_others(&self, made: &Path) -> Vec<PathBuf> {
         let folder = self.directories.profile_of(made);
         let is_local = |name: &str| self.local.iter().any(|local| local.name == name);
         let outs = cargo_layout::all_build_scripts(&folder).into_iter().filter(|(name, _)| !is_local(name));
-        outs.map(|(_, out)| out).collect()
+        outs.flat_map(|(_, out)| unit::environment_of(&out)).collect()
     }
 }
 

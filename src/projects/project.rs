@@ -49,7 +49,7 @@ pub struct Project<'a> {
     /// The full name of the extension module, according to the manifests.
     pub module: String,
     /// `[tool.maturin]`
-    maturin: Table,
+    pub maturin: Table,
     pub manifest: PathBuf,
     /// A hash of the part of pyproject.toml that affects a build.
     pub pyproject: String,
@@ -228,7 +228,7 @@ impl<'a> Project<'a> {
         // Another build may have compiled the unit again since.
         let began = |unit: &Unit| unit.began().unwrap_or(own).min(own);
         let written = Stat::of(&self.installation.dist_info.join("direct_url.json")).map_or(own, |stat| stat.mtime);
-        let installed_at = own.max(written);
+        let installed_at = if self.installation.is_ours() { own } else { own.max(written) };
         let mut collector = Collector::before([]);
         let mut compared = metadata.variables_of_others(&made);
         let mut set_elsewhere: Vec<String> = self.variables_of_configuration();
@@ -253,7 +253,7 @@ impl<'a> Project<'a> {
         self.add_around(&mut collector, metadata, installed_at);
         let mut inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut inputs, own);
-        let found = OfProject { profile, pyproject: self.pyproject.clone(), ..OfProject::default() };
+        let found = OfProject { profile, pyproject: self.pyproject.clone(), adopted: true, ..OfProject::default() };
         let outdated = |path: &Path| Adopted::Outdated(DirtyReason::FileChanged(path.to_owned()), found.clone());
         let is_other = |(name, value): &&(String, Option<String>)| {
             env_vars::is_users(name) && !set_elsewhere.contains(name) && env_vars::get_text(name) != *value
@@ -348,6 +348,11 @@ impl<'a> Project<'a> {
         ProjectJob::new(self.request, installation, settings, &self.entry, toolchain, metadata, profile)
     }
 
+    /// The file that records what was compiled last in the target folder.
+    pub fn memory(&self, metadata: &Metadata, profile: &str) -> PathBuf {
+        self.entry.compiled(&metadata.directories.target.join(profile))
+    }
+
     /// Runs maturin to install the project in editable mode.
     pub fn develop(&self, metadata: &Metadata, reason: &str, observer: &mut dyn Observer) -> Result<()> {
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
@@ -385,14 +390,16 @@ impl<'a> Project<'a> {
         let clock = fs::tick(&self.entry.clock())?;
 
         let users_file = |path: &Path| metadata.users_file(path);
+        let is_fetched = stale.record.as_ref().is_some_and(|record| record.signer.is_some());
+        let is_from_here = installed.is_some() && !is_fetched && !metadata.is_shared();
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
-            memory: self.entry.compiled(&metadata.directories.target.join(&profile)),
+            memory: self.memory(metadata, &profile),
             units: &compile::key(&self.cargo_config, toolchain, &self.settings, &(metadata, &profile, &self.pyproject)),
             always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
-            // The installed library comes from the target folder. Without one, the folder may contain other builds.
-            unknown: &|| if installed.is_some() { Vec::new() } else { metadata.local_names() },
+            // What was installed here was compiled in the target folder. Otherwise, the folder may contain other builds.
+            unknown: &|| if is_from_here { Vec::new() } else { metadata.local_names() },
             is_shared: metadata.is_shared(),
             users_file: &users_file,
             generated: None,
@@ -554,7 +561,7 @@ impl<'a> Project<'a> {
         if is_stored && library.len() <= KEPT_SIZE {
             let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
             let key = self.keys(profile).here;
-            // Stored for this tree only, since debug information contains its path.
+            // For this tree only, since debug information contains its path. Other machines get it without that.
             self.cache.store().put_here(&key, &record.artifact_hash, &self.cargo_config, &record.inputs, library);
         }
         let snapshot = record.inputs.as_built();

@@ -5,6 +5,7 @@
 //! the library in one step (`docs/decisions.md` has the figures). If more than modules changed, maturin installs.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -150,6 +151,16 @@ impl<'a> ProjectJob<'a> {
         self.environment.as_ref().is_some_and(Environment::is_uv) || !self.installation.site().join("pip").is_dir()
     }
 
+    fn check_installer(&self, wants_uv: bool, reason: &str) -> Result<()> {
+        if wants_uv && self.uv().is_none() && !self.installation.site().join("uv").is_dir() {
+            return Err(Error::toolchain(
+                format!("{} cannot be installed ({reason}): there is neither pip nor uv", self.request.root.display()),
+                format!("install uv, or pip with `{} -m ensurepip`", self.python.display()),
+            ));
+        }
+        Ok(())
+    }
+
     /// Runs `maturin develop`. With `whole`, it installs the library, metadata, scripts and dependencies; otherwise it
     /// only writes the files that it generates in the project. Returns its output; `None` outside of a virtual
     /// environment.
@@ -164,11 +175,8 @@ impl<'a> ProjectJob<'a> {
         let is_asked = |option: &str| arguments.develop.iter().any(|argument| argument == option);
         let installs = whole && !is_asked("--skip-install");
         let wants_uv = is_asked("--uv") || self.wants_uv();
-        if installs && wants_uv && self.uv().is_none() && !self.installation.site().join("uv").is_dir() {
-            return Err(Error::toolchain(
-                format!("{} cannot be installed ({reason}): there is neither pip nor uv", self.request.root.display()),
-                format!("install uv, or pip with `{} -m ensurepip`", self.python.display()),
-            ));
+        if installs {
+            self.check_installer(wants_uv, reason)?;
         }
         let mut command = process::command(&self.maturin);
         command.arg("develop");
@@ -212,6 +220,7 @@ impl ProjectJob<'_> {
         let wheel = dist_info.write_wheel(root).map_err(|error| failed(&error))?;
         let wheel = wheel.ok_or_else(|| failed(&"maturin's metadata is incomplete"))?;
         let site = self.installation.site();
+        self.check_installer(self.wants_uv(), "not installed")?;
         let uv = self.uv().filter(|_| self.wants_uv());
         let installer = || {
             let mut command = process::command(uv.as_ref().unwrap_or(&self.python));
@@ -221,11 +230,14 @@ impl ProjectJob<'_> {
             };
             command
         };
-        // First the project itself, even if its version is installed in another way; then what it depends on.
-        for options in [&["--no-deps", if uv.is_some() { "--reinstall" } else { "--force-reinstall" }] as &[&str], &[]]
-        {
+        // What it depends on comes first: if that fails, nothing has changed.
+        let needed = dist_info.requirements();
+        let reinstall = if uv.is_some() { "--reinstall" } else { "--force-reinstall" };
+        let own = [OsString::from("--no-deps"), reinstall.into(), wheel.into()];
+        let needed: Vec<OsString> = needed.into_iter().map(OsString::from).collect();
+        for arguments in [needed.as_slice(), &own].into_iter().filter(|arguments| !arguments.is_empty()) {
             let mut command = installer();
-            command.args(options).arg(&wheel);
+            command.args(arguments);
             self.set_environment(&mut command);
             self.call(&command, observer)?;
         }
@@ -242,7 +254,7 @@ impl ProjectJob<'_> {
         if finished.status.success() {
             return Ok(());
         }
-        let (why, hint) = finished.complaint("it is the reason for which `maturin develop` would fail, too");
+        let (why, hint) = finished.complaint("`maturin develop` in the project's folder may say more");
         let root = &self.request.root;
         Err(Error::project(root, format!("{} cannot be installed: `{words}` failed: {why}", root.display()), hint))
     }

@@ -13,6 +13,7 @@ use crate::cache::set::{Layout, Set, canonical};
 use crate::cache::store::{Found, Keys, Place, Told, portable_set};
 use crate::env::request::Origin;
 use crate::env::settings::PYPROJECT;
+use crate::freshness::compiled::Compiled;
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::{GENERATOR, OfProject, Record};
 use crate::freshness::unit::Unit;
@@ -46,19 +47,25 @@ impl Project<'_> {
         configuration::revokes(&self.request.settings.remote, &self.request.root, id)
     }
 
-    /// The library of the current content in a store. A store on the network is asked only if nothing can be built: else
-    /// while it is built, or with `at_once`.
-    fn find(&self, profile: &str, at_once: bool, observer: &mut dyn Observer) -> Option<(Found, Origin)> {
-        let accepts = |set: &Set| !set.signer.as_ref().is_some_and(|id| self.is_revoked(id));
+    /// The library of the current content in a store, with a set that is accepted. A store on the network is asked only if
+    /// nothing can be built: else while it is built, or with `at_once`.
+    fn find(
+        &self,
+        profile: &str,
+        at_once: bool,
+        accepts: &dyn Fn(&Set) -> bool,
+        observer: &mut dyn Observer,
+    ) -> Option<(Found, Origin)> {
+        let is_believed = |set: &Set| !set.signer.as_ref().is_some_and(|id| self.is_revoked(id)) && accepts(set);
         let (store, keys) = (self.cache.store(), self.keys(profile));
-        let found = store.find(&keys, &self.request.root, &self.cargo_config, &self.request.cache, &accepts);
+        let found = store.find(&keys, &self.request.root, &self.cargo_config, &self.request.cache, &is_believed);
         if let Some(found) = found {
             observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
             return Some((found, Origin::Restored));
         }
         let can_build = self.toolchain.is_ok() && self.request.may_build && !at_once;
         let remote = self.remote.get(self.request, observer).filter(|remote| !(can_build && remote.is_on_network()));
-        let found = self.query(profile).ask(remote?, observer)?;
+        let found = self.query(profile).ask(remote?, accepts, observer)?;
         self.keep(&found, &keys);
         Some((found, Origin::Fetched))
     }
@@ -75,11 +82,12 @@ impl Project<'_> {
         installed: Option<&OfProject>,
         observer: &mut dyn Observer,
     ) -> Result<Option<(PathBuf, Origin)>> {
-        let profile = self.profile(installed);
-        let Some((found, origin)) = self.find(&profile, false, observer) else { return Ok(None) };
-        if !self.changes_only_code(stale, observer)? {
+        if !self.changes_only_code(stale, observer) {
             return Ok(None);
         }
+        let profile = self.profile(installed);
+        let has_place = |set: &Set| self.place_of(set, stale).is_some();
+        let Some((found, origin)) = self.find(&profile, false, &has_place, observer) else { return Ok(None) };
         let artifact = self.take(found, stale, installed)?;
         Ok(artifact.map(|artifact| (artifact, origin)))
     }
@@ -96,10 +104,11 @@ impl Project<'_> {
         let remote = if self.request.force { None } else { self.remote.get(self.request, observer) };
         let remote = remote.filter(|remote| remote.is_on_network() && metadata.is_extension);
         if let Some(remote) = remote
-            && self.changes_only_code(stale, observer)?
+            && self.changes_only_code(stale, observer)
         {
             let profile = self.profile(installed);
-            match fetch::race(&self.query(&profile), remote, observer, build)? {
+            let has_place = |set: &Set| self.place_of(set, stale).is_some();
+            match fetch::race(&self.query(&profile), remote, &has_place, observer, build)? {
                 First::Built(done) => return Ok(First::Built(done)),
                 First::Fetched(found) => {
                     self.keep(&found, &self.keys(&profile));
@@ -112,20 +121,20 @@ impl Project<'_> {
         build(observer).map(First::Built)
     }
 
-    /// Whether what is installed besides the library is as it should be.
-    fn changes_only_code(&self, stale: &Stale, observer: &mut dyn Observer) -> Result<bool> {
-        let says = |path: &Path| path.ends_with("Cargo.toml") || path.ends_with(PYPROJECT);
-        let is_code = |change: &DirtyReason| *change != DirtyReason::NeverBuilt && !change.file().is_some_and(says);
-        // Without Rust, nobody can say.
-        Ok(self.toolchain.is_err() || stale.changes.iter().all(is_code) || self.is_as_installed(observer)?)
+    /// Whether only code has changed, so that what is installed besides the library is as it should be.
+    pub fn changes_only_code(&self, stale: &Stale, observer: &mut dyn Observer) -> bool {
+        if is_about_code(stale) {
+            return true;
+        }
+        // maturin is asked only where that may save a build. Without Rust, nobody can be asked.
+        self.remote.get(self.request, observer).is_some()
+            && (self.toolchain.is_err() || self.is_as_installed(observer).unwrap_or(false))
     }
 
     /// Installs a library from a store, and records it. `None` if its place is not known.
     fn take(&self, found: Found, stale: &Stale, installed: Option<&OfProject>) -> Result<Option<PathBuf>> {
         let Found { library, set, inputs, snapshot } = found;
-        let layout = set.requirements.as_ref().and_then(|requirements| requirements.layout.as_ref());
-        let known = stale.record.as_ref().map(|record| record.artifact.clone());
-        let Some(artifact) = known.or_else(|| self.place_of(layout?)) else { return Ok(None) };
+        let Some(artifact) = self.place_of(&set, stale) else { return Ok(None) };
         Self::put(&artifact, &library)?;
         let version = self.toolchain.as_ref().map(|toolchain| toolchain.version.as_str()).unwrap_or_default();
         let mut record = Record::new(&self.request.root, version, &self.settings);
@@ -137,16 +146,18 @@ impl Project<'_> {
         self.write_record(record, &artifact, &snapshot).map(Some)
     }
 
-    /// Where the library belongs, if the project is installed in that way.
-    fn place_of(&self, layout: &Layout) -> Option<PathBuf> {
+    /// Where the library of a set belongs, if the project is installed in that way.
+    fn place_of(&self, set: &Set, stale: &Stale) -> Option<PathBuf> {
+        let Some(layout) = layout(set) else {
+            // What was built here belongs where it was.
+            return stale.record.as_ref().filter(|_| is_about_code(stale)).map(|record| record.artifact.clone());
+        };
         let is_same = match (&layout.root, self.installation.roots.first()) {
             (None, None) => true,
             (Some(root), Some(own)) => canonical(&self.request.root.join(root)) == canonical(own),
             _ => false,
         };
-        let member = Path::new(&layout.member);
-        let is_inside = member.components().all(|part| matches!(part, Component::Normal(_)));
-        (is_same && is_inside && is_native(member)).then(|| self.installation.place_of(&layout.member))
+        (is_same && is_inside(layout)).then(|| self.installation.place_of(&layout.member))
     }
 
     /// The inverse of [`Self::place_of`].
@@ -174,15 +185,21 @@ impl Project<'_> {
     /// Installs the project in editable mode without compiling anything, if a store has its library. The next attempt
     /// adds that. Returns whether it was installed.
     pub fn install_from_store(&self, metadata: &Metadata, observer: &mut dyn Observer) -> Result<bool> {
-        let profile = self.profile(None);
-        let Some((found, _)) = self.find(&profile, true, observer) else { return Ok(false) };
-        let layout = found.set.requirements.and_then(|requirements| requirements.layout);
-        // Without Python files of its own, it also needs those that maturin generates.
-        let Some(root) = layout.and_then(|layout| layout.root) else { return Ok(false) };
-        let root = self.request.root.join(root);
-        if !canonical(&root).starts_with(canonical(&self.request.root)) || !root.is_dir() {
+        // Without Python files of its own, it also needs those that maturin generates. maturin alone knows what else is in
+        // a wheel, and what the caller's arguments install.
+        let data = self.request.root.join(format!("{}.data", self.module.split('.').next().unwrap_or_default()));
+        if self.maturin.contains_key("data") || data.exists() || !self.settings.arguments.develop.is_empty() {
             return Ok(false);
         }
+        let root_of = |set: &Set| {
+            let layout = layout(set).filter(|layout| is_inside(layout))?;
+            let root = self.request.root.join(layout.root.as_ref()?);
+            let is_own = root.is_dir() && canonical(&root).starts_with(canonical(&self.request.root));
+            is_own.then(|| root.components().collect::<PathBuf>())
+        };
+        let profile = self.profile(None);
+        let found = self.find(&profile, true, &|set| root_of(set).is_some(), observer);
+        let Some(root) = found.and_then(|(found, _)| root_of(&found.set)) else { return Ok(false) };
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let job = self.job(toolchain, metadata, &profile)?;
         let Some(dist_info) = job.dist_info(observer)? else { return Ok(false) };
@@ -190,16 +207,13 @@ impl Project<'_> {
         Ok(true)
     }
 
-    /// The installed library, for other machines. `None` if it came from one, or if its build is not found.
+    /// The installed library, for other machines. `None` if it is not known how it was built: by another machine, by the
+    /// user, or in a target folder that has been used for something else since.
     pub fn for_others(&self, observer: &mut dyn Observer) -> Result<Option<ForOthers>> {
         let record = Record::read(&self.entry.record()).filter(|record| record.signer.is_none());
-        let Some((record, own)) = record.and_then(|record| Some((record.clone(), record.project?))) else {
-            return Ok(None);
-        };
+        let own = record.as_ref().and_then(|record| record.project.as_ref()).filter(|own| !own.adopted);
+        let (Some(record), Some(own)) = (&record, own) else { return Ok(None) };
         let metadata = self.metadata(observer)?;
-        let built = metadata.find_built(std::slice::from_ref(&record.artifact));
-        let Some((_, made, _)) = built else { return Ok(None) };
-        let Some(units) = metadata.units_of(&made) else { return Ok(None) };
         if !metadata.is_extension || metadata.has_many_products() {
             return Ok(Some(Err("it is not one extension module".into())));
         }
@@ -208,9 +222,16 @@ impl Project<'_> {
                 Err("its inputs are not those that the compiler read, but others that were chosen".into()),
             ));
         }
-        let library = fs::read(&record.artifact).unwrap_or_default();
+        let compiled = Compiled::read(&self.memory(&metadata, &own.profile));
+        let is_its = |compiled: &Compiled| {
+            compiled.changed_files().is_empty() && compiled.units.iter().all(|unit| compiled.made_by_us(unit))
+        };
+        let Some(compiled) = compiled.filter(is_its) else { return Ok(None) };
+        let library = fs::read(&record.artifact).ok();
+        let library = library.filter(|library| fs::hash_bytes(library) == record.artifact_hash);
+        let Some(library) = library else { return Ok(None) };
         let library = debug_information::without(library, self.entry.home(), observer);
-        Ok(Some(self.portable(&record, &own, &metadata, &made, &units, library)))
+        Ok(Some(self.portable(record, own, &metadata, &compiled, library)))
     }
 
     fn portable(
@@ -218,13 +239,12 @@ impl Project<'_> {
         record: &Record,
         own: &OfProject,
         metadata: &Metadata,
-        made: &Path,
-        units: &[Unit],
+        compiled: &Compiled,
         library: Vec<u8>,
     ) -> ForOthers {
         let directories = &metadata.directories;
         let told = Told {
-            values: units.iter().filter_map(Unit::dep_info).flat_map(|info| info.values).collect(),
+            values: compiled.units.iter().filter_map(Unit::dep_info).flat_map(|info| info.values).collect(),
             package: None,
             folders: [&directories.target, &directories.build].map(|folder| folder.display().to_string()).into(),
         };
@@ -235,8 +255,8 @@ impl Project<'_> {
         let mut requirements = portability::requirements(&Finished {
             library: &library,
             inputs: &record.inputs,
-            units,
-            foreign_outputs: &metadata.build_scripts_of_others(made),
+            units: &compiled.units,
+            foreign_outputs: &compiled.foreign_outputs,
             arguments: &self.settings.arguments,
             cargo_config: &self.cargo_config,
             keys: &self.keys(&own.profile),
@@ -257,4 +277,21 @@ impl Project<'_> {
             remote.offer(&self.request.root, artifact, observer);
         }
     }
+}
+
+/// Whether no manifest has changed since the last build.
+fn is_about_code(stale: &Stale) -> bool {
+    let says = |path: &Path| path.ends_with("Cargo.toml") || path.ends_with(PYPROJECT);
+    stale.changes.iter().all(|change| *change != DirtyReason::NeverBuilt && !change.file().is_some_and(says))
+}
+
+/// Where another machine had installed the library of a set.
+fn layout(set: &Set) -> Option<&Layout> {
+    set.requirements.as_ref()?.layout.as_ref()
+}
+
+/// Whether a library belongs below a folder, by its name.
+fn is_inside(layout: &Layout) -> bool {
+    let member = Path::new(&layout.member);
+    is_native(member) && member.components().all(|part| matches!(part, Component::Normal(_)))
 }

@@ -1,9 +1,9 @@
 //! A remote store: finds an artifact there that was built from the current inputs of a source, and adds those that were
 //! built here. It never fails an import: what cannot be used is as good as absent, and reported in one line.
 
-use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::base::event::{Event, Observer};
 use crate::base::paths;
@@ -44,7 +44,7 @@ pub enum Pushed {
 
 /// The remote store of a source, opened when it is needed. What is wrong with it is reported once.
 #[derive(Default)]
-pub struct Lazy(OnceCell<Option<RemoteStore>>);
+pub struct Lazy(OnceLock<Option<RemoteStore>>);
 
 impl Lazy {
     pub fn get(&self, request: &Request, observer: &mut dyn Observer) -> Option<&RemoteStore> {

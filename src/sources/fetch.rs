@@ -29,14 +29,22 @@ impl<'a> Query<'a> {
         Self { request, cargo_config, keys }
     }
 
-    pub fn ask(&self, remote: &RemoteStore, observer: &mut dyn Observer) -> Option<Found> {
+    /// `accepts` decides on a set before it is compared.
+    pub fn ask(
+        &self,
+        remote: &RemoteStore,
+        accepts: &dyn Fn(&Set) -> bool,
+        observer: &mut dyn Observer,
+    ) -> Option<Found> {
         let (request, folder, start) = (self.request, self.request.folder(), Instant::now());
         let has_toolchain = self.keys.with_toolchain.is_some();
         let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
         let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
         let mut current = None;
         let mut fits = |set: &Set| {
-            current = set.compare(folder, self.cargo_config, &request.cache, has_toolchain, &mut hash);
+            if accepts(set) {
+                current = set.compare(folder, self.cargo_config, &request.cache, has_toolchain, &mut hash);
+            }
             current.is_some()
         };
         let found = remote.fetch(self.keys.remote(), has_toolchain, &request.interpreter, &mut fits, observer);
@@ -62,13 +70,14 @@ pub enum First<T, F = Box<Found>> {
 pub fn race<T>(
     query: &Query,
     remote: &RemoteStore,
+    accepts: &(dyn Fn(&Set) -> bool + Sync),
     observer: &mut dyn Observer,
     build: impl FnOnce(&mut dyn Observer) -> Result<T>,
 ) -> Result<First<T>> {
     let (is_found, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
     let ask = || {
         let mut asking = Asking { is_over: &is_over, events: Vec::new() };
-        let found = query.ask(remote, &mut asking);
+        let found = query.ask(remote, accepts, &mut asking);
         is_found.store(found.is_some(), Ordering::Release);
         (found, asking.events)
     };
@@ -105,7 +114,7 @@ impl Source<'_> {
         let Some(remote) = remote.filter(|remote| remote.is_on_network()) else {
             return Ok((build(observer)?, Origin::Built));
         };
-        match race(&self.query(), remote, observer, build)? {
+        match race(&self.query(), remote, &|_| true, observer, build)? {
             First::Built(artifact) => Ok((artifact, Origin::Built)),
             First::Fetched(found) => Ok((self.take_fetched(*found)?, Origin::Fetched)),
         }

@@ -224,7 +224,9 @@ impl<'a> Source<'a> {
         }
         let can_build = self.toolchain.is_ok() && self.request.may_build;
         let remote = self.remote.get(self.request, observer).filter(|remote| !(can_build && remote.is_on_network()));
-        let Some(found) = remote.and_then(|remote| self.query().ask(remote, observer)) else { return Ok(None) };
+        let Some(found) = remote.and_then(|remote| self.query().ask(remote, &|_| true, observer)) else {
+            return Ok(None);
+        };
         Ok(Some((self.take_fetched(found)?, Origin::Fetched)))
     }
 

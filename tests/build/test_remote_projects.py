@@ -144,7 +144,7 @@ def test_a_colleagues_edit(machines: Machines) -> None:
 
 
 def test_more_than_the_library_changed(machines: Machines) -> None:
-    """A library is taken if the installed metadata are those of the project, whatever else has changed."""
+    """A library is taken if the installed metadata are those of the project; else they are installed again as well."""
     shutil.copy(machines.first / "Cargo.lock", machines.second)
     machines.push()
     edit(machines.first / "Cargo.toml", "[lib]", "# A comment.\n[lib]")
@@ -158,18 +158,144 @@ def test_more_than_the_library_changed(machines: Machines) -> None:
     assert (run.out, compiled(run), "fetched t_source" in run.stderr) == ("1", False, True), run.stderr
     edit(machines.second / "pyproject.toml", 'version = "1.0"', 'version = "1.1"')
     run = machines.run()
-    assert (run.out, compiled(run)) == ("1", True), run.stderr
-    assert list(machines.environment.site.glob("t_source-1.1.dist-info"))
+    assert (run.out, compiled(run), "fetched t_source" in run.stderr) == ("1", False, True), run.stderr
+    assert [path.name for path in machines.environment.site.glob("t_source-*")] == ["t_source-1.1.dist-info"]
+    assert (machines.run().out, machines.run().stderr) == ("1", "")
+
+
+def test_other_places(machines: Machines) -> None:
+    """The library belongs where the content of the project says, not where an earlier one was."""
+
+    def rename(machine: Path) -> None:
+        edit(machine / "pyproject.toml", 'python-source = "python"', 'python-source = "py"')
+        (machine / "python").rename(machine / "py")
+
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.push()
+    for machine in (machines.first, machines.second):
+        edit(machine / "pyproject.toml", "[tool.maturin]\n", '[tool.maturin]\nmodule-name = "t_source._native"\n')
+        edit(machine / "src/lib.rs", "mod t_source", "mod _native")
+        (machine / "python/t_source/__init__.py").write_text("from ._native import value\n")
+    machines.push()
+    rename(machines.first)
+    machines.push()
+    machines.leave_first()
+    assert machines.pull().returncode == 0
+    run = machines.run()
+    assert (run.out, compiled(run)) == ("1", False), run.stderr
+    rename(machines.second)
+    pull = machines.pull()
+    assert pull.stdout == "1 fetched, 0 already there, 0 not in the store\n", pull.stderr
+    run = machines.run()
+    assert (run.out, compiled(run)) == ("1", False), run.stderr
+    assert list((machines.second / "py/t_source").glob("_native.*"))
+
+
+LOUD = "[features]\nloud = []\n\n[dependencies]"
+
+
+def test_what_the_user_built_is_built_again(machines: Machines) -> None:
+    """It is not known with which options, flags and toolchain."""
+    edit(machines.first / "Cargo.toml", "[dependencies]", LOUD)
+    edit(machines.first / "src/lib.rs", projects.EDITED, 'if cfg!(feature = "loud") { 1001 } else { 1 }')
+    machines.environment.develop(machines.first, "--features", "loud")
+    assert machines.push() == "1 written, 0 already there, 0 stay, 0 failed\n"
+    shutil.rmtree(machines.second)
+    shutil.copytree(machines.first, machines.second, ignore=shutil.ignore_patterns("*.so"))
+    machines.leave_first()
+    assert machines.pull().returncode == 0
+    assert machines.run().out == "1"
+
+
+def test_what_lies_in_the_tree_is_not_what_was_pulled(machines: Machines) -> None:
+    """An installation from a store does not make an older library look as if it had been built before it."""
+    for machine in (machines.first, machines.second):
+        edit(machine / "Cargo.toml", "[dependencies]", LOUD)
+        edit(machine / "src/lib.rs", projects.EDITED, 'if cfg!(feature = "loud") { 1001 } else { 1 }')
+    machines.environment.develop(machines.second)
+    machines.uninstall()
+    for machine in (machines.first, machines.second):
+        edit(machine / "pyproject.toml", "[tool.maturin]\n", '[tool.maturin]\nfeatures = ["loud"]\n')
+    machines.environment.develop(machines.first)
+    machines.push()
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.leave_first()
+    assert machines.pull().stdout == "1 fetched, 0 already there, 0 not in the store\n"
+    run = machines.run()
+    assert (run.out, run.stderr) == ("1001", "")
+
+
+def test_a_build_after_a_pull_uses_nothing_older(environment: Environment) -> None:
+    """The target folder knows another version of a dependency, whose files are older than what was compiled."""
+    layout = projects.LAYOUTS["nested-workspace"]
+    machines = Machines(environment, layout)
+    helper = machines.second / "helper"
+    newer = shutil.copytree(helper, machines.second / "newer")
+    edit(newer / "src/lib.rs", projects.EDITED, "20")
+    environment.develop(machines.second / layout.folder)
+    machines.uninstall()
+    helper.rename(machines.second / "older")
+    newer.rename(helper)
+    edit(machines.first / "helper/src/lib.rs", projects.EDITED, "20")
+    environment.develop(machines.first / layout.folder)
+    machines.push()
+    shutil.copy(machines.first / layout.folder / "Cargo.lock", machines.second / layout.folder)
+    machines.leave_first()
+    assert machines.pull().stdout == "1 fetched, 0 already there, 0 not in the store\n"
+    assert machines.run().out == "20"
+    edit(machines.second / layout.folder / "src/lib.rs", "helped()", "helped() + 2")
+    run = machines.run()
+    assert (run.out, compiled(run)) == ("22", True), run.stderr
+
+
+def test_a_new_environment_of_the_machine_that_built(machines: Machines) -> None:
+    machines.push()
+    machines.uninstall()
+    env = machines.team.first
+    pull = machines.command(machines.first, "remote", "pull", **env)
+    assert (pull.returncode, "building" in pull.stderr) == (0, False), pull.stderr
+    assert machines.run(**env).out == "1"
+
+
+def test_nothing_is_installed_by_halves(machines: Machines) -> None:
+    for machine in (machines.first, machines.second):
+        edit(machine / "pyproject.toml", 'version = "1.0"', 'version = "1.0"\ndependencies = ["no-such-package-z"]')
+    run = machines.command(machines.first, "remote", "push", RUSTIMPORT_FORCE_REBUILD="1", **machines.team.first)
+    assert run.returncode in (0, 1)
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.uninstall()
+    machines.place.forget()
+    pull = machines.pull(UV_OFFLINE="1")
+    assert pull.returncode == 1
+    assert not list(machines.environment.site.glob("t_source*"))
+
+
+def test_what_maturin_alone_installs(machines: Machines) -> None:
+    for machine in (machines.first, machines.second):
+        edit(machine / "pyproject.toml", "[tool.maturin]\n", '[tool.maturin]\ndata = "more"\n')
+        machines.place.write(f"{machine.name}/more/data/etc/more.conf", "")
+    machines.environment.develop(machines.first)
+    machines.push()
+    shutil.copy(machines.first / "Cargo.lock", machines.second)
+    machines.leave_first()
+    pull = machines.pull()
+    assert (pull.returncode, "no store has an artifact" in pull.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
     ("code", "why"),
     [
         ('include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).len() as i64', "the path of its folder"),
+        ("extern_z()", "links a library"),
         ('option_env!("SECRET").map_or(0, |_| 1)', "it may contain the value of SECRET"),
     ],
 )
 def test_what_stays(machines: Machines, code: str, why: str) -> None:
+    if "extern" in code:
+        machines.place.write(
+            "one/build.rs", 'fn main() { println!("cargo:rustc-link-search=/usr/lib\\ncargo:rustc-link-lib=m"); }'
+        )
+        code = "1"
     edit(machines.first / "src/lib.rs", projects.EDITED, code)
     machines.place.env["SECRET"] = "x"
     run = machines.command(machines.first, "remote", "push", **machines.team.first)
