@@ -20,7 +20,6 @@ use crate::env::settings::{BuildSettings, Stubs};
 use crate::env::toolchain::{self, Toolchain};
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::Record;
-use crate::output::introspection;
 use crate::projects::installation::Installation;
 use crate::projects::project::{Adopted, Project};
 use crate::remote::remote_store::{Pushed, RemoteStore};
@@ -66,7 +65,7 @@ trait Kind<'a>: Sized {
     }
 
     /// Where type stubs are written.
-    fn stubs(request: &Request, artifact: &Path) -> Option<Stubs>;
+    fn stubs(request: &Request) -> Option<Stubs>;
 }
 
 /// The result of an attempt, with a reason if it is more specific than that of the check.
@@ -79,7 +78,7 @@ enum Step {
 fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut dyn Observer) -> Result<Outcome> {
     let start = Instant::now();
     let outcome = |artifact: PathBuf, reason: Option<String>, origin| {
-        let stubs = reason.as_ref().and_then(|_| K::stubs(request, &artifact));
+        let stubs = reason.as_ref().and_then(|_| K::stubs(request));
         Outcome { roots: K::roots(request), stubs, ..Outcome::since(start, artifact, reason, origin) }
     };
     let source = K::read(request, cache, observer)?;
@@ -206,7 +205,7 @@ impl<'a> Kind<'a> for Source<'a> {
         Source::was_edited(self)
     }
 
-    fn stubs(request: &Request, _: &Path) -> Option<Stubs> {
+    fn stubs(request: &Request) -> Option<Stubs> {
         BuildSettings::resolve(&request.settings, request.folder()).ok()?.stubs
     }
 }
@@ -338,8 +337,9 @@ impl<'a> Kind<'a> for Project<'a> {
     }
 
     /// A project that enables pyo3's feature gets stubs, as from `maturin develop --generate-stubs`.
-    fn stubs(_: &Request, artifact: &Path) -> Option<Stubs> {
-        introspection::is_in(&fs::read(artifact).ok()?).then_some(Stubs::Installed)
+    fn stubs(request: &Request) -> Option<Stubs> {
+        let record = Record::read(&Cache::of(request).entry(&request.entry).record())?;
+        record.project.is_some_and(|own| own.typed).then_some(Stubs::Installed)
     }
 }
 

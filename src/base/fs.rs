@@ -109,6 +109,20 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Whether a regular file has this content. Reads no further than the first difference.
+pub fn has_content(path: &Path, content: &[u8]) -> bool {
+    let Ok(mut file) = open(path) else { return false };
+    if file.metadata().is_ok_and(|metadata| metadata.len() != content.len() as u64) {
+        return false;
+    }
+    let mut chunk = vec![0; content.len().min(1 << 16)];
+    let is_equal = |expected: &[u8]| {
+        let chunk = &mut chunk[..expected.len()];
+        file.read_exact(chunk).is_ok() && chunk == expected
+    };
+    content.chunks(1 << 16).all(is_equal)
+}
+
 /// The content of a regular file, unless it has more than `limit` bytes.
 pub fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
@@ -350,7 +364,7 @@ pub fn make_readable(_: &Path) -> io::Result<()> {
 
 /// Replaces a file in the cache in one step, unless it has that content already. Returns whether it was written.
 pub fn write(path: &Path, content: &[u8]) -> Result<bool> {
-    if read(path).is_ok_and(|current| current == content) {
+    if has_content(path, content) {
         return Ok(false);
     }
     put(path, content).map_err(|error| Error::cache_io("write", path, &error))?;

@@ -1,11 +1,12 @@
 //! Reads a wheel that maturin built: its libraries, its other files and its metadata. It installs nothing.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::base::fs;
 
@@ -13,6 +14,8 @@ pub struct Wheel {
     archive: ZipArchive<File>,
     /// The names of all files in it.
     names: Vec<String>,
+    /// The libraries that were read.
+    libraries: HashMap<String, Vec<u8>>,
     /// The temporary folder of the wheel, if any.
     _folder: Option<tempfile::TempDir>,
 }
@@ -24,7 +27,7 @@ impl Wheel {
         let wheel = files.filter(|path| path.extension().is_some_and(|kind| kind == "whl")).last()?;
         let archive = ZipArchive::new(File::open(wheel).ok()?).ok()?;
         let names = archive.file_names().flatten().map(Cow::into_owned).filter(|name| !name.ends_with('/'));
-        Some(Self { names: names.collect(), archive, _folder: None })
+        Some(Self { names: names.collect(), archive, libraries: HashMap::new(), _folder: None })
     }
 
     /// Keeps the wheel's folder until the wheel is dropped.
@@ -40,10 +43,26 @@ impl Wheel {
     }
 
     pub fn read(&mut self, name: &str) -> Option<Vec<u8>> {
-        let mut file = self.archive.by_name(name).ok()?;
-        let mut content = Vec::with_capacity(usize::try_from(file.size()).ok()?);
-        file.read_to_end(&mut content).ok()?;
+        let index = self.archive.index_for_name(name)?;
+        let mut raw = self.archive.by_index_raw(index).ok()?;
+        let mut content = vec![0; usize::try_from(raw.size()).ok()?];
+        // maturin has just written it: in a library of 8 MB, a checksum costs as much as reading it.
+        if raw.compression() == CompressionMethod::Stored {
+            raw.read_exact(&mut content).ok()?;
+        } else {
+            drop(raw);
+            self.archive.by_index(index).ok()?.read_exact(&mut content).ok()?;
+        }
         Some(content)
+    }
+
+    /// A library, which is kept in memory.
+    pub fn native(&mut self, name: &str) -> Option<&[u8]> {
+        if !self.libraries.contains_key(name) {
+            let library = self.read(name)?;
+            self.libraries.insert(name.to_owned(), library);
+        }
+        self.libraries.get(name).map(Vec::as_slice)
     }
 
     /// The files that are installed into site-packages.
@@ -73,11 +92,7 @@ impl Wheel {
 
     /// The content of a member, if the file at `place` differs from it.
     pub fn read_if_new(&mut self, name: &str, place: &Path) -> Option<Vec<u8>> {
-        let size = self.archive.by_name(name).ok()?.size();
-        let content = self.read(name)?;
-        let is_there = std::fs::metadata(place).is_ok_and(|metadata| metadata.len() == size)
-            && fs::read(place).is_ok_and(|found| found == content);
-        (!is_there).then_some(content)
+        self.read(name).filter(|content| !fs::has_content(place, content))
     }
 }
 

@@ -53,6 +53,9 @@ pub struct OfProject {
     /// Whether the user built it with maturin. Then it is not known with which flags.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// Whether the library contains what type stubs are made from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub typed: bool,
     /// What its wheel installs besides modules; `None` if that was not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,

@@ -4,6 +4,7 @@
 //! Unlike scripts and crates, a project is built in its own target folder, and its library is loaded from where
 //! `maturin develop` installs it. Libraries that you built yourself with that command are reused.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -26,6 +27,7 @@ use crate::freshness::inputs::{Collector, Inputs, Snapshot, absolute_pattern, ma
 use crate::freshness::record::{OfProject, Record};
 use crate::freshness::stamp;
 use crate::freshness::unit::{self, Unit, UnitKind};
+use crate::output::introspection;
 use crate::projects::index;
 use crate::projects::installation::Installation;
 use crate::projects::metadata::{Metadata, Question};
@@ -427,15 +429,16 @@ impl<'a> Project<'a> {
                 is_simple &= self.install(wheel, installed, &job, observer)?;
             }
         }
+        let mut is_from_wheel = is_simple;
         let artifact = match self.installed(done.output.as_ref(), metadata) {
             Ok(artifact) if artifact.exists() => artifact,
             _ => {
                 // The project's layout has changed since it was installed.
+                is_from_wheel = false;
                 job.develop(true, "its layout changed", observer)?;
                 self.installed(done.output.as_ref(), metadata)?
             }
         };
-        let library = fs::read(&artifact).map_err(|error| lost(&artifact, &error))?;
 
         let since = clock + 1;
         self.add_around(&mut collector, metadata, since);
@@ -445,7 +448,13 @@ impl<'a> Project<'a> {
         self.restrict(&mut record.inputs, since);
         let pyproject = self.pyproject.clone();
         record.project = Some(OfProject { profile: profile.clone(), pyproject, data, ..OfProject::default() });
-        compilation.remember(&record.inputs, done)?;
+        let mut wheel = compilation.remember(&record.inputs, done)?.filter(|_| is_from_wheel);
+        let native = wheel.as_ref().and_then(|wheel| wheel.natives().into_iter().next());
+        let own = wheel.as_mut().zip(native).and_then(|(wheel, native)| wheel.native(&native));
+        let library = match own {
+            Some(library) => Cow::Borrowed(library),
+            None => Cow::Owned(fs::read(&artifact).map_err(|error| lost(&artifact, &error))?),
+        };
         let artifact = self.publish(record, &artifact, &library, is_simple)?;
         self.offer(observer);
         observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
@@ -458,9 +467,9 @@ impl<'a> Project<'a> {
         for native in wheel.natives() {
             // There may be other libraries, for example for ctypes.
             let name = Path::new(&native).file_name().and_then(|name| name.to_str()?.split('.').next());
-            let Some(library) = wheel.read(&native).filter(|_| name == Some(stem)) else { continue };
+            let Some(library) = wheel.native(&native).filter(|_| name == Some(stem)) else { continue };
             let symbol = format!("PyInit_{stem}");
-            if memchr::memmem::find(&library, symbol.as_bytes()).is_none() {
+            if memchr::memmem::find(library, symbol.as_bytes()).is_none() {
                 let root = &self.request.root;
                 return Err(Error::project(
                     root,
@@ -519,11 +528,14 @@ impl<'a> Project<'a> {
             }
             changed.clear();
         }
-        for member in libraries {
-            let content = wheel.read_if_new(&member, &place_of(&member));
-            changed.extend(content.map(|content| (member, content)));
-        }
         changed.iter().try_for_each(|(member, content)| Self::put(&place_of(member), content))?;
+        for member in libraries {
+            let place = place_of(&member);
+            let Some(library) = wheel.native(&member) else { continue };
+            if !fs::has_content(&place, library) {
+                Self::put(&place, library)?;
+            }
+        }
         Ok(!is_more)
     }
 
@@ -558,6 +570,9 @@ impl<'a> Project<'a> {
     /// Records the artifact. With `is_stored`, it is also stored, to be restored when the same content is built again.
     fn publish(&self, mut record: Record, artifact: &Path, library: &[u8], is_stored: bool) -> Result<PathBuf> {
         record.artifact_hash = fs::hash_bytes(library);
+        if let Some(own) = &mut record.project {
+            own.typed = introspection::is_in(library);
+        }
         if is_stored && library.len() <= KEPT_SIZE {
             let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
             let key = self.keys(profile).here;

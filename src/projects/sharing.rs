@@ -17,6 +17,7 @@ use crate::freshness::compiled::Compiled;
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::{GENERATOR, OfProject, Record};
 use crate::freshness::unit::Unit;
+use crate::output::introspection;
 use crate::package::krate;
 use crate::projects::metadata::Metadata;
 use crate::projects::project::Project;
@@ -139,7 +140,8 @@ impl Project<'_> {
         let version = self.toolchain.as_ref().map(|toolchain| toolchain.version.as_str()).unwrap_or_default();
         let mut record = Record::new(&self.request.root, version, &self.settings);
         let own = installed.cloned().unwrap_or_default();
-        record.project = Some(OfProject { profile: self.profile(installed), pyproject: self.pyproject.clone(), ..own });
+        let (profile, pyproject) = (self.profile(installed), self.pyproject.clone());
+        record.project = Some(OfProject { profile, pyproject, typed: introspection::is_in(&library), ..own });
         record.inputs = inputs;
         set.artifact().clone_into(&mut record.artifact_hash);
         record.signer = set.signer;
