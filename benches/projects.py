@@ -177,7 +177,7 @@ def edit(bench: Bench, switch_on: dict[str, str], in_turn: Rounds, layout: str) 
         for _ in range(2):
             take(who)
     takes: dict[str, Callable[[], float]] = {who: partial(take, who) for who in projects}
-    bench.report(f"an edit of a {layout} project", in_turn(takes, 9), "cargo", "2.2x")
+    bench.report(f"an edit of a {layout} project", in_turn(takes, 9), "cargo", "1.9x")
 
 
 def developed(bench: Bench, switch_on: dict[str, str], in_turn: Rounds) -> None:

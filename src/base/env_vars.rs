@@ -3,7 +3,7 @@
 //! The variables that configure `rustimport` itself are not here: the Python half (`_settings.py`) reads them and passes
 //! them in the request. These are the variables of cargo, rustc, rustup, pyo3 and other tools.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 
 /// Disables the import hook in child processes.
@@ -143,6 +143,12 @@ pub fn get_text(name: &str) -> Option<String> {
 pub fn all() -> HashMap<String, String> {
     let text = |value: OsString| value.to_string_lossy().into_owned();
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// The variables that change what Python says of itself, in a fixed order.
+pub fn of_python() -> BTreeMap<String, String> {
+    const PREFIXES: [&str; 4] = ["PYTHON", "_PYTHON", "MACOSX_", "ARCHFLAGS"];
+    all().into_iter().filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix))).collect()
 }
 
 /// A variable is a secret if its name contains one of these words.

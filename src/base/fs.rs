@@ -371,6 +371,21 @@ pub fn write(path: &Path, content: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
+/// Like [`write`], for a program. Returns whether it can be run: not on a disk that is mounted without that.
+#[cfg(unix)]
+pub fn write_program(path: &Path, content: &str) -> Result<bool> {
+    use rustix::fs::{Access, access};
+    if write(path, content.as_bytes())? || access(path, Access::EXEC_OK).is_err() {
+        make_private(path).map_err(|error| Error::cache_io("write", path, &error))?;
+    }
+    Ok(access(path, Access::EXEC_OK).is_ok())
+}
+
+#[cfg(not(unix))]
+pub fn write_program(_: &Path, _: &str) -> Result<bool> {
+    Ok(false)
+}
+
 fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

@@ -1,6 +1,7 @@
 //! maturin projects that are installed in editable mode: finding them, checking them and building them. Scripts and
 //! crates are in [`crate::sources`].
 
+pub mod answers;
 pub mod dist_info;
 pub mod index;
 pub mod installation;

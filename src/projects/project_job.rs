@@ -27,6 +27,7 @@ use crate::env::toolchain::Toolchain;
 use crate::output::maturin::{Call, LOG, TEXT_MESSAGES};
 use crate::package::krate;
 use crate::package::manifest;
+use crate::projects::answers::StandIn;
 use crate::projects::dist_info::DistInfo;
 use crate::projects::installation::{Environment, Installation};
 use crate::projects::metadata::Metadata;
@@ -44,6 +45,7 @@ pub struct ProjectJob<'a> {
     environment: Option<Environment>,
     /// The environment's interpreter, which maturin queries.
     python: PathBuf,
+    stand_in: StandIn,
 }
 
 impl<'a> ProjectJob<'a> {
@@ -66,12 +68,25 @@ impl<'a> ProjectJob<'a> {
             )
         })?;
         let maturin = find_maturin(request)?;
-        Ok(Self { request, installation, settings, entry, toolchain, metadata, profile, maturin, environment, python })
+        let stand_in = StandIn::in_folder(entry.home().join("python"), &python);
+        Ok(Self {
+            request,
+            installation,
+            settings,
+            entry,
+            toolchain,
+            metadata,
+            profile,
+            maturin,
+            environment,
+            python,
+            stand_in,
+        })
     }
 
     fn build_command(&self, wheels: &Path) -> Command {
         let mut command = process::command(&self.maturin);
-        command.args(["build", "-i"]).arg(&self.python).args(self.settings.arguments.for_wheel());
+        command.args(["build", "-i"]).arg(self.stand_in.program()).args(self.settings.arguments.for_wheel());
         command.arg("--out").arg(wheels);
         self.add_arguments(&mut command);
         command
@@ -203,7 +218,7 @@ impl ProjectJob<'_> {
         let folder = fs::temporary_folder(self.entry.home(), "metadata")?;
         let mut command = process::command(&self.maturin);
         command.args(["pep517", "write-dist-info", "--metadata-directory"]).arg(folder.path());
-        command.arg("--interpreter").arg(&self.python).args(self.settings.arguments.for_wheel());
+        command.arg("--interpreter").arg(self.stand_in.program()).args(self.settings.arguments.for_wheel());
         self.add_arguments(&mut command);
         self.call(&command, observer)?;
         Ok(DistInfo::in_folder(folder))
@@ -286,6 +301,7 @@ impl Compiler for ProjectJob<'_> {
         let wheels = fs::temporary_folder(self.entry.home(), "wheel")?;
         let command = self.build_command(wheels.path());
         let finished = self.run(&command, reason, observer)?;
+        self.stand_in.learn();
         let wheel = Wheel::open(wheels.path()).ok_or_else(|| self.runner().left_nothing(&command, &finished))?;
         Ok(built(Some(wheel.in_folder(wheels)), text(&finished.stderr)))
     }

@@ -108,6 +108,21 @@ def test_every_layout(environment: Environment, name: str) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_maturin_asks_an_interpreter_once(environment: Environment) -> None:
+    layout, root = developed(environment)
+    starts = environment.place.folder / "starts"
+    (environment.site / "starts.pth").write_text(f"import os; open({str(starts)!r}, 'a').write('x')\n")
+    counts = []
+    for old, new in ((projects.EDITED, "2"), ("{ 2 }", "{ 3 }")):
+        starts.write_text("")
+        edit(root / layout.edited, old, new)
+        assert environment.run(layout.code).builds == 1
+        counts.append(len(starts.read_text()))
+    # The second time, only the importing one starts.
+    assert counts[0] > 1
+    assert counts[1] == 1
+
+
 INVOKED = "invoked.timestamp"
 
 
