@@ -31,7 +31,8 @@ pub fn progress(line: &str) -> Option<Event> {
 
 /// cargo's and rustc's part of the output, without progress and without maturin's own lines.
 pub fn compilers_words(output: &str) -> String {
-    const CHATTER: [&str; 10] = [
+    const CHATTER: [&str; 11] = [
+        "Blocking waiting for file lock",
         "Building [",
         "Compiling ",
         "Updating ",
@@ -147,7 +148,8 @@ mod tests {
 
     #[test]
     fn complaints() {
-        let output = "🔗 Found pyo3 bindings\n   Compiling m v0.1.0\nerror: no matching package named `nope` found\n";
+        let output = "🔗 Found pyo3 bindings\n   Compiling m v0.1.0\n    Blocking waiting for file lock on package cache\n\
+                      error: no matching package named `nope` found\n";
         assert_eq!(compilers_words(output), "error: no matching package named `nope` found");
         assert_eq!(first_error(output), "no matching package named `nope` found");
         let failed = maturin::FAILED;
