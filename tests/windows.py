@@ -138,7 +138,8 @@ def life() -> None:
     windows.install_tools()
     project = windows.folder("project")
     shutil.copytree(ROOT / "tests" / "wine", project / "tests" / "wine")
-    (project / "tests" / "__init__.py").touch()
+    for name in ("__init__.py", "projects.py"):
+        shutil.copy(ROOT / "tests" / name, project / "tests")
     shutil.copy(ROOT / "pyproject.toml", project)
     windows.folder("work")
     drive = "Z:\\opt\\windows\\"

@@ -504,9 +504,7 @@ pub fn is_folder(path: &Path) -> bool {
 pub fn is_same(one: &Path, other: &Path) -> bool {
     let (Ok(first), Ok(second)) = (fs::metadata(one), fs::metadata(other)) else { return false };
     is_one_file(&first, &second)
-        || (first.is_file()
-            && first.len() == second.len()
-            && read(one).is_ok_and(|one| read(other).is_ok_and(|other| one == other)))
+        || (first.is_file() && first.len() == second.len() && read(one).is_ok_and(|one| has_content(other, &one)))
 }
 
 #[cfg(unix)]

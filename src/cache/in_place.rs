@@ -140,8 +140,7 @@ pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, l
         )
     };
     let text = sealed::portable(&known);
-    let is_there = |path: &Path, content: &[u8]| fs::read(path).is_ok_and(|found| found == content);
-    if is_there(&artifact, library) && is_there(&description(&artifact), text.as_bytes()) {
+    if fs::has_content(&artifact, library) && fs::has_content(&description(&artifact), text.as_bytes()) {
         return Ok(false);
     }
     // In this order there is never a new description next to an old library: an old description does not match the new

@@ -30,19 +30,15 @@ impl DistInfo {
         Some(Self { name: item.file_name().to_string_lossy().into_owned(), path: item.path(), _folder: folder })
     }
 
-    /// Whether an installed dist-info folder is about the same version, dependencies and programs.
-    pub fn equals(&self, installed: &Path) -> bool {
-        let read = |folder: &Path, file: &str| fs::read(folder.join(file)).unwrap_or_default();
-        let headers = |folder: &Path| wheel::headers(&read(folder, "METADATA"));
-        let programs = |folder: &Path| read(folder, "entry_points.txt");
-        headers(&self.path) == headers(installed) && programs(&self.path) == programs(installed)
+    /// The content of one of its files; empty if there is none.
+    pub fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.path.join(file)).unwrap_or_default()
     }
 
     /// What the project depends on, without extras.
     pub fn requirements(&self) -> Vec<String> {
-        let text = fs::read_text(self.path.join("METADATA")).unwrap_or_default();
-        let needed =
-            text.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("Requires-Dist:"));
+        let headers = wheel::headers(&self.read("METADATA"));
+        let needed = headers.iter().filter_map(|line| line.strip_prefix("Requires-Dist:"));
         needed.map(str::trim).filter(|line| !line.contains("extra ==")).map(str::to_owned).collect()
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::base::fs;
 use crate::base::paths::{self, normal};
-use crate::build::wheel::is_native;
+use crate::build::wheel::{self, is_native};
 use crate::env::settings::PYPROJECT;
 
 /// A distribution that maturin installed from a folder.
@@ -124,6 +124,12 @@ impl Installation {
             found.find_map(|path| Self::read(&path).filter(|found| found.project == project))
         };
         Self::read(dist_info).filter(|found| found.project == project).or_else(others)
+    }
+
+    /// Whether its metadata have the same version, dependencies and programs as a METADATA and an `entry_points.txt`.
+    pub fn says(&self, metadata: &[u8], programs: &[u8]) -> bool {
+        let own = |file: &str| fs::read(self.dist_info.join(file)).unwrap_or_default();
+        wheel::headers(metadata) == wheel::headers(&own("METADATA")) && programs == own("entry_points.txt")
     }
 
     /// Whether rustimport has installed it, from what a store had. Then its time does not say that anything was built

@@ -240,7 +240,7 @@ impl Metadata {
         for file in installed {
             let Some(length) = size(file) else { continue };
             for (path, _) in made.iter().filter(|(_, size)| *size == length) {
-                if fs::read(path).is_ok_and(|made| fs::read(file).is_ok_and(|found| found == made)) {
+                if fs::read(path).is_ok_and(|made| fs::has_content(file, &made)) {
                     let folder = path.parent()?.file_name()?.to_str()?;
                     let profile = if folder == "debug" { "dev" } else { folder };
                     return Some((file.clone(), path.clone(), profile.to_owned()));

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use toml::{Table, Value};
@@ -16,7 +17,7 @@ use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs::{self, Stat};
 use crate::build::compile::{self, Compilation, collect_unit};
-use crate::build::wheel::{self, Wheel};
+use crate::build::wheel::Wheel;
 use crate::cache::layout::{Cache, Entry};
 use crate::env::cargo_config::{self, CargoConfig};
 use crate::env::request::{Origin, Request};
@@ -64,6 +65,8 @@ pub struct Project<'a> {
     /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
     pub remote: Lazy,
+    /// Whether the installed metadata are those of the project now, once maturin was asked.
+    pub is_as_installed: OnceLock<bool>,
 }
 
 impl<'a> Project<'a> {
@@ -138,6 +141,7 @@ impl<'a> Project<'a> {
             cargo_config: CargoConfig::of(root)?,
             toolchain,
             remote: Lazy::default(),
+            is_as_installed: OnceLock::new(),
         })
     }
 
@@ -174,16 +178,10 @@ impl<'a> Project<'a> {
     }
 
     fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
-        let mut watched = None;
-        if record.signer.is_some() {
-            let settings = &self.request.settings.remote;
-            watched = Some(configuration::with_revocations(settings, &record.inputs, snapshot));
-        }
-        let (inputs, snapshot) =
-            watched.as_ref().map_or((&record.inputs, snapshot), |(inputs, snapshot)| (inputs, snapshot));
+        let (inputs, snapshot) = configuration::with_revocations(&self.request.settings.remote, record, snapshot);
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
-        stamp::write(&file, self.request, artifact, inputs, snapshot, &self.cargo_config, toolchain);
+        stamp::write(&file, self.request, artifact, &inputs, &snapshot, &self.cargo_config, toolchain);
     }
 
     pub fn metadata(&self, observer: &mut dyn Observer) -> Result<Metadata> {
@@ -497,10 +495,8 @@ impl<'a> Project<'a> {
         observer: &mut dyn Observer,
     ) -> Result<bool> {
         let installation = &self.installation;
-        let of_installed = |file: &str| fs::read(installation.dist_info.join(file)).unwrap_or_default();
-        let of_wheel = |wheel: &mut Wheel, file: &str| wheel.metadata(file).unwrap_or_default();
-        let says_otherwise = wheel::headers(&of_wheel(wheel, "METADATA")) != wheel::headers(&of_installed("METADATA"))
-            || of_wheel(wheel, "entry_points.txt") != of_installed("entry_points.txt")
+        let mut said = |file: &str| wheel.metadata(file).unwrap_or_default();
+        let says_otherwise = !installation.says(&said("METADATA"), &said("entry_points.txt"))
             || installed.and_then(|known| known.data.as_ref()).is_some_and(|data| *data != wheel.data());
         let natives = wheel.natives();
         let place_of = |member: &str| installation.place_of(member);
@@ -515,9 +511,7 @@ impl<'a> Project<'a> {
         let mut changed = Vec::new();
         for member in others {
             // Files that the project includes may come from any of its folders.
-            let is_users = |content: &Vec<u8>| {
-                !is_pure && fs::read(self.request.root.join(&member)).is_ok_and(|found| found == *content)
-            };
+            let is_users = |content: &Vec<u8>| !is_pure && fs::has_content(&self.request.root.join(&member), content);
             let content = wheel.read_if_new(&member, &place_of(&member)).filter(|content| !is_users(content));
             changed.extend(content.map(|content| (member, content)));
         }

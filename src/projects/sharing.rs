@@ -41,15 +41,15 @@ impl Project<'_> {
     }
 
     fn query(&self, profile: &str) -> Query<'_> {
-        Query::new(self.request, &self.cargo_config, self.keys(profile))
+        Query::new(self.request, &self.cargo_config, self.keys(profile), self.cache.store())
     }
 
     pub fn is_revoked(&self, id: &str) -> bool {
         configuration::revokes(&self.request.settings.remote, &self.request.root, id)
     }
 
-    /// The library of the current content in a store, with a set that is accepted. A store on the network is asked only if
-    /// nothing can be built: else while it is built, or with `at_once`.
+    /// The library of the current content in a store, with a set that is accepted. For `at_once`, see
+    /// [`Query::ask_first`].
     fn find(
         &self,
         profile: &str,
@@ -64,16 +64,8 @@ impl Project<'_> {
             observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
             return Some((found, Origin::Restored));
         }
-        let can_build = self.toolchain.is_ok() && self.request.may_build && !at_once;
-        let remote = self.remote.get(self.request, observer).filter(|remote| !(can_build && remote.is_on_network()));
-        let found = self.query(profile).ask(remote?, accepts, observer)?;
-        self.keep(&found, &keys);
+        let found = self.query(profile).ask_first(&self.remote, at_once, accepts, observer)?;
         Some((found, Origin::Fetched))
-    }
-
-    /// Adds a library from a remote store to this user's store.
-    fn keep(&self, found: &Found, keys: &Keys) {
-        self.cache.store().insert(&keys.anywhere, &found.set, &found.library);
     }
 
     /// Installs the library of the current content from a store. `installed` describes the installed library.
@@ -102,9 +94,8 @@ impl Project<'_> {
         observer: &mut dyn Observer,
         build: &dyn Fn(&mut dyn Observer) -> Result<T>,
     ) -> Result<First<T, PathBuf>> {
-        let remote = if self.request.force { None } else { self.remote.get(self.request, observer) };
-        let remote = remote.filter(|remote| remote.is_on_network() && metadata.is_extension);
-        if let Some(remote) = remote
+        if metadata.is_extension
+            && let Some(remote) = self.remote.on_network(self.request, observer)
             && self.changes_only_code(stale, observer)
         {
             let profile = self.profile(installed);
@@ -112,7 +103,6 @@ impl Project<'_> {
             match fetch::race(&self.query(&profile), remote, &has_place, observer, build)? {
                 First::Built(done) => return Ok(First::Built(done)),
                 First::Fetched(found) => {
-                    self.keep(&found, &self.keys(&profile));
                     if let Some(artifact) = self.take(*found, stale, installed)? {
                         return Ok(First::Fetched(artifact));
                     }
@@ -129,7 +119,8 @@ impl Project<'_> {
         }
         // maturin is asked only where that may save a build. Without Rust, nobody can be asked.
         self.remote.get(self.request, observer).is_some()
-            && (self.toolchain.is_err() || self.is_as_installed(observer).unwrap_or(false))
+            && (self.toolchain.is_err()
+                || *self.is_as_installed.get_or_init(|| self.ask_as_installed(observer).unwrap_or(false)))
     }
 
     /// Installs a library from a store, and records it. `None` if its place is not known.
@@ -176,12 +167,12 @@ impl Project<'_> {
     }
 
     /// Whether the installed metadata, with the project's version, dependencies and programs, is that of the project now.
-    fn is_as_installed(&self, observer: &mut dyn Observer) -> Result<bool> {
+    fn ask_as_installed(&self, observer: &mut dyn Observer) -> Result<bool> {
         let metadata = self.metadata(observer)?;
         let profile = self.profile(None);
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let now = self.job(toolchain, &metadata, &profile)?.dist_info(observer)?;
-        Ok(now.is_some_and(|now| now.equals(&self.installation.dist_info)))
+        Ok(now.is_some_and(|now| self.installation.says(&now.read("METADATA"), &now.read("entry_points.txt"))))
     }
 
     /// Installs the project in editable mode without compiling anything, if a store has its library. The next attempt

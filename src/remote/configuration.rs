@@ -2,6 +2,7 @@
 //! user's `remote.toml`, then `[tool.rustimport]` of a checkout that the user trusts. Writing, keys that sign and
 //! variables that may leave are never up to a checkout.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use crate::base::env_vars;
 use crate::base::fs;
 use crate::env::settings::{RemoteClaim, RemoteSettings, remote_claim};
 use crate::freshness::inputs::{Inputs, Snapshot};
+use crate::freshness::record::Record;
 use crate::remote::key::{PublicKey, SecretKey};
 use crate::remote::trust::{self, Claim, Trust};
 
@@ -189,11 +191,15 @@ fn files(settings: &RemoteSettings) -> [PathBuf; 2] {
     [settings.configuration.join("remote.toml"), settings.configuration.join("trusted-checkouts.toml")]
 }
 
-/// The inputs of an artifact that a remote store's key signed, for a stamp: with the files that may revoke the key.
-pub fn with_revocations(settings: &RemoteSettings, inputs: &Inputs, snapshot: &Snapshot) -> (Inputs, Snapshot) {
-    let (mut inputs, mut snapshot) = (inputs.clone(), snapshot.clone());
-    for file in files(settings) {
-        if file.exists() { snapshot.files.push(fs::watch(&file)) } else { inputs.absent.push(file) }
+/// The inputs of an artifact for a stamp. If a key of a remote store signed it: with the files that may revoke the key.
+pub fn with_revocations<'a>(
+    settings: &RemoteSettings,
+    record: &'a Record,
+    snapshot: &'a Snapshot,
+) -> (Cow<'a, Inputs>, Cow<'a, Snapshot>) {
+    let (mut inputs, mut snapshot) = (Cow::Borrowed(&record.inputs), Cow::Borrowed(snapshot));
+    for file in record.signer.iter().flat_map(|_| files(settings)) {
+        if file.exists() { snapshot.to_mut().files.push(fs::watch(&file)) } else { inputs.to_mut().absent.push(file) }
     }
     (inputs, snapshot)
 }

@@ -53,6 +53,11 @@ impl Lazy {
         self.0.get_or_init(open).as_ref()
     }
 
+    /// Like [`Self::get`], if it is on the network and may be asked while the source is built.
+    pub fn on_network(&self, request: &Request, observer: &mut dyn Observer) -> Option<&RemoteStore> {
+        if request.force { None } else { self.get(request, observer).filter(|remote| remote.is_on_network()) }
+    }
+
     /// Like [`Self::get`], if what is built here is written to it.
     pub fn writable(&self, request: &Request, observer: &mut dyn Observer) -> Option<&RemoteStore> {
         self.get(request, observer).filter(|remote| remote.configuration.is_writable)

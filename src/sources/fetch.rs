@@ -11,10 +11,10 @@ use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs;
 use crate::cache::set::Set;
-use crate::cache::store::{Found, Keys};
+use crate::cache::store::{Found, Keys, Store};
 use crate::env::cargo_config::CargoConfig;
 use crate::env::request::{Origin, Request};
-use crate::remote::remote_store::RemoteStore;
+use crate::remote::remote_store::{Lazy, RemoteStore};
 use crate::sources::source::Source;
 
 /// The question which artifact of a remote store was built from the current inputs of a source.
@@ -22,20 +22,37 @@ pub struct Query<'a> {
     request: &'a Request,
     cargo_config: &'a CargoConfig,
     keys: Keys,
+    /// What is fetched is added to this user's store.
+    store: Store,
 }
 
 impl<'a> Query<'a> {
-    pub fn new(request: &'a Request, cargo_config: &'a CargoConfig, keys: Keys) -> Self {
-        Self { request, cargo_config, keys }
+    pub fn new(request: &'a Request, cargo_config: &'a CargoConfig, keys: Keys, store: Store) -> Self {
+        Self { request, cargo_config, keys, store }
     }
 
-    /// `accepts` decides on a set before it is compared.
-    pub fn ask(
+    /// Asks before a build. A store on the network is asked only if nothing can be built: else while it is built, in
+    /// [`race`], or with `at_once`.
+    pub fn ask_first(
         &self,
-        remote: &RemoteStore,
+        remote: &Lazy,
+        at_once: bool,
         accepts: &dyn Fn(&Set) -> bool,
         observer: &mut dyn Observer,
     ) -> Option<Found> {
+        let can_build = self.keys.with_toolchain.is_some() && self.request.may_build && !at_once;
+        let remote = remote.get(self.request, observer).filter(|remote| !(can_build && remote.is_on_network()))?;
+        let found = self.ask(remote, accepts, observer)?;
+        self.keep(&found);
+        Some(found)
+    }
+
+    fn keep(&self, found: &Found) {
+        self.store.insert(&self.keys.anywhere, &found.set, &found.library);
+    }
+
+    /// `accepts` decides on a set before it is compared.
+    fn ask(&self, remote: &RemoteStore, accepts: &dyn Fn(&Set) -> bool, observer: &mut dyn Observer) -> Option<Found> {
         let (request, folder, start) = (self.request, self.request.folder(), Instant::now());
         let has_toolchain = self.keys.with_toolchain.is_some();
         let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
@@ -94,14 +111,17 @@ pub fn race<T>(
     let is_true = |event: &Event| found.is_some() || !matches!(event, Event::Fetched { .. });
     events.into_iter().filter(is_true).for_each(|event| observer.event(event));
     match found {
-        Some(found) => Ok(First::Fetched(Box::new(found))),
+        Some(found) => {
+            query.keep(&found);
+            Ok(First::Fetched(Box::new(found)))
+        }
         None => Ok(First::Built(result?)),
     }
 }
 
 impl Source<'_> {
     pub fn query(&self) -> Query<'_> {
-        Query::new(self.request, &self.cargo_config, self.keys())
+        Query::new(self.request, &self.cargo_config, self.keys(), self.cache.store())
     }
 
     /// Calls `build`, unless a remote store on the network has the artifact first.
@@ -110,13 +130,12 @@ impl Source<'_> {
         observer: &mut dyn Observer,
         build: impl FnOnce(&mut dyn Observer) -> Result<PathBuf>,
     ) -> Result<(PathBuf, Origin)> {
-        let remote = if self.request.force { None } else { self.remote.get(self.request, observer) };
-        let Some(remote) = remote.filter(|remote| remote.is_on_network()) else {
+        let Some(remote) = self.remote.on_network(self.request, observer) else {
             return Ok((build(observer)?, Origin::Built));
         };
         match race(&self.query(), remote, &|_| true, observer, build)? {
             First::Built(artifact) => Ok((artifact, Origin::Built)),
-            First::Fetched(found) => Ok((self.take_fetched(*found)?, Origin::Fetched)),
+            First::Fetched(found) => Ok((self.take(*found)?, Origin::Fetched)),
         }
     }
 }

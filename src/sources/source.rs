@@ -173,11 +173,7 @@ impl<'a> Source<'a> {
     }
 
     fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
-        if record.signer.is_none() {
-            return self.stamp(artifact, &record.inputs, snapshot);
-        }
-        let (inputs, snapshot) =
-            configuration::with_revocations(&self.request.settings.remote, &record.inputs, snapshot);
+        let (inputs, snapshot) = configuration::with_revocations(&self.request.settings.remote, record, snapshot);
         self.stamp(artifact, &inputs, &snapshot);
     }
 
@@ -213,8 +209,7 @@ impl<'a> Source<'a> {
         in_place::install(self.request, &record, &self.cargo_config, &library)
     }
 
-    /// Takes the artifact of an earlier build of the same content from a store, then publishes and records it. A store on
-    /// the network is asked only if nothing can be built: else while it is built (`sources::fetch`).
+    /// Takes the artifact of an earlier build of the same content from a store, then publishes and records it.
     pub fn restore(&self, observer: &mut dyn Observer) -> Result<Option<(PathBuf, Origin)>> {
         let found = self.find_stored(&|set| !set.signer.as_ref().is_some_and(|id| self.is_revoked(id)));
         if let Some(found) = found {
@@ -222,22 +217,12 @@ impl<'a> Source<'a> {
             observer.event(Event::Log { message });
             return Ok(Some((self.take(found)?, Origin::Restored)));
         }
-        let can_build = self.toolchain.is_ok() && self.request.may_build;
-        let remote = self.remote.get(self.request, observer).filter(|remote| !(can_build && remote.is_on_network()));
-        let Some(found) = remote.and_then(|remote| self.query().ask(remote, &|_| true, observer)) else {
-            return Ok(None);
-        };
-        Ok(Some((self.take_fetched(found)?, Origin::Fetched)))
-    }
-
-    /// Adds an artifact from a remote store to this user's store, then publishes and records it.
-    pub fn take_fetched(&self, found: Found) -> Result<PathBuf> {
-        self.cache.store().insert(&self.keys().anywhere, &found.set, &found.library);
-        self.take(found)
+        let Some(found) = self.query().ask_first(&self.remote, false, &|_| true, observer) else { return Ok(None) };
+        Ok(Some((self.take(found)?, Origin::Fetched)))
     }
 
     /// Publishes and records an artifact from a store.
-    fn take(&self, found: Found) -> Result<PathBuf> {
+    pub fn take(&self, found: Found) -> Result<PathBuf> {
         // Without a toolchain, the record's is not compared.
         let version = self.toolchain.as_ref().map(|toolchain| toolchain.version.as_str()).unwrap_or_default();
         let mut record = Record::new(&self.request.root, version, &self.settings);

@@ -12,72 +12,36 @@ from pathlib import Path
 
 import pytest
 
+from tests import projects
 from tests.wine.conftest import HOOK, Place, Run, finish
 
-CARGO = """\
-[package]
-name = "t-mixed"
-version = "1.0.0"
-edition = "2021"
-
-[lib]
-name = "_native"
-crate-type = ["cdylib"]
-
-[dependencies]
-pyo3 = "0.30"
-"""
-PYPROJECT = """\
-[build-system]
-requires = ["maturin>=1,<2"]
-build-backend = "maturin"
-
-[project]
-name = "t-mixed"
-version = "1.0"
-
-[tool.maturin]
-python-source = "python"
-module-name = "t_mixed._native"
-"""
-RUST = """\
-use pyo3::prelude::*;
-
-#[pymodule]
-mod _native {
-    use super::*;
-    #[pyfunction]
-    fn value() -> i64 { 7 }
-}
-"""
-INIT = "from ._native import value\n"
+LAYOUT = projects.LAYOUTS["python-source"]
+LIBRARY = "python/t_source/t_source.cp312-win_amd64.pyd"
 
 
 class Project:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.root = place.folder / "project"
-        self.write("Cargo.toml", CARGO)
-        self.write("pyproject.toml", PYPROJECT)
-        self.write("src/lib.rs", RUST)
-        self.write("python/t_mixed/__init__.py", INIT)
+        for file, text in LAYOUT.files.items():
+            self.write(file, text.replace(projects.EDITED, "7"))
         #: Shared by all tests, so that pyo3 is compiled once.
         self.target = str(Path(os.environ["RUSTIMPORT_CACHE_DIR"]).with_name("target"))
         venv = place.folder / "venv"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
         self.python = venv / "Scripts" / "python.exe"
         self.site = venv / "Lib" / "site-packages"
-        self.library = self.root / "python" / "t_mixed" / "_native.cp312-win_amd64.pyd"
+        self.library = self.root / LIBRARY
         metadata = {
-            "METADATA": "Metadata-Version: 2.4\nName: t-mixed\nVersion: 1.0\n",
+            "METADATA": "Metadata-Version: 2.4\nName: t-source\nVersion: 1.0\nRequires-Python: >=3.10\n",
             "WHEEL": "Wheel-Version: 1.0\nGenerator: maturin (1.16.0)\nRoot-Is-Purelib: false\n",
             "direct_url.json": json.dumps({"url": self.root.as_uri(), "dir_info": {"editable": True}}),
-            "RECORD": "t_mixed.pth,,\nt_mixed-1.0.dist-info/RECORD,,\n",
+            "RECORD": "t_source.pth,,\nt_source-1.0.dist-info/RECORD,,\n",
         }
-        (self.site / "t_mixed-1.0.dist-info").mkdir()
+        (self.site / "t_source-1.0.dist-info").mkdir()
         for name, text in metadata.items():
-            (self.site / "t_mixed-1.0.dist-info" / name).write_text(text, encoding="utf-8")
-        (self.site / "t_mixed.pth").write_text(f"{self.root / 'python'}\n", encoding="utf-8")
+            (self.site / "t_source-1.0.dist-info" / name).write_text(text, encoding="utf-8")
+        (self.site / "t_source.pth").write_text(f"{self.root / 'python'}\n", encoding="utf-8")
 
     def write(self, name: str, text: str) -> Path:
         path = self.root / name
@@ -90,10 +54,10 @@ class Project:
         assert old in text
         self.write("src/lib.rs", text.replace(old, new))
 
-    def start(self, code: str = "import t_mixed; print(t_mixed.value())", **env: str) -> subprocess.Popen[str]:
+    def start(self, code: str = "import t_source; print(t_source.value())", **env: str) -> subprocess.Popen[str]:
         return self.place.spawn([str(self.python), "-c", HOOK + code], CARGO_TARGET_DIR=self.target, **env)
 
-    def run(self, code: str = "import t_mixed; print(t_mixed.value())", **env: str) -> Run:
+    def run(self, code: str = "import t_source; print(t_source.value())", **env: str) -> Run:
         return finish(self.start(code, **env))
 
 
@@ -104,24 +68,24 @@ def project(place: Place) -> Project:
 
 def test_first_import_fresh_import_edit_undo(project: Project) -> None:
     first = project.run()
-    assert (first.out, "building t_mixed" in first.stderr, project.library.exists()) == ("7", True, True)
-    fresh = project.run("import sys, t_mixed; print(t_mixed.value(), 'rustimport._core' in sys.modules)")
+    assert (first.out, "building t_source" in first.stderr, project.library.exists()) == ("7", True, True)
+    fresh = project.run("import sys, t_source; print(t_source.value(), 'rustimport._core' in sys.modules)")
     assert (fresh.out, fresh.stderr) == ("7 False", "")
     project.edit("7", "8")
     edited = project.run()
-    assert (edited.out, "building t_mixed" in edited.stderr) == ("8", True)
+    assert (edited.out, "building t_source" in edited.stderr) == ("8", True)
     assert (project.run().out, project.run().stderr) == ("8", "")
     project.edit("8", "7")
     undone = project.run()
     assert (undone.out, undone.builds) == ("7", 0)
-    project.write("python/t_mixed/__init__.py", INIT + "more = 1\n")
+    project.write("python/t_source/__init__.py", LAYOUT.files["python/t_source/__init__.py"] + "more = 1\n")
     assert (project.run().out, project.run().stderr) == ("7", "")
 
 
 def test_an_edit_while_the_library_is_loaded(project: Project) -> None:
     """Windows does not let a loaded library be replaced: it is renamed, and another process loads the new one."""
     project.run()
-    code = "import sys, t_mixed; print(t_mixed.value(), flush=True); sys.stdin.read(); print(t_mixed.value())"
+    code = "import sys, t_source; print(t_source.value(), flush=True); sys.stdin.read(); print(t_source.value())"
     holder = subprocess.Popen(
         [str(project.python), "-c", HOOK + code],
         cwd=project.place.folder,
@@ -141,16 +105,18 @@ def test_an_edit_while_the_library_is_loaded(project: Project) -> None:
     # What was renamed is removed as soon as nothing has it loaded.
     project.edit("8", "9")
     assert project.run().out == "9"
-    assert [path.name for path in project.library.parent.iterdir() if "native" in path.name] == [project.library.name]
+    assert [
+        path.name for path in project.library.parent.iterdir() if path.suffix != ".py" and path.name != "__pycache__"
+    ] == [project.library.name]
 
 
 def test_reload_says_what_windows_cannot_do(project: Project) -> None:
     project.run()
     code = (
-        "import importlib, t_mixed, pathlib\n"
+        "import importlib, t_source, pathlib\n"
         f"path = pathlib.Path({os.fspath(project.root / 'src/lib.rs')!r})\n"
         "path.write_text(path.read_text().replace('7', '8'))\n"
-        "try:\n    importlib.reload(t_mixed)\nexcept ImportError as error:\n    print(error)\n"
+        "try:\n    importlib.reload(t_source)\nexcept ImportError as error:\n    print(error)\n"
     )
     run = project.run(code)
     assert "Windows keeps the library that is loaded" in run.out
@@ -160,14 +126,14 @@ def test_reload_says_what_windows_cannot_do(project: Project) -> None:
 def test_two_processes_at_one_project(project: Project) -> None:
     both = [finish(process) for process in [project.start(), project.start()]]
     assert [run.out for run in both] == ["7", "7"]
-    assert sum("building t_mixed" in run.stderr for run in both) == 1
+    assert sum("building t_source" in run.stderr for run in both) == 1
 
 
 def test_an_error_in_the_code(project: Project) -> None:
     project.edit("7", '"seven"')
     run = project.run()
     assert run.returncode != 0
-    assert "src\\lib.rs:7" in run.stderr.replace("/", "\\")
+    assert "src\\lib.rs:4" in run.stderr.replace("/", "\\")
     assert "mismatched types" in run.stderr
     project.edit('"seven"', "7")
     assert project.run().out == "7"

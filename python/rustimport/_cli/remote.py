@@ -8,7 +8,7 @@ import os
 from functools import partial
 from typing import Any
 
-from .. import _build, _cache, _core_client, _native, _projects, _report, _settings
+from .. import _build, _cache, _core_client, _marker, _native, _projects, _report, _settings
 from ..errors import RustImportError
 from .output import libraries, say, say_failures, size, tell
 
@@ -93,7 +93,8 @@ def push(options: argparse.Namespace) -> int:
 
 
 def _push(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
-    asked = _request(source)
+    project = _project_at(source)
+    asked = _request(project) if project else _core_client.request(_cache.Key(source))
     reporter = _report.Reporter(asked["module"], asked["root"], True, stop, bar)
     try:
         outcome, reason = _native.core.remote_push(asked, reporter)
@@ -121,21 +122,26 @@ def pull(options: argparse.Namespace) -> int:
 
 
 def _pull(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
+    project = _project_at(source)
+    if project is None:
+        return _build.build_one(source, in_place=False, may_build=False, stop=stop, bar=bar)
     try:
-        outcome = _core_client.ensure(_request(source, may_build=False), stop=stop, bar=bar)
+        outcome = _core_client.ensure(_request(project, may_build=False), stop=stop, bar=bar)
     except RustImportError as error:
         return _build.Result(source, None, error=error)
     finally:
         if bar:
             bar.advance()
-    return _build.Result(source, os.fspath(outcome["artifact"]), origin=outcome["origin"])
+    artifact = os.fspath(outcome["artifact"])
+    if outcome["stubs"] is not None:
+        from .. import _stubs
+
+        _stubs.update_project(project, artifact)
+    return _build.Result(source, artifact, origin=outcome["origin"])
 
 
-def _request(source: str, may_build: bool = True) -> Request:
-    """The request for a script, a crate, or a project, which is installed if necessary."""
-    project = _project_at(source)
-    if project is None:
-        return _core_client.request(_cache.Key(source), may_build=may_build)
+def _request(project: _projects.Project, may_build: bool = True) -> Request:
+    """The request for a project, which is installed if necessary."""
     return _core_client.request(
         _cache.Key(project.root, project.site),
         project.module,
@@ -149,7 +155,7 @@ def _request(source: str, may_build: bool = True) -> Request:
 
 def _project_at(folder: str) -> _projects.Project | None:
     """The project in a folder that is installed in editable mode or could be, unless it is a crate with a marker."""
-    if not os.path.isdir(folder) or os.path.exists(os.path.join(folder, ".rustimport")):
+    if not os.path.isdir(folder) or _marker.is_marked_crate(folder):
         return None
     found = _projects.projects_in(_core_client.index_all_projects(_settings.site_folders(), [folder]).split(b"\n"))
     return next((project for named in found.values() for project in named if project.root == folder), None)
