@@ -113,8 +113,9 @@ fn copy_translated(from: &Path, to: &Path) {
 fn main() {
     let program = env::current_exe().expect("a program has a path");
     let tool = program.file_stem().expect("it has a name").to_string_lossy().into_owned();
-    // On a drive that both systems have.
-    let folder = program.with_file_name(format!("forward-{}", process::id()));
+    // On a drive that both systems have. Numbers of processes are used again, also that of one that was killed.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970").as_nanos();
+    let folder = program.with_file_name(format!("forward-{}-{now}", process::id()));
     fs::create_dir_all(&folder).expect("there is a temporary folder");
     let of = |name: &str| to_unix(&folder.join(name).display().to_string());
     // For tests of what waits.
