@@ -321,8 +321,8 @@ class ScriptFinder(Finder):
         self._started = _python_started() or time()
         #: The thread and the name of a search that has just found nothing.
         self.missed: tuple[int, str] | None = None
-        #: Folder -> the time of its last change, if every name in its listing is known to be there.
-        self._settled: dict[str, float] = {}
+        #: Importer of a folder -> the time of its last change, if every name in its listing is known to be there.
+        self._settled: dict[Any, float] = {}
         #: ``sys.path`` at the time when all folders that were needed had been listed.
         self._listed: list[str] = []
         #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
@@ -354,34 +354,30 @@ class ScriptFinder(Finder):
                 # A module that was imported from a project is reloaded from there.
                 return None
         try:
-            if path is None:
-                if fullname in sys.stdlib_module_names:
-                    return None
-                entries = sys.path
-            else:
-                entries = list(path)
-                if _is_standard(fullname, entries):
-                    return None
-            file = fullname.rpartition(".")[2] + ".rs"
-            if entries == self._listed:
+            entries = sys.path if path is None else list(path)
+            parent, _, name = fullname.rpartition(".")
+            if _is_standard(parent, entries) if parent else name in sys.stdlib_module_names:
+                return None
+            if entries == self._listed or len(entries) == 1:
                 # These folders have listings, so one search in Python's own order is enough.
-                spec, is_done = self._search(fullname, entries, file, target)
-                return spec if is_done or path is not None else self._included(fullname, file) or spec
+                spec, is_done = self._search(fullname, entries, name, target)
+                return spec if is_done or path is not None else self._included(fullname, name) or spec
             # A folder that contains the file, or has no listing yet, is searched together with the entries before it
             # only. So the import of a script does not wait until all later folders are listed.
             importers = sys.path_importer_cache
+            file = name + ".rs"
             searched = 0
             for index, entry in enumerate(entries):
                 try:
                     importer: Any = importers[entry or os.getcwd()]
                     names = importer._path_cache
-                    if file not in names and file[:-3] not in names and importer._path_mtime != -1:
+                    if file not in names and name not in names and importer._path_mtime != -1:
                         continue
                 except (AttributeError, OSError, TypeError):
                     continue
                 except KeyError:
                     pass
-                spec, is_done = self._search(fullname, entries[searched : index + 1], file, target)
+                spec, is_done = self._search(fullname, entries[searched : index + 1], name, target)
                 if is_done:
                     if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
                         # Python found the module, so most folders are listed now.
@@ -390,13 +386,13 @@ class ScriptFinder(Finder):
                 searched = index + 1
             if path is None:
                 self._listed = entries[:]
-            spec, is_done = self._search(fullname, entries[searched:], file, target)
+            spec, is_done = self._search(fullname, entries[searched:], name, target)
             if is_done:
                 return spec
             if searched:
                 # Python combines the parts of a namespace itself.
                 spec = None
-            return spec if path is not None else self._included(fullname, file) or spec
+            return spec if path is not None else self._included(fullname, name) or spec
         except ImportError as error:
             if not is_ours(error):
                 raise
@@ -404,86 +400,80 @@ class ScriptFinder(Finder):
             raise error.with_traceback(None) from error.__cause__
 
     def _search(
-        self, fullname: str, entries: "list[str]", file: str, target: "ModuleType | None"
+        self, fullname: str, entries: "list[str]", name: str, target: "ModuleType | None"
     ) -> "tuple[ModuleSpec | None, bool]":
         """Searches some entries in Python's order. Returns what was found, and whether that ends the search:
         the parts of a namespace do not."""
         found = PathFinder.find_spec(fullname, entries, target)
         # The folder of Python's hit, and whether the hit is a package: only in that folder, a script comes second.
         hit: str | None = None
-        hits: tuple[str, ...] = ()
         is_package = False
         if found is not None and found.origin is not None and found.loader is not None:
             hit = found.origin.rpartition(os.sep)[0]
             if found.submodule_search_locations is not None:
                 is_package = True
                 hit = hit.rpartition(os.sep)[0]
-            # An entry of `sys.path` may end in a separator, and keeps it.
-            hits = (hit, hit + os.sep, hit + _SEPARATORS[-1])
         importers = sys.path_importer_cache
         settled = self._settled
-        name = file[:-3]
+        file = name + ".rs"
+        # Every import pays for this loop.
         for entry in entries:
+            if is_package and entry == hit:
+                break
             try:
                 importer: Any = importers[entry or os.getcwd()]
-                folder = importer.path
-                last = folder in hits
                 names = importer._path_cache
                 there = file in names
-                is_folder = name in names
-                if not there and settled.get(folder) != importer._path_mtime:
-                    there = self._is_new(importer, folder, file)
+                if not there and settled.get(importer) != importer._path_mtime:
+                    there = self._is_new(importer, file)
             except (KeyError, OSError, TypeError):
                 continue
             except AttributeError:
                 if importer is None:
                     continue
-                folder = entry
-                last = folder in hits
-                names = self._listing(folder)
+                names = self._listing(entry)
                 there = file in names
-                is_folder = name in names
-            if (there or is_folder) and not (last and is_package):
-                place = folder.rstrip(_SEPARATORS) + os.sep
-                if is_folder and not exists(place + name + os.sep + "Cargo.toml"):
-                    is_folder = False
+            if (there or name in names) and (hit is None or _leads_to(entries[entries.index(entry) :], hit)):
+                folder = getattr(importer, "path", entry).rstrip(_SEPARATORS)
+                if is_package and folder == hit:
+                    break
                 # If both exist, the script comes first.
-                for found_name, is_there in ((file, there), (name, is_folder)):
-                    if is_there and (last or hit is None or _leads_to(entries, hit)):
-                        spec = self._spec(fullname, place + found_name)
-                        if spec is not None:
-                            return spec, True
-            if last:
+                is_crate = name in names and exists(folder + os.sep + name + os.sep + "Cargo.toml")
+                for found_name, is_there in ((file, there), (name, is_crate)):
+                    spec = self._spec(fullname, folder + os.sep + found_name) if is_there else None
+                    if spec is not None:
+                        return spec, True
+            if entry == hit:
                 break
         return found, hit is not None
 
-    def _included(self, fullname: str, file: str) -> "ModuleSpec | None":
+    def _included(self, fullname: str, name: str) -> "ModuleSpec | None":
         """Searches the folders that come after ``sys.path``."""
         if _INCLUDE_PATHS not in environ and "rustimport.settings" not in sys.modules:
             return None
         for folder in _settings.included_folders():
-            for name in (file, file[:-3]):
-                source = os.path.join(folder, name)
-                spec = self._spec(fullname, source) if _has(folder, name) else None
+            for found_name in (name + ".rs", name):
+                source = os.path.join(folder, found_name)
+                spec = self._spec(fullname, source) if _has(folder, found_name) else None
                 if spec is not None:
                     return spec
         return None
 
-    def _is_new(self, importer: "Any", folder: str, file: str) -> bool:
+    def _is_new(self, importer: "Any", file: str) -> bool:
         """Checks for a file in a folder whose listing may be older than its content: both changed within one
         tick of the file system's clock (two seconds, at the coarsest)."""
         mtime = importer._path_mtime
         if mtime == -1:
-            return _has(folder, file)
+            return _has(importer.path, file)
         if mtime >= self._started - 2.1:
             if time() - mtime <= 2.1:
-                return _has(folder, file)
+                return _has(importer.path, file)
             # A listing made from now on is complete. Request one, once.
             importer.invalidate_caches()
-            self._settled[folder] = mtime
-            return _has(folder, file)
+            self._settled[importer] = mtime
+            return _has(importer.path, file)
         # The folder has not changed since well before its first listing.
-        self._settled[folder] = mtime
+        self._settled[importer] = mtime
         return False
 
     def _listing(self, folder: str) -> "frozenset[str]":
@@ -602,13 +592,12 @@ class ImportUnlocked:
             _imp.acquire_lock()
 
 
-def _is_standard(fullname: str, entries: "list[str]") -> bool:
-    """Whether a submodule belongs to a package of the standard library."""
-    parent = fullname.rpartition(".")[0]
-    if parent.partition(".")[0] not in sys.stdlib_module_names:
+def _is_standard(package: str, entries: "list[str]") -> bool:
+    """Whether a package with these folders is one of the standard library."""
+    if package.partition(".")[0] not in sys.stdlib_module_names:
         return False
     home = getattr(os, "__file__", "").rpartition(os.sep)[0]
-    return entries[:1] == [home + os.sep + parent.replace(".", os.sep)]
+    return entries[:1] == [home + os.sep + package.replace(".", os.sep)]
 
 
 def _leads_to(entries: "Iterable[str]", hit: str) -> bool:

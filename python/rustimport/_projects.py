@@ -125,7 +125,11 @@ class ProjectFinder(Finder):
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if target is not None and self.known(fullname):
+        if target is None:
+            # The usual import, which does not concern any project, costs little.
+            if fullname not in self.projects and sys.path == self._path:
+                return None
+        elif self.known(fullname):
             # It may have been replaced by an installation that is not editable.
             self.invalidate_caches()
         try:

@@ -126,16 +126,20 @@ def test_order(finder: Recorder, tmp_path: Path, files: dict[str, str], expected
     assert found("m") == expected
 
 
-def test_entries_that_end_in_a_separator(finder: Recorder, tmp_path: Path) -> None:
-    sys.path[:2] = [f"{tmp_path}/a/", f"{tmp_path}/b/"]
-    (tmp_path / "a" / "one.rs").write_text(MARKED)
-    (tmp_path / "a" / "one.py").write_text("")
-    (tmp_path / "a" / "two.rs").write_text(MARKED)
-    (tmp_path / "b" / "two.py").write_text("")
-    (tmp_path / "a" / "three.py").write_text("")
-    (tmp_path / "b" / "three.rs").write_text(MARKED)
+@pytest.mark.parametrize("form", ["{folder}/", "./{name}", "{name}/"])
+def test_entries_that_are_not_plain_paths(
+    finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sys.path[:2] = [form.format(folder=tmp_path / name, name=name) for name in ("a", "b")]
+    for script in ("a/one.rs", "a/two.rs", "b/three.rs", "a/four.rs", "b/five.rs"):
+        (tmp_path / script).write_text(MARKED)
+    for module in ("a/one.py", "b/two.py", "a/three.py", "a/four/__init__.py", "a/five/__init__.py"):
+        (tmp_path / module).parent.mkdir(exist_ok=True)
+        (tmp_path / module).write_text("")
+    expected = ["a/one.rs.built", "a/two.rs.built", "a/three.py", "a/four/__init__.py", "a/five/__init__.py"]
     for _ in range(2):
-        assert [found(name) for name in ("one", "two", "three")] == ["a/one.rs.built", "a/two.rs.built", "a/three.py"]
+        assert [found(name) for name in ("one", "two", "three", "four", "five")] == expected
 
 
 def test_invalid_names_are_not_found(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
