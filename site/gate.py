@@ -32,17 +32,20 @@ class RustimportGate:
             return None
         place = sys.meta_path.index(self) if self in sys.meta_path else len(sys.meta_path)
         self.open()
-        # The finder that takes this one's place would be passed over by the import that is going on.
-        finder = (sys.meta_path[place:] or [None])[0]
-        if finder is None or finder is self:
-            return None
-        try:
-            return finder.find_spec(name, path, target)
-        except ImportError as error:
-            if not hasattr(error, "hint"):
-                raise
-            # Where in rustimport it was raised tells the user nothing.
-            raise error.with_traceback(None) from error.__cause__
+        # The import that is going on passes over the finder that takes this one's place; from Python 3.14 on, over all
+        # that were installed.
+        for finder in sys.meta_path[place:]:
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            try:
+                spec = find and find(name, path, target)
+            except ImportError as error:
+                if not hasattr(error, "hint"):
+                    raise
+                # Where in rustimport it was raised tells the user nothing.
+                raise error.with_traceback(None) from error.__cause__
+            if spec is not None:
+                return spec
+        return None
 
     def open(self):
         import _imp
@@ -76,7 +79,9 @@ class RustimportGate:
             if not is_shadowed:
                 import rustimport
 
-                rustimport.install({arguments})
+                # If the package was removed, its empty folder may be left.
+                if hasattr(rustimport, "install"):
+                    rustimport.install({arguments})
         except ImportError:
             # The package was removed.
             pass

@@ -18,7 +18,7 @@ from ._settings import LOCK_TIMEOUT, environ, is_enabled, is_true, setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -354,6 +354,14 @@ class ScriptFinder(Finder):
                 # A module that was imported from a project is reloaded from there.
                 return None
         try:
+            if target is not None and isinstance(loader, ScriptLoader):
+                state = getattr(target.__spec__, "loader_state", None)
+                if state == loader.source:
+                    # It was imported by its path.
+                    spec = self._spec(fullname, loader.source, opt_in=False)
+                    if spec is not None:
+                        spec.loader_state = state
+                    return spec
             entries = sys.path if path is None else list(path)
             parent, _, name = fullname.rpartition(".")
             if _is_standard(parent, entries) if parent else name in sys.stdlib_module_names:
@@ -426,15 +434,16 @@ class ScriptFinder(Finder):
                 there = file in names
                 if not there and settled.get(importer) != importer._path_mtime:
                     there = self._is_new(importer, file)
-            except (KeyError, OSError, TypeError):
+            except (BytesWarning, KeyError, OSError, TypeError):
                 continue
             except AttributeError:
                 if importer is None:
                     continue
                 names = self._listing(entry)
                 there = file in names
-            if (there or name in names) and (hit is None or _leads_to(entries[entries.index(entry) :], hit)):
-                folder = getattr(importer, "path", entry).rstrip(_SEPARATORS)
+            # Like Python, ignore entries that are not text.
+            if (there or name in names) and isinstance(entry, str) and _comes_first(entries, entry, hit):
+                folder = _folder_of(entry).rstrip(_SEPARATORS)
                 if is_package and folder == hit:
                     break
                 # If both exist, the script comes first.
@@ -493,8 +502,8 @@ class ScriptFinder(Finder):
             self._listings[folder] = mtime, names
         return names
 
-    def _spec(self, fullname: str, source: str) -> "ModuleSpec | None":
-        artifact = self.artifact(fullname, source)
+    def _spec(self, fullname: str, source: str, opt_in: bool = True) -> "ModuleSpec | None":
+        artifact = self.artifact(fullname, source, opt_in=opt_in)
         if artifact is None:
             return None
         spec = ModuleSpec(fullname, ScriptLoader(fullname, artifact, self, source), origin=artifact)
@@ -600,16 +609,26 @@ def _is_standard(package: str, entries: "list[str]") -> bool:
     return entries[:1] == [home + os.sep + package.replace(".", os.sep)]
 
 
-def _leads_to(entries: "Iterable[str]", hit: str) -> bool:
-    """Whether one of the entries is the folder of Python's hit. If not, it is unknown which came first."""
-    importers = sys.path_importer_cache
-    for entry in entries:
-        try:
-            folder = getattr(importers.get(entry or os.getcwd()), "path", entry)
-        except OSError:
-            continue
-        if folder.rstrip(_SEPARATORS) == hit.rstrip(_SEPARATORS):
-            return True
+def _folder_of(entry: str) -> str:
+    """The folder of an entry of the path, as in the origin of what Python finds there."""
+    try:
+        importer = sys.path_importer_cache.get(entry or os.getcwd())
+    except OSError:
+        return entry
+    return importer.path if isinstance(importer, FileFinder) else entry
+
+
+def _comes_first(entries: "list[Any]", entry: str, hit: "str | None") -> bool:
+    """Whether an entry is the folder of Python's hit, or before it. If no entry is that folder, it is unknown which
+    came first."""
+    if hit is None:
+        return True
+    is_passed = False
+    for other in entries:
+        if isinstance(other, str):
+            is_passed = is_passed or other == entry
+            if _folder_of(other).rstrip(_SEPARATORS) == hit.rstrip(_SEPARATORS):
+                return is_passed
     return False
 
 

@@ -27,9 +27,10 @@ import json, sys
 path = lambda name: getattr(sys.modules.get(name), "__file__", None)
 # The hook itself is loaded later, at the first import that may need it.
 is_active = "rustimport" in sys.modules or any(hasattr(finder, "is_rustimport_gate") for finder in sys.meta_path)
-print(json.dumps([is_active, path("sitecustomize"), path("usercustomize")]))
+print("\\nrustimport:" + json.dumps([is_active, path("sitecustomize"), path("usercustomize")]))
 """
 
+_ANSWER = b"rustimport:"
 
 #: Whether this Python no longer runs code in ``.pth`` files.
 _HAS_START_FILES = sys.version_info >= (3, 18)
@@ -97,15 +98,13 @@ def probe() -> Probe:
         ToolchainError: it does not start.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RUSTIMPORT_ENABLED")}
-    result = subprocess.run(
-        [sys.executable, "-c", _PROBE], capture_output=True, text=True, env=environ, cwd=os.sep, check=False
-    )
-    try:
-        active, sitecustomize, usercustomize = json.loads(result.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        raise ToolchainError(
-            f"{sys.executable} does not start: {result.stderr.strip()}", hint="fix this error first"
-        ) from None
+    result = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, env=environ, cwd=os.sep, check=False)
+    # What runs at the start or at the end may print, too.
+    answers = [line for line in result.stdout.splitlines() if line.startswith(_ANSWER)]
+    if not answers:
+        reason = result.stderr.decode(errors="replace").strip()
+        raise ToolchainError(f"{sys.executable} does not start: {reason}", hint="fix this error first")
+    active, sitecustomize, usercustomize = json.loads(answers[-1][len(_ANSWER) :])
     return Probe(active, sitecustomize, usercustomize)
 
 

@@ -11,6 +11,7 @@
 //! as inputs. One notice reports it.
 
 use std::collections::BTreeSet;
+use std::env::consts::DLL_EXTENSION;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -232,10 +233,21 @@ impl<C: Compiler> Compilation<'_, C> {
             let is_changed =
                 |file: &PathBuf| (self.users_file)(file).is_some_and(|file| changed.contains(&file.as_path()));
             let is_others = |unit: &Unit| self.is_shared && !last.made_by_us(unit);
+            // In another workspace, cargo has another fingerprint for a library, but the same file.
+            let has_moved = |unit: &Unit| {
+                let folder =
+                    (self.users_file)(unit.folder()).filter(|_| unit.made.extension() == Some(DLL_EXTENSION.as_ref()));
+                let mut above =
+                    folder.iter().flat_map(|folder| folder.ancestors().skip(1)).map(|folder| folder.join("Cargo.toml"));
+                above.any(|manifest| {
+                    changed.contains(&manifest.as_path()) || manifest.exists() && !last.has_read(&manifest)
+                })
+            };
             let concerned = |unit: &&Unit| {
                 is_changed(&unit.manifest)
                     || unit.dep_info().is_none_or(|info| info.files.iter().any(is_changed))
                     || is_others(unit)
+                    || has_moved(unit)
             };
             last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain(always).collect()
         } else {

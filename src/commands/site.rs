@@ -19,6 +19,7 @@ const BEGIN: &str = "# <rustimport>";
 const END: &str = "# </rustimport>";
 /// The first and the last line of `maturin_import_hook`'s block.
 const PREDECESSOR: [&str; 2] = ["# <maturin_import_hook>", "# </maturin_import_hook>"];
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Records that the file was created for the block.
 const CREATED: &str = " (file)";
 /// Records that a line break was added before the block.
@@ -47,12 +48,14 @@ pub fn inspect(path: &Path) -> Installed {
 /// Writes the block into a `sitecustomize.py`. It replaces an older block and that of `maturin_import_hook`.
 pub fn install(path: &Path, arguments: &str) -> Result<()> {
     let content = read(path)?;
+    check(path, content.as_deref().unwrap_or_default())?;
     write(path, &with_block(content.as_deref(), arguments))
 }
 
 /// Removes the block, and the file if it was created for the block. Returns whether there was a block.
 pub fn uninstall(path: &Path) -> Result<bool> {
     let Some(content) = read(path)? else { return Ok(false) };
+    check(path, &content)?;
     let Some((rest, is_ours)) = without_block(&content) else { return Ok(false) };
     if is_ours {
         fs::remove_users_file(path).map_err(|error| failed("remove", path, &error))?;
@@ -99,7 +102,7 @@ fn with_block(content: Option<&[u8]>, arguments: &str) -> Vec<u8> {
     let is_created = rest.is_none();
     let mut all = rest.unwrap_or_default();
     let line_end = if memchr::memmem::find(&all, b"\r\n").is_some() { "\r\n" } else { "\n" };
-    let is_broken = !all.is_empty() && !all.ends_with(b"\n") && all != b"\xef\xbb\xbf";
+    let is_broken = !all.is_empty() && !all.ends_with(b"\n") && all != BYTE_ORDER_MARK;
     if is_broken {
         all.extend_from_slice(line_end.as_bytes());
     }
@@ -133,12 +136,44 @@ fn without_block(content: &[u8]) -> Option<(Vec<u8>, bool)> {
     Some((rest, is_ours))
 }
 
-/// The range of a block, from the start of its first line to the end of its last line.
+/// The range of a block, from the start of its first line to the end of its last line. Lines that only contain such
+/// words are the user's.
 fn find(content: &[u8], begin: &str, end: &str) -> Option<(usize, usize)> {
-    let start = memchr::memmem::find(content, begin.as_bytes())?;
-    let last = start + memchr::memmem::find(&content[start..], end.as_bytes())? + end.len();
-    let after = content[last..].iter().position(|byte| *byte == b'\n').map_or(content.len(), |at| last + at + 1);
-    Some((start, after))
+    let mut start = None;
+    for (place, line) in lines(content) {
+        if line.starts_with(begin.as_bytes()) {
+            start = Some(place);
+        } else if line.trim_ascii_end() == end.as_bytes()
+            && let Some(start) = start
+        {
+            return Some((start, place + line.len()));
+        }
+    }
+    None
+}
+
+/// The lines with their ends, and where they start.
+fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut place = if content.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    content[place..].split_inclusive(|byte| *byte == b'\n').map(move |line| {
+        let start = place;
+        place += line.len();
+        (start, line)
+    })
+}
+
+/// Refuses a file with a block whose last line is missing: it is unknown where the user's code begins.
+fn check(path: &Path, content: &[u8]) -> Result<()> {
+    let count = |is_one: &dyn Fn(&[u8]) -> bool| lines(content).filter(|(_, line)| is_one(line)).count();
+    let begun = count(&|line| line.starts_with(BEGIN.as_bytes()));
+    if begun == count(&|line| line.trim_ascii_end() == END.as_bytes()) {
+        return Ok(());
+    }
+    Err(Error::project(
+        path,
+        format!("{} has been changed: the lines `{BEGIN}` and `{END}` do not match", path.display()),
+        "nothing was changed: remove rustimport's code in it by hand, from the one line to the other",
+    ))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -173,7 +208,7 @@ mod tests {
             assert!(memchr::memmem::find(&with, b"install(show_warnings=False)").is_some());
             // Installing again replaces the block.
             let again = with_block(Some(&with), "");
-            assert_eq!(memchr::memmem::find_iter(&again, BEGIN.as_bytes()).count(), 1);
+            assert_eq!(lines(&again).filter(|(_, line)| line.starts_with(BEGIN.as_bytes())).count(), 1);
             let (rest, is_ours) = without_block(&again).unwrap();
             assert_eq!((rest.as_slice(), is_ours), (content.unwrap_or_default(), content.is_none()));
             // Code that was added later is kept, on a separate line.
@@ -190,7 +225,21 @@ mod tests {
         check(Some(b"\xef\xbb\xbfimport os\n"));
         check(Some(b"\xef\xbb\xbf"));
         check(Some(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n"));
+        // Words of the user's are no block.
+        check(Some(b"x = 1  # put own code above \"# <rustimport>\"\ny = 2\n"));
+        check(Some(b"TEXT = \"\"\"\nkeep \"# <rustimport>\" and # </rustimport>\n\"\"\"\n"));
         assert_eq!(without_block(b"import os\n"), None);
+    }
+
+    #[test]
+    fn a_damaged_block_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sitecustomize.py");
+        install(&path, "").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap().replace("# </rustimport>\n", "mine = 1\n");
+        std::fs::write(&path, &text).unwrap();
+        assert!(install(&path, "").is_err() && uninstall(&path).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Finds the configuration files that apply to a source: cargo's configuration, toolchain files and the nearest
-//! `pyproject.toml`. Of their content, only `include` and `[env]` in cargo's
-//! configuration are interpreted here.
+//! Finds the configuration files that apply to a source: cargo's configuration, the manifests of workspaces, toolchain
+//! files and the nearest `pyproject.toml`. Of their content, only `include` and `[env]` in cargo's configuration are
+//! interpreted here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::env::toolchain::TOOLCHAIN_FILES;
 /// appear later.
 #[derive(Debug, Default)]
 pub struct CargoConfig {
-    /// Cargo's configuration files. Their content is an input.
+    /// Cargo's configuration files, and the manifests above a package. Their content is an input.
     pub files: Vec<PathBuf>,
     /// Toolchain files and the `pyproject.toml`. Not their content is an input but the settings that result from it.
     pub watched: Vec<Watched>,
@@ -28,11 +28,13 @@ pub struct CargoConfig {
 }
 
 const CONFIG_FILES: [&str; 2] = ["config.toml", "config"];
+const MANIFEST: &str = "Cargo.toml";
 
 impl CargoConfig {
     /// Finds the configuration for a source in `folder`. Fails if a file belongs to another user, since cargo's
     /// configuration can run code. The owner of `folder` is trusted: that user can change the source anyway.
-    pub fn of(folder: &Path) -> Result<Self> {
+    /// `package`: the folder of the user's manifest, if there is one.
+    pub fn of(folder: &Path, package: Option<&Path>) -> Result<Self> {
         let mut found = Self { owner: owner(folder), ..Self::default() };
         // Cargo searches from its working folder as the system reports it, with links resolved.
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
@@ -61,7 +63,27 @@ impl CargoConfig {
         {
             found.look_for_config(&common)?;
         }
+        if let Some(package) = package {
+            found.look_for_workspace(package)?;
+        }
         Ok(found)
+    }
+
+    /// Adds the manifests above a package, up to that of its workspace, as cargo searches for one.
+    fn look_for_workspace(&mut self, package: &Path) -> Result<()> {
+        let package = std::fs::canonicalize(package).unwrap_or_else(|_| package.to_owned());
+        for folder in package.ancestors() {
+            let manifest = folder.join(MANIFEST);
+            if folder != package && self.look_for(folder, MANIFEST) {
+                self.check_owner(&manifest)?;
+                self.files.push(manifest.clone());
+            }
+            let text = fs::read_text(&manifest).unwrap_or_default();
+            if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("workspace")) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn look_for(&mut self, folder: &Path, name: &str) -> bool {

@@ -70,6 +70,10 @@ impl Compiled {
         self.files.iter().filter(is_changed).map(|file| file.path.as_path()).collect()
     }
 
+    pub fn has_read(&self, path: &Path) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
     /// Whether cargo compiles the same units for `plan` after these files changed. Only changes to `.rs` files are
     /// certain to add no units.
     pub fn units_hold(&self, plan: &str, changed: &[&Path]) -> bool {

@@ -124,6 +124,7 @@ impl<'a> Project<'a> {
             settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
         }
         let patterns = own.inputs.iter().filter_map(|pattern| absolute_pattern(root, pattern)).collect();
+        let cargo_config = CargoConfig::of(root, manifest.parent())?;
         let toolchain =
             Toolchain::look_for(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer)?;
         Ok(Self {
@@ -138,7 +139,7 @@ impl<'a> Project<'a> {
             manifest,
             settings,
             patterns,
-            cargo_config: CargoConfig::of(root)?,
+            cargo_config,
             toolchain,
             remote: Lazy::default(),
             is_as_installed: OnceLock::new(),

@@ -64,7 +64,7 @@ impl Source<'_> {
             toolchain,
             settings: &self.settings,
             in_source_folder: self.cargo_config.has_own_config
-                || CargoConfig::of(&plan.package).is_ok_and(|cargo_config| cargo_config.has_own_config),
+                || CargoConfig::of(&plan.package, None).is_ok_and(|cargo_config| cargo_config.has_own_config),
         };
 
         // Before the compiler reads anything: an edit from here on requires another build.

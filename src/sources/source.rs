@@ -98,7 +98,7 @@ impl<'a> Source<'a> {
         if let Some(cell) = &request.cell {
             cell.complete(&mut script.header, path)?;
         }
-        let mut cargo_config = CargoConfig::of(request.folder())?;
+        let mut cargo_config = CargoConfig::of(request.folder(), krate.as_ref().map(|krate| krate.folder.as_path()))?;
         // The marker does not affect the artifact, but without it the crate is no longer imported.
         let marker = krate.as_ref().map(Crate::marker).filter(|marker| marker.exists());
         cargo_config.watched.extend(marker.map(|marker| fs::watch(&marker)));

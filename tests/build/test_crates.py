@@ -168,6 +168,28 @@ def test_members_of_a_workspace(place: Place) -> None:
     assert not list(place.folder.rglob("Cargo.lock"))
 
 
+def test_a_workspace_that_appears_above(place: Place) -> None:
+    """Its profiles, patches and lock file apply to its members."""
+    manifest = (
+        '# rustimport\n[package]\nname = "m"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\npyo3 = "0.30"\n'
+    )
+    place.write("above/ws/m/Cargo.toml", manifest)
+    library = LIBRARY.format(name="m", value="cfg!(debug_assertions)", items="", type="bool")
+    place.write("above/ws/m/src/lib.rs", library)
+    code = "import sys; sys.path.insert(0, 'above/ws'); " + IMPORT
+    check(place, "True", 1, code=code)
+    workspace = place.folder / "above" / "ws" / "Cargo.toml"
+    workspace.write_text("[workspace]\nmembers = ['m']\n[profile.dev]\ndebug-assertions = false\n")
+    check(place, "False", 1, f"`{workspace}` appeared", code=code)
+    check(place, "False", 0, code=code)
+    # Cargo searches no further.
+    (workspace.parent.parent / "Cargo.toml").write_text("[workspace]\n")
+    check(place, "False", 0, code=code)
+    (workspace.parent.parent / "Cargo.toml").unlink()
+    workspace.unlink()
+    check(place, "True", 0, code=code)
+
+
 def test_build_scripts_find_files_next_to_them(place: Place) -> None:
     write_crate(place, 'concat!(env!("TEXT"), include_str!("../data.txt"))', kind="&'static str")
     place.write("m/data.txt", "one")

@@ -223,6 +223,26 @@ def test_content_that_was_built_before_starts_no_process(environment: Environmen
     assert run.out.split() == ["1", "0"], run.stderr
 
 
+def test_a_workspace_that_appears_above(environment: Environment) -> None:
+    layout, root = developed(environment, "flat")
+    value = "cfg!(debug_assertions) as i64"
+    edit(root / "src/lib.rs", projects.EDITED, value)
+    assert environment.run(layout.code).out == "1"
+    workspace = root.parent / "Cargo.toml"
+    workspace.write_text(f"[workspace]\nmembers = ['{root.name}']\n[profile.dev]\ndebug-assertions = false\n")
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("0", 1)
+    assert f"`{workspace}` appeared" in run.stderr
+    assert environment.run(layout.code).builds == 0
+    text = workspace.read_text()
+    for _ in range(2):
+        # In one target folder, cargo has a fingerprint for each workspace, and one file for both.
+        workspace.unlink()
+        assert environment.run(layout.code).out == "1"
+        workspace.write_text(text)
+        assert environment.run(layout.code).out == "0"
+
+
 def test_a_file_that_is_restored_with_its_time(environment: Environment) -> None:
     """Cargo compares times, and would use the newer library."""
     layout, root = developed(environment, "nested-workspace")

@@ -38,6 +38,25 @@ def test_it_opens_at_the_first_import_of_others(tmp_path: Path) -> None:
     assert run(tmp_path, code) == f"True\n{ON}"
 
 
+def test_the_import_that_opens_it_asks_all_finders(tmp_path: Path) -> None:
+    """From Python 3.14 on, importlib goes through a copy of the list of finders."""
+    code = """
+        from rustimport._finder import ScriptFinder
+        ScriptFinder.artifact = lambda self, name, source, **_: source
+        class Other:
+            find_spec = staticmethod(lambda *_: None)
+        sys.meta_path.insert(-1, Other)
+        open("rusty.rs", "w").close()
+        print(next(filter(None, (finder.find_spec("rusty", None) for finder in sys.meta_path[:]))).origin)
+    """
+    assert run(tmp_path, code) == str(tmp_path / "rusty.rs")
+
+
+def test_what_is_left_of_a_removed_package(tmp_path: Path) -> None:
+    (tmp_path / "left" / "rustimport" / "__pycache__").mkdir(parents=True)
+    assert run(tmp_path, f"sys.path[0] = 'left'; import foreign; {IS_ON}", "-S") == "[]"
+
+
 @pytest.mark.parametrize("interval", [0.005, 0.00001])
 def test_threads(tmp_path: Path, interval: float) -> None:
     """One opens it by an import, another by a call: each finds the hook, and none waits for ever."""

@@ -7,6 +7,7 @@ import importlib
 import importlib.machinery
 import os
 import pickle
+import random
 import subprocess
 import sys
 import textwrap
@@ -140,6 +141,67 @@ def test_entries_that_are_not_plain_paths(
     expected = ["a/one.rs.built", "a/two.rs.built", "a/three.py", "a/four/__init__.py", "a/five/__init__.py"]
     for _ in range(2):
         assert [found(name) for name in ("one", "two", "three", "four", "five")] == expected
+
+
+KINDS = {
+    "nothing": (),
+    "script": ("m.rs",),
+    "crate": ("m/Cargo.toml",),
+    "module": ("m.py",),
+    "package": ("m/__init__.py",),
+    "namespace": ("m/text",),
+    "script and module": ("m.rs", "m.py"),
+    "script and package": ("m.rs", "m/__init__.py"),
+    "script and crate": ("m.rs", "m/Cargo.toml"),
+    "crate and module": ("m/Cargo.toml", "m.py"),
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_path_has_pythons_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """A folder can be on the path several times, in several forms; whatever is no text does not count."""
+
+    def build(_: _finder.ScriptFinder, fullname: str, source: str, **__: Any) -> str | None:
+        return source if Path(source).is_file() or Path(source, "Cargo.toml").is_file() else None
+
+    monkeypatch.setattr(_finder.ScriptFinder, "artifact", build)
+    chance = random.Random(seed)
+    for kind, files in KINDS.items():
+        for file in files:
+            path = tmp_path / kind / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+        (tmp_path / kind).mkdir(exist_ok=True)
+    finder = _finder.ScriptFinder()
+    package: Any = ModuleType("package")
+    monkeypatch.setitem(sys.modules, "package", package)
+    standard = [entry for entry in sys.path if "site-packages" not in entry]
+    for _number in range(300):
+        here = chance.choice(list(KINDS))
+        monkeypatch.chdir(tmp_path / here)
+        kinds = chance.choices(list(KINDS), k=chance.randint(1, 5))
+        forms = ["{root}/{kind}", "{root}/{kind}", "{root}/{kind}/", "../{kind}", ""]
+        entries: list[Any] = [chance.choice(forms).format(root=tmp_path, kind=kind) for kind in kinds]
+        expected = next(filter(None, (first(tmp_path / here / entry) for entry in entries)), None)
+        for odd in chance.choices([None, tmp_path, os.fsencode(tmp_path / kinds[0]), 5, []], k=2):
+            entries.insert(chance.randint(0, len(entries)), odd)
+        monkeypatch.setattr(sys, "path", entries + standard)
+        package.__path__ = entries
+        sys.path_importer_cache.clear()
+        # Before and after the folders are listed; and as the parts of a package.
+        for path in (None, None, entries):
+            spec = finder.find_spec("m" if path is None else "package.m", path)
+            origin = None if spec is None or spec.origin is None else Path(os.path.normpath(spec.origin))
+            assert origin == expected, (entries, here)
+
+
+def first(folder: Path) -> Path | None:
+    """What an import of `m` finds in a folder."""
+    for file in ("m/__init__.py", "m.rs", "m/Cargo.toml", "m.py"):
+        path = Path(os.path.normpath(folder)) / file
+        if path.exists():
+            return path.parent if path.name == "Cargo.toml" else path
+    return None
 
 
 def test_invalid_names_are_not_found(finder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-j", "--jobs", type=_count, metavar="N", help="number of concurrent builds")
     command.add_argument("--check", action="store_true", help="build nothing; exit with status 1 if a source is stale")
     command.add_argument("--json", action="store_true", help="print the results as JSON")
-    command.add_argument("--header", metavar="FILE", help="write the C header of the one script that is given")
+    command.add_argument(
+        "--header", type=_path, metavar="FILE", help="write the C header of the one script that is given"
+    )
     command.add_argument(
         "--python", action="append", metavar="PATH", help="build for this interpreter; can be repeated"
     )
@@ -198,24 +200,33 @@ def _sentence(text: str) -> str:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def _number(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("must not be negative")
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1e9")
     return number
 
 
 def _bytes(text: str) -> int:
     for unit, size in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
-        if text.lower().endswith(unit.lower()):
+        if text.lower().endswith(unit.lower()) and text[: -len(unit)].strip():
             return int(_number(text[: -len(unit)]) * size)
     raise argparse.ArgumentTypeError(f"{text!r} is not a size: give a number with kB, MB or GB, such as 500MB")
+
+
+def _path(text: str) -> str:
+    # An unset variable of a shell, which must not count as an option that was not given.
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return text
 
 
 def _format(parser: argparse.ArgumentParser) -> None:
@@ -259,7 +270,7 @@ def _portable_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--zig", action="store_true", help="link with zig, for older systems than this one")
     group.add_argument("--strip", action="store_true", help="remove symbols from the libraries")
     group.add_argument(
-        "--wheel", metavar="DIR", help="write one wheel of all sources, for pip (default profile: `fast`)"
+        "--wheel", type=_path, metavar="DIR", help="write one wheel of all sources, for pip (default profile: `fast`)"
     )
     group = parser.add_argument_group("with --wheel")
     group.add_argument("--name", help="name of the distribution (default: that of the project, folder or file)")

@@ -27,6 +27,7 @@ def choose_profile(options: argparse.Namespace) -> None:
 #: Runs this package's command line in another interpreter, even if another version is installed there.
 _ELSEWHERE = """
 import importlib.util, sys
+print(end=sys.argv.pop(1))
 for name in [name for name in sys.modules if name.partition(".")[0] == "rustimport"]:
     del sys.modules[name]
 spec = importlib.util.spec_from_file_location("rustimport", sys.argv.pop(1))
@@ -47,23 +48,26 @@ def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
     status, results = 0, []
     for python in pythons:
         _check_python(python, chosen_by)
-        command = [python, "-c", _ELSEWHERE, package, *options.arguments]
-        done = subprocess.run(command, env=environ, stdout=output, text=True, check=False)
+        # What runs at that interpreter's start or end may print, too.
+        begin = "<rustimport>" if options.json else ""
+        command = [python, "-c", _ELSEWHERE, begin, package, *options.arguments]
+        done = subprocess.run(command, env=environ, stdout=output, encoding="utf-8", errors="replace", check=False)
         if done.returncode < 0:
             say(f"{python} was killed by signal {-done.returncode}")
         status = max(status, done.returncode if done.returncode >= 0 else 128 - done.returncode)
         if options.json:
-            results += json.loads(done.stdout or "[]")
+            answer = done.stdout.partition(begin)[2]
+            results += json.JSONDecoder().raw_decode(answer)[0] if answer.strip() else []
     if options.json:
         print(json.dumps(results, indent=2))
     return status
 
 
 def _check_python(python: str, chosen_by: str) -> None:
-    question = [python, "-c", "import sys; print(sys.version_info >= (3, 10))"]
+    question = [python, "-c", "import sys; sys.exit(10 if sys.version_info >= (3, 10) else 9)"]
     try:
-        answer = subprocess.run(question, capture_output=True, text=True, check=False).stdout.strip()
-        reason = None if answer == "True" else "is not Python 3.10 or later"
+        is_recent = subprocess.run(question, capture_output=True, check=False).returncode == 10
+        reason = None if is_recent else "is not Python 3.10 or later"
     except OSError as error:
         reason = f"does not start: {error.strerror}"
     if reason:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import os
+import shlex
 import sys
 
 from .. import _native
@@ -30,7 +31,13 @@ def run(options: argparse.Namespace) -> None:
     if script == f"{path}.rs":
         tell(options, f"remove {os.path.relpath(script)}: as long as it exists, `import {name}` imports it")
     if options.project:
-        tell(options, f"install it:  maturin develop -m {os.path.join(os.path.relpath(path), 'Cargo.toml')}")
+        tell(
+            options, f"install it:  maturin develop -m {shlex.quote(os.path.join(os.path.relpath(path), 'Cargo.toml'))}"
+        )
     code = f"print(dir({name}))" if script else f"print({name}.say_hello())"
-    where = "" if os.path.dirname(path) == os.getcwd() or options.project else f"cd {os.path.dirname(path)} && "
+    where = (
+        ""
+        if os.path.dirname(path) == os.getcwd() or options.project
+        else f"cd {shlex.quote(os.path.dirname(path))} && "
+    )
     tell(options, f"try it:  {where}python -c 'import rustimport.import_hook, {name}; {code}'")

@@ -93,10 +93,13 @@ pyo3 = "{pyo3}"
         own = MaturinRustFileImporter.generate_project_for_single_rust_file
         if type(self).generate_project_for_single_rust_file is own or os.path.isdir(source):
             return super().artifact(fullname, source, **arguments)
-        if arguments.get("opt_in", True) and not (
-            _settings.is_enabled() and _marker.has_opted_in(source, os.stat(source))
-        ):
-            return None
+        if arguments.get("opt_in", True):
+            try:
+                if not (_settings.is_enabled() and _marker.has_opted_in(source, os.stat(source))):
+                    return None
+            except (OSError, ValueError):
+                # It was removed, or is a link that leads nowhere.
+                return None
         package = self._generate(fullname, Path(source))
         return super().artifact(fullname, str(package), **{**arguments, "opt_in": False, "in_place": False})
 
