@@ -17,6 +17,7 @@ pub const REMOTE_KEY: &str = "RUSTIMPORT_REMOTE_KEY";
 pub const PATH: &str = "PATH";
 pub const CARGO: &str = "CARGO";
 pub const CARGO_HOME: &str = "CARGO_HOME";
+pub const CARGO_INCREMENTAL: &str = "CARGO_INCREMENTAL";
 pub const CARGO_TARGET_DIR: &str = "CARGO_TARGET_DIR";
 /// Newer cargo can keep intermediate files outside the target folder; `freshness::cargo_layout` reads them.
 pub const CARGO_BUILD_BUILD_DIR: &str = "CARGO_BUILD_BUILD_DIR";
@@ -78,8 +79,11 @@ const NOT_INPUTS: &[&str] = &[
     "CARGO_HTTP_",
     "CARGO_REGISTRY",
     "CARGO_REGISTRIES_",
-    "CARGO_INCREMENTAL",
+    CARGO_INCREMENTAL,
+    "CARGO_LLVM_COV",
     "CARGO_LOG",
+    // Of cargo-make.
+    "CARGO_MAKE_",
     "RUSTC_LOG",
     CARGO_TARGET_DIR,
     "CARGO_BUILD_TARGET_DIR",

@@ -166,7 +166,10 @@ pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Like [`write_users_file`], for content that is too long to keep in memory.
 pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    replace_users_file(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), write)
+}
+
+fn replace_users_file(target: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
     #[cfg_attr(not(unix), expect(unused_mut))]
     let mut builder = tempfile::Builder::new();
@@ -176,7 +179,7 @@ pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::R
     let mut file = builder.tempfile_in(folder)?;
     write(file.as_file_mut())?;
     file.as_file().sync_data()?;
-    if let Ok(metadata) = fs::metadata(&target) {
+    if let Ok(metadata) = fs::metadata(target) {
         file.as_file().set_permissions(metadata.permissions())?;
         // If root replaces another user's file, the new file belongs to that user too.
         #[cfg(unix)]
@@ -185,7 +188,7 @@ pub fn write_users_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::R
             let _ = std::os::unix::fs::fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()));
         }
     }
-    put_in_place(file, &target)
+    put_in_place(file, target)
 }
 
 #[cfg(not(windows))]
@@ -216,10 +219,7 @@ fn put_in_place(file: tempfile::NamedTempFile, target: &Path) -> io::Result<()> 
 
 /// Like [`write_users_file`], but a link is replaced, not followed.
 pub fn put_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-        fs::remove_file(path)?;
-    }
-    write_users_file(path, content)
+    replace_users_file(path, |file| file.write_all(content))
 }
 
 /// Removes one of the user's files.

@@ -11,7 +11,6 @@
 //! as inputs. One notice reports it.
 
 use std::collections::BTreeSet;
-use std::env::consts::DLL_EXTENSION;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +20,7 @@ use crate::base::error::{BuildFailure, Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs;
 use crate::base::process::Finished;
+use crate::base::programs;
 use crate::build::failure;
 use crate::build::messages::Messages;
 use crate::build::runner::{Runner, text};
@@ -32,6 +32,7 @@ use crate::freshness::compiled::Compiled;
 use crate::freshness::dep_info::{self, DepInfo};
 use crate::freshness::inputs::{Collector, Inputs};
 use crate::freshness::unit::{self, Unit, UnitKind, is_same_path};
+use crate::package::krate;
 
 /// Runs the tool that compiles one package.
 pub trait Compiler {
@@ -86,6 +87,8 @@ pub struct Done<T> {
     pub output: T,
     pub units: Vec<Unit>,
     pub foreign_outputs: Vec<PathBuf>,
+    /// Whether some may have been compiled again since: then it is unknown when what is in the output was read.
+    pub is_overtaken: bool,
 }
 
 /// A package to compile in one target folder.
@@ -93,8 +96,12 @@ pub struct Compilation<'a, C> {
     pub compiler: &'a C,
     /// For messages.
     pub source: &'a Path,
+    /// The name of the package.
+    pub package: &'a str,
     /// The file that records what cargo compiled last in this folder.
     pub memory: PathBuf,
+    /// A file whose time is the file system's.
+    pub clock: PathBuf,
     /// A hash of everything that determines which units cargo compiles.
     pub units: &'a str,
     /// Packages that every build compiles.
@@ -119,7 +126,9 @@ pub fn key(cargo_config: &CargoConfig, toolchain: &Toolchain, settings: &BuildSe
     let configuration: Vec<_> = cargo_config.files.iter().map(|path| fs::hash_file(path)).collect();
     let variables: BTreeSet<_> = env_vars::set_build_variables().into_iter().collect();
     let variables: Vec<_> = variables.into_iter().map(|name| (env_vars::get_text(&name), name)).collect();
-    let all = (plan, configuration, variables, &toolchain.version, &settings.profile, &settings.arguments);
+    // It changes cargo's units, not the library.
+    let incremental = env_vars::get_text(env_vars::CARGO_INCREMENTAL);
+    let all = (plan, configuration, variables, incremental, &toolchain.version, &settings.profile, &settings.arguments);
     fs::hash_bytes(format!("{all:?}").as_bytes())[..32].to_owned()
 }
 
@@ -176,6 +185,7 @@ impl<C: Compiler> Compilation<'_, C> {
         let mut set_back = stale.clone();
         for _ in 0..ATTEMPTS {
             let Built { output, messages, warned, stderr } = self.compiler.build(reason, observer)?;
+            let ended = fs::tick(&self.clock)?;
             let (units, foreign_outputs) = match known {
                 Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
                 _ => {
@@ -198,7 +208,8 @@ impl<C: Compiler> Compilation<'_, C> {
             };
             outdated.extend(must.into_iter().filter(|name| is_in_doubt(name)).cloned());
             if outdated.is_empty() {
-                return Ok(Done { output, units, foreign_outputs });
+                let is_overtaken = self.is_overtaken(&units, ended);
+                return Ok(Done { output, units, foreign_outputs, is_overtaken });
             }
             let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
             observer
@@ -225,6 +236,15 @@ impl<C: Compiler> Compilation<'_, C> {
         })))
     }
 
+    /// Whether a unit was compiled after the library that was built: by another process in the same folder, or when cargo
+    /// repeated its messages, after an edit.
+    fn is_overtaken(&self, units: &[Unit], ended: i64) -> bool {
+        let library = units.iter().find(|unit| unit.package == self.package && unit.is_dynamic());
+        let Some(began) = library.and_then(Unit::began) else { return false };
+        let mut others = units.iter().filter(|unit| unit.package != self.package || unit.kind == UnitKind::Ran);
+        began > ended || others.any(|unit| unit.began().is_some_and(|other| other > began))
+    }
+
     /// The packages that cargo must compile again, even if their files were restored with their old times: those with a
     /// changed input, and those whose inputs are not known.
     fn stale_for_cargo(&self, last: Option<&Compiled>, changed: &[&Path]) -> BTreeSet<String> {
@@ -235,8 +255,7 @@ impl<C: Compiler> Compilation<'_, C> {
             let is_others = |unit: &Unit| self.is_shared && !last.made_by_us(unit);
             // In another workspace, cargo has another fingerprint for a library, but the same file.
             let has_moved = |unit: &Unit| {
-                let folder =
-                    (self.users_file)(unit.folder()).filter(|_| unit.made.extension() == Some(DLL_EXTENSION.as_ref()));
+                let folder = (self.users_file)(unit.folder()).filter(|_| unit.is_dynamic());
                 let mut above =
                     folder.iter().flat_map(|folder| folder.ancestors().skip(1)).map(|folder| folder.join("Cargo.toml"));
                 above.any(|manifest| {
@@ -287,7 +306,7 @@ impl<C: Compiler> Compilation<'_, C> {
             let folder = (self.users_file)(unit.folder()).filter(|_| self.generated != Some(unit.folder()));
             match unit.dep_info() {
                 Some(info) => {
-                    let read_from = unit.began().unwrap_or(since);
+                    let read_from = unit.began().filter(|_| !done.is_overtaken).unwrap_or(since);
                     collect_unit(collector, unit, &info, self.users_file, self.python, read_from, since);
                 }
                 None => drop(unclear.insert(folder.clone().unwrap_or_default())),
@@ -300,14 +319,27 @@ impl<C: Compiler> Compilation<'_, C> {
                 for manifest in folder.ancestors().map(|folder| folder.join("Cargo.toml")) {
                     collector.add_file(&manifest, since);
                 }
+                if let Some(root) = krate::named_workspace(&folder) {
+                    collector.add_file(&root.join("Cargo.toml"), since);
+                }
                 if !folder.join("build.rs").exists() {
                     collector.add_absent(&folder.join("build.rs"));
                 }
             }
         }
+        let home = programs::cargo_home();
+        let is_cargos = |file: &Path| home.as_ref().is_some_and(|home| file.starts_with(home));
         for output in &done.foreign_outputs {
-            match unit::build_script_output(output, Path::new("/")) {
-                Some(info) => info.variables.iter().for_each(|name| collector.add_variable(name, UnitKind::Ran)),
+            match unit::build_script_output(output, Path::new("")) {
+                Some(info) => {
+                    info.variables.iter().for_each(|name| collector.add_variable(name, UnitKind::Ran));
+                    // Their own files, which are named relative to their package, do not change.
+                    for file in info.files.iter().filter(|file| file.is_absolute() && !is_cargos(file)) {
+                        if let Some(file) = (self.users_file)(file) {
+                            collector.add_listed(&file, since);
+                        }
+                    }
+                }
                 None => drop(unclear.insert(PathBuf::new())),
             }
         }

@@ -111,7 +111,7 @@ pub fn signer(request: &Request) -> Option<String> {
 /// Writes the artifact and its description next to the source. Returns whether they were not up to date.
 pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, library: &[u8]) -> Result<bool> {
     let artifact = artifact(request);
-    if !request.force && !is_ours(&artifact) {
+    if !request.force && !is_ours(&artifact) && !fs::has_content(&artifact, library) {
         return Err(Error::project(
             &artifact,
             format!("{} is there already, and rustimport did not put it there", artifact.display()),
@@ -150,9 +150,9 @@ pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, l
     Ok(true)
 }
 
-/// Whether the artifact may be written: there is no file at its path, or one with a valid description.
+/// Whether the artifact may be written: there is no file at its path, or the one that the description next to it is of.
 fn is_ours(artifact: &Path) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(artifact) else { return true };
     let known: Option<Description> = sealed::read_portable(&description(artifact));
-    metadata.is_file() && known.is_some()
+    metadata.is_file() && known.is_some_and(|known| fs::hash_file(artifact).as_deref() == Some(known.inputs.artifact()))
 }

@@ -213,6 +213,7 @@ impl Set {
             files: files.collect::<Option<_>>()?,
             variables: self.variables.clone(),
             patterns: self.patterns.iter().map(|pattern| pattern.pattern_seen_from(folder)).collect::<Option<_>>()?,
+            configuration: Vec::new(),
             absent: self.absent.iter().map(|path| path.seen_from(folder)).collect::<Option<_>>()?,
             environment: None,
         })
@@ -239,6 +240,7 @@ impl Set {
             return None;
         }
         inputs.files.extend(configuration);
+        inputs.configuration.clone_from(&cargo_config.files);
         let mut snapshot = inputs.compare(cargo_config, cache);
         // What was read counts anyway.
         let is_read = |name: &str| inputs.variables.iter().any(|variable| variable.name == name);

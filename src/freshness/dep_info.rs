@@ -93,6 +93,7 @@ pub fn parse_build_script_output(text: &str, package: &Path) -> DepInfo {
     let mut info = DepInfo::default();
     let (mut has_library, mut has_folder) = (false, false);
     for line in text.lines() {
+        let line = line.trim();
         let Some(instruction) = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:")) else {
             continue;
         };

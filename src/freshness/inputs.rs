@@ -15,6 +15,7 @@ use crate::base::error::Result;
 use crate::base::fs::{self, Stat, Watched};
 use crate::env::cargo_config::CargoConfig;
 use crate::freshness::dirty_reason::DirtyReason;
+use crate::freshness::patterns;
 use crate::freshness::unit::UnitKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub struct Inputs {
     /// Absolute globs, from `//d:`. The files that they match are in `files`.
     #[serde(default)]
     pub patterns: Vec<String>,
+    /// The configuration files that applied. They are among `files`.
+    #[serde(default)]
+    pub configuration: Vec<PathBuf>,
     /// Files that do not exist, and that cargo would use if they did.
     #[serde(default)]
     pub absent: Vec<PathBuf>,
@@ -95,11 +99,15 @@ impl Inputs {
             }
             files.push((path, stat));
         }
-        let folders = self.patterns.iter().flat_map(|pattern| listed_folders(pattern)).collect();
+        let folders = self.patterns.iter().flat_map(|pattern| patterns::listed_folders(pattern)).collect();
         let known: BTreeSet<&Path> = self.files.iter().map(|file| file.path.as_path()).collect();
-        let matched = self.patterns.iter().flat_map(|pattern| matches(pattern)).filter(|path| !path.starts_with(cache));
+        let matched =
+            self.patterns.iter().flat_map(|pattern| patterns::matches(pattern)).filter(|path| !path.starts_with(cache));
         let appeared = cargo_config.files.iter().cloned().chain(matched).filter(|path| !known.contains(path.as_path()));
         changes.extend(appeared.map(DirtyReason::FileAppeared));
+        // For example, cargo's home is another folder now. A file that is gone has been reported already.
+        let left = self.configuration.iter().filter(|path| !cargo_config.files.contains(path) && path.exists());
+        changes.extend(left.map(|_| DirtyReason::ConfigurationChanged));
         changes.extend(self.absent.iter().filter(|path| path.exists()).cloned().map(DirtyReason::FileAppeared));
 
         changes.extend(self.variables.iter().filter_map(|variable| variable.value().err()));
@@ -124,7 +132,7 @@ impl Inputs {
             folders: self
                 .patterns
                 .iter()
-                .flat_map(|pattern| listed_folders(pattern))
+                .flat_map(|pattern| patterns::listed_folders(pattern))
                 .map(|(path, _)| (path, None))
                 .collect(),
         }
@@ -144,6 +152,7 @@ pub struct Collector {
     files: BTreeMap<PathBuf, FileInput>,
     variables: BTreeSet<String>,
     patterns: BTreeSet<String>,
+    configuration: Vec<PathBuf>,
     absent: BTreeSet<PathBuf>,
     environment: Option<String>,
 }
@@ -178,26 +187,36 @@ impl Collector {
             files: BTreeMap::new(),
             variables: env_vars::set_build_variables().into_iter().collect(),
             patterns: BTreeSet::new(),
+            configuration: Vec::new(),
             absent: BTreeSet::new(),
             environment: None,
         }
     }
 
     /// Adds the script itself. The artifact was built from the content with this hash, even if the file has changed
-    /// since.
-    pub fn add_source(&mut self, path: &Path, hash: &str) {
+    /// since, unless it was edited after the build began (`since`) and put back.
+    pub fn add_source(&mut self, path: &Path, hash: &str, since: i64) {
         let now = FileState::read(path).filter(|now| now.hash.as_deref() == Some(hash));
         let input = match now {
+            Some(now) if now.stat.mtime.max(now.stat.ctime) >= since => unknown(path),
             Some(now) => now.into_input(path),
             None => FileInput { hash: Some(hash.to_owned()), ..unknown(path) },
         };
         self.files.insert(path.to_owned(), input);
     }
 
+    /// Adds the configuration files that apply.
+    pub fn add_configuration(&mut self, cargo_config: &CargoConfig, read_from: i64) {
+        for path in &cargo_config.files {
+            self.add_file(path, read_from);
+        }
+        self.configuration.clone_from(&cargo_config.files);
+    }
+
     /// Adds a folder from which any file may have been read.
     pub fn add_folder(&mut self, folder: &Path, read_from: i64) {
-        let Some(pattern) = absolute_pattern(folder, "**/*") else { return };
-        for file in matches(&pattern) {
+        let Some(pattern) = patterns::absolute(folder, "**") else { return };
+        for file in patterns::matches(&pattern) {
             self.add_file(&file, read_from);
         }
         self.patterns.insert(pattern);
@@ -219,8 +238,8 @@ impl Collector {
                 self.add_file(&path, read_from);
             }
         }
-        if let Some(pattern) = absolute_pattern(folder, "*").filter(|_| !is_mixed) {
-            for file in matches(&pattern) {
+        if let Some(pattern) = patterns::absolute(folder, "*").filter(|_| !is_mixed) {
+            for file in patterns::matches(&pattern) {
                 self.add_file(&file, read_from);
             }
             self.patterns.insert(pattern);
@@ -233,7 +252,7 @@ impl Collector {
             return;
         }
         if path.is_dir() {
-            let is_known = absolute_pattern(path, "**/*").is_some_and(|pattern| self.patterns.contains(&pattern));
+            let is_known = patterns::absolute(path, "**").is_some_and(|pattern| self.patterns.contains(&pattern));
             if !is_known {
                 self.add_folder(path, read_from);
             }
@@ -278,7 +297,9 @@ impl Collector {
                 let changed_before_it_was_read = stat.mtime.max(stat.ctime) < read_from;
                 match known {
                     _ if changed_before_it_was_read => now.into_input(path),
-                    Some(known) if known.hash == now.hash => now.into_input(path),
+                    Some(known) if known.hash == now.hash && known.stat == stat => now.into_input(path),
+                    // It was edited and put back: the compiler may have read either.
+                    Some(known) if known.hash == now.hash => unknown(path),
                     // It may have been read before the edit: with the old hash, the next check reports it as changed.
                     Some(known) => FileInput { hash: known.hash.clone(), ..unknown(path) },
                     None => unknown(path),
@@ -304,16 +325,17 @@ impl Collector {
             files: self.files.into_values().collect(),
             variables: self.variables.iter().map(variable).collect(),
             patterns: self.patterns.into_iter().chain(patterns).collect(),
+            configuration: self.configuration,
             absent: self.absent.into_iter().collect(),
             environment: self.environment,
         }
     }
 }
 
-/// Whether a file or folder next to a manifest belongs to Python, or cannot affect what is compiled. Such folders
-/// contain modules or an environment, directly or in a subfolder; such files are not code.
+/// Whether a file or folder next to a manifest belongs to Python. Such folders contain modules or an environment,
+/// directly or in a subfolder.
 fn belongs_to_python(path: &Path) -> bool {
-    const KINDS: [&str; 12] = ["py", "pyi", "pyc", "so", "pyd", "cfg", "ini", "md", "rst", "lock", "coverage", "ipynb"];
+    const KINDS: [&str; 7] = ["py", "pyi", "pyc", "so", "pyd", "coverage", "ipynb"];
     let is_kind = |path: &Path| path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known));
     let names = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
     let is_code = |path: &Path| {
@@ -321,43 +343,13 @@ fn belongs_to_python(path: &Path) -> bool {
             || path.ends_with("__pycache__")
     };
     if !path.is_dir() {
-        return is_kind(path) || path.extension().is_none();
+        return is_kind(path);
     }
     names(path).any(|path| is_code(&path) || (path.is_dir() && names(&path).any(|path| is_code(&path))))
 }
 
 fn unknown(path: &Path) -> FileInput {
     FileInput { path: path.to_owned(), hash: None, stat: Stat::default() }
-}
-
-/// The files that a glob matches.
-pub fn matches(pattern: &str) -> Vec<PathBuf> {
-    glob::glob(pattern).into_iter().flatten().flatten().filter(|path| path.is_file()).collect()
-}
-
-/// The folders that are listed to match a glob.
-fn listed_folders(pattern: &str) -> Vec<Watched> {
-    let parts: Vec<&str> = pattern.split('/').collect();
-    let first = parts.iter().position(|part| part.contains(['*', '?', '['])).unwrap_or(parts.len() - 1);
-    let mut folders = BTreeSet::new();
-    for end in first..parts.len() {
-        let prefix = parts[..end].join("/");
-        let prefix = if prefix.is_empty() { "/" } else { &prefix };
-        folders.extend(glob::glob(prefix).into_iter().flatten().flatten().filter(|path| path.is_dir()));
-    }
-    folders.iter().map(|folder: &PathBuf| fs::watch(folder)).collect()
-}
-
-/// A `//d:` pattern as an absolute glob.
-pub fn absolute_pattern(folder: &Path, pattern: &str) -> Option<String> {
-    let joined = if Path::new(pattern).is_absolute() {
-        pattern.to_owned()
-    } else {
-        format!("{}/{}", glob::Pattern::escape(folder.to_str()?), pattern.trim_start_matches("./"))
-    };
-    // A folder means all files in it.
-    let joined = if Path::new(&joined).is_dir() { format!("{}/**/*", joined.trim_end_matches('/')) } else { joined };
-    glob::Pattern::new(&joined).is_ok().then_some(joined)
 }
 
 #[cfg(test)]
@@ -402,7 +394,7 @@ mod tests {
         collector.add_variable("PROFILE", UnitKind::Ran);
         collector.add_variable("RUSTIMPORT_TEST_UNSET", UnitKind::Compiled);
         collector.add_absent(&folder.path().join("build.rs"));
-        let pattern = absolute_pattern(folder.path(), "./data/**/*.json").unwrap();
+        let pattern = patterns::absolute(folder.path(), "./data/**/*.json").unwrap();
         let inputs = collector.finish(vec![pattern]);
         assert_eq!(inputs.variables.iter().filter(|v| !env_vars::is_build_variable(&v.name)).count(), 1);
         let check = |expected: &[DirtyReason]| {
@@ -429,24 +421,5 @@ mod tests {
             let file = std::fs::File::options().write(true).open(path).unwrap();
             file.set_modified(SystemTime::now() + std::time::Duration::from_secs(5)).unwrap();
         }
-    }
-
-    #[test]
-    fn globs_match_files_and_list_folders() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        std::fs::create_dir_all(root.join("x/y/z")).unwrap();
-        std::fs::write(root.join("x/y/z/a.txt"), "").unwrap();
-        let check = |pattern: &str, files: usize, folders: &[&str]| {
-            let pattern = absolute_pattern(root, pattern).unwrap();
-            assert_eq!(matches(&pattern).len(), files, "{pattern}");
-            let expected: Vec<PathBuf> = folders.iter().map(|name| root.join(name)).collect();
-            let found: Vec<PathBuf> = listed_folders(&pattern).into_iter().map(|(path, _)| path).collect();
-            assert_eq!(found, expected, "{pattern}");
-        };
-        check("x/**/*.txt", 1, &["x", "x/y", "x/y/z"]);
-        check("x/*/z/a.txt", 1, &["x", "x/y", "x/y/z"]);
-        check("x/*.txt", 0, &["x"]);
-        check("x/y/z/a.txt", 1, &["x/y/z"]);
     }
 }

@@ -162,6 +162,7 @@ mod tests {
             }],
             variables: vec![Variable::new("A", Some("x\"\n")), Variable::new("B", None)],
             patterns: vec!["/s/*".into()],
+            configuration: vec!["/s/.cargo/config.toml".into()],
             absent: vec!["/s/build.rs".into()],
             environment: Some("0123".into()),
         };

@@ -2,6 +2,7 @@
 //! they read from rustc's dep-info and from the build scripts' output. [`crate::freshness::cargo_layout`] locates those
 //! files, and [`crate::freshness::dep_info`] parses them.
 
+use std::env::consts::DLL_EXTENSION;
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::{self, Stat};
@@ -56,6 +57,11 @@ impl Unit {
         let info = self.dep_info().unwrap_or_default();
         let mut files = info.files.iter().chain([&self.manifest]).filter_map(|path| Stat::of(path));
         files.any(|stat| (began..until).contains(&stat.mtime.max(stat.ctime)))
+    }
+
+    /// Whether it is a dynamic library.
+    pub fn is_dynamic(&self) -> bool {
+        self.kind == UnitKind::Compiled && self.made.extension() == Some(DLL_EXTENSION.as_ref())
     }
 
     /// The package's folder.

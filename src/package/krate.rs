@@ -192,6 +192,11 @@ pub fn is_marked(folder: &Path) -> bool {
     (first.starts_with('#') && first.contains("rustimport")) || folder.join(MARKER).exists()
 }
 
+/// The root of a package's workspace, if its manifest names it.
+pub fn named_workspace(package: &Path) -> Option<PathBuf> {
+    Some(package.join(manifest_in(package).get("package")?.get("workspace")?.as_str()?))
+}
+
 /// The manifests above a package that may be its workspace: the number of folders above it, and a hash.
 pub fn workspaces_above(package: &Path) -> Vec<(usize, String)> {
     let manifests = package.ancestors().enumerate().skip(1).filter_map(|(height, folder)| {

@@ -24,7 +24,8 @@ use crate::env::request::{Origin, Request};
 use crate::env::settings::{self, BuildSettings, PYPROJECT};
 use crate::env::toolchain::Toolchain;
 use crate::freshness::dirty_reason::DirtyReason;
-use crate::freshness::inputs::{Collector, Inputs, Snapshot, absolute_pattern, matches};
+use crate::freshness::inputs::{Collector, Inputs, Snapshot};
+use crate::freshness::patterns;
 use crate::freshness::record::{OfProject, Record};
 use crate::freshness::stamp;
 use crate::freshness::unit::{self, Unit, UnitKind};
@@ -123,7 +124,7 @@ impl<'a> Project<'a> {
             let features = own.features.iter().cloned().chain(features_of(&maturin)).collect::<Vec<_>>();
             settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
         }
-        let patterns = own.inputs.iter().filter_map(|pattern| absolute_pattern(root, pattern)).collect();
+        let patterns = own.inputs.iter().filter_map(|pattern| patterns::absolute(root, pattern)).collect();
         let cargo_config = CargoConfig::of(root, manifest.parent())?;
         let toolchain =
             Toolchain::look_for(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer)?;
@@ -262,7 +263,7 @@ impl<'a> Project<'a> {
         if let Some((name, _)) = compared.iter().find(is_other) {
             return Ok(Adopted::Outdated(DirtyReason::VariableChanged(name.clone()), found));
         }
-        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime >= installed_at) {
+        if Stat::of(&self.request.root.join(PYPROJECT)).is_some_and(|stat| stat.mtime.max(stat.ctime) >= installed_at) {
             return Ok(outdated(&self.request.root.join(PYPROJECT)));
         }
         if let Some(changed) = inputs.files.iter().find(|file| file.hash.is_none()) {
@@ -304,10 +305,11 @@ impl<'a> Project<'a> {
         for path in metadata.manifests() {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
         }
-        let watched = self.patterns.iter().flat_map(|pattern| matches(pattern));
-        for path in watched.chain(self.cargo_config.files.iter().cloned()) {
+        let watched = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern));
+        for path in watched {
             collector.add_file(&path, since);
         }
+        collector.add_configuration(&self.cargo_config, since);
     }
 
     /// Replaces the inputs by those that the user chose, if any.
@@ -383,7 +385,7 @@ impl<'a> Project<'a> {
 
         // Before the compiler reads anything: an edit from here on requires another build.
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.clone());
-        let watched = self.patterns.iter().flat_map(|pattern| matches(pattern));
+        let watched = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern));
         let chosen = self.request.files.iter().flatten().cloned();
         let around = self.cargo_config.files.iter().cloned().chain(metadata.manifests());
         let paths: BTreeSet<PathBuf> = known.chain(watched).chain(chosen).chain(around).collect();
@@ -396,7 +398,9 @@ impl<'a> Project<'a> {
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
+            package: &metadata.package,
             memory: self.memory(metadata, &profile),
+            clock: self.entry.clock(),
             units: &compile::key(&self.cargo_config, toolchain, &self.settings, &(metadata, &profile, &self.pyproject)),
             always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
             // What was installed here was compiled in the target folder. Otherwise, the folder may contain other builds.

@@ -16,7 +16,8 @@ use crate::cache::store::Told;
 use crate::cache::target_slot::TargetSlot;
 use crate::env::cargo_config::CargoConfig;
 use crate::env::toolchain::Toolchain;
-use crate::freshness::inputs::{Collector, absolute_pattern, matches};
+use crate::freshness::inputs::Collector;
+use crate::freshness::patterns;
 use crate::freshness::record::Record;
 use crate::freshness::unit::{Unit, UnitKind};
 use crate::package::cargo_lock;
@@ -71,8 +72,8 @@ impl Source<'_> {
         let folder = self.request.folder();
         let more = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
         let patterns = self.script.header.patterns.iter().cloned().chain(more);
-        let patterns: Vec<String> = patterns.filter_map(|pattern| absolute_pattern(folder, &pattern)).collect();
-        let watched = patterns.iter().flat_map(|pattern| matches(pattern));
+        let patterns: Vec<String> = patterns.filter_map(|pattern| patterns::absolute(folder, &pattern)).collect();
+        let watched = patterns.iter().flat_map(|pattern| patterns::matches(pattern));
         let watched: Vec<PathBuf> = watched.filter(|path| !path.starts_with(&self.request.cache)).collect();
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());
         let paths: BTreeSet<&Path> = (watched.iter().map(PathBuf::as_path))
@@ -92,7 +93,9 @@ impl Source<'_> {
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
+            package: &plan.name,
             memory: self.entry.compiled(slot.home()),
+            clock: self.entry.clock(),
             units: &plan.units,
             // Always compiled, since its root may be generated and depends on settings.
             always: vec![plan.name.clone()],
@@ -110,16 +113,17 @@ impl Source<'_> {
         // File times are compared with that of the clock file, so one tick later counts as after it.
         let since = clock + 1;
         for (path, hash) in &self.read {
-            collector.add_source(path, hash);
+            collector.add_source(path, hash, since);
         }
         let manifests =
             plan.workspace.iter().zip(&self.krate).flat_map(|(workspace, krate)| krate.manifests(workspace));
         for path in manifests.chain(self.krate.iter().map(Crate::pyproject)) {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
         }
-        for path in watched.iter().chain(&self.cargo_config.files) {
+        for path in &watched {
             collector.add_file(path, since);
         }
+        collector.add_configuration(&self.cargo_config, since);
         compilation.collect(&mut collector, &done, since, observer);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         record.inputs = collector.finish(patterns);

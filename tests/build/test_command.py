@@ -89,6 +89,8 @@ def test_new_sources_can_be_imported_and_nothing_is_overwritten(place: Place) ->
     assert run.stdout.splitlines()[:3] == written
     assert place.python("import second; print(second.say_hello())").out == "Hello from second, implemented in Rust!"
     assert command(place, "new", "second").returncode == 2
+    (place.folder / "my dir").mkdir()
+    assert f"cd '{place.folder}/my dir' && " in command(place, "new", "my dir/third.rs").stdout
 
 
 def test_build_continues_after_a_failure(place: Place) -> None:
@@ -273,6 +275,9 @@ BAD = [
     ["new"],
     ["build", "-j", "0"],
     ["build", "-j", "many"],
+    ["build", "--wheel", ""],
+    ["cache", "prune", "--size", "1e300GB"],
+    ["cache", "prune", "--size", "MB"],
 ]
 
 
@@ -317,6 +322,11 @@ def test_other_files_are_not_overwritten(place: Place) -> None:
     assert command(place, "build", "--force").returncode == 0
     assert not artifact.is_symlink()
     assert theirs.read_text() == "precious"
+    # A description is next to it, but of another file.
+    artifact.write_text("mine")
+    place.write("m.rs", SCRIPT.format(2))
+    assert command(place, "build").returncode == 1
+    assert artifact.read_text() == "mine"
 
 
 def test_build_and_check_agree(place: Place) -> None:

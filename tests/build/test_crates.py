@@ -168,6 +168,19 @@ def test_members_of_a_workspace(place: Place) -> None:
     assert not list(place.folder.rglob("Cargo.lock"))
 
 
+def test_a_workspace_elsewhere(place: Place) -> None:
+    """The root of a dependency's workspace, which its manifest names, is not above it."""
+    write_crate(place, "helper::VERSION", more="helper = { path = '../helper' }", kind="&'static str")
+    place.write("root/Cargo.toml", "[workspace]\nmembers = ['../helper']\n[workspace.package]\nversion = '1.0.0'\n")
+    manifest = '[package]\nname = "helper"\nworkspace = "../root"\nversion.workspace = true\nedition = "2021"\n'
+    place.write("helper/Cargo.toml", manifest)
+    place.write("helper/src/lib.rs", 'pub const VERSION: &str = env!("CARGO_PKG_VERSION");\n')
+    check(place, "1.0.0", 1)
+    place.write("root/Cargo.toml", (place.folder / "root/Cargo.toml").read_text().replace("1.0.0", "2.0.0"))
+    check(place, "2.0.0", 1)
+    check(place, "2.0.0", 0)
+
+
 def test_a_workspace_that_appears_above(place: Place) -> None:
     """Its profiles, patches and lock file apply to its members."""
     manifest = (

@@ -449,6 +449,85 @@ def test_an_edit_during_the_build_is_stale_afterwards(place: Place, tmp_path: Pa
         check(place, 22, 0)
 
 
+@pytest.mark.parametrize("kind", ["first", "warning"])
+def test_an_edit_before_cargo_repeats_its_messages(place: Place, tmp_path: Path, kind: str) -> None:
+    """Cargo compiles again then; what it compiles is not what maturin put into the wheel."""
+    place.write("m.rs", script('include_str!("data.txt")', "&'static str"))
+    data = place.write("data.txt", "one")
+    if kind == "warning":
+        check(place, "one", 1)
+        place.write("m.rs", script('include_str!("data.txt")', "&'static str") + "fn unused() {}\n")
+    maturin = tmp_path / "maturin"
+    real = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
+    edit = f"test -e {tmp_path}/done || printf two > {data}; touch {tmp_path}/done"
+    maturin.write_text(f'#!/bin/sh\n"{real}" "$@"\nstatus=$?\nsleep 0.05\n{edit}\nexit $status\n')
+    maturin.chmod(0o755)
+    place.python(IMPORT, RUSTIMPORT_MATURIN_EXECUTABLE=str(maturin))
+    assert (tmp_path / "done").exists()
+    assert place.python(IMPORT).out == "two"
+
+
+@pytest.mark.parametrize("edited", ["data.txt", "m.rs"])
+def test_an_edit_that_is_undone_during_the_build(place: Place, tmp_path: Path, edited: str) -> None:
+    place.write("m.rs", script('concat!("a ", include_str!("data.txt"))', "&'static str"))
+    place.write("data.txt", "a")
+    check(place, "a a", 1)
+    place.write("m.rs", script('concat!("a ", include_str!("data.txt"), "")', "&'static str"))
+    path = place.folder / edited
+    shutil.copy(path, tmp_path / "before")
+    maturin = tmp_path / "maturin"
+    real = place.env["RUSTIMPORT_MATURIN_EXECUTABLE"]
+    wrong = f"sed 's/^a$/b/; s/\"a /\"b /' {tmp_path}/before > {path}"
+    maturin.write_text(f'#!/bin/sh\n{wrong}\n"{real}" "$@"\nstatus=$?\ncp {tmp_path}/before {path}\nexit $status\n')
+    maturin.chmod(0o755)
+    run = place.python(IMPORT, RUSTIMPORT_MATURIN_EXECUTABLE=str(maturin))
+    assert "b" in run.out
+    check(place, "a a", 1)
+    check(place, "a a", 0)
+
+
+def test_a_folder_that_is_created_later(place: Place) -> None:
+    place.write("m.rs", script(1).replace("pyo3\n", "pyo3\n//d: assets\n"))
+    check(place, 1, 1)
+    place.write("assets/deep/x.txt", "one")
+    check(place, 1, 1, "`assets/deep/x.txt` appeared")
+    # A link that leads up.
+    (place.folder / "assets" / "deep" / "up").symlink_to("..")
+    check(place, 1, 0)
+    place.write("assets/deep/x.txt", "two")
+    check(place, 1, 1, "`assets/deep/x.txt` changed")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_files_that_a_build_script_of_a_dependency_reads(place: Place, tmp_path: Path) -> None:
+    config = tmp_path / "config.txt"
+    config.write_text("one")
+    package = tmp_path / "reads"
+    (package / "src").mkdir(parents=True)
+    (package / "Cargo.toml").write_text('[package]\nname = "reads"\nversion = "0.1.0"\nedition = "2021"\n')
+    (package / "src" / "lib.rs").write_text('pub const TEXT: &str = env!("TEXT");\n')
+    (package / "build.rs").write_text(
+        f"""
+        fn main() {{
+            println!("\\n    cargo:rerun-if-changed={config}\\n");
+            println!("cargo:rustc-env=TEXT={{}}", std::fs::read_to_string("{config}").unwrap());
+        }}
+        """
+    )
+    git = ["git", "-C", str(package), "-c", "user.name=x", "-c", "user.email=x@x"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+    place.write(
+        "m.rs",
+        f"//: [dependencies]\n//: reads = {{ git = 'file://{package}' }}\n" + script("reads::TEXT", "&'static str"),
+    )
+    text = (place.folder / "m.rs").read_text()
+    place.write("m.rs", "// rustimport:pyo3\n" + text.replace("// rustimport:pyo3\n", ""))
+    check(place, "one", 1)
+    config.write_text("two")
+    check(place, "two", 1, f"`{config}` changed")
+
+
 def test_another_toolchain(place: Place, tmp_path: Path) -> None:
     """A rustc that reports another version causes a rebuild; the same rustc in another folder does not."""
     place.write("m.rs", script(1))

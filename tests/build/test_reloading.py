@@ -94,6 +94,19 @@ def test_a_script(place: Place) -> None:
     assert run.out.splitlines() == ["True True", "done"], run.stderr
 
 
+def test_a_script_that_was_imported_by_its_path(place: Place) -> None:
+    path = place.write("else/m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { 1 }\n")
+    code = f"""
+import importlib, pathlib, rustimport
+path = pathlib.Path({str(path)!r})
+m = rustimport.imp_from_path(path)
+path.write_text(path.read_text().replace("1", "2"))
+assert importlib.reload(m) is m is rustimport.imp_from_path(path)
+print(m.value())
+"""
+    assert place.python(code).out == "2"
+
+
 @pytest.mark.parametrize("layout", ["pure", "mixed"])
 def test_a_project(place: Place, layout: str) -> None:
     environment = Environment(place)

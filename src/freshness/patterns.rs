@@ -1,0 +1,151 @@
+//! Patterns of input files, as in `//d:` lines: absolute globs, in which a folder means all files below it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::base::fs::{self, Watched};
+
+/// A pattern as an absolute glob; `None` if it is not valid.
+pub fn absolute(folder: &Path, pattern: &str) -> Option<String> {
+    let joined = if Path::new(pattern).is_absolute() {
+        pattern.to_owned()
+    } else {
+        format!("{}/{}", glob::Pattern::escape(folder.to_str()?), pattern.trim_start_matches("./"))
+    };
+    let joined = joined.trim_end_matches('/').to_owned();
+    glob::Pattern::new(&joined).is_ok().then_some(joined)
+}
+
+/// The files that a pattern matches.
+pub fn matches(pattern: &str) -> Vec<PathBuf> {
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let (prefix, is_deep) = above_any_depth(pattern);
+    let found = expand(prefix);
+    if is_deep {
+        let Ok(pattern) = glob::Pattern::new(pattern) else { return Vec::new() };
+        let files = found.iter().flat_map(|folder| below(folder).files);
+        return files.filter(|file| pattern.matches_path_with(file, options)).collect();
+    }
+    let is_named = !is_magic(pattern.rsplit('/').next().unwrap_or_default());
+    let files = |path: PathBuf| {
+        if path.is_file() {
+            vec![path]
+        } else if is_named {
+            below(&path).files
+        } else {
+            Vec::new()
+        }
+    };
+    found.into_iter().flat_map(files).collect()
+}
+
+/// The folders that are listed to match a pattern.
+pub fn listed_folders(pattern: &str) -> Vec<Watched> {
+    let (prefix, is_deep) = above_any_depth(pattern);
+    let parts: Vec<&str> = prefix.split('/').collect();
+    let last = if is_deep { parts.len() } else { parts.len() - 1 };
+    let first = parts.iter().position(|part| is_magic(part)).unwrap_or(last);
+    let above = (first..parts.len()).map(|end| parts[..end].join("/"));
+    let above = above.flat_map(|above| expand(if above.is_empty() { "/" } else { &above }));
+    let mut folders: BTreeSet<PathBuf> = above.filter(|path| path.is_dir()).collect();
+    if is_deep || !is_magic(parts[parts.len() - 1]) {
+        folders.extend(expand(prefix).iter().flat_map(|folder| below(folder).folders));
+    }
+    folders.iter().map(|folder| fs::watch(folder)).collect()
+}
+
+/// Whether a part of a glob can match several names. A character in brackets is that character.
+fn is_magic(part: &str) -> bool {
+    let literal = ["[[]", "[]]", "[?]", "[*]"].iter().fold(part.to_owned(), |part, escaped| part.replace(escaped, ""));
+    literal.contains(['*', '?', '['])
+}
+
+/// The part of a pattern before the first `**`, and whether there is one.
+fn above_any_depth(pattern: &str) -> (&str, bool) {
+    match pattern.find("/**") {
+        Some(0) => ("/", true),
+        Some(end) => (&pattern[..end], true),
+        None => (pattern, false),
+    }
+}
+
+fn expand(glob: &str) -> Vec<PathBuf> {
+    glob::glob(glob).into_iter().flatten().flatten().collect()
+}
+
+/// All files and folders below a folder, and the folder itself.
+struct Below {
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+/// Follows links, but enters no folder twice: links can lead to a folder above.
+fn below(folder: &Path) -> Below {
+    let mut found = Below { files: Vec::new(), folders: Vec::new() };
+    let mut entered = HashSet::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        let is_new = std::fs::canonicalize(&folder).is_ok_and(|real| entered.insert(real));
+        let Some(items) = is_new.then(|| std::fs::read_dir(&folder).ok()).flatten() else { continue };
+        for item in items.flatten() {
+            let path = item.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.is_file() {
+                found.files.push(path);
+            }
+        }
+        found.folders.push(folder);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(root: &Path, pattern: &str, files: usize, folders: &[&str]) {
+        let pattern = absolute(root, pattern).unwrap();
+        assert_eq!(matches(&pattern).len(), files, "{pattern}");
+        let expected: Vec<PathBuf> = folders.iter().map(|name| root.join(name)).collect();
+        let found: Vec<PathBuf> = listed_folders(&pattern).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(found, expected, "{pattern}");
+    }
+
+    #[test]
+    fn patterns_match_files_and_list_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("x/y/z")).unwrap();
+        std::fs::write(root.join("x/y/z/a.txt"), "").unwrap();
+        check(root, "x/**/*.txt", 1, &["x", "x/y", "x/y/z"]);
+        check(root, "x/**", 1, &["x", "x/y", "x/y/z"]);
+        check(root, "x/*/**/a.txt", 1, &["x", "x/y", "x/y/z"]);
+        check(root, "x/*/z/a.txt", 1, &["x", "x/y", "x/y/z"]);
+        check(root, "x/*.txt", 0, &["x"]);
+        check(root, "x/*", 0, &["x"]);
+        check(root, "x/y/z/a.txt", 1, &["x/y/z"]);
+        check(root, "x/y/", 1, &["x", "x/y", "x/y/z"]);
+        check(root, "x/later", 0, &["x"]);
+        std::fs::create_dir(root.join("x/later")).unwrap();
+        std::fs::write(root.join("x/later/b.txt"), "").unwrap();
+        check(root, "x/later", 1, &["x", "x/later"]);
+        let odd = root.join("[odd]");
+        std::fs::create_dir(&odd).unwrap();
+        std::fs::write(odd.join("c.txt"), "").unwrap();
+        check(root, "[[]odd[]]", 1, &["", "[odd]"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_up_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("x")).unwrap();
+        std::fs::write(root.join("x/a.txt"), "").unwrap();
+        std::os::unix::fs::symlink(".", root.join("x/one")).unwrap();
+        std::os::unix::fs::symlink("..", root.join("x/two")).unwrap();
+        check(root, "x", 1, &["", "x", "x/two"]);
+        check(root, "x/**/*.txt", 1, &["x", "x/two"]);
+    }
+}
