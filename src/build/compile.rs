@@ -31,6 +31,7 @@ use crate::freshness::cargo_layout;
 use crate::freshness::compiled::Compiled;
 use crate::freshness::dep_info::{self, DepInfo};
 use crate::freshness::inputs::{Collector, Inputs};
+use crate::freshness::local_units::LocalUnits;
 use crate::freshness::unit::{self, Unit, UnitKind, is_same_path};
 use crate::package::krate;
 
@@ -108,6 +109,8 @@ pub struct Compilation<'a, C> {
     pub always: Vec<String>,
     /// Packages to compile again if there is no record of what was compiled last.
     pub unknown: &'a dyn Fn() -> Vec<String>,
+    /// The file that records what local dependencies were compiled from, if other sources use them in the same folder.
+    pub local: Option<PathBuf>,
     /// Whether other projects, with packages of the same names, may compile in the same folder.
     pub is_shared: bool,
     /// Maps a file that the compiler read to the user's file; `None` for a generated file.
@@ -207,6 +210,7 @@ impl<C: Compiler> Compilation<'_, C> {
                 None => !cleaned.contains(name),
             };
             outdated.extend(must.into_iter().filter(|name| is_in_doubt(name)).cloned());
+            outdated.extend(self.used_from_others(&units, clock).map(|unit| unit.package.clone()));
             if outdated.is_empty() {
                 let is_overtaken = self.is_overtaken(&units, ended);
                 return Ok(Done { output, units, foreign_outputs, is_overtaken });
@@ -243,6 +247,21 @@ impl<C: Compiler> Compilation<'_, C> {
         let Some(began) = library.and_then(Unit::began) else { return false };
         let mut others = units.iter().filter(|unit| unit.package != self.package || unit.kind == UnitKind::Ran);
         began > ended || others.any(|unit| unit.began().is_some_and(|other| other > began))
+    }
+
+    /// The units of local dependencies that were there before this build, and are not known to have the present content.
+    fn used_from_others<'u>(&self, units: &'u [Unit], clock: i64) -> impl Iterator<Item = &'u Unit> {
+        let was_there = move |unit: &&Unit| unit.began().is_some_and(|began| began < clock);
+        let units = self.local.iter().flat_map(|path| self.dependencies(units).map(move |unit| (path, unit)));
+        units
+            .filter(move |(_, unit)| was_there(unit))
+            .filter(|(path, unit)| !LocalUnits::read(path).has(unit))
+            .map(|(_, unit)| unit)
+    }
+
+    fn dependencies<'u>(&self, units: &'u [Unit]) -> impl Iterator<Item = &'u Unit> {
+        let package = self.package;
+        units.iter().filter(move |unit| unit.package != package)
     }
 
     /// The packages that cargo must compile again, even if their files were restored with their old times: those with a
@@ -398,6 +417,10 @@ impl<C: Compiler> Compilation<'_, C> {
 
     /// Records what cargo compiled from these inputs. Without the record, the next build compiles all local packages.
     pub fn remember(&self, inputs: &Inputs, done: Done<C::Output>) -> Result<C::Output> {
+        let dependencies: Vec<&Unit> = self.dependencies(&done.units).collect();
+        if let Some(path) = self.local.as_ref().filter(|_| !dependencies.is_empty()) {
+            LocalUnits::record(path, &dependencies, inputs, self.users_file)?;
+        }
         Compiled::new(self.units, inputs, done.units, done.foreign_outputs).write(&self.memory)?;
         Ok(done.output)
     }

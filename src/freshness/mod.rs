@@ -5,6 +5,7 @@ pub mod compiled;
 pub mod dep_info;
 pub mod dirty_reason;
 pub mod inputs;
+pub mod local_units;
 pub mod patterns;
 pub mod record;
 pub mod stamp;

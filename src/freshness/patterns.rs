@@ -45,8 +45,12 @@ pub fn listed_folders(pattern: &str) -> Vec<Watched> {
     let parts: Vec<&str> = prefix.split('/').collect();
     let last = if is_deep { parts.len() } else { parts.len() - 1 };
     let first = parts.iter().position(|part| is_magic(part)).unwrap_or(last);
-    let above = (first..parts.len()).map(|end| parts[..end].join("/"));
+    let above = (first..=last).map(|end| parts[..end].join("/"));
     let above = above.flat_map(|above| expand(if above.is_empty() { "/" } else { &above }));
+    // A folder that does not exist may appear in the nearest one that does.
+    let plain = PathBuf::from(literal(&parts[..first].join("/")));
+    let nearest = plain.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned);
+    let above = above.chain(nearest.filter(|folder| *folder != plain));
     let mut folders: BTreeSet<PathBuf> = above.filter(|path| path.is_dir()).collect();
     if is_deep || !is_magic(parts[parts.len() - 1]) {
         folders.extend(expand(prefix).iter().flat_map(|folder| below(folder).folders));
@@ -56,9 +60,15 @@ pub fn listed_folders(pattern: &str) -> Vec<Watched> {
 
 /// Whether a part of a glob can match several names. A character in brackets is that character.
 fn is_magic(part: &str) -> bool {
-    let literal = ["[[]", "[]]", "[?]", "[*]"].iter().fold(part.to_owned(), |part, escaped| part.replace(escaped, ""));
-    literal.contains(['*', '?', '['])
+    ESCAPED.iter().fold(part.to_owned(), |part, escaped| part.replace(escaped, "")).contains(['*', '?', '['])
 }
+
+/// The name that a glob without magic matches.
+fn literal(glob: &str) -> String {
+    ESCAPED.iter().fold(glob.to_owned(), |glob, escaped| glob.replace(escaped, &escaped[1..2]))
+}
+
+const ESCAPED: [&str; 4] = ["[[]", "[]]", "[?]", "[*]"];
 
 /// The part of a pattern before the first `**`, and whether there is one.
 fn above_any_depth(pattern: &str) -> (&str, bool) {
@@ -127,6 +137,8 @@ mod tests {
         check(root, "x/y/z/a.txt", 1, &["x/y/z"]);
         check(root, "x/y/", 1, &["x", "x/y", "x/y/z"]);
         check(root, "x/later", 0, &["x"]);
+        check(root, "x/later/deep/*.txt", 0, &["x"]);
+        check(root, "x/later/**/*.txt", 0, &["x"]);
         std::fs::create_dir(root.join("x/later")).unwrap();
         std::fs::write(root.join("x/later/b.txt"), "").unwrap();
         check(root, "x/later", 1, &["x", "x/later"]);

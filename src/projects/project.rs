@@ -405,6 +405,7 @@ impl<'a> Project<'a> {
             always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
             // What was installed here was compiled in the target folder. Otherwise, the folder may contain other builds.
             unknown: &|| if is_from_here { Vec::new() } else { metadata.local_names() },
+            local: None,
             is_shared: metadata.is_shared(),
             users_file: &users_file,
             generated: None,

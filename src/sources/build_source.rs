@@ -100,6 +100,7 @@ impl Source<'_> {
             // Always compiled, since its root may be generated and depends on settings.
             always: vec![plan.name.clone()],
             unknown: &|| cargo_lock::local_packages(&self.entry.package().join("Cargo.lock")),
+            local: Some(slot.home().join("local.toml")),
             is_shared: false,
             users_file: &users_file,
             generated: self.krate.is_none().then_some(&plan.package),

@@ -487,8 +487,14 @@ def test_an_edit_that_is_undone_during_the_build(place: Place, tmp_path: Path, e
 
 
 def test_a_folder_that_is_created_later(place: Place) -> None:
-    place.write("m.rs", script(1).replace("pyo3\n", "pyo3\n//d: assets\n"))
+    place.write("m.rs", script(1).replace("pyo3\n", "pyo3\n//d: assets\n//d: a/b/**/*.x\n"))
     check(place, 1, 1)
+    time.sleep(0.1)
+    check(place, 1, 0)
+    place.write("a/b/c/d.x", "one")
+    check(place, 1, 1, "`a/b/c/d.x` appeared")
+    place.write("a/b/c/d.x", "two")
+    check(place, 1, 1, "`a/b/c/d.x` changed")
     place.write("assets/deep/x.txt", "one")
     check(place, 1, 1, "`assets/deep/x.txt` appeared")
     # A link that leads up.
@@ -496,6 +502,30 @@ def test_a_folder_that_is_created_later(place: Place) -> None:
     check(place, 1, 0)
     place.write("assets/deep/x.txt", "two")
     check(place, 1, 1, "`assets/deep/x.txt` changed")
+
+
+def test_a_dependency_of_several_scripts_is_replaced_by_an_older_one(place: Place) -> None:
+    """Renaming a folder changes no times, and cargo compares nothing else."""
+    for version in ("v1", "v2"):
+        place.write(f"{version}/Cargo.toml", '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n')
+        place.write(f"{version}/src/lib.rs", f'pub const VALUE: &str = "{version}";\n')
+    current = place.folder / "current"
+    (place.folder / "v1").rename(current)
+    for name in ("m", "n"):
+        code = script("helper::VALUE", "&'static str").replace(
+            "pyo3\n", "pyo3\n//: [dependencies]\n//: helper = { path = 'current' }\n"
+        )
+        place.write(f"{name}.rs", code)
+    check(place, "v1", 1)
+    current.rename(place.folder / "v1")
+    (place.folder / "v2").rename(current)
+    assert place.python("import n; print(n.value())").out == "v2"
+    check(place, "v2", 1)
+    # What another script has compiled from the present content is used.
+    place.write("m.rs", (place.folder / "m.rs").read_text() + "// edited\n")
+    run = place.python(IMPORT, RUSTIMPORT_VERBOSE="1")
+    assert (run.out, run.builds) == ("v2", 1)
+    assert "treated stale packages as fresh" not in run.stderr
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")

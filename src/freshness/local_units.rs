@@ -1,0 +1,72 @@
+//! Records from which content the local dependencies in a target slot were compiled. Several sources use them, and cargo
+//! compares only times: a folder that was renamed has the times of long ago.
+//!
+//! It is read and written by the holder of the slot's lock.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::Result;
+use crate::base::fs;
+use crate::base::sealed;
+use crate::freshness::inputs::Inputs;
+use crate::freshness::unit::Unit;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalUnits {
+    #[serde(default)]
+    units: Vec<Compiled>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Compiled {
+    unit: Unit,
+    began: i64,
+    files: Vec<Content>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Content {
+    #[serde(with = "crate::base::text::path_text")]
+    path: PathBuf,
+    /// `None` if it is unknown which content was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+}
+
+impl LocalUnits {
+    pub fn read(path: &Path) -> Self {
+        sealed::read(path).unwrap_or_default()
+    }
+
+    /// Whether a unit is known to be compiled from the present content of its files.
+    pub fn has(&self, unit: &Unit) -> bool {
+        self.units.iter().any(|known| {
+            known.unit == *unit
+                && unit.began() == Some(known.began)
+                && known.files.iter().all(|file| file.hash.is_some() && fs::hash_file(&file.path) == file.hash)
+        })
+    }
+
+    /// Records units that were compiled from `inputs`. `users_file` maps a file that was read to the user's.
+    pub fn record(
+        path: &Path,
+        units: &[&Unit],
+        inputs: &Inputs,
+        users_file: &dyn Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<()> {
+        let mut all = Self::read(path);
+        // Those that were compiled again are known no longer.
+        all.units.retain(|known| !units.contains(&&known.unit) && known.unit.began() == Some(known.began));
+        for unit in units {
+            let (Some(began), Some(info)) = (unit.began(), unit.dep_info()) else { continue };
+            let read: Vec<PathBuf> =
+                info.files.iter().chain([&unit.manifest]).filter_map(|file| users_file(file)).collect();
+            let files = inputs.files.iter().filter(|file| read.contains(&file.path));
+            let files = files.map(|file| Content { path: file.path.clone(), hash: file.hash.clone() }).collect();
+            all.units.push(Compiled { unit: (*unit).clone(), began, files });
+        }
+        sealed::write(path, &all)
+    }
+}
