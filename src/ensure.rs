@@ -20,6 +20,7 @@ use crate::env::settings::{BuildSettings, Stubs};
 use crate::env::toolchain::{self, Toolchain};
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::Record;
+use crate::output::hint;
 use crate::projects::installation::Installation;
 use crate::projects::project::{Adopted, Project};
 use crate::remote::remote_store::{Pushed, RemoteStore};
@@ -116,6 +117,13 @@ fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut
             Err(Error::Build(_) | Error::Project { .. }) if source.was_edited(&kept) => {
                 observer
                     .event(Event::Log { message: format!("{name} was edited during its build: building it again") });
+            }
+            Err(Error::Build(mut failure)) => {
+                let is_first = stale.record.is_none() && request.kind != SourceKind::Project;
+                if is_first && failure.hint == hint::FIX {
+                    hint::FIX_FIRST.clone_into(&mut failure.hint);
+                }
+                return Err(Error::Build(failure));
             }
             Err(error) => return Err(error),
         }

@@ -108,10 +108,13 @@ def remote_settings() -> Remote:
     }
 
 
-def describe_remote(is_tried: bool) -> dict[str, Any]:
-    """What is configured of the remote store for the working folder; if `is_tried`, it is also accessed."""
-    interpreter = describe_interpreter()
-    return _native.core.remote_describe(remote_settings(), interpreter, os.getcwd(), is_tried, lambda *_, **__: None)
+def describe_remote(is_tried: bool, folder: str | None = None) -> dict[str, Any]:
+    """What is configured of the remote store for a folder, by default the working folder; if `is_tried`, it is also
+    accessed."""
+    where = folder or os.getcwd()
+    return _native.core.remote_describe(
+        remote_settings(), describe_interpreter(), where, is_tried, lambda *_, **__: None
+    )
 
 
 def _words(value: Any) -> list[str] | None:

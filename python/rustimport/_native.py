@@ -41,7 +41,7 @@ def _load() -> Any:
             hint = "import the module in the main interpreter first: what is fresh needs no core"
         else:
             reason = f"rustimport's core cannot be loaded: {error}"
-            hint = "reinstall it with `python -m pip install --force-reinstall rustimport`"
+            hint = "reinstall it with `python -m pip install --force-reinstall 'rustimport>=2'`"
         raise ToolchainError(reason, hint=hint) from error
     if not _is_guarded and hasattr(os, "register_at_fork"):
         _is_guarded = True

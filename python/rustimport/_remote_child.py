@@ -134,7 +134,7 @@ def main(task: dict[str, Any]) -> str | None:
     try:
         import opendal
     except ImportError as error:
-        return f"its client library is missing: `pip install rustimport[remote]` ({error})"
+        return f"its client library is missing: `pip install 'rustimport[remote]>=2'` ({error})"
     try:
         Copier(opendal, task).run()
     except Exception as error:

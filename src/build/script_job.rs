@@ -24,6 +24,7 @@ use crate::env::request::Request;
 use crate::env::settings::BuildSettings;
 use crate::env::toolchain::Toolchain;
 use crate::freshness::cargo_layout::Directories;
+use crate::package::krate::LOCK_ORIGIN;
 use crate::package::manifest;
 
 /// The tool that builds a package.
@@ -176,7 +177,7 @@ impl Job<'_> {
         let mut command = process::command(&self.toolchain.cargo);
         command.args(["rustc", "--lib", "--message-format", "json-diagnostic-rendered-ansi"]);
         command.args(["--target", self.triple(), "--profile", &self.settings.profile]);
-        command.arg("--manifest-path").arg(self.package.join("Cargo.toml")).args(&self.settings.arguments.cargo);
+        command.arg("--manifest-path").arg(self.package.join("Cargo.toml")).args(self.cargo_arguments());
         command.arg("--").args(self.rustc_arguments()).args(self.maturins_rustc_arguments());
         self.set_environment(&mut command);
         if cfg!(target_os = "macos") && env_vars::get(env_vars::CARGO_ENCODED_RUSTFLAGS).is_none() {
@@ -186,6 +187,15 @@ impl Job<'_> {
             command.env(env_vars::CARGO_ENCODED_RUSTFLAGS, flags.join("\u{1f}"));
         }
         command
+    }
+
+    /// The user's arguments for cargo. A lock file that the user did not write has to be completed.
+    fn cargo_arguments(&self) -> impl Iterator<Item = &str> {
+        let has_lock = self.entry.package().join(LOCK_ORIGIN).exists();
+        let words = self.settings.arguments.cargo.iter().map(String::as_str);
+        words
+            .filter(move |word| has_lock || *word != "--locked")
+            .map(move |word| if word == "--frozen" && !has_lock { "--offline" } else { word })
     }
 
     fn maturin_command(&self, maturin: &Path, wheels: &Path) -> Command {
@@ -198,7 +208,7 @@ impl Job<'_> {
             .args(["--target", self.triple(), "-i", &self.request.interpreter.maturin_name()])
             .args(self.settings.arguments.for_wheel())
             .args(["--profile", &self.settings.profile])
-            .args(&self.settings.arguments.cargo)
+            .args(self.cargo_arguments())
             .args(&self.request.settings.run)
             .arg("--out")
             .arg(wheels)

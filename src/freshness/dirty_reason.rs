@@ -12,6 +12,8 @@ pub enum DirtyReason {
     NeverBuilt,
     /// The user requested a build even if the artifact is fresh.
     Forced,
+    /// A wheel is wanted, and the store has libraries only.
+    ForWheel,
     /// The artifact is missing, or its content is not what was built.
     ArtifactLost,
     /// Other users could have replaced it.
@@ -82,6 +84,7 @@ impl fmt::Display for DirtyReason {
         match self {
             Self::NeverBuilt => f.write_str("never built"),
             Self::Forced => f.write_str("rebuild requested"),
+            Self::ForWheel => f.write_str("for the wheel"),
             Self::ArtifactLost => f.write_str("the built library is missing or damaged"),
             Self::ArtifactExposed => f.write_str("other users could have written the built library"),
             Self::GeneratorChanged => f.write_str("built by another version of rustimport"),

@@ -110,7 +110,7 @@ impl Record {
             changes.insert(0, DirtyReason::ArtifactExposed);
         }
         if request.force {
-            changes.insert(0, DirtyReason::Forced);
+            changes.insert(0, if request.wheels.is_some() { DirtyReason::ForWheel } else { DirtyReason::Forced });
         }
         if changes.is_empty() { Ok(snapshot) } else { Err(changes) }
     }

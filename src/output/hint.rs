@@ -6,6 +6,7 @@ use crate::output::{cargo, rustc};
 
 /// The hint if the compiler's errors explain the failure.
 pub const FIX: &str = "fix the error and import again; the last good build is still in use";
+pub const FIX_FIRST: &str = "fix the error and import again";
 
 /// Phrases, and the hint for them.
 struct Rule {

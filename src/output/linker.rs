@@ -50,7 +50,13 @@ pub fn link_failure(complaint: &str, target: Option<&str>) -> Option<LinkFailure
         let zig = if target.is_some() { "; or link with zig (--zig), which includes it" } else { "" };
         return failure(format!("the linker cannot find the C library (Debian: `apt install {package}`){zig}"), false);
     }
-    let foreign = ["file in wrong format", "is incompatible with", "Relocations in generic ELF", "incompatible target"];
+    let foreign = [
+        "file in wrong format",
+        "is incompatible with",
+        "Relocations in generic ELF",
+        "incompatible target",
+        "is only supported on",
+    ];
     if says(&foreign) {
         let variable = variable.unwrap_or_else(|| "CARGO_TARGET_<TRIPLE>_LINKER".into());
         return failure(

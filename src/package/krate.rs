@@ -29,7 +29,7 @@ const MARKER: &str = ".rustimport";
 const NOT_MIRRORED: [&str; 4] = ["Cargo.toml", "Cargo.lock", "target", ".git"];
 
 /// Records the hash of the user's lock file from which the mirror's was copied.
-const LOCK_ORIGIN: &str = ".lock-origin";
+pub const LOCK_ORIGIN: &str = ".lock-origin";
 
 impl Crate {
     /// Reads the crate in `folder`. Fails if there is no package, or if it has no library.

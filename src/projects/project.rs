@@ -375,7 +375,10 @@ impl<'a> Project<'a> {
     ) -> Result<(PathBuf, Origin)> {
         let start = Instant::now();
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        if stale.record.is_none() && self.is_rebuilt_by_uv {
+        // What uv built was adopted, perhaps.
+        let is_first =
+            stale.record.as_ref().is_none_or(|record| record.project.as_ref().is_some_and(|own| own.adopted));
+        if is_first && self.is_rebuilt_by_uv {
             let message = "`cache-keys` of [tool.uv] in pyproject.toml makes `uv run` rebuild this project from scratch \
                            after each edit: remove the entry for `*.rs` files there, since imports rebuild the project";
             observer.event(Event::Notice { message: message.into() });

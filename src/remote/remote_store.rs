@@ -112,7 +112,7 @@ impl RemoteStore {
     }
 
     /// The set, signed by a trusted key, for which `fits` returns true, and its library. If nothing can be built instead
-    /// (`can_build`), it is said why an artifact cannot be used.
+    /// (`can_build`), it is said why an artifact cannot be used. The error says whether a reason was reported.
     pub fn fetch(
         &self,
         key: &str,
@@ -120,7 +120,7 @@ impl RemoteStore {
         interpreter: &Interpreter,
         fits: &mut dyn FnMut(&Set) -> bool,
         observer: &mut dyn Observer,
-    ) -> Option<(Set, Vec<u8>)> {
+    ) -> Result<(Set, Vec<u8>), bool> {
         let url = self.configuration.shown();
         let unused = |why: &str| Event::Notice { message: format!("the remote store {url} is not used: {why}") };
         let mirror = match &self.place {
@@ -128,25 +128,26 @@ impl RemoteStore {
             Place::Network(network) => match network.sets_for(key, observer) {
                 Ok(mirror) => Some((network, mirror)),
                 Err(why) => {
+                    let is_told = why.is_some();
                     if let Some(why) = why {
                         observer.event(unused(&why));
                     }
-                    return None;
+                    return Err(is_told);
                 }
             },
         };
         let folder = match (&self.place, &mirror) {
             (_, Some((_, mirror))) => &mirror.folder,
             (Place::Folder(folder), _) => folder,
-            (Place::Network(_), None) => return None,
+            (Place::Network(_), None) => return Err(false),
         };
         let names = match folder.sets_for(key) {
             Ok(names) => names,
             // Nobody has written for this key.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_there(folder) => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_there(folder) => return Err(false),
             Err(error) => {
                 observer.event(unused(&problem(&error)));
-                return None;
+                return Err(true);
             }
         };
         let mut doubt = None;
@@ -173,15 +174,16 @@ impl RemoteStore {
                 .map_or(Ok(()), |(network, mirror)| network.add(mirror, set.artifact(), requirements.size, observer));
             let read = || folder.read_artifact(set.artifact(), requirements.size).map_err(|error| problem(&error));
             match brought.and_then(|()| read()) {
-                Ok(library) => return Some((set, library)),
+                Ok(library) => return Ok((set, library)),
                 Err(why) => doubt = doubt.or(Some(format!("its library: {why}"))),
             }
         }
+        let is_told = doubt.is_some();
         if let Some(why) = doubt {
             let message = format!("an artifact in the remote store {url} is not used: {why}");
             observer.event(Event::Notice { message });
         }
-        None
+        Err(is_told)
     }
 
     /// Whether the store exists, as far as is known. One that is written appears with the first object.
@@ -388,7 +390,7 @@ mod tests {
         assert!(matches!(own.push(&local, library, false, &mut Silent), Ok(Pushed::Stays(_))));
         let fetch = |store: &RemoteStore, key: char, fits: bool| {
             let key = key.to_string().repeat(64);
-            store.fetch(&key, true, &interpreter(), &mut |_| fits, &mut Silent).map(|(_, library)| library)
+            store.fetch(&key, true, &interpreter(), &mut |_| fits, &mut Silent).map(|(_, library)| library).ok()
         };
         assert_eq!(fetch(&own, 'a', true), Some(library.to_vec()));
         assert_eq!(fetch(&own, 'b', true), Some(library.to_vec()));

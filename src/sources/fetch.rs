@@ -66,10 +66,11 @@ impl<'a> Query<'a> {
         };
         let found = remote.fetch(self.keys.remote(), has_toolchain, &request.interpreter, &mut fits, observer);
         let from = remote.configuration.shown();
-        let Some(((set, library), (inputs, snapshot))) = found.zip(current) else {
+        let is_told = has_toolchain || found == Err(true);
+        let Some(((set, library), (inputs, snapshot))) = found.ok().zip(current) else {
             let message = format!("the remote store {from} has no artifact for this content");
-            // Nothing can be built: a second line, the error, says so.
-            observer.event(if has_toolchain { Event::Log { message } } else { Event::Notice { message } });
+            // Nothing can be built: a second line, the error, says so. What was found and refused has been reported.
+            observer.event(if is_told { Event::Log { message } } else { Event::Notice { message } });
             return None;
         };
         observer.event(Event::Fetched { from, seconds: start.elapsed().as_secs_f64() });

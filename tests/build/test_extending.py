@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,9 @@ def test_every_field_reaches_the_command_line(
     for run in (runs[0], runs[-1]):
         if name == "rustc_flags":
             assert run.partition("--rustc ")[2].endswith("-C x")
+        elif name in ("locked", "frozen") and run == runs[0]:
+            # A script has no lock file of its own.
+            assert expected not in run
         else:
             assert expected in run, (expected, run)
 
@@ -339,3 +343,9 @@ def test_arguments_without_influence_build_nothing(place: Place) -> None:
     assert place.python(code.format("")).builds == 1
     assert place.python(code.format("jobs=1, verbose=1, color=False, quiet=True")).builds == 0
     assert place.python(code.format("jobs=2, locked=True")).builds == 1
+    # A script has no lock file of its own.
+    code = code.replace("import m; print(m.value())", "import n; print(n.value())")
+    for option in ("locked", "frozen"):
+        place.write("n.rs", f'// rustimport:pyo3\n#[pyfunction]\nfn value() -> &\'static str {{ "{option}" }}\n')
+        shutil.rmtree(place.entry("n"), ignore_errors=True)
+        assert place.python(code.format(f"{option}=True")).out == option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tests.build.test_command import command
@@ -87,7 +88,7 @@ def test_sources_that_new_refuses(place: Place) -> None:
 def developed(environment: Environment, folder: str, stdout: str) -> None:
     """Runs the command that `new` prints as the next step."""
     (line,) = [line for line in stdout.splitlines() if line.startswith("install it:  ")]
-    assert line == f"install it:  maturin develop -m {folder}/Cargo.toml"
+    assert line == f"install it:  {sys.executable} -m pip install -e {folder}"
     environment.develop(environment.place.folder / folder)
 
 
@@ -98,6 +99,8 @@ def test_a_new_project(environment: Environment) -> None:
     files = ["src/lib.rs", "Cargo.toml", "python/fresh/__init__.py", ".gitignore", "pyproject.toml"]
     assert run.stdout.splitlines()[:5] == [f"wrote fresh/{file}" for file in files]
     developed(environment, "fresh", run.stdout)
+    run = command(place, "new", "next", "--project", VIRTUAL_ENV=sys.prefix)
+    assert "install it:  maturin develop -m next/Cargo.toml" in run.stdout
     code = "import fresh; print(fresh.say_hello())"
     result = environment.run(code)
     assert (result.out, result.builds) == ("Hello from fresh, implemented in Rust!", 0)

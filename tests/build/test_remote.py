@@ -155,6 +155,8 @@ def test_pull_and_where_artifacts_come_from(team: Team) -> None:
     team.write("other.rs", SCRIPT.format(8))
     team.push()
     team.place.forget()
+    pull = command(team.place, "remote", "pull", "two", **{**team.second, "RUSTIMPORT_REMOTE": ""})
+    assert (pull.returncode, "no remote store is configured" in pull.stderr) == (2, True)
     pull = command(team.place, "remote", "pull", "two", **team.second)
     assert (pull.returncode, pull.stdout) == (1, "1 fetched, 0 already there, 1 not in the store\n")
     assert "no store has an artifact of" in pull.stderr

@@ -271,7 +271,7 @@ def test_without_the_client_library(team: Team) -> None:
     team.write("m.rs", SCRIPT.format(7))
     team.place.write("missing/opendal.py", "raise ImportError('none')")
     run = team.on_second(**team.without_rust(), PYTHONPATH=str(team.place.folder / "missing"))
-    assert "its client library is missing: `pip install rustimport[remote]`" in run.stderr
+    assert "its client library is missing: `pip install 'rustimport[remote]>=2'`" in run.stderr
 
 
 def test_a_hostile_checkout_reaches_nobody(place: Place, line: Line) -> None:

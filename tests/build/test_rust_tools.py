@@ -79,6 +79,8 @@ def test_rust_tests_of_scripts(place: Place) -> None:
     for name in ("tests::doubles", *["tests::calls_python"] * IS_SHARED, "is_one", "in_a_crate"):
         assert f"test {name} ... ok" in run.stdout
     assert re.search("test .*tested.rs - .* ok", run.stdout)
+    # Nothing is left next to a crate.
+    assert sorted(path.name for path in (place.folder / "krate").iterdir()) == [".rustimport", "Cargo.toml", "src"]
 
     # Arguments and the exit status are cargo's.
     text = source.read_text()

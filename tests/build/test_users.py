@@ -311,6 +311,8 @@ def test_project_with_cache_keys_of_uv(environment: Environment) -> None:
     with (root / "pyproject.toml").open("a") as file:
         file.write('\n[tool.uv]\ncache-keys = [{ file = "pyproject.toml" }, { file = "src/**/*.rs" }]\n')
     environment.develop(root)
+    # The first import adopts what is installed.
+    assert environment.run(layout.code).out == "1"
     edit(root / layout.edited, projects.EDITED, "2")
     assert "remove the entry for `*.rs` files" in environment.run(layout.code).stderr
     edit(root / layout.edited, "{ 2 }", "{ 3 }")

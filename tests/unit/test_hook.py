@@ -183,14 +183,15 @@ def test_any_path_has_pythons_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         forms = ["{root}/{kind}", "{root}/{kind}", "{root}/{kind}/", "../{kind}", ""]
         entries: list[Any] = [chance.choice(forms).format(root=tmp_path, kind=kind) for kind in kinds]
         expected = next(filter(None, (first(tmp_path / here / entry) for entry in entries)), None)
-        for odd in chance.choices([None, tmp_path, os.fsencode(tmp_path / kinds[0]), 5, []], k=2):
-            entries.insert(chance.randint(0, len(entries)), odd)
+        odd: list[Any] = [None, tmp_path, os.fsencode(tmp_path / kinds[0]), 5, []]
+        for entry in chance.choices(odd, k=2):
+            entries.insert(chance.randint(0, len(entries)), entry)
         monkeypatch.setattr(sys, "path", entries + standard)
         package.__path__ = entries
         sys.path_importer_cache.clear()
         # Before and after the folders are listed; and as the parts of a package.
-        for path in (None, None, entries):
-            spec = finder.find_spec("m" if path is None else "package.m", path)
+        for folders in (None, None, entries):
+            spec = finder.find_spec("m" if folders is None else "package.m", folders)
             origin = None if spec is None or spec.origin is None else Path(os.path.normpath(spec.origin))
             assert origin == expected, (entries, here)
 

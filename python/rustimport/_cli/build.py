@@ -45,7 +45,8 @@ def _build_for(pythons: list[str], options: argparse.Namespace) -> int:
     environ[_settings.VARIABLES["maturin_executable"]] = os.fspath(_core_client.find_maturin())
     chosen_by = "--python" if options.python else "RUSTIMPORT_PYTHON"
     output = subprocess.PIPE if options.json else None
-    status, results = 0, []
+    status = 0
+    results: list[Any] = []
     for python in pythons:
         _check_python(python, chosen_by)
         # What runs at that interpreter's start or end may print, too.

@@ -31,13 +31,12 @@ def run(options: argparse.Namespace) -> None:
     if script == f"{path}.rs":
         tell(options, f"remove {os.path.relpath(script)}: as long as it exists, `import {name}` imports it")
     if options.project:
-        tell(
-            options, f"install it:  maturin develop -m {shlex.quote(os.path.join(os.path.relpath(path), 'Cargo.toml'))}"
-        )
+        manifest = shlex.quote(os.path.join(os.path.relpath(path), "Cargo.toml"))
+        # maturin installs into the environment that is activated, whichever that is.
+        is_active = sys.prefix in (os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
+        by_pip = f"{shlex.quote(sys.executable)} -m pip install -e {shlex.quote(os.path.relpath(path))}"
+        tell(options, f"install it:  {f'maturin develop -m {manifest}' if is_active else by_pip}")
     code = f"print(dir({name}))" if script else f"print({name}.say_hello())"
-    where = (
-        ""
-        if os.path.dirname(path) == os.getcwd() or options.project
-        else f"cd {shlex.quote(os.path.dirname(path))} && "
-    )
+    is_here = os.path.dirname(path) == os.getcwd() or options.project
+    where = "" if is_here else f"cd {shlex.quote(os.path.dirname(path))} && "
     tell(options, f"try it:  {where}python -c 'import rustimport.import_hook, {name}; {code}'")

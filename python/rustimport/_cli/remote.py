@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from .. import _build, _cache, _core_client, _marker, _native, _projects, _report, _settings
-from ..errors import RustImportError
+from ..errors import ProjectError, RustImportError
 from .output import libraries, say, say_failures, size, tell
 
 TYPE_CHECKING = False
@@ -114,6 +114,13 @@ def pull(options: argparse.Namespace) -> int:
 
     choose_profile(options)
     results = _each(options, _pull)
+    folders = {result.path if os.path.isdir(result.path) else os.path.dirname(result.path) for result in results}
+    if folders and not any(_core_client.describe_remote(False, folder)["url"] for folder in folders):
+        raise ProjectError(
+            "no remote store is configured",
+            hint="set RUSTIMPORT_REMOTE to its URL, or `remote` in [tool.rustimport] of pyproject.toml",
+            path=os.getcwd(),
+        )
     failed = say_failures(results)
     fetched = sum(result.origin == "fetched" for result in results)
     there = len(results) - fetched - len(failed)

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from typing import Any, NamedTuple
 
-from .. import _core_client, _native, _settings
+from .. import _cache, _core_client, _native, _settings
 from .._build import discover
 from .._cache import Key
 from ..errors import ProjectError, ToolchainError
@@ -125,7 +125,18 @@ def _cargo(subcommand: str, options: argparse.Namespace) -> int:
         own = os.path.join(os.path.dirname(package.manifest), ".cargo", "config.toml")
         config = ["--config", own] if os.path.exists(own) else []
         words = [package.cargo, *config, subcommand, "--manifest-path", package.manifest, *options.command]
-        done = subprocess.run(words, cwd=os.path.dirname(package.source), env=_environment(), check=False)
+        environ, unlocked = _environment(), []
+        if os.path.isdir(package.source):
+            # Nothing is left next to a crate.
+            home = _cache.entry_folder(_cache.cache_root(), _cache.entry_name(package.source))
+            environ.setdefault("CARGO_TARGET_DIR", os.path.join(home, "rust-tools"))
+            lock = os.path.join(package.source, "Cargo.lock")
+            unlocked = [] if os.path.exists(lock) else [lock]
+        try:
+            done = subprocess.run(words, cwd=os.path.dirname(package.source), env=environ, check=False)
+        finally:
+            for lock in filter(os.path.exists, unlocked):
+                os.remove(lock)
         status = status or done.returncode
     return status
 
