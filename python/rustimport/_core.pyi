@@ -36,6 +36,7 @@ __all__ = [
     "remote_push",
     "remote_trust",
     "scaffold",
+    "site_has",
     "site_install",
     "site_install_pth",
     "site_install_start",
@@ -139,6 +140,7 @@ def project_settings(folder: str | PathLike[str]) -> tuple[PathLike[str], list[t
 def pyproject_table(path: str | PathLike[str], keys: Sequence[str]) -> str:
     """The table `[project]` of a `pyproject.toml`, as JSON."""
 
+def site_has(path: str | PathLike[str], arguments: str) -> bool: ...
 def site_look(path: str | PathLike[str]) -> tuple[str | None, bool]:
     """What stands in a `sitecustomize.py`: our block's arguments, and whether the predecessor's is there."""
 

@@ -117,15 +117,17 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
     core = _native.core
     place = Place.of(user)
     written = ", ".join(f"{name}={value!r}" for name, value in sorted(arguments.items()))
-    present, has_predecessor = core.site_look(place.file)
+    _, has_predecessor = core.site_look(place.file)
     if has_predecessor and not force:
         raise ProjectError(
             f"{place.file} also enables maturin_import_hook: both hooks would build the same sources",
             hint="run `python -m rustimport site install --force` to replace it",
             path=place.file,
         )
-    if not force and (present == written or _arguments(place) == written) and probe().active:
-        return f"the hook is already installed in {place.file if present == written else place.other}"
+    # An older version may have written another hook.
+    present = [file for file in (place.file, place.others["py"]) if core.site_has(file, written)]
+    if not force and present and probe().active:
+        return f"the hook is already installed in {place.file if place.file in present else place.other}"
     _check_source(place.file)
     before = _read(place.file)
     os.makedirs(place.folder, exist_ok=True)

@@ -45,6 +45,13 @@ pub fn inspect(path: &Path) -> Installed {
     }
 }
 
+/// Whether a file contains the hook as this version writes it.
+pub fn has(path: &Path, arguments: &str) -> bool {
+    let content = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&content).replace("\r\n", "\n");
+    text.contains(&filled("{gate}", arguments))
+}
+
 /// Writes the block into a `sitecustomize.py`. It replaces an older block and that of `maturin_import_hook`.
 pub fn install(path: &Path, arguments: &str) -> Result<()> {
     let content = read(path)?;
@@ -238,6 +245,7 @@ mod tests {
         install(&path, "").unwrap();
         let text = std::fs::read_to_string(&path).unwrap().replace("# </rustimport>\n", "mine = 1\n");
         std::fs::write(&path, &text).unwrap();
+        assert!(has(&path, "") && !has(&path, "x=1"));
         assert!(install(&path, "").is_err() && uninstall(&path).is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }

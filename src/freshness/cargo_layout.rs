@@ -132,7 +132,7 @@ const BUILD: &str = "build";
 const INVOKED: &str = "invoked.timestamp";
 
 /// Cargo's cache of queries to rustc.
-const RUSTC_INFO: &str = ".rustc_info.json";
+pub const RUSTC_INFO: &str = ".rustc_info.json";
 
 fn time(path: &Path) -> Option<i64> {
     Stat::of(path).map(|stat| stat.mtime)

@@ -222,27 +222,26 @@ impl Collector {
         self.patterns.insert(pattern);
     }
 
-    /// Adds a package from which any file may have been read, except `target` and hidden files. If the package contains
-    /// one of the folders with Python modules (`python`), Python's files are excluded too.
+    /// Adds a package from which any file may have been read, except caches such as `target`, and hidden files. If the
+    /// package contains one of the folders with Python modules (`python`), Python's files are excluded too.
     pub fn add_package(&mut self, folder: &Path, python: &[PathBuf], read_from: i64) {
         let is_mixed = python.iter().any(|root| root.starts_with(folder));
+        if !is_mixed {
+            // Files and folders that appear later count, too.
+            for pattern in ["[!.]*", "[!.]*/**"].iter().filter_map(|pattern| patterns::absolute(folder, pattern)) {
+                for file in patterns::matches(&pattern) {
+                    self.add_file(&file, read_from);
+                }
+                self.patterns.insert(pattern);
+            }
+            return;
+        }
         for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let (name, path) = (item.file_name(), item.path());
-            let is_left_out = name == "target" || name.to_string_lossy().starts_with('.');
-            if is_left_out || (is_mixed && belongs_to_python(&path)) {
+            if name == "target" || name.to_string_lossy().starts_with('.') || belongs_to_python(&path) {
                 continue;
             }
-            if path.is_dir() {
-                self.add_folder(&path, read_from);
-            } else if is_mixed {
-                self.add_file(&path, read_from);
-            }
-        }
-        if let Some(pattern) = patterns::absolute(folder, "*").filter(|_| !is_mixed) {
-            for file in patterns::matches(&pattern) {
-                self.add_file(&file, read_from);
-            }
-            self.patterns.insert(pattern);
+            if path.is_dir() { self.add_folder(&path, read_from) } else { self.add_file(&path, read_from) }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::{self, Watched};
+use crate::freshness::cargo_layout;
 
 /// A pattern as an absolute glob; `None` if it is not valid.
 pub fn absolute(folder: &Path, pattern: &str) -> Option<String> {
@@ -22,6 +23,7 @@ pub fn matches(pattern: &str) -> Vec<PathBuf> {
     let (prefix, is_deep) = above_any_depth(pattern);
     let found = expand(prefix);
     if is_deep {
+        let found = without_caches(prefix, found);
         let Ok(pattern) = glob::Pattern::new(pattern) else { return Vec::new() };
         let files = found.iter().flat_map(|folder| below(folder).files);
         return files.filter(|file| pattern.matches_path_with(file, options)).collect();
@@ -45,7 +47,7 @@ pub fn listed_folders(pattern: &str) -> Vec<Watched> {
     let parts: Vec<&str> = prefix.split('/').collect();
     let last = if is_deep { parts.len() } else { parts.len() - 1 };
     let first = parts.iter().position(|part| is_magic(part)).unwrap_or(last);
-    let above = (first..=last).map(|end| parts[..end].join("/"));
+    let above = (first..parts.len()).map(|end| parts[..end].join("/"));
     let above = above.flat_map(|above| expand(if above.is_empty() { "/" } else { &above }));
     // A folder that does not exist may appear in the nearest one that does.
     let plain = PathBuf::from(literal(&parts[..first].join("/")));
@@ -53,7 +55,7 @@ pub fn listed_folders(pattern: &str) -> Vec<Watched> {
     let above = above.chain(nearest.filter(|folder| *folder != plain));
     let mut folders: BTreeSet<PathBuf> = above.filter(|path| path.is_dir()).collect();
     if is_deep || !is_magic(parts[parts.len() - 1]) {
-        folders.extend(expand(prefix).iter().flat_map(|folder| below(folder).folders));
+        folders.extend(without_caches(prefix, expand(prefix)).iter().flat_map(|folder| below(folder).folders));
     }
     folders.iter().map(|folder| fs::watch(folder)).collect()
 }
@@ -79,6 +81,15 @@ fn above_any_depth(pattern: &str) -> (&str, bool) {
     }
 }
 
+/// Leaves out the folders of caches, such as `target`, unless the pattern names them.
+fn without_caches(prefix: &str, mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    if is_magic(prefix.rsplit('/').next().unwrap_or_default()) {
+        let marks = ["CACHEDIR.TAG", cargo_layout::RUSTC_INFO, "pyvenv.cfg"];
+        folders.retain(|folder| !marks.iter().any(|mark| folder.join(mark).exists()));
+    }
+    folders
+}
+
 fn expand(glob: &str) -> Vec<PathBuf> {
     glob::glob(glob).into_iter().flatten().flatten().collect()
 }
@@ -89,7 +100,7 @@ struct Below {
     folders: Vec<PathBuf>,
 }
 
-/// Follows links, but enters no folder twice: links can lead to a folder above.
+/// Follows links, but enters no folder twice: links can lead to a folder above. What Python compiles is no source.
 fn below(folder: &Path) -> Below {
     let mut found = Below { files: Vec::new(), folders: Vec::new() };
     let mut entered = HashSet::new();
@@ -100,7 +111,7 @@ fn below(folder: &Path) -> Below {
         for item in items.flatten() {
             let path = item.path();
             if path.is_dir() {
-                open.push(path);
+                open.extend(Some(path).filter(|path| !path.ends_with("__pycache__")));
             } else if path.is_file() {
                 found.files.push(path);
             }
@@ -142,6 +153,11 @@ mod tests {
         std::fs::create_dir(root.join("x/later")).unwrap();
         std::fs::write(root.join("x/later/b.txt"), "").unwrap();
         check(root, "x/later", 1, &["x", "x/later"]);
+        std::fs::create_dir(root.join("x/later/__pycache__")).unwrap();
+        std::fs::write(root.join("x/later/__pycache__/m.pyc"), "").unwrap();
+        std::fs::create_dir(root.join("x/target")).unwrap();
+        std::fs::write(root.join("x/target/CACHEDIR.TAG"), "").unwrap();
+        check(root, "x/[!.]*/**", 2, &["x", "x/later", "x/y", "x/y/z"]);
         let odd = root.join("[odd]");
         std::fs::create_dir(&odd).unwrap();
         std::fs::write(odd.join("c.txt"), "").unwrap();

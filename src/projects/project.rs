@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -104,7 +105,7 @@ impl<'a> Project<'a> {
         let path = root.join(PYPROJECT);
         let pyproject: Table = match fs::read_text(&path) {
             Ok(text) => text.parse().map_err(|error: toml::de::Error| broken(&path, &error))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Table::new(),
             Err(error) => return Err(broken(&path, &error)),
         };
         let maturin = index::maturin_of(&pyproject);
@@ -566,7 +567,13 @@ impl<'a> Project<'a> {
     pub fn put(place: &Path, library: &[u8]) -> Result<()> {
         fs::put_users_file(place, library).map_err(|error| {
             let message = format!("cannot install {}: {error}", place.display());
-            Error::project(place, message, "make the environment and the project writable for the user who builds")
+            let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            let hint = if is_full {
+                "the disk is full: free some space"
+            } else {
+                "make the environment and the project writable for the user who builds"
+            };
+            Error::project(place, message, hint)
         })
     }
 

@@ -192,6 +192,12 @@ mod _core {
         Ok((found.arguments, found.predecessor))
     }
 
+    /// Whether a file contains the hook with these arguments, as this version writes it.
+    #[pyfunction]
+    fn site_has(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<bool> {
+        call::detached(py, || Ok(crate::commands::site::has(&path, arguments)))
+    }
+
     /// Writes our block into a `sitecustomize.py`.
     #[pyfunction]
     fn site_install(py: Python<'_>, path: PathBuf, arguments: &str) -> PyResult<()> {

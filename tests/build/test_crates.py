@@ -233,6 +233,13 @@ def test_build_script_without_rerun_instructions(place: Place) -> None:
     check(place, "one", 0)
     place.write("m/config.txt", "two")
     check(place, "two", 1, "`config.txt` changed")
+    place.write("m/assets/new.txt", "x")
+    check(place, "two", 1, "`assets/new.txt` appeared")
+    # Caches are no sources.
+    place.write("m/tests/__pycache__/x.pyc", "x")
+    place.write("m/target/CACHEDIR.TAG", "x")
+    place.write("m/target/debug/x", "x")
+    check(place, "two", 0)
 
 
 def test_dependencies_are_compiled_once(place: Place) -> None:

@@ -141,6 +141,21 @@ def test_repeated_commands(any_environment: Environment) -> None:
             assert "is already installed" in again.stdout
 
 
+def test_the_hook_of_an_older_version_is_replaced(environment: Environment) -> None:
+    assert environment.site_command("install").returncode == 0
+    current = environment.sitecustomize.read_text()
+    environment.sitecustomize.write_text(current.replace("class RustimportGate:", "class RustimportGate:\n    old = 1"))
+    assert "is already installed" not in environment.site_command("install").stdout
+    assert environment.sitecustomize.read_text() == current
+
+
+def test_a_sitecustomize_that_prints(environment: Environment) -> None:
+    environment.sitecustomize.write_text("import atexit\nprint('[hello')\natexit.register(print, 'bye')\n")
+    run = environment.site_command("install")
+    assert (run.returncode, "the hook is installed in" in run.stdout) == (0, True), run.stderr
+    assert "active in a new interpreter: yes" in environment.site_command("info").stdout
+
+
 def test_a_sitecustomize_that_raises(environment: Environment) -> None:
     """Python continues after the error, but does not run the lines that would be added to the file."""
     environment.sitecustomize.write_text("raise RuntimeError('not today')\n")
