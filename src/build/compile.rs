@@ -210,7 +210,7 @@ impl<C: Compiler> Compilation<'_, C> {
                 None => !cleaned.contains(name),
             };
             outdated.extend(must.into_iter().filter(|name| is_in_doubt(name)).cloned());
-            outdated.extend(self.used_from_others(&units, clock).map(|unit| unit.package.clone()));
+            outdated.extend(self.used_from_others(&units, clock).into_iter().map(|unit| unit.package.clone()));
             if outdated.is_empty() {
                 let is_overtaken = self.is_overtaken(&units, ended);
                 return Ok(Done { output, units, foreign_outputs, is_overtaken });
@@ -250,13 +250,12 @@ impl<C: Compiler> Compilation<'_, C> {
     }
 
     /// The units of local dependencies that were there before this build, and are not known to have the present content.
-    fn used_from_others<'u>(&self, units: &'u [Unit], clock: i64) -> impl Iterator<Item = &'u Unit> {
-        let was_there = move |unit: &&Unit| unit.began().is_some_and(|began| began < clock);
-        let units = self.local.iter().flat_map(|path| self.dependencies(units).map(move |unit| (path, unit)));
-        units
-            .filter(move |(_, unit)| was_there(unit))
-            .filter(|(path, unit)| !LocalUnits::read(path).has(unit))
-            .map(|(_, unit)| unit)
+    fn used_from_others<'u>(&self, units: &'u [Unit], clock: i64) -> Vec<&'u Unit> {
+        let Some(path) = &self.local else { return Vec::new() };
+        let was_there = |unit: &&Unit| unit.began().is_some_and(|began| began < clock);
+        let units: Vec<&Unit> = self.dependencies(units).filter(was_there).collect();
+        let known = if units.is_empty() { LocalUnits::default() } else { LocalUnits::read(path) };
+        units.into_iter().filter(|unit| !known.has(unit)).collect()
     }
 
     fn dependencies<'u>(&self, units: &'u [Unit]) -> impl Iterator<Item = &'u Unit> {
@@ -269,8 +268,9 @@ impl<C: Compiler> Compilation<'_, C> {
     fn stale_for_cargo(&self, last: Option<&Compiled>, changed: &[&Path]) -> BTreeSet<String> {
         let always = self.always.iter().cloned();
         if let Some(last) = last {
-            let is_changed =
-                |file: &PathBuf| (self.users_file)(file).is_some_and(|file| changed.contains(&file.as_path()));
+            let is_changed = |read: &PathBuf| {
+                (self.users_file)(read).is_some_and(|read| changed.iter().any(|file| file.starts_with(&read)))
+            };
             let is_others = |unit: &Unit| self.is_shared && !last.made_by_us(unit);
             // In another workspace, cargo has another fingerprint for a library, but the same file.
             let has_moved = |unit: &Unit| {
@@ -283,7 +283,7 @@ impl<C: Compiler> Compilation<'_, C> {
             };
             let concerned = |unit: &&Unit| {
                 is_changed(&unit.manifest)
-                    || unit.dep_info().is_none_or(|info| info.files.iter().any(is_changed))
+                    || unit.read().is_none_or(|read| read.iter().any(is_changed))
                     || is_others(unit)
                     || has_moved(unit)
             };

@@ -64,26 +64,26 @@ impl CargoConfig {
             found.look_for_config(&common)?;
         }
         if let Some(package) = package {
-            found.look_for_workspace(package)?;
+            found.look_for_workspace(package);
         }
         Ok(found)
     }
 
     /// Adds the manifests above a package, up to that of its workspace, as cargo searches for one.
-    fn look_for_workspace(&mut self, package: &Path) -> Result<()> {
+    fn look_for_workspace(&mut self, package: &Path) {
         let package = std::fs::canonicalize(package).unwrap_or_else(|_| package.to_owned());
         for folder in package.ancestors() {
             let manifest = folder.join(MANIFEST);
             if folder != package && self.look_for(folder, MANIFEST) {
-                self.check_owner(&manifest)?;
                 self.files.push(manifest.clone());
             }
             let text = fs::read_text(&manifest).unwrap_or_default();
-            if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("workspace")) {
+            let table: toml::Table = text.parse().unwrap_or_default();
+            let names_one = folder == package && table.get("package").is_some_and(|own| own.get("workspace").is_some());
+            if table.contains_key("workspace") || names_one {
                 break;
             }
         }
-        Ok(())
     }
 
     fn look_for(&mut self, folder: &Path, name: &str) -> bool {

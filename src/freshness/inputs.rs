@@ -197,8 +197,12 @@ impl Collector {
     /// since, unless it was edited after the build began (`since`) and put back.
     pub fn add_source(&mut self, path: &Path, hash: &str, since: i64) {
         let now = FileState::read(path).filter(|now| now.hash.as_deref() == Some(hash));
+        let was_edited = |now: &FileState| {
+            now.stat.mtime.max(now.stat.ctime) >= since
+                && self.before.get(path).is_none_or(|known| known.stat != now.stat)
+        };
         let input = match now {
-            Some(now) if now.stat.mtime.max(now.stat.ctime) >= since => unknown(path),
+            Some(now) if was_edited(&now) => unknown(path),
             Some(now) => now.into_input(path),
             None => FileInput { hash: Some(hash.to_owned()), ..unknown(path) },
         };

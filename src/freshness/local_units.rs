@@ -60,10 +60,10 @@ impl LocalUnits {
         // Those that were compiled again are known no longer.
         all.units.retain(|known| !units.contains(&&known.unit) && known.unit.began() == Some(known.began));
         for unit in units {
-            let (Some(began), Some(info)) = (unit.began(), unit.dep_info()) else { continue };
-            let read: Vec<PathBuf> =
-                info.files.iter().chain([&unit.manifest]).filter_map(|file| users_file(file)).collect();
-            let files = inputs.files.iter().filter(|file| read.contains(&file.path));
+            let (Some(began), Some(mut read)) = (unit.began(), unit.read()) else { continue };
+            read.push(unit.manifest.clone());
+            let read: Vec<PathBuf> = read.iter().filter_map(|path| users_file(path)).collect();
+            let files = inputs.files.iter().filter(|file| read.iter().any(|path| file.path.starts_with(path)));
             let files = files.map(|file| Content { path: file.path.clone(), hash: file.hash.clone() }).collect();
             all.units.push(Compiled { unit: (*unit).clone(), began, files });
         }

@@ -85,7 +85,8 @@ fn above_any_depth(pattern: &str) -> (&str, bool) {
 fn without_caches(prefix: &str, mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
     if is_magic(prefix.rsplit('/').next().unwrap_or_default()) {
         let marks = ["CACHEDIR.TAG", cargo_layout::RUSTC_INFO, "pyvenv.cfg"];
-        folders.retain(|folder| !marks.iter().any(|mark| folder.join(mark).exists()));
+        let is_cache = |folder: &Path| marks.iter().any(|mark| folder.join(mark).exists());
+        folders.retain(|folder| !folder.ends_with("__pycache__") && !is_cache(folder));
     }
     folders
 }
@@ -155,6 +156,7 @@ mod tests {
         check(root, "x/later", 1, &["x", "x/later"]);
         std::fs::create_dir(root.join("x/later/__pycache__")).unwrap();
         std::fs::write(root.join("x/later/__pycache__/m.pyc"), "").unwrap();
+        std::fs::create_dir(root.join("x/__pycache__")).unwrap();
         std::fs::create_dir(root.join("x/target")).unwrap();
         std::fs::write(root.join("x/target/CACHEDIR.TAG"), "").unwrap();
         check(root, "x/[!.]*/**", 2, &["x", "x/later", "x/y", "x/y/z"]);

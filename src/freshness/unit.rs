@@ -49,13 +49,23 @@ impl Unit {
         }
     }
 
+    /// What it read: files, and folders in which it may have read any file. Like cargo, we assume that of its package for
+    /// a build script without `rerun-if` lines.
+    pub fn read(&self) -> Option<Vec<PathBuf>> {
+        let info = self.dep_info()?;
+        let is_silent = self.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty();
+        Some(if is_silent { vec![self.folder().to_owned()] } else { info.files })
+    }
+
     /// Whether a file that it reads changed after the compiler started and before `until`. Then it was built from other
     /// content, even if cargo considers it fresh. The change time is compared too, since renaming and copying may keep
     /// the modification time.
     pub fn is_outdated(&self, until: i64) -> bool {
         let Some(began) = self.began() else { return false };
         let info = self.dep_info().unwrap_or_default();
-        let mut files = info.files.iter().chain([&self.manifest]).filter_map(|path| Stat::of(path));
+        // Cargo itself orders what it generates.
+        let files = info.files.iter().filter(|path| !path.starts_with(&self.profile));
+        let mut files = files.chain([&self.manifest]).filter_map(|path| Stat::of(path));
         files.any(|stat| (began..until).contains(&stat.mtime.max(stat.ctime)))
     }
 

@@ -79,6 +79,7 @@ impl Source<'_> {
         let paths: BTreeSet<&Path> = (watched.iter().map(PathBuf::as_path))
             .chain(self.cargo_config.files.iter().map(PathBuf::as_path))
             .chain(known)
+            .chain(self.read.iter().map(|(path, _)| path.as_path()))
             .collect();
         let mut collector = Collector::before(paths);
         let clock = fs::tick(&self.entry.clock())?;

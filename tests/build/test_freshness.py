@@ -528,6 +528,26 @@ def test_a_dependency_of_several_scripts_is_replaced_by_an_older_one(place: Plac
     assert "treated stale packages as fresh" not in run.stderr
 
 
+@pytest.mark.parametrize("declared", ["", 'println!("cargo:rerun-if-changed=data");'])
+def test_a_dependency_whose_build_script_reads_a_folder(place: Place, declared: str) -> None:
+    """The file is replaced by one that is older than the build."""
+    place.write("helper/Cargo.toml", '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n')
+    place.write("helper/src/lib.rs", 'pub const VALUE: &str = env!("VALUE");\n')
+    text = 'std::fs::read_to_string("data/value").unwrap()'
+    place.write("helper/build.rs", f'fn main() {{ {declared} println!("cargo:rustc-env=VALUE={{}}", {text}); }}\n')
+    value = place.write("helper/data/value", "one")
+    for name in ("m", "n"):
+        code = script("helper::VALUE", "&'static str")
+        header = "pyo3\n//: [dependencies]\n//: helper = { path = 'helper' }\n"
+        place.write(f"{name}.rs", code.replace("pyo3\n", header))
+    code = "import m, n; print(m.value(), n.value())"
+    assert place.python(code).out == "one one"
+    for text in ("two", "six"):
+        value.write_text(text)
+        os.utime(value, (1_500_000_000, 1_500_000_000))
+        assert place.python(code).out == f"{text} {text}"
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 def test_files_that_a_build_script_of_a_dependency_reads(place: Place, tmp_path: Path) -> None:
     config = tmp_path / "config.txt"

@@ -380,7 +380,7 @@ def test_killed_interpreter(place: Place) -> None:
         "python",
         """
         #!/bin/sh
-        case "$*" in *version_info*) echo True;; *) kill -KILL $$;; esac
+        case "$*" in *version_info*) exit 10;; *) kill -KILL $$;; esac
     """.lstrip(),
     )
     python.write_text(python.read_text().lstrip())
