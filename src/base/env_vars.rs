@@ -226,6 +226,7 @@ mod tests {
         let check = |name: &str, users: bool, build: bool| {
             assert_eq!((is_users(name), is_build_variable(name)), (users, build), "{name}");
         };
+        check("CARGO_MAKE_TASK", true, false);
         check("FEATURE", true, false);
         check("CARGO_PKG_VERSION", false, false);
         check("OUT_DIR", false, false);

@@ -88,12 +88,14 @@ fn entries(cache: &Cache) -> Vec<Entry> {
             let times = times.iter().filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
             // An import of a fresh artifact only reads the stamp. Most systems record the access time once a day.
             let read = std::fs::metadata(entry.stamp()).and_then(|metadata| metadata.accessed()).ok();
+            let written = || std::fs::metadata(entry.home()).and_then(|metadata| metadata.modified()).ok();
             Entry {
                 exists: source.as_ref().is_some_and(|source| source.exists()),
                 source,
                 signer,
                 bytes: fs::size(entry.home()),
-                used: times.chain(read).max().unwrap_or(SystemTime::UNIX_EPOCH),
+                // One that was never built has only what `rust-analyzer` and `test` use.
+                used: times.chain(read).max().or_else(written).unwrap_or(SystemTime::UNIX_EPOCH),
                 name,
             }
         })

@@ -417,6 +417,21 @@ mod tests {
         check(&[DirtyReason::FileAppeared(json), DirtyReason::FileAppeared(folder.path().join("build.rs"))]);
     }
 
+    #[test]
+    fn configuration_that_no_longer_applies_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "").unwrap();
+        let mut applies = CargoConfig::default();
+        applies.files.push(file);
+        let mut collector = Collector::before([]);
+        collector.add_configuration(&applies, i64::MAX);
+        let inputs = collector.finish(vec![]);
+        assert_eq!(inputs.compare(&applies, Path::new("/c")).changes, []);
+        let changes = inputs.compare(&CargoConfig::default(), Path::new("/c")).changes;
+        assert_eq!(changes, [DirtyReason::ConfigurationChanged]);
+    }
+
     struct File;
 
     impl File {

@@ -131,6 +131,9 @@ def test_rust_analyzer_gets_a_package_for_each_script(place: Place) -> None:
     place.write(".vscode/settings.json", '{"editor.fontSize": 12, "rust-analyzer.linkedProjects": ["Cargo.toml"]}')
     run = command(place, "rust-analyzer")
     assert (run.returncode, run.stdout.startswith("wrote .vscode/settings.json: 1 source.")) == (0, True), run.stderr
+    # What was written for a script that was never built is not old.
+    assert command(place, "cache", "prune", "--days", "30").returncode == 0
+    assert command(place, "rust-analyzer", "--check").returncode == 0
     written = json.loads(settings.read_text())
     assert written["editor.fontSize"] == 12
     other, manifest = written["rust-analyzer.linkedProjects"]
