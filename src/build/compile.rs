@@ -162,10 +162,7 @@ pub fn collect_unit(
     for name in &info.variables {
         collector.add_variable(name, unit.kind);
     }
-    // Like cargo, we assume that a build script without `rerun-if` lines may read every file of its package.
-    if unit.kind == UnitKind::Ran
-        && info.files.is_empty()
-        && info.variables.is_empty()
+    if unit.reads_package(info)
         && let Some(folder) = users_file(unit.folder())
     {
         collector.add_package(&folder, python, since);

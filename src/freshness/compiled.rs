@@ -11,7 +11,7 @@ use crate::base::error::Result;
 use crate::base::fs;
 use crate::base::sealed;
 use crate::freshness::cargo_layout;
-use crate::freshness::inputs::Inputs;
+use crate::freshness::inputs::{FileInput, Inputs};
 use crate::freshness::unit::Unit;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,9 @@ pub struct Compiled {
     began: Vec<i64>,
 }
 
+/// The content of a file that was compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Content {
+pub struct Content {
     #[serde(with = "crate::base::text::path_text")]
     path: PathBuf,
     /// `None` if it is unknown which content was read.
@@ -37,10 +38,20 @@ struct Content {
     hash: Option<String>,
 }
 
+impl Content {
+    pub fn of(file: &FileInput) -> Self {
+        Self { path: file.path.clone(), hash: file.hash.clone() }
+    }
+
+    /// Whether the file has other content now, or may have been compiled from other content.
+    pub fn is_changed(&self) -> bool {
+        self.hash.is_none() || fs::hash_file(&self.path) != self.hash
+    }
+}
+
 impl Compiled {
     pub fn new(plan: &str, inputs: &Inputs, units: Vec<Unit>, foreign_outputs: Vec<PathBuf>) -> Self {
-        let files = inputs.files.iter();
-        let files = files.map(|file| Content { path: file.path.clone(), hash: file.hash.clone() }).collect();
+        let files = inputs.files.iter().map(Content::of).collect();
         let began = units.iter().map(|unit| unit.began().unwrap_or_default()).collect();
         Self { plan: plan.to_owned(), files, units, foreign_outputs, began }
     }
@@ -66,8 +77,7 @@ impl Compiled {
 
     /// The files with changed or unknown content.
     pub fn changed_files(&self) -> Vec<&Path> {
-        let is_changed = |file: &&Content| file.hash.is_none() || fs::hash_file(&file.path) != file.hash;
-        self.files.iter().filter(is_changed).map(|file| file.path.as_path()).collect()
+        self.files.iter().filter(|file| file.is_changed()).map(|file| file.path.as_path()).collect()
     }
 
     pub fn has_read(&self, path: &Path) -> bool {

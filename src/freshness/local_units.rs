@@ -8,31 +8,22 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::Result;
-use crate::base::fs;
 use crate::base::sealed;
+use crate::freshness::compiled::Content;
 use crate::freshness::inputs::Inputs;
 use crate::freshness::unit::Unit;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalUnits {
     #[serde(default)]
-    units: Vec<Compiled>,
+    units: Vec<Known>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Compiled {
+struct Known {
     unit: Unit,
     began: i64,
     files: Vec<Content>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Content {
-    #[serde(with = "crate::base::text::path_text")]
-    path: PathBuf,
-    /// `None` if it is unknown which content was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<String>,
 }
 
 impl LocalUnits {
@@ -43,9 +34,7 @@ impl LocalUnits {
     /// Whether a unit is known to be compiled from the present content of its files.
     pub fn has(&self, unit: &Unit) -> bool {
         self.units.iter().any(|known| {
-            known.unit == *unit
-                && unit.began() == Some(known.began)
-                && known.files.iter().all(|file| file.hash.is_some() && fs::hash_file(&file.path) == file.hash)
+            known.unit == *unit && unit.began() == Some(known.began) && !known.files.iter().any(Content::is_changed)
         })
     }
 
@@ -64,8 +53,7 @@ impl LocalUnits {
             read.push(unit.manifest.clone());
             let read: Vec<PathBuf> = read.iter().filter_map(|path| users_file(path)).collect();
             let files = inputs.files.iter().filter(|file| read.iter().any(|path| file.path.starts_with(path)));
-            let files = files.map(|file| Content { path: file.path.clone(), hash: file.hash.clone() }).collect();
-            all.units.push(Compiled { unit: (*unit).clone(), began, files });
+            all.units.push(Known { unit: (*unit).clone(), began, files: files.map(Content::of).collect() });
         }
         sealed::write(path, &all)
     }

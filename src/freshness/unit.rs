@@ -49,12 +49,16 @@ impl Unit {
         }
     }
 
-    /// What it read: files, and folders in which it may have read any file. Like cargo, we assume that of its package for
-    /// a build script without `rerun-if` lines.
+    /// Whether it may have read every file of its package: like cargo, we assume that of a build script without
+    /// `rerun-if` lines.
+    pub fn reads_package(&self, info: &DepInfo) -> bool {
+        self.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty()
+    }
+
+    /// What it read: files, and folders in which it may have read any file.
     pub fn read(&self) -> Option<Vec<PathBuf>> {
         let info = self.dep_info()?;
-        let is_silent = self.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty();
-        Some(if is_silent { vec![self.folder().to_owned()] } else { info.files })
+        Some(if self.reads_package(&info) { vec![self.folder().to_owned()] } else { info.files })
     }
 
     /// Whether a file that it reads changed after the compiler started and before `until`. Then it was built from other

@@ -30,7 +30,7 @@ def info(options: argparse.Namespace) -> None:
             if entry["signer"]:
                 note += f"  (from a remote store, signed by {entry['signer']})"
             source = entry["source"] or entry["name"]
-            print(f"    {size(entry['bytes']):>9}  {age(entry['used']) if entry['used'] else '':>15}  {source}{note}")
+            print(f"    {size(entry['bytes']):>9}  {age(entry['used']):>15}  {source}{note}")
 
 
 def clear(options: argparse.Namespace) -> int | None:
