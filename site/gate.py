@@ -15,6 +15,8 @@ class RustimportGate:
         self.since = time.time()
         self.path = sys.path[:]
         self.is_open = False
+        # The finders that the import which opens it would not ask.
+        self.passed = []
         self.lock = _thread.RLock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.restart)
@@ -30,12 +32,9 @@ class RustimportGate:
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names or top in self.ignored:
             return None
-        place = sys.meta_path.index(self) if self in sys.meta_path else len(sys.meta_path)
         self.open()
-        # The import that is going on passes over the finder that takes this one's place; from Python 3.14 on, over all
-        # that were installed.
-        for finder in sys.meta_path[place:]:
-            find = None if finder is self else getattr(finder, "find_spec", None)
+        for finder in self.passed:
+            find = getattr(finder, "find_spec", None) if finder in sys.meta_path else None
             try:
                 spec = find and find(name, path, target)
             except ImportError as error:
@@ -73,6 +72,7 @@ class RustimportGate:
 
         # A script of this name, in the folder that came first on the path since, would run instead of the package.
         first = sys.path[0] if sys.path and isinstance(sys.path[0], str) else ""
+        before = sys.meta_path[:]
         files = ("rustimport.py", os.path.join("rustimport", "__init__.py"))
         is_shadowed = first not in self.path and any(os.path.exists(os.path.join(first, file)) for file in files)
         try:
@@ -89,8 +89,17 @@ class RustimportGate:
             # No import fails because of this.
             print(f"rustimport: the import hook could not be installed: {error!r}", file=sys.stderr)
         finally:
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
+            finders = sys.meta_path
+            place = end = finders.index(self) if self in finders else len(finders)
+            if self in finders:
+                finders.remove(self)
+            # It passes over the finder that takes this one's place. From Python 3.14 on, it goes through a copy of the
+            # list, so over all new ones: they are asked in the order of the list, where others may be between them.
+            if sys.version_info < (3, 14):
+                end += 1
+            else:
+                end = max([index + 1 for index, finder in enumerate(finders) if finder not in before], default=0)
+            self.passed = finders[place:end]
 
     @classmethod
     def put(cls):

@@ -443,7 +443,7 @@ class ScriptFinder(Finder):
                 there = file in names
             # Like Python, ignore entries that are not text.
             if (there or name in names) and isinstance(entry, str) and _comes_first(entries, entry, hit):
-                folder = _folder_of(entry).rstrip(_SEPARATORS)
+                folder = (importer.path if isinstance(importer, FileFinder) else entry).rstrip(_SEPARATORS)
                 if is_package and folder == hit:
                     break
                 # If both exist, the script comes first.
