@@ -273,7 +273,7 @@ impl<'a> Kind<'a> for Project<'a> {
             let (artifact, origin) = restored.ok_or_else(|| missing.clone())?;
             return Ok(Step::Done(artifact, origin, None));
         }
-        let metadata = self.metadata(observer)?;
+        let mut metadata = self.metadata(installed.as_ref(), observer)?;
         if !self.installation.is_editable {
             if std::mem::replace(&mut kept.was_installed, true) {
                 let message = format!("{} was installed, but not in editable mode", request.root.display());
@@ -308,6 +308,8 @@ impl<'a> Kind<'a> for Project<'a> {
             }
             Adopted::Nothing => {}
         }
+        // With the features that the user chose.
+        metadata = self.metadata(installed.as_ref(), observer)?;
         if !request.force
             && let Some((artifact, origin)) = self.restore(stale, installed.as_ref(), observer)?
         {
@@ -359,7 +361,7 @@ fn in_no_store(request: &Request) -> Error {
 /// The folders of the local packages of a project.
 pub fn local_packages(request: &Request, observer: &mut dyn Observer) -> Result<Vec<PathBuf>> {
     let cache = Cache::of(request);
-    Ok(Project::read(request, &cache, observer)?.metadata(observer)?.local_folders())
+    Ok(Project::read(request, &cache, observer)?.metadata(None, observer)?.local_folders())
 }
 
 /// A copy of a project's library, at a path that was never loaded.

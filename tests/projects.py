@@ -188,6 +188,20 @@ LAYOUTS: dict[str, Layout] = {
         "import t_inverted; print(t_inverted.value())",
         folder="python",
     ),
+    "python-outside": Layout(
+        {
+            "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n',
+            "crates/py/Cargo.toml": cargo("t-outside", "native"),
+            "crates/py/src/lib.rs": rust("_native"),
+            "crates/py/pyproject.toml": pyproject(
+                "t-outside", 'python-source = "../../python"\nmodule-name = "t_outside._native"'
+            ),
+            **native("t_outside"),
+        },
+        "import t_outside; print(t_outside.value())",
+        edited="crates/py/src/lib.rs",
+        folder="crates/py",
+    ),
     "namespace": Layout(
         {
             "Cargo.toml": cargo("t-namespace", "native"),

@@ -31,14 +31,16 @@ class Project:
         root: Its folder.
         dist_info: The folder of its installation's metadata.
         module: The full name of its extension module, if it is known.
+        roots: Folders of its Python files that are not in `root`.
     """
 
-    __slots__ = ("dist_info", "module", "root")
+    __slots__ = ("dist_info", "module", "root", "roots")
 
     def __init__(self, root: str, dist_info: str, module: str) -> None:
         self.root = root
         self.dist_info = dist_info
         self.module = module
+        self.roots: list[str] = []
 
     @property
     def site(self) -> str:
@@ -53,7 +55,7 @@ class Project:
 def fresh_index(data: bytes, file: str) -> "dict[str, list[Project]] | None":
     """The projects of the index in `file`, or ``None`` if the index is out of date."""
     lines = sealed_lines(data)
-    if not lines or lines[0] != b"rustimport-projects 2 " + os.fsencode(file.rpartition(os.sep)[2]):
+    if not lines or lines[0] != b"rustimport-projects 3 " + os.fsencode(file.rpartition(os.sep)[2]):
         return None
     for line in lines:
         tag = line[:1]
@@ -78,6 +80,8 @@ def projects_in(lines: "list[bytes]") -> "dict[str, list[Project]]":
             project = Project(os.fsdecode(unescape(root)), os.fsdecode(unescape(dist_info)), module.decode())
             for name in names:
                 projects.setdefault(name.decode(), []).append(project)
+        elif line[:2] == b"R\t":
+            project.roots.append(os.fsdecode(unescape(line[2:])))
     return projects
 
 
@@ -339,7 +343,7 @@ def _leads_into(found: "ModuleSpec | None", project: Project) -> bool:
     if found is None or found.origin is None or found.loader is None:
         return True
     origin = os.path.normcase(found.origin)
-    folders = [project.root, project.site]
+    folders = [project.root, project.site, *project.roots]
     if any(origin.startswith(os.path.normcase(folder) + os.sep) for folder in folders):
         return True
     # Compare again with resolved links.

@@ -32,6 +32,7 @@ use crate::freshness::compiled::Compiled;
 use crate::freshness::dep_info::{self, DepInfo};
 use crate::freshness::inputs::{Collector, Inputs};
 use crate::freshness::local_units::LocalUnits;
+use crate::freshness::patterns;
 use crate::freshness::unit::{self, Unit, UnitKind, is_same_path};
 use crate::package::krate;
 
@@ -107,12 +108,14 @@ pub struct Compilation<'a, C> {
     pub units: &'a str,
     /// Packages that every build compiles.
     pub always: Vec<String>,
-    /// Packages to compile again if there is no record of what was compiled last.
-    pub unknown: &'a dyn Fn() -> Vec<String>,
+    /// All local packages.
+    pub packages: &'a dyn Fn() -> Vec<String>,
+    /// Inputs that the user declared: patterns, and the files that they match. It is not known which package reads them.
+    pub declared: (&'a [String], &'a [PathBuf]),
+    /// Inputs that the user chose, in place of those that were read.
+    pub chosen: Option<&'a [PathBuf]>,
     /// The file that records what local dependencies were compiled from, if other sources use them in the same folder.
     pub local: Option<PathBuf>,
-    /// Whether other projects, with packages of the same names, may compile in the same folder.
-    pub is_shared: bool,
     /// Maps a file that the compiler read to the user's file; `None` for a generated file.
     pub users_file: &'a dyn Fn(&Path) -> Option<PathBuf>,
     /// The folder of the package, if the package is generated.
@@ -207,7 +210,8 @@ impl<C: Compiler> Compilation<'_, C> {
                 None => !cleaned.contains(name),
             };
             outdated.extend(must.into_iter().filter(|name| is_in_doubt(name)).cloned());
-            outdated.extend(self.used_from_others(&units, clock).into_iter().map(|unit| unit.package.clone()));
+            let others = self.used_from_others(last.as_ref(), &units, clock);
+            outdated.extend(others.into_iter().map(|unit| unit.package.clone()));
             if outdated.is_empty() {
                 let is_overtaken = self.is_overtaken(&units, ended);
                 return Ok(Done { output, units, foreign_outputs, is_overtaken });
@@ -246,13 +250,19 @@ impl<C: Compiler> Compilation<'_, C> {
         began > ended || others.any(|unit| unit.began().is_some_and(|other| other > began))
     }
 
-    /// The units of local dependencies that were there before this build, and are not known to have the present content.
-    fn used_from_others<'u>(&self, units: &'u [Unit], clock: i64) -> Vec<&'u Unit> {
-        let Some(path) = &self.local else { return Vec::new() };
+    /// The units of local dependencies that were there before this build, and are not known to have the present content:
+    /// another source, a failed build or the user compiled them.
+    fn used_from_others<'u>(&self, last: Option<&Compiled>, units: &'u [Unit], clock: i64) -> Vec<&'u Unit> {
         let was_there = |unit: &&Unit| unit.began().is_some_and(|began| began < clock);
         let units: Vec<&Unit> = self.dependencies(units).filter(was_there).collect();
-        let known = if units.is_empty() { LocalUnits::default() } else { LocalUnits::read(path) };
-        units.into_iter().filter(|unit| !known.has(unit)).collect()
+        match (&self.local, last) {
+            (Some(path), _) if !units.is_empty() => {
+                let known = LocalUnits::read(path);
+                units.into_iter().filter(|unit| !known.has(unit)).collect()
+            }
+            (None, Some(last)) if last.is_complete() => units.into_iter().filter(|unit| !last.has(unit)).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn dependencies<'u>(&self, units: &'u [Unit]) -> impl Iterator<Item = &'u Unit> {
@@ -264,30 +274,47 @@ impl<C: Compiler> Compilation<'_, C> {
     /// changed input, and those whose inputs are not known.
     fn stale_for_cargo(&self, last: Option<&Compiled>, changed: &[&Path]) -> BTreeSet<String> {
         let always = self.always.iter().cloned();
-        if let Some(last) = last {
-            let is_changed = |read: &PathBuf| {
-                (self.users_file)(read).is_some_and(|read| changed.iter().any(|file| file.starts_with(&read)))
-            };
-            let is_others = |unit: &Unit| self.is_shared && !last.made_by_us(unit);
-            // In another workspace, cargo has another fingerprint for a library, but the same file.
-            let has_moved = |unit: &Unit| {
-                let folder = (self.users_file)(unit.folder()).filter(|_| unit.is_dynamic());
-                let mut above =
-                    folder.iter().flat_map(|folder| folder.ancestors().skip(1)).map(|folder| folder.join("Cargo.toml"));
-                above.any(|manifest| {
-                    changed.contains(&manifest.as_path()) || manifest.exists() && !last.has_read(&manifest)
-                })
-            };
-            let concerned = |unit: &&Unit| {
-                is_changed(&unit.manifest)
-                    || unit.read().is_none_or(|read| read.iter().any(is_changed))
-                    || is_others(unit)
-                    || has_moved(unit)
-            };
-            last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain(always).collect()
-        } else {
-            (self.unknown)().into_iter().chain(always).collect()
+        let Some(last) = last else { return (self.packages)().into_iter().chain(always).collect() };
+        let is_changed = |read: &PathBuf| {
+            (self.users_file)(read).is_some_and(|read| changed.iter().any(|file| file.starts_with(&read)))
+        };
+        // Scripts share dependencies, which have a record of their own.
+        let is_others = |unit: &Unit| self.local.is_none() && !last.has(unit);
+        // In another workspace, cargo has another fingerprint for a library, but the same file.
+        let has_moved = |unit: &Unit| {
+            let folder = (self.users_file)(unit.folder()).filter(|_| unit.is_dynamic());
+            let mut above =
+                folder.iter().flat_map(|folder| folder.ancestors().skip(1)).map(|folder| folder.join("Cargo.toml"));
+            above
+                .any(|manifest| changed.contains(&manifest.as_path()) || manifest.exists() && !last.has_read(&manifest))
+        };
+        let concerned = |unit: &&Unit| {
+            is_changed(&unit.manifest)
+                || unit.read().is_none_or(|read| read.iter().any(is_changed))
+                || is_others(unit)
+                || has_moved(unit)
+        };
+        let concerned = last.units.iter().filter(concerned).map(|unit| unit.package.clone()).chain(always);
+        // Any package may read what the user declared: a procedural macro, a build script, a compiler of C.
+        let of_all = if self.has_unread_change(last, changed) { (self.packages)() } else { Vec::new() };
+        concerned.chain(of_all).collect()
+    }
+
+    /// Whether an input changed of which only the user knows that something reads it.
+    fn has_unread_change(&self, last: &Compiled, changed: &[&Path]) -> bool {
+        let (patterns, files) = self.declared;
+        let is_new = |file: &PathBuf| changed.contains(&file.as_path()) || !last.has_read(file);
+        let is_gone = |file: &Path| !file.exists() && patterns.iter().any(|pattern| patterns::is_match(pattern, file));
+        if files.iter().any(is_new) || changed.iter().any(|file| is_gone(file)) {
+            return true;
         }
+        let read: Vec<PathBuf> = last.units.iter().filter_map(Unit::read).flatten().collect();
+        let is_read = |file: &Path| {
+            let mut read = read.iter().filter_map(|read| (self.users_file)(read));
+            read.any(|read| file.starts_with(&read))
+        };
+        self.chosen
+            .is_some_and(|chosen| changed.iter().any(|file| chosen.iter().any(|path| path == file) && !is_read(file)))
     }
 
     /// Makes packages stale for cargo, if we understand its files.

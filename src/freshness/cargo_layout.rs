@@ -11,6 +11,7 @@
 //! | rustc's dep-info | `deps/<crate>[-<hash>].d` | `<unit>/out/<crate>[-<hash>].d` | `env!` variables; files of units |
 //! | fingerprint | `.fingerprint/<package>-<hash>/` | `<unit>/fingerprint/` | set to 1970 to force a compilation |
 //! | start of the compiler | `invoked.timestamp` in it | the same | detects edits during a build |
+//! | features and flags | `lib-<crate>.json` in it | the same | what the user chose on maturin's command line |
 //! | build script's output | `build/<package>-<hash>/output` | `<unit>/run/stdout` | variables that it depends on |
 //! | its `OUT_DIR` | `build/<package>-<hash>/out` | `<unit>/run/out` (first nightlies: `<unit>/out`) | in cargo's messages |
 //!
@@ -197,6 +198,33 @@ pub struct CompiledUnit {
     pub dep_info: PathBuf,
     /// When cargo started the compiler, if known.
     pub began: Option<i64>,
+    /// The folder of its fingerprint, if known.
+    fingerprint: Option<PathBuf>,
+}
+
+/// What was chosen for a compiled unit, according to cargo's fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choices {
+    /// The features of its package, with those that they enable.
+    pub features: BTreeSet<String>,
+    /// Identifies profile and flags: equal if they are, and readable by cargo alone.
+    pub flags: String,
+}
+
+impl CompiledUnit {
+    /// `None` if the fingerprint is not found or not understood.
+    pub fn choices(&self) -> Option<Choices> {
+        let is_compiled = |file: &PathBuf| {
+            let name = name_of(file);
+            file.extension().is_some_and(|kind| kind == "json")
+                && (name.starts_with("lib-") || name.starts_with("bin-"))
+        };
+        let file = fs::items(self.fingerprint.as_ref()?).map(|item| item.path()).find(is_compiled)?;
+        let known: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+        // A list of strings as Rust's `{:?}` prints it, which JSON can read.
+        let features = serde_json::from_str(known.get("features")?.as_str()?).ok()?;
+        Some(Choices { features, flags: format!("{} {}", known.get("profile")?, known.get("rustflags")?) })
+    }
 }
 
 /// Finds cargo's files about the unit that produced `artifact`, which cargo's messages name. The path of a library or
@@ -207,8 +235,8 @@ pub fn compiled_unit(artifact: &Path, package: &str, profile: &Path) -> Option<C
     let crate_name = crate_of(artifact)?;
     let hash = |name: &str| name.rsplit_once('-').map(|(_, hash)| hash.to_owned());
     let known = |layout, profile: &Path, hash: String, dep_info: PathBuf| {
-        let unit = UnitFolder::new(layout, profile, package, &hash);
-        CompiledUnit { dep_info, began: time(&unit.fingerprint().join(INVOKED)) }
+        let fingerprint = UnitFolder::new(layout, profile, package, &hash).fingerprint();
+        CompiledUnit { dep_info, began: time(&fingerprint.join(INVOKED)), fingerprint: Some(fingerprint) }
     };
     let above = folder.parent()?;
     if folder.ends_with(DEPS) {
@@ -293,8 +321,11 @@ fn linked_unit(artifact: &Path, crate_name: &str, package: &str, profile: &Path)
     // have been killed after it wrote its dep-info, which it does before it writes the library.
     let until = time(&dep_info).zip(time(artifact)).map(|(read, artifact)| read.min(artifact));
     let units = unit.map_or_else(|| units_of(profile, package), |unit| vec![unit]);
-    let began = units.iter().filter_map(|unit| time(&unit.fingerprint().join(INVOKED)));
-    Some(CompiledUnit { began: began.filter(|time| until.is_some_and(|until| *time <= until)).max(), dep_info })
+    let folders = units.iter().map(UnitFolder::fingerprint);
+    let began = folders.filter_map(|folder| Some((time(&folder.join(INVOKED))?, folder)));
+    let last = began.filter(|(time, _)| until.is_some_and(|until| *time <= until)).max();
+    let (began, fingerprint) = last.unzip();
+    Some(CompiledUnit { dep_info, began, fingerprint })
 }
 
 /// Cargo's files about the run of a build script.

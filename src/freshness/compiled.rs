@@ -16,7 +16,8 @@ use crate::freshness::unit::Unit;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compiled {
-    /// Identifies everything that determines which units there are.
+    /// Identifies everything that determines which units there are. Empty if the units were found after a build of the
+    /// user's.
     plan: String,
     files: Vec<Content>,
     /// The units of local packages, to find their dep-info.
@@ -56,6 +57,11 @@ impl Compiled {
         Self { plan: plan.to_owned(), files, units, foreign_outputs, began }
     }
 
+    /// Units that the user's own build compiled, of which it is not known which others there are.
+    pub fn of_users(inputs: &Inputs, units: Vec<Unit>) -> Self {
+        Self::new("", inputs, units, Vec::new())
+    }
+
     pub fn read(path: &Path) -> Option<Self> {
         sealed::read(path)
     }
@@ -65,9 +71,15 @@ impl Compiled {
     }
 
     /// Whether a unit is the one in this record, and was not compiled again since.
-    pub fn made_by_us(&self, unit: &Unit) -> bool {
+    pub fn has(&self, unit: &Unit) -> bool {
+        let is_same = |known: &Unit| known.package == unit.package && known.kind == unit.kind;
         let mut known = self.units.iter().zip(&self.began);
-        known.any(|(known, began)| known == unit && unit.began().unwrap_or_default() == *began)
+        known.any(|(known, began)| is_same(known) && unit.began().unwrap_or_default() == *began)
+    }
+
+    /// Whether it is about a build of ours, and so knows every unit.
+    pub fn is_complete(&self) -> bool {
+        !self.plan.is_empty()
     }
 
     /// The units without usable dep-info.

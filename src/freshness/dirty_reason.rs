@@ -34,6 +34,8 @@ pub enum DirtyReason {
     KeyRevoked(String),
     /// There are other cargo configuration files now, or their content changed.
     ConfigurationChanged,
+    /// Cargo may have taken another checkout's library for this one's. With its build directory.
+    TargetShared(PathBuf),
     FileChanged(PathBuf),
     FileRemoved(PathBuf),
     /// A file did not exist, or a `//d:` pattern did not match it.
@@ -95,6 +97,9 @@ impl fmt::Display for DirtyReason {
             Self::ToolchainChanged { from, to } if from == to => f.write_str("rustc changed"),
             Self::ToolchainChanged { from, to } => write!(f, "rustc changed from {from} to {to}"),
             Self::KeyRevoked(id) => write!(f, "the key {id} that signed the library was revoked"),
+            Self::TargetShared(path) => {
+                write!(f, "{} is shared, and may have been built from another checkout", path.display())
+            }
             Self::ConfigurationChanged => f.write_str("cargo's configuration changed"),
             Self::EnvironmentChanged => f.write_str("the environment changed"),
             Self::VariableChanged(name) => write!(f, "`{name}` changed"),

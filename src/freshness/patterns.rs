@@ -41,6 +41,13 @@ pub fn matches(pattern: &str) -> Vec<PathBuf> {
     found.into_iter().flat_map(files).collect()
 }
 
+/// Whether a pattern matches a file that may be gone.
+pub fn is_match(pattern: &str, file: &Path) -> bool {
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    glob::Pattern::new(pattern)
+        .is_ok_and(|pattern| file.ancestors().any(|path| pattern.matches_path_with(path, options)))
+}
+
 /// The folders that are listed to match a pattern.
 pub fn listed_folders(pattern: &str) -> Vec<Watched> {
     let (prefix, is_deep) = above_any_depth(pattern);

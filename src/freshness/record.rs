@@ -53,6 +53,12 @@ pub struct OfProject {
     /// Whether the user built it with maturin. Then it is not known with which flags.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// The arguments that select the features that the user chose on maturin's command line, if any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// What identifies its profile and flags for cargo, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
     /// Whether the library contains what type stubs are made from.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub typed: bool,

@@ -6,7 +6,7 @@ use std::env::consts::DLL_EXTENSION;
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::{self, Stat};
-use crate::freshness::cargo_layout;
+use crate::freshness::cargo_layout::{self, Choices};
 use crate::freshness::dep_info::{self, DepInfo};
 
 /// One unit of a local package, as named in cargo's messages.
@@ -71,6 +71,21 @@ impl Unit {
         let files = info.files.iter().filter(|path| !path.starts_with(&self.profile));
         let mut files = files.chain([&self.manifest]).filter_map(|path| Stat::of(path));
         files.any(|stat| (began..until).contains(&stat.mtime.max(stat.ctime)))
+    }
+
+    /// Whether it is known to come from the workspace in this folder: debug information contains the folder in which the
+    /// compiler ran. What a build script generates does not.
+    pub fn is_from(&self, workspace: &Path) -> bool {
+        let rlib = self.made.with_extension("rlib");
+        let made = if rlib.exists() && !self.is_dynamic() { &rlib } else { &self.made };
+        let folder = format!("\0{}\0", workspace.display());
+        self.kind == UnitKind::Compiled
+            && fs::read(made).is_ok_and(|bytes| memchr::memmem::find(&bytes, folder.as_bytes()).is_some())
+    }
+
+    /// The features and flags that it was compiled with; `None` if unknown.
+    pub fn choices(&self) -> Option<Choices> {
+        cargo_layout::compiled_unit(&self.made, &self.package, &self.profile)?.choices()
     }
 
     /// Whether it is a dynamic library.

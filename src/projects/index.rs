@@ -5,11 +5,12 @@
 //! calls [`index`] again.
 //!
 //! ```text
-//! rustimport-projects 2 <name of this file, which identifies the folders>
+//! rustimport-projects 3 <name of this file, which identifies the folders>
 //! L <mtime> <ctime>\t<site folder>
 //! M\t<missing site folder, or missing file that the index would depend on>
 //! F <size> <mtime> <ctime>\t<file that the index depends on, or that names or settings were read from>
 //! P\t<project>\t<dist-info>\t<name of the extension module>\t<name>\t…
+//! R\t<folder of its Python files, if outside the project>
 //! <hash of all the above>
 //! ```
 //!
@@ -176,7 +177,7 @@ pub fn index(folders: &[PathBuf], file: &Path, interpreter: &Interpreter) -> Str
     let mut decisive = Vec::new();
     let entries = scan(folders, false, &mut decisive);
     let name = file.file_name().unwrap_or_default().display();
-    let mut text = format!("rustimport-projects 2 {name}\n");
+    let mut text = format!("rustimport-projects 3 {name}\n");
     for (folder, stat) in &watched {
         let _ = match stat {
             Some(stat) => writeln!(text, "L {} {}\t{}", stat.mtime, stat.ctime, escape(folder)),
@@ -211,6 +212,9 @@ fn lines_of(entries: &[Entry]) -> String {
     for Entry { installation, module, names, .. } in entries.iter().filter(|entry| !entry.names.is_empty()) {
         let (project, dist_info) = (escape(&installation.project), escape(&installation.dist_info));
         let _ = writeln!(text, "P\t{project}\t{dist_info}\t{module}\t{}", names.join("\t"));
+        for root in installation.roots.iter().filter(|root| !root.starts_with(&installation.project)) {
+            let _ = writeln!(text, "R\t{}", escape(root));
+        }
     }
     text
 }

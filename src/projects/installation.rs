@@ -25,7 +25,7 @@ pub struct Installation {
     pub is_editable: bool,
     /// The installed files that RECORD lists, without those in the dist-info folder.
     pub files: Vec<PathBuf>,
-    /// Folders of the project that its `.pth` file puts on `sys.path`.
+    /// The folders that its `.pth` file puts on `sys.path`. They may be outside the project's own folder.
     pub roots: Vec<PathBuf>,
 }
 
@@ -67,9 +67,11 @@ impl Installation {
             paths.extend(std::fs::read_dir(site).into_iter().flatten().flatten().map(|item| item.path()));
         }
         let lines = paths.iter().filter(|path| is_pth(path)).flat_map(|path| lines_of_pth(path));
-        // maturin resolves symbolic links in the paths that it writes.
+        // maturin resolves symbolic links in the paths that it writes. Without a RECORD, the file may be another
+        // distribution's.
         let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let roots = lines.filter(|root| root.starts_with(&project) || real(root).starts_with(real(&project))).collect();
+        let is_inside = |root: &Path| root.starts_with(&project) || real(root).starts_with(real(&project));
+        let roots = lines.filter(|root| root.is_absolute() && (record.is_some() || is_inside(root))).collect();
         let stem = dist_info.file_stem()?.to_str()?;
         Some(Self {
             name: stem.rsplit_once('-').map_or(stem, |(name, _)| name).to_owned(),
@@ -352,6 +354,8 @@ mod tests {
         write("RECORD", "my_project/x.so,,\n../../../bin/tool,,\nmy_project-1.0.dist-info/RECORD,,\n");
         let found = Installation::read(&dist_info).unwrap();
         assert_eq!((found.roots.len(), found.files.len()), (0, 2));
+        write("RECORD", "my_project.pth,,\n");
+        assert_eq!(Installation::read(&dist_info).unwrap().roots.len(), 2);
         write("WHEEL", "Generator: setuptools\n");
         check(false);
         awaits(&[]);

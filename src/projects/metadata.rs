@@ -17,6 +17,7 @@ use crate::base::sealed;
 use crate::env::toolchain::Toolchain;
 use crate::freshness::cargo_layout::{self, Directories};
 use crate::freshness::unit::{self, Unit, UnitKind};
+use crate::projects::features::Defined;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
@@ -35,6 +36,11 @@ pub struct Metadata {
     pub is_extension: bool,
     /// The local packages that it consists of, itself first.
     local: Vec<Local>,
+    /// The features that its package defines.
+    pub defined: Defined,
+    /// The arguments for maturin that select features besides those of the caller's settings.
+    #[serde(skip)]
+    pub selection: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +51,13 @@ struct Local {
     crates: Vec<String>,
     /// Whether it has a build script.
     has_script: bool,
+}
+
+impl Local {
+    fn unit(&self, made: PathBuf, profile: &Path, kind: UnitKind) -> Unit {
+        let (package, manifest) = (self.name.clone(), self.manifest.clone());
+        Unit { package, manifest, root: None, made, profile: profile.to_owned(), kind }
+    }
 }
 
 /// The parameters of a query.
@@ -178,6 +191,8 @@ impl Metadata {
             is_extension,
             products,
             local: local.collect(),
+            defined: Defined(package.features.clone().into_iter().collect()),
+            selection: Vec::new(),
         })
     }
 
@@ -250,20 +265,17 @@ impl Metadata {
         None
     }
 
+    /// The unit that cargo's output `made` comes from.
+    pub fn own_unit(&self, made: &Path) -> Option<Unit> {
+        let profile = self.directories.profile_of(made);
+        self.local.first().map(|local| local.unit(made.to_owned(), &profile, UnitKind::Compiled))
+    }
+
     /// The units of local packages that cargo's output `made` consists of, reconstructed from the target folder; the
     /// package's own comes first. If there are several candidates, the newest is used. `None` if one is not found.
     pub fn units_of(&self, made: &Path) -> Option<Vec<Unit>> {
+        let mut units: Vec<Unit> = self.own_unit(made).into_iter().collect();
         let own = self.directories.profile_of(made);
-        let unit = |local: &Local, made: PathBuf, profile: &Path, kind: UnitKind| Unit {
-            package: local.name.clone(),
-            manifest: local.manifest.clone(),
-            root: None,
-            made,
-            profile: profile.to_owned(),
-            kind,
-        };
-        let mut units: Vec<Unit> =
-            self.local.iter().take(1).map(|local| unit(local, made.to_owned(), &own, UnitKind::Compiled)).collect();
         let name = own.file_name();
         let all = cargo_layout::profile_folders(&self.directories.build);
         let folders: BTreeSet<PathBuf> = all.into_iter().filter(|folder| folder.file_name() == name).collect();
@@ -271,11 +283,11 @@ impl Metadata {
             for (index, local) in self.local.iter().enumerate() {
                 let libraries = cargo_layout::libraries_of(folder, &local.name, &local.crates);
                 let compiled = libraries.into_iter().filter(|_| index > 0);
-                let compiled = compiled.map(|made| unit(local, made, folder, UnitKind::Compiled));
+                let compiled = compiled.map(|made| local.unit(made, folder, UnitKind::Compiled));
                 // A build script that was removed from the package may have left output.
                 let outs = cargo_layout::build_scripts_of(folder, &local.name);
                 let ran = outs.into_iter().filter(|_| local.has_script);
-                let ran = ran.map(|out| unit(local, out, folder, UnitKind::Ran));
+                let ran = ran.map(|out| local.unit(out, folder, UnitKind::Ran));
                 units.extend(compiled.max_by_key(Unit::began).into_iter().chain(ran.max_by_key(Unit::began)));
             }
         }

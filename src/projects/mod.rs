@@ -3,9 +3,11 @@
 
 pub mod answers;
 pub mod dist_info;
+pub mod features;
 pub mod index;
 pub mod installation;
 pub mod metadata;
 pub mod project;
 pub mod project_job;
+pub mod shadow;
 pub mod sharing;

@@ -18,12 +18,13 @@ use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs::{self, Stat};
 use crate::build::compile::{self, Compilation, collect_unit};
-use crate::build::wheel::Wheel;
+use crate::build::wheel::{Wheel, is_native};
 use crate::cache::layout::{Cache, Entry};
 use crate::env::cargo_config::{self, CargoConfig};
 use crate::env::request::{Origin, Request};
 use crate::env::settings::{self, BuildSettings, PYPROJECT};
 use crate::env::toolchain::Toolchain;
+use crate::freshness::compiled::Compiled;
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::inputs::{Collector, Inputs, Snapshot};
 use crate::freshness::patterns;
@@ -31,10 +32,12 @@ use crate::freshness::record::{OfProject, Record};
 use crate::freshness::stamp;
 use crate::freshness::unit::{self, Unit, UnitKind};
 use crate::output::introspection;
+use crate::projects::features;
 use crate::projects::index;
 use crate::projects::installation::Installation;
 use crate::projects::metadata::{Metadata, Question};
 use crate::projects::project_job::ProjectJob;
+use crate::projects::shadow;
 use crate::remote::configuration;
 use crate::remote::remote_store::Lazy;
 use crate::sources::fetch::First;
@@ -63,6 +66,8 @@ pub struct Project<'a> {
     pub settings: BuildSettings,
     /// Globs of additional inputs.
     patterns: Vec<String>,
+    /// The features of `[tool.rustimport]`.
+    features: Vec<String>,
     pub cargo_config: CargoConfig,
     /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
@@ -120,11 +125,6 @@ impl<'a> Project<'a> {
             let editable = maturin.get("editable-profile").and_then(Value::as_str);
             editable.unwrap_or(AS_INSTALLED).clone_into(&mut settings.profile);
         }
-        if !own.features.is_empty() {
-            // maturin uses the features of its own table only if the command line has none.
-            let features = own.features.iter().cloned().chain(features_of(&maturin)).collect::<Vec<_>>();
-            settings.arguments.cargo.extend(["--features".into(), features.join(",")]);
-        }
         let patterns = own.inputs.iter().filter_map(|pattern| patterns::absolute(root, pattern)).collect();
         let cargo_config = CargoConfig::of(root, manifest.parent())?;
         let toolchain =
@@ -141,6 +141,7 @@ impl<'a> Project<'a> {
             manifest,
             settings,
             patterns,
+            features: own.features,
             cargo_config,
             toolchain,
             remote: Lazy::default(),
@@ -170,6 +171,9 @@ impl<'a> Project<'a> {
         let known: BTreeSet<&PathBuf> = record.inputs.files.iter().map(|file| &file.path).collect();
         let files = self.request.files.iter().flatten();
         changes.extend(files.filter(|file| !known.contains(file)).cloned().map(DirtyReason::FileAppeared));
+        if is_native(&record.artifact) {
+            changes.extend(shadow::before(&record.artifact, self.suffix()).into_iter().map(DirtyReason::FileAppeared));
+        }
         let snapshot = record.compare(&record.artifact, changes, &self.cargo_config, self.request);
         match snapshot {
             Ok(snapshot) => {
@@ -181,35 +185,80 @@ impl<'a> Project<'a> {
     }
 
     fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
-        let (inputs, snapshot) = configuration::with_revocations(&self.request.settings.remote, record, snapshot);
+        let (mut inputs, snapshot) = configuration::with_revocations(&self.request.settings.remote, record, snapshot);
+        inputs.to_mut().absent.extend(shadow::first_name(artifact, self.suffix()));
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
         stamp::write(&file, self.request, artifact, &inputs, &snapshot, &self.cargo_config, toolchain);
     }
 
-    pub fn metadata(&self, observer: &mut dyn Observer) -> Result<Metadata> {
-        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        let cargo = &self.settings.arguments.cargo;
-        let chosen = cargo.iter().zip(cargo.iter().skip(1)).filter(|(option, _)| *option == "--features");
-        let mut features: Vec<String> = chosen.map(|(_, features)| features.clone()).collect();
-        if features.is_empty() {
-            features = features_of(&self.maturin);
+    /// The arguments that select features, besides those of the caller's settings. `installed` describes the installed
+    /// library.
+    fn selection(&self, installed: Option<&OfProject>) -> Vec<String> {
+        let callers = features::selection(&self.settings.arguments.cargo);
+        let users = installed.map(|own| own.features.clone()).filter(|_| callers.is_empty());
+        let mut selection = users.unwrap_or_default();
+        if !self.features.is_empty() {
+            // maturin uses the features of its own table only if the command line has none.
+            let names_some = callers.iter().chain(&selection).any(|word| word == "--features");
+            let of_maturin = if names_some { Vec::new() } else { self.features_of_maturin() };
+            let all: Vec<String> = self.features.iter().cloned().chain(of_maturin).collect();
+            selection.extend(["--features".into(), all.join(",")]);
         }
-        let mut arguments =
-            if features.is_empty() { Vec::new() } else { vec!["--features".into(), features.join(",")] };
+        selection
+    }
+
+    fn features_of_maturin(&self) -> Vec<String> {
+        features::of_maturin(&self.maturin, &self.request.interpreter)
+    }
+
+    /// The arguments that select features for cargo, with those that maturin takes from its table.
+    fn selection_for_cargo(&self, selection: &[String]) -> Vec<String> {
+        let mut all = features::selection(&self.settings.arguments.cargo);
+        all.extend_from_slice(selection);
+        let of_maturin = self.features_of_maturin();
+        if !of_maturin.is_empty() && !all.iter().any(|word| word == "--features") {
+            all.extend(["--features".into(), of_maturin.join(",")]);
+        }
         for (option, key) in [("--all-features", "all-features"), ("--no-default-features", "no-default-features")] {
-            if cargo.iter().any(|argument| argument == option) || self.maturin.get(key) == Some(&Value::Boolean(true)) {
-                arguments.push(option.to_owned());
+            if self.maturin.get(key) == Some(&Value::Boolean(true)) && !all.iter().any(|word| word == option) {
+                all.push(option.to_owned());
             }
         }
+        all
+    }
+
+    /// What cargo says of the project, with the features of the next build. `installed` describes the installed library.
+    pub fn metadata(&self, installed: Option<&OfProject>, observer: &mut dyn Observer) -> Result<Metadata> {
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let selection = self.selection(installed);
         let question = Question {
             project: &self.request.root,
             manifest: &self.manifest,
-            features: arguments,
+            features: self.selection_for_cargo(&selection),
             is_program: self.maturin.get("bindings").and_then(Value::as_str) == Some("bin"),
             configuration: &self.cargo_config.files,
         };
-        Metadata::find(toolchain, &question, &self.entry.metadata(), observer)
+        let mut metadata = Metadata::find(toolchain, &question, &self.entry.metadata(), observer)?;
+        metadata.selection = selection;
+        Ok(metadata)
+    }
+
+    /// The arguments that select the features that a library was built with; empty if those are the configured ones.
+    ///
+    /// # Errors
+    /// It lacks features of `[tool.rustimport]`.
+    fn chosen(&self, metadata: &Metadata, found: &BTreeSet<String>) -> Result<Vec<String>, DirtyReason> {
+        let enabled = |selection: Vec<String>| metadata.defined.enabled_by(&selection);
+        let own = enabled(vec!["--no-default-features".into(), "--features".into(), self.features.join(",")]);
+        if !own.is_subset(found) {
+            let to = self.features.join(",");
+            return Err(DirtyReason::SettingChanged { name: "features", from: String::new(), to });
+        }
+        if *found == enabled(self.selection_for_cargo(&self.selection(None))) {
+            return Ok(Vec::new());
+        }
+        Ok(metadata.defined.selecting(found, &self.features_of_maturin()))
     }
 
     /// Reuses a library that the user built with maturin: the installed one, if it equals cargo's output in the target
@@ -226,8 +275,22 @@ impl<'a> Project<'a> {
         let found = metadata.find_built(&self.natives(&self.installation)).filter(|_| !metadata.has_many_products());
         let Some((artifact, made, profile)) = found else { return Ok(Adopted::Nothing) };
         let library = fs::read(&artifact).unwrap_or_default();
+        let choices = metadata.own_unit(&made).and_then(|unit| unit.choices());
+        let mut found = OfProject { profile, pyproject: self.pyproject.clone(), adopted: true, ..OfProject::default() };
+        found.flags = choices.as_ref().map(|choices| choices.flags.clone());
+        match choices.map(|choices| self.chosen(metadata, &choices.features)) {
+            Some(Ok(chosen)) => found.features = chosen,
+            Some(Err(change)) => return Ok(Adopted::Outdated(change, found)),
+            None => {}
+        }
+        // Which packages it consists of may depend on its features.
+        let metadata = &self.metadata(Some(&found), observer)?;
         let Some(units) = metadata.units_of(&made) else { return Ok(Adopted::Nothing) };
         let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
+        // There, cargo may have left the library of another checkout (rust-lang/cargo#17312).
+        if metadata.is_shared() && !units.iter().all(|unit| unit.is_from(&metadata.workspace)) {
+            return Ok(Adopted::Outdated(DirtyReason::TargetShared(metadata.directories.build.clone()), found));
+        }
         // Another build may have compiled the unit again since.
         let began = |unit: &Unit| unit.began().unwrap_or(own).min(own);
         let written = Stat::of(&self.installation.dist_info.join("direct_url.json")).map_or(own, |stat| stat.mtime);
@@ -256,7 +319,8 @@ impl<'a> Project<'a> {
         self.add_around(&mut collector, metadata, installed_at);
         let mut inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut inputs, own);
-        let found = OfProject { profile, pyproject: self.pyproject.clone(), adopted: true, ..OfProject::default() };
+        // So that the next build compiles again what was compiled from other content.
+        Compiled::of_users(&inputs, units).write(&self.memory(metadata, &found.profile))?;
         let outdated = |path: &Path| Adopted::Outdated(DirtyReason::FileChanged(path.to_owned()), found.clone());
         let is_other = |(name, value): &&(String, Option<String>)| {
             env_vars::is_users(name) && !set_elsewhere.contains(name) && env_vars::get_text(name) != *value
@@ -270,7 +334,12 @@ impl<'a> Project<'a> {
         if let Some(changed) = inputs.files.iter().find(|file| file.hash.is_none()) {
             return Ok(outdated(&changed.path));
         }
-        let message = format!("{} is reused as you built it, with the profile {}", self.request.module, found.profile);
+        self.uncover(&artifact, stale, observer)?;
+        let mut message =
+            format!("{} is reused as you built it, with the profile {}", self.request.module, found.profile);
+        if !found.features.is_empty() {
+            message = format!("{message} and {}", found.features.join(" "));
+        }
         observer.event(Event::Log { message });
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
         // The next build uses the configured profile, if any.
@@ -289,13 +358,12 @@ impl<'a> Project<'a> {
     fn natives(&self, installation: &Installation) -> Vec<PathBuf> {
         let mut found = installation.natives(self.module.split('.').next().unwrap_or_default());
         found.extend(installation.natives(self.request.module.split('.').next().unwrap_or_default()));
-        let suffix = &self.request.interpreter.extension_suffix;
         // `x.cpython-311-x86_64-linux-gnu.so` is for one interpreter, `x.abi3.so` and `libx.so` are for all.
         let is_others = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let is_tagged =
                 name.split('.').any(|part| ["cpython-", "cp3", "pypy"].iter().any(|tag| part.starts_with(tag)));
-            is_tagged && !name.ends_with(suffix.as_str())
+            is_tagged && !name.ends_with(self.suffix())
         };
         found.retain(|path| !is_others(path));
         found
@@ -331,6 +399,23 @@ impl<'a> Project<'a> {
     pub fn known(&self, stale: &Stale) -> Vec<(PathBuf, Option<String>)> {
         let files = stale.record.iter().flat_map(|record| &record.inputs.files);
         files.map(|file| (file.path.clone(), fs::hash_file(&file.path))).collect()
+    }
+
+    /// The suffix of extension modules that this interpreter tries first.
+    fn suffix(&self) -> &str {
+        &self.request.interpreter.extension_suffix
+    }
+
+    /// Makes Python load a library that was just installed.
+    ///
+    /// # Errors
+    /// It would load another module instead, which is the user's.
+    pub fn uncover(&self, artifact: &Path, stale: &Stale, observer: &mut dyn Observer) -> Result<()> {
+        let is_ours = |path: &Path| {
+            self.installation.files.iter().any(|file| file == path)
+                || stale.record.as_ref().is_some_and(|record| record.artifact == path)
+        };
+        shadow::uncover(artifact, self.suffix(), &is_ours, observer)
     }
 
     /// The profile to build with: the configured one, else that of the installed library, else maturin's default.
@@ -389,16 +474,14 @@ impl<'a> Project<'a> {
 
         // Before the compiler reads anything: an edit from here on requires another build.
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.clone());
-        let watched = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern));
+        let watched: Vec<PathBuf> = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern)).collect();
         let chosen = self.request.files.iter().flatten().cloned();
         let around = self.cargo_config.files.iter().cloned().chain(metadata.manifests());
-        let paths: BTreeSet<PathBuf> = known.chain(watched).chain(chosen).chain(around).collect();
+        let paths: BTreeSet<PathBuf> = known.chain(watched.iter().cloned()).chain(chosen).chain(around).collect();
         let mut collector = Collector::before(paths.iter().map(PathBuf::as_path));
         let clock = fs::tick(&self.entry.clock())?;
 
         let users_file = |path: &Path| metadata.users_file(path);
-        let is_fetched = stale.record.as_ref().is_some_and(|record| record.signer.is_some());
-        let is_from_here = installed.is_some() && !is_fetched && !metadata.is_shared();
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
@@ -406,11 +489,11 @@ impl<'a> Project<'a> {
             memory: self.memory(metadata, &profile),
             clock: self.entry.clock(),
             units: &compile::key(&self.cargo_config, toolchain, &self.settings, &(metadata, &profile, &self.pyproject)),
-            always: if self.request.force { vec![metadata.package.clone()] } else { Vec::new() },
-            // What was installed here was compiled in the target folder. Otherwise, the folder may contain other builds.
-            unknown: &|| if is_from_here { Vec::new() } else { metadata.local_names() },
+            always: if self.request.force { metadata.local_names() } else { Vec::new() },
+            packages: &|| metadata.local_names(),
+            declared: (&self.patterns, &watched),
+            chosen: self.request.files.as_deref(),
             local: None,
-            is_shared: metadata.is_shared(),
             users_file: &users_file,
             generated: None,
             python: &self.installation.roots,
@@ -437,6 +520,9 @@ impl<'a> Project<'a> {
                 is_simple &= self.install(wheel, installed, &job, observer)?;
             }
         }
+        let flags = done.units.iter().find(|unit| unit.package == metadata.package && unit.is_dynamic());
+        let flags = flags.and_then(Unit::choices).map(|choices| choices.flags);
+        self.compare_flags(installed, flags.as_deref(), stale, observer);
         let mut is_from_wheel = is_simple;
         let artifact = match self.installed(done.output.as_ref(), metadata) {
             Ok(artifact) if artifact.exists() => artifact,
@@ -448,6 +534,9 @@ impl<'a> Project<'a> {
             }
         };
 
+        if metadata.is_extension {
+            self.uncover(&artifact, stale, observer)?;
+        }
         let since = clock + 1;
         self.add_around(&mut collector, metadata, since);
         compilation.collect(&mut collector, &done, since, observer);
@@ -455,7 +544,9 @@ impl<'a> Project<'a> {
         record.inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut record.inputs, since);
         let pyproject = self.pyproject.clone();
-        record.project = Some(OfProject { profile: profile.clone(), pyproject, data, ..OfProject::default() });
+        let features = installed.map(|own| own.features.clone()).unwrap_or_default();
+        let profile = profile.clone();
+        record.project = Some(OfProject { profile, pyproject, features, flags, data, ..OfProject::default() });
         let mut wheel = compilation.remember(&record.inputs, done)?.filter(|_| is_from_wheel);
         let native = wheel.as_ref().and_then(|wheel| wheel.natives().into_iter().next());
         let own = wheel.as_mut().zip(native).and_then(|(wheel, native)| wheel.native(&native));
@@ -584,8 +675,7 @@ impl<'a> Project<'a> {
             own.typed = introspection::is_in(library);
         }
         if is_stored && library.len() <= KEPT_SIZE {
-            let profile = record.project.as_ref().map(|own| own.profile.as_str()).unwrap_or_default();
-            let key = self.keys(profile).here;
+            let key = self.keys(record.project.as_ref()).here;
             // For this tree only, since debug information contains its path. Other machines get it without that.
             self.cache.store().put_here(&key, &record.artifact_hash, &self.cargo_config, &record.inputs, library);
         }
@@ -613,6 +703,31 @@ impl<'a> Project<'a> {
     }
 }
 
+impl Project<'_> {
+    /// Says if the user's own build had other flags: cargo does not tell which, so they cannot be kept.
+    fn compare_flags(
+        &self,
+        installed: Option<&OfProject>,
+        now: Option<&str>,
+        stale: &Stale,
+        observer: &mut dyn Observer,
+    ) {
+        let users = installed.filter(|own| own.adopted).and_then(|own| own.flags.as_deref());
+        let is_other = users.zip(now).is_some_and(|(users, now)| users != now);
+        // Manifests and settings change flags as well.
+        let is_code = |change: &DirtyReason| change.file().is_some_and(|file| file.extension() == Some("rs".as_ref()));
+        if is_other && stale.changes.iter().all(is_code) {
+            let message = format!(
+                "{} had been built with compiler flags that are not known here, such as those after `--` of `maturin \
+                 develop`, and is now built without them: set them as `rustc-args` in [tool.maturin] of pyproject.toml, \
+                 or in RUSTFLAGS",
+                self.request.module
+            );
+            observer.event(Event::Notice { message });
+        }
+    }
+}
+
 /// The result of an attempt to reuse what the user built.
 pub enum Adopted {
     Artifact(PathBuf),
@@ -632,13 +747,6 @@ fn links(units: &[Unit], foreign_outputs: &[PathBuf]) -> bool {
     let mut outs = own.chain(foreign_outputs);
     cfg!(target_os = "linux")
         && outs.any(|out| unit::build_script_output(out, Path::new("/")).is_some_and(|info| info.links))
-}
-
-/// The features in maturin's table.
-fn features_of(maturin: &Table) -> Vec<String> {
-    let features = maturin.get("features").and_then(Value::as_array).into_iter().flatten();
-    let name = |feature: &Value| feature.as_str().or_else(|| feature.get("feature")?.as_str()).map(str::to_owned);
-    features.filter_map(name).collect()
 }
 
 /// Whether uv builds a project again when its Rust files change.

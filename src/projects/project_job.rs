@@ -96,7 +96,7 @@ impl<'a> ProjectJob<'a> {
     fn add_arguments(&self, command: &mut Command) {
         let arguments = &self.settings.arguments;
         self.add_profile(command);
-        command.args(&arguments.cargo).args(&self.request.settings.run);
+        command.args(&arguments.cargo).args(&self.metadata.selection).args(&self.request.settings.run);
         if let Some(target) = &arguments.target {
             command.args(["--target", target]);
         }

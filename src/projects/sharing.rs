@@ -30,18 +30,23 @@ use crate::sources::source::Stale;
 pub type ForOthers = std::result::Result<(Set, Vec<u8>), String>;
 
 impl Project<'_> {
-    pub fn keys(&self, profile: &str) -> Keys {
+    /// `installed` describes the installed library, or the one that is wanted.
+    pub fn keys(&self, installed: Option<&OfProject>) -> Keys {
         let manifest = fs::hash_file(&self.manifest);
+        let profile = self.profile(installed);
         // The choices of the caller and of the project.
-        let chosen = (&self.settings.arguments, &self.request.files, &self.pyproject, profile);
+        let features = installed.map(|own| own.features.as_slice()).unwrap_or_default();
+        let chosen = (&self.settings.arguments, &self.request.files, &self.pyproject, profile, features);
         let around = krate::workspaces_above(self.manifest.parent().unwrap_or(Path::new("/")));
         let known = (GENERATOR, "project", &self.module, manifest, chosen, around);
         let toolchain = self.toolchain.as_ref().ok().map(|toolchain| toolchain.version.as_str());
-        Keys::of(&known, toolchain, &self.request.root, &self.request.interpreter.abi())
+        // What the user built may have flags of its own.
+        let place = (&self.request.root, installed.map(|own| &own.flags));
+        Keys::of(&known, toolchain, &place, &self.request.interpreter.abi())
     }
 
-    fn query(&self, profile: &str) -> Query<'_> {
-        Query::new(self.request, &self.cargo_config, self.keys(profile), self.cache.store())
+    fn query(&self, installed: Option<&OfProject>) -> Query<'_> {
+        Query::new(self.request, &self.cargo_config, self.keys(installed), self.cache.store())
     }
 
     pub fn is_revoked(&self, id: &str) -> bool {
@@ -52,19 +57,19 @@ impl Project<'_> {
     /// [`Query::ask_first`].
     fn find(
         &self,
-        profile: &str,
+        installed: Option<&OfProject>,
         at_once: bool,
         accepts: &dyn Fn(&Set) -> bool,
         observer: &mut dyn Observer,
     ) -> Option<(Found, Origin)> {
         let is_believed = |set: &Set| !set.signer.as_ref().is_some_and(|id| self.is_revoked(id)) && accepts(set);
-        let (store, keys) = (self.cache.store(), self.keys(profile));
+        let (store, keys) = (self.cache.store(), self.keys(installed));
         let found = store.find(&keys, &self.request.root, &self.cargo_config, &self.request.cache, &is_believed);
         if let Some(found) = found {
             observer.event(Event::Log { message: format!("{}: restored from the store", self.request.root.display()) });
             return Some((found, Origin::Restored));
         }
-        let found = self.query(profile).ask_first(&self.remote, at_once, accepts, observer)?;
+        let found = self.query(installed).ask_first(&self.remote, at_once, accepts, observer)?;
         Some((found, Origin::Fetched))
     }
 
@@ -78,10 +83,9 @@ impl Project<'_> {
         if !self.changes_only_code(stale, observer) {
             return Ok(None);
         }
-        let profile = self.profile(installed);
         let has_place = |set: &Set| self.place_of(set, stale).is_some();
-        let Some((found, origin)) = self.find(&profile, false, &has_place, observer) else { return Ok(None) };
-        let artifact = self.take(found, stale, installed)?;
+        let Some((found, origin)) = self.find(installed, false, &has_place, observer) else { return Ok(None) };
+        let artifact = self.take(found, stale, installed, observer)?;
         Ok(artifact.map(|artifact| (artifact, origin)))
     }
 
@@ -98,12 +102,11 @@ impl Project<'_> {
             && let Some(remote) = self.remote.on_network(self.request, observer)
             && self.changes_only_code(stale, observer)
         {
-            let profile = self.profile(installed);
             let has_place = |set: &Set| self.place_of(set, stale).is_some();
-            match fetch::race(&self.query(&profile), remote, &has_place, observer, build)? {
+            match fetch::race(&self.query(installed), remote, &has_place, observer, build)? {
                 First::Built(done) => return Ok(First::Built(done)),
                 First::Fetched(found) => {
-                    if let Some(artifact) = self.take(*found, stale, installed)? {
+                    if let Some(artifact) = self.take(*found, stale, installed, observer)? {
                         return Ok(First::Fetched(artifact));
                     }
                 }
@@ -124,10 +127,17 @@ impl Project<'_> {
     }
 
     /// Installs a library from a store, and records it. `None` if its place is not known.
-    fn take(&self, found: Found, stale: &Stale, installed: Option<&OfProject>) -> Result<Option<PathBuf>> {
+    fn take(
+        &self,
+        found: Found,
+        stale: &Stale,
+        installed: Option<&OfProject>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<PathBuf>> {
         let Found { library, set, inputs, snapshot } = found;
         let Some(artifact) = self.place_of(&set, stale) else { return Ok(None) };
         Self::put(&artifact, &library)?;
+        self.uncover(&artifact, stale, observer)?;
         let version = self.toolchain.as_ref().map(|toolchain| toolchain.version.as_str()).unwrap_or_default();
         let mut record = Record::new(&self.request.root, version, &self.settings);
         let own = installed.cloned().unwrap_or_default();
@@ -168,7 +178,7 @@ impl Project<'_> {
 
     /// Whether the installed metadata, with the project's version, dependencies and programs, is that of the project now.
     fn ask_as_installed(&self, observer: &mut dyn Observer) -> Result<bool> {
-        let metadata = self.metadata(observer)?;
+        let metadata = self.metadata(None, observer)?;
         let profile = self.profile(None);
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let now = self.job(toolchain, &metadata, &profile)?.dist_info(observer)?;
@@ -191,7 +201,7 @@ impl Project<'_> {
             is_own.then(|| root.components().collect::<PathBuf>())
         };
         let profile = self.profile(None);
-        let found = self.find(&profile, true, &|set| root_of(set).is_some(), observer);
+        let found = self.find(None, true, &|set| root_of(set).is_some(), observer);
         let Some(root) = found.and_then(|(found, _)| root_of(&found.set)) else { return Ok(false) };
         let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
         let job = self.job(toolchain, metadata, &profile)?;
@@ -206,7 +216,7 @@ impl Project<'_> {
         let record = Record::read(&self.entry.record()).filter(|record| record.signer.is_none());
         let own = record.as_ref().and_then(|record| record.project.as_ref()).filter(|own| !own.adopted);
         let (Some(record), Some(own)) = (&record, own) else { return Ok(None) };
-        let metadata = self.metadata(observer)?;
+        let metadata = self.metadata(Some(own), observer)?;
         if !metadata.is_extension || metadata.has_many_products() {
             return Ok(Some(Err("it is not one extension module".into())));
         }
@@ -217,7 +227,7 @@ impl Project<'_> {
         }
         let compiled = Compiled::read(&self.memory(&metadata, &own.profile));
         let is_its = |compiled: &Compiled| {
-            compiled.changed_files().is_empty() && compiled.units.iter().all(|unit| compiled.made_by_us(unit))
+            compiled.changed_files().is_empty() && compiled.units.iter().all(|unit| compiled.has(unit))
         };
         let Some(compiled) = compiled.filter(is_its) else { return Ok(None) };
         let library = fs::read(&record.artifact).ok();
@@ -252,7 +262,7 @@ impl Project<'_> {
             foreign_outputs: &compiled.foreign_outputs,
             arguments: &self.settings.arguments,
             cargo_config: &self.cargo_config,
-            keys: &self.keys(&own.profile),
+            keys: &self.keys(Some(own)),
             name: &metadata.package,
             lock: &lock,
         })?;

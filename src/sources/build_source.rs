@@ -70,9 +70,11 @@ impl Source<'_> {
 
         // Before the compiler reads anything: an edit from here on requires another build.
         let folder = self.request.folder();
-        let more = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
-        let patterns = self.script.header.patterns.iter().cloned().chain(more);
-        let patterns: Vec<String> = patterns.filter_map(|pattern| patterns::absolute(folder, &pattern)).collect();
+        let chosen = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
+        let declared = &self.script.header.patterns;
+        let absolute = |pattern: &String| patterns::absolute(folder, pattern);
+        let declared: Vec<String> = declared.iter().filter_map(absolute).collect();
+        let patterns: Vec<String> = declared.iter().cloned().chain(chosen.filter_map(|file| absolute(&file))).collect();
         let watched = patterns.iter().flat_map(|pattern| patterns::matches(pattern));
         let watched: Vec<PathBuf> = watched.filter(|path| !path.starts_with(&self.request.cache)).collect();
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());
@@ -91,6 +93,12 @@ impl Source<'_> {
         }
 
         let users_file = |path: &Path| self.users_file(path, plan);
+        // Its root may be generated, and depends on settings.
+        let mut always = vec![plan.name.clone()];
+        let packages = || cargo_lock::local_packages(&self.entry.package().join("Cargo.lock"));
+        if self.request.force {
+            always.extend(packages());
+        }
         let compilation = Compilation {
             compiler: &job,
             source: &self.request.root,
@@ -98,11 +106,11 @@ impl Source<'_> {
             memory: self.entry.compiled(slot.home()),
             clock: self.entry.clock(),
             units: &plan.units,
-            // Always compiled, since its root may be generated and depends on settings.
-            always: vec![plan.name.clone()],
-            unknown: &|| cargo_lock::local_packages(&self.entry.package().join("Cargo.lock")),
+            always,
+            packages: &packages,
+            declared: (&declared, &watched),
+            chosen: self.request.files.as_deref(),
             local: Some(slot.home().join("local.toml")),
-            is_shared: false,
             users_file: &users_file,
             generated: self.krate.is_none().then_some(&plan.package),
             python: &[],

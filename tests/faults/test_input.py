@@ -78,7 +78,7 @@ def test_an_index_is_projects_or_nothing(faults: Faults, data: bytes, body: list
     faults.count("inputs")
     assert _projects.fresh_index(data, "/index") is None
     try:
-        found = _projects.fresh_index(sealed(b"rustimport-projects 2 index\n" + b"\n".join(body) + b"\n"), "/index")
+        found = _projects.fresh_index(sealed(b"rustimport-projects 3 index\n" + b"\n".join(body) + b"\n"), "/index")
     except (OSError, ValueError):
         return
     assert found is None or all(isinstance(project, _projects.Project) for named in found.values() for project in named)
