@@ -117,6 +117,13 @@ pub fn is_users(name: &str) -> bool {
         && ![PYO3_CONFIG_FILE, PYO3_BUILD_EXTENSION_MODULE, CARGO_ENCODED_RUSTFLAGS].contains(&name)
 }
 
+/// Whether rustimport or maturin sets the variable for cargo, so that its value there is not the user's.
+pub fn is_set_for_tools(name: &str) -> bool {
+    [PATH, RUST_LOG, NO_COLOR, RUSTFLAGS, MACOSX_DEPLOYMENT_TARGET].contains(&name)
+        || name.starts_with("CARGO_TERM_")
+        || name.starts_with("CARGO_RESOLVER_")
+}
+
 /// Whether cargo sets the variable only for build scripts.
 pub fn is_set_for_build_scripts(name: &str) -> bool {
     ["TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "RUSTC", "RUSTDOC"].contains(&name)
@@ -131,7 +138,12 @@ pub fn is_build_variable(name: &str) -> bool {
     BUILD_VARIABLES.contains(&name)
         || ((name.starts_with("CARGO_") || name.starts_with("RUSTC_"))
             && !is_set_by_cargo(name)
-            && !NOT_INPUTS.iter().any(|prefix| name.starts_with(prefix)))
+            && (chooses_registry(name) || !NOT_INPUTS.iter().any(|prefix| name.starts_with(prefix))))
+}
+
+/// Whether a variable chooses where packages come from, and so their content.
+fn chooses_registry(name: &str) -> bool {
+    name == "CARGO_REGISTRY_DEFAULT" || (name.starts_with("CARGO_REGISTR") && name.ends_with("_INDEX"))
 }
 
 pub fn get(name: &str) -> Option<OsString> {
@@ -179,10 +191,42 @@ fn hide(text: &str, variables: &HashMap<String, String>) -> String {
     forms.iter().fold(text.to_owned(), |text, (form, name)| text.replace(form, &format!("${name}")))
 }
 
+/// Whether a variable describes the session or the toolchain, in words that other text contains, too.
+pub fn is_of_session(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "COLORTERM",
+        "DESKTOP_SESSION",
+        "HOSTNAME",
+        "HOSTTYPE",
+        "LANG",
+        "LANGUAGE",
+        "LOGNAME",
+        "MACHTYPE",
+        "SHELL",
+        "TERM",
+        "USER",
+        "USERNAME",
+    ];
+    NAMES.contains(&name) || ["LC_", "XDG_", "RUSTUP_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The names of all variables that are set and match [`is_build_variable`].
 pub fn set_build_variables() -> Vec<String> {
     let all = all().into_iter().filter(|(name, value)| is_build_variable(name) && !is_compiler_cache(name, value));
     all.map(|(name, _)| name).collect()
+}
+
+/// Whether a variable names a program in place of the compiler or the linker.
+pub fn names_program(name: &str) -> bool {
+    let name = name.strip_prefix("CARGO_BUILD_").unwrap_or(name);
+    [RUSTC, "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"].contains(&name)
+        || (name.starts_with("CARGO_TARGET_") && name.ends_with("_LINKER"))
+}
+
+/// Whether a variable contains arguments for the compiler.
+pub fn names_flags(name: &str) -> bool {
+    [RUSTFLAGS, CARGO_ENCODED_RUSTFLAGS, "CARGO_BUILD_RUSTFLAGS"].contains(&name)
+        || (name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS"))
 }
 
 /// Whether a variable only names a program that keeps what rustc compiled: what is built is the same without it.
@@ -234,6 +278,8 @@ mod tests {
         check("CARGO_PROFILE_DEV_OPT_LEVEL", true, true);
         check("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", true, true);
         check("CARGO_REGISTRIES_MINE_TOKEN", true, false);
+        check("CARGO_REGISTRIES_MINE_INDEX", true, true);
+        check("CARGO_REGISTRY_DEFAULT", true, true);
         check("CARGO_TERM_COLOR", true, false);
         check("VIRTUAL_ENV", false, false);
         check("RUSTC_WRAPPER", true, true);

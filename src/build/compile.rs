@@ -83,12 +83,16 @@ pub struct Built<T> {
     pub stderr: String,
 }
 
-/// The result of a build: its output, the units of local packages, and the `out` folders of the build scripts of
+/// The result of a build: its output, the units of local and vendored packages, and the `out` folders of the build scripts of
 /// registry dependencies, which list the variables that these read.
 pub struct Done<T> {
     pub output: T,
     pub units: Vec<Unit>,
+    /// The units of registry packages whose code reads the user's variables.
+    pub readers: Vec<Unit>,
     pub foreign_outputs: Vec<PathBuf>,
+    /// Whether there was no record of an earlier build in the same folder.
+    pub is_first: bool,
     /// Whether some may have been compiled again since: then it is unknown when what is in the output was read.
     pub is_overtaken: bool,
 }
@@ -122,6 +126,7 @@ pub struct Compilation<'a, C> {
     pub generated: Option<&'a Path>,
     /// The folders of the project's Python files.
     pub python: &'a [PathBuf],
+    pub cargo_config: &'a CargoConfig,
     /// The user's folders of local packages that are known before the build.
     pub folders: Vec<PathBuf>,
     pub toolchain: &'a Toolchain,
@@ -172,6 +177,14 @@ pub fn collect_unit(
     }
 }
 
+/// The user's variables that the code of a registry package reads, with the values that they had. `sets` are variables
+/// that are set for the compiler alone.
+fn read_by(unit: &Unit, sets: &BTreeSet<String>) -> Vec<(String, Option<String>)> {
+    let mut read = unit.environment();
+    read.retain(|(name, _)| env_vars::is_users(name) && !env_vars::is_set_for_tools(name) && !sets.contains(name));
+    read
+}
+
 impl<C: Compiler> Compilation<'_, C> {
     /// Builds, and verifies that cargo used the current sources. Cargo may treat a stale dependency as fresh: if
     /// another source, a failed build or another profile compiled it in between, and its file was then restored with
@@ -183,23 +196,33 @@ impl<C: Compiler> Compilation<'_, C> {
         let known = last.as_ref().filter(|last| last.units_hold(self.units, &changed));
         let stale = self.stale_for_cargo(last.as_ref(), &changed);
         self.make_stale(&stale);
-        let mut cleaned = last.iter().flat_map(Compiled::unreadable).map(|unit| unit.package.clone()).collect();
+        let mut cleaned: BTreeSet<String> =
+            last.iter().flat_map(Compiled::unreadable).map(|unit| unit.package.clone()).collect();
+        let vendored = last.iter().flat_map(|last| &last.units).filter(|unit| unit.vendored);
+        cleaned.extend(vendored.map(|unit| unit.package.clone()).filter(|name| stale.contains(name)));
         self.clean(&cleaned, observer)?;
         let mut set_back = stale.clone();
         for _ in 0..ATTEMPTS {
             let Built { output, messages, warned, stderr } = self.compiler.build(reason, observer)?;
             let ended = fs::tick(&self.clock)?;
-            let (units, foreign_outputs) = match known {
-                Some(known) if messages.is_none() && !warned => (known.units.clone(), known.foreign_outputs.clone()),
+            let (units, readers, foreign_outputs) = match known {
+                Some(known) if messages.is_none() && !warned => {
+                    (known.units.clone(), known.readers.clone(), known.foreign_outputs.clone())
+                }
                 _ => {
                     let messages = messages.map_or_else(|| self.compiler.replay(&stderr, observer), Ok)?;
-                    let Messages { diagnostics, units, foreign_outputs } = messages;
+                    let Messages { diagnostics, units, foreign_units, foreign_outputs } = messages;
                     for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
                         observer.event(Event::Warning(warning));
                     }
-                    (units, foreign_outputs)
+                    let sets = self.sets(&foreign_outputs);
+                    let readers = foreign_units.into_iter().filter(|unit| !read_by(unit, &sets).is_empty());
+                    (units, readers.collect(), foreign_outputs)
                 }
             };
+            // Cargo compiles them again only if their versions change.
+            let mut unnoticed = self.with_other_variables(&readers, &foreign_outputs);
+            unnoticed.retain(|name| !cleaned.contains(name));
             let is_unreadable = |unit: &&Unit| unit.dep_info().is_none();
             let must = units.iter().filter(is_unreadable).map(|unit| &unit.package).chain(&stale).chain(&self.always);
             let must: BTreeSet<&String> = must.filter(|name| units.iter().any(|unit| unit.package == **name)).collect();
@@ -212,10 +235,18 @@ impl<C: Compiler> Compilation<'_, C> {
             outdated.extend(must.into_iter().filter(|name| is_in_doubt(name)).cloned());
             let others = self.used_from_others(last.as_ref(), &units, clock);
             outdated.extend(others.into_iter().map(|unit| unit.package.clone()));
-            if outdated.is_empty() {
+            if outdated.is_empty() && unnoticed.is_empty() {
                 let is_overtaken = self.is_overtaken(&units, ended);
-                return Ok(Done { output, units, foreign_outputs, is_overtaken });
+                let is_first = last.is_none_or(|last| !last.is_complete());
+                return Ok(Done { output, units, readers, foreign_outputs, is_first, is_overtaken });
             }
+            unnoticed.extend(
+                units
+                    .iter()
+                    .filter(|unit| unit.vendored && outdated.contains(&unit.package))
+                    .map(|unit| unit.package.clone()),
+            );
+            outdated.extend(unnoticed.iter().cloned());
             let names: Vec<&str> = outdated.iter().map(String::as_str).collect();
             observer
                 .event(Event::Log { message: format!("cargo treated stale packages as fresh: {}", names.join(", ")) });
@@ -225,7 +256,7 @@ impl<C: Compiler> Compilation<'_, C> {
                 |name: &String| folders.iter().any(|folder| cargo_layout::last_compiled(folder, name).is_some());
             // If setting back the times had no effect, this cargo may not compare times.
             let again = std::mem::replace(&mut set_back, outdated.clone());
-            outdated.retain(|name| !is_known(name) || again.contains(name));
+            outdated.retain(|name| !is_known(name) || again.contains(name) || unnoticed.contains(name));
             self.clean(&outdated, observer)?;
             cleaned.append(&mut outdated);
         }
@@ -239,6 +270,20 @@ impl<C: Compiler> Compilation<'_, C> {
             command: Vec::new(),
             returncode: Some(0),
         })))
+    }
+
+    /// The variables that cargo's configuration and the build scripts of registry packages set for the compiler.
+    fn sets(&self, foreign_outputs: &[PathBuf]) -> BTreeSet<String> {
+        let infos = foreign_outputs.iter().filter_map(|out| unit::build_script_output(out, Path::new("")));
+        infos.flat_map(|info| info.sets).chain(self.cargo_config.variables()).collect()
+    }
+
+    /// The registry packages that were compiled with other values of the user's variables.
+    fn with_other_variables(&self, readers: &[Unit], foreign_outputs: &[PathBuf]) -> BTreeSet<String> {
+        let sets = if readers.is_empty() { BTreeSet::new() } else { self.sets(foreign_outputs) };
+        let is_other = |(name, value): &(String, Option<String>)| env_vars::get_text(name) != *value;
+        let others = readers.iter().filter(|unit| read_by(unit, &sets).iter().any(is_other));
+        others.map(|unit| unit.package.clone()).collect()
     }
 
     /// Whether a unit was compiled after the library that was built: by another process in the same folder, or when cargo
@@ -305,7 +350,8 @@ impl<C: Compiler> Compilation<'_, C> {
         let (patterns, files) = self.declared;
         let is_new = |file: &PathBuf| changed.contains(&file.as_path()) || !last.has_read(file);
         let is_gone = |file: &Path| !file.exists() && patterns.iter().any(|pattern| patterns::is_match(pattern, file));
-        if files.iter().any(is_new) || changed.iter().any(|file| is_gone(file)) {
+        let is_chosen = |file: &Path| self.chosen.is_some_and(|chosen| chosen.iter().any(|path| path == file));
+        if files.iter().any(|file| is_new(file) && !is_chosen(file)) || changed.iter().any(|file| is_gone(file)) {
             return true;
         }
         let read: Vec<PathBuf> = last.units.iter().filter_map(Unit::read).flatten().collect();
@@ -313,8 +359,7 @@ impl<C: Compiler> Compilation<'_, C> {
             let mut read = read.iter().filter_map(|read| (self.users_file)(read));
             read.any(|read| file.starts_with(&read))
         };
-        self.chosen
-            .is_some_and(|chosen| changed.iter().any(|file| chosen.iter().any(|path| path == file) && !is_read(file)))
+        changed.iter().any(|file| is_chosen(file) && !is_read(file))
     }
 
     /// Makes packages stale for cargo, if we understand its files.
@@ -346,15 +391,20 @@ impl<C: Compiler> Compilation<'_, C> {
         // The folders of packages whose inputs are not known; an empty path for registry packages.
         let mut unclear: BTreeSet<PathBuf> = BTreeSet::new();
         for unit in &done.units {
-            let folder = (self.users_file)(unit.folder()).filter(|_| self.generated != Some(unit.folder()));
+            let folder = (self.users_file)(unit.folder());
+            let folder = folder.filter(|_| self.generated != Some(unit.folder()) && !unit.vendored);
             match unit.dep_info() {
                 Some(info) => {
                     let read_from = unit.began().filter(|_| !done.is_overtaken).unwrap_or(since);
                     collect_unit(collector, unit, &info, self.users_file, self.python, read_from, since);
+                    if done.is_first && unit.kind == UnitKind::Ran {
+                        self.report_missing(unit, &info, observer);
+                    }
                 }
                 None => drop(unclear.insert(folder.clone().unwrap_or_default())),
             }
-            if let Some(root) = unit.root.as_ref().and_then(|root| (self.users_file)(root)) {
+            let root = unit.root.as_ref().filter(|_| !unit.vendored);
+            if let Some(root) = root.and_then(|root| (self.users_file)(root)) {
                 collector.add_file(&root, since);
             }
             if let Some(folder) = folder {
@@ -386,6 +436,10 @@ impl<C: Compiler> Compilation<'_, C> {
                 None => drop(unclear.insert(PathBuf::new())),
             }
         }
+        let sets = if done.readers.is_empty() { BTreeSet::new() } else { self.sets(&done.foreign_outputs) };
+        for (name, _) in done.readers.iter().flat_map(|unit| read_by(unit, &sets)) {
+            collector.add_variable(&name, UnitKind::Compiled);
+        }
         let listed = self.collect_listed(collector, done, since);
         if !done.units.iter().any(|unit| unit.kind == UnitKind::Compiled) {
             unclear.insert(PathBuf::new());
@@ -412,11 +466,25 @@ impl<C: Compiler> Compilation<'_, C> {
         observer.event(Event::Notice { message });
     }
 
+    /// Cargo runs a build script at every build if a file that it names is missing; an import is no build.
+    fn report_missing(&self, unit: &Unit, info: &DepInfo, observer: &mut dyn Observer) {
+        let users = info.files.iter().filter_map(|file| (self.users_file)(file));
+        let missing = users.filter(|file| !file.exists()).map(|file| format!("`{}`", file.display()));
+        if let Some(missing) = missing.reduce(|list, file| format!("{list}, {file}")) {
+            let message = format!(
+                "the build script of {} names {missing} in rerun-if-changed, which does not exist: cargo would run it at \
+                 every build, an import runs it again if that appears or another input changes",
+                unit.package
+            );
+            observer.event(Event::Notice { message });
+        }
+    }
+
     /// Adds the files that cargo lists in the `.d` file next to the library; cargo documents that these are all files
     /// of local packages. Returns whether there is such a list.
     fn collect_listed(&self, collector: &mut Collector, done: &Done<C::Output>, since: i64) -> bool {
         let mut is_listed = false;
-        for unit in done.units.iter().filter(|unit| unit.kind == UnitKind::Compiled) {
+        for unit in done.units.iter().filter(|unit| unit.kind == UnitKind::Compiled && !unit.vendored) {
             let path = unit.made.with_extension("d");
             // In cargo's own folders, rustc writes its dep-info under this name.
             let is_rustcs = cargo_layout::compiled_unit(&unit.made, &unit.package, &unit.profile)
@@ -445,7 +513,7 @@ impl<C: Compiler> Compilation<'_, C> {
         if let Some(path) = self.local.as_ref().filter(|_| !dependencies.is_empty()) {
             LocalUnits::record(path, &dependencies, inputs, self.users_file)?;
         }
-        Compiled::new(self.units, inputs, done.units, done.foreign_outputs).write(&self.memory)?;
+        Compiled::new(self.units, inputs, done.units, done.readers, done.foreign_outputs).write(&self.memory)?;
         Ok(done.output)
     }
 }

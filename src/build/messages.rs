@@ -1,6 +1,7 @@
 //! Reads cargo's JSON messages: the compiler's diagnostics and the list of units. It does not read text output; see
 //! [`crate::output`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::diagnostic::{Diagnostic as RustcDiagnostic, DiagnosticLevel};
@@ -9,22 +10,36 @@ use cargo_metadata::{CompilerMessage, Message};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::text::{percent_decoded, without_ansi};
 use crate::freshness::cargo_layout::Directories;
-use crate::freshness::unit::{Unit, UnitKind};
+use crate::freshness::unit::{Unit, UnitKind, is_vendored};
 use crate::package::manifest;
 
 /// The contents of cargo's JSON output of one build.
 #[derive(Debug, Default)]
 pub struct Messages {
     pub diagnostics: Vec<Diagnostic>,
+    /// Of local and of vendored packages.
     pub units: Vec<Unit>,
+    /// The compiled units of registry packages.
+    pub foreign_units: Vec<Unit>,
     /// The `out` folders of the build scripts of registry packages.
     pub foreign_outputs: Vec<PathBuf>,
+}
+
+impl Messages {
+    pub fn extend(&mut self, other: Self) {
+        self.diagnostics.extend(other.diagnostics);
+        self.units.extend(other.units);
+        self.foreign_units.extend(other.foreign_units);
+        self.foreign_outputs.extend(other.foreign_outputs);
+    }
 }
 
 /// Reads cargo's messages. A relative file name is resolved in the first of `folders` that contains it. `package` is
 /// the folder of generated code, and `directories` are those that cargo writes to.
 pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path, directories: &Directories) -> Messages {
     let mut messages = Messages::default();
+    // The manifests of vendored packages.
+    let mut manifests = BTreeMap::new();
     for message in Message::parse_stream(stdout).flatten() {
         match message {
             Message::CompilerMessage(CompilerMessage { message, .. }) => {
@@ -36,18 +51,25 @@ pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path, directori
                 }
             }
             Message::CompilerArtifact(artifact) => {
-                if let Some(package) = local_package(&artifact.package_id.repr)
-                    && let Some(made) = artifact.filenames.first()
-                {
-                    messages.units.push(Unit {
-                        package,
-                        root: Some(artifact.target.src_path.clone().into()),
-                        manifest: artifact.manifest_path.into(),
-                        profile: directories.profile_of(made.as_std_path()),
-                        made: made.as_std_path().to_owned(),
-                        kind: UnitKind::Compiled,
-                    });
+                let Some(made) = artifact.filenames.first() else { continue };
+                let id = &artifact.package_id.repr;
+                let manifest = artifact.manifest_path.into_std_path_buf();
+                let local = local_package(id);
+                let vendored = local.is_none() && is_vendored(&manifest);
+                let is_users = local.is_some() || vendored;
+                let unit = Unit {
+                    package: local.unwrap_or_else(|| foreign_package(id)),
+                    root: Some(artifact.target.src_path.clone().into()),
+                    manifest: manifest.clone(),
+                    profile: directories.profile_of(made.as_std_path()),
+                    made: made.as_std_path().to_owned(),
+                    kind: UnitKind::Compiled,
+                    vendored,
+                };
+                if vendored {
+                    manifests.insert(id.clone(), manifest);
                 }
+                if is_users { messages.units.push(unit) } else { messages.foreign_units.push(unit) }
             }
             Message::BuildScriptExecuted(script) => {
                 let made = script.out_dir.into_std_path_buf();
@@ -55,10 +77,18 @@ pub fn read_messages(stdout: &[u8], folders: &[&Path], package: &Path, directori
                 if made.as_os_str().is_empty() {
                     continue;
                 }
-                match local_package(&script.package_id.repr) {
-                    Some(package) => messages.units.push(Unit {
-                        manifest: local_folder(&script.package_id.repr).join("Cargo.toml"),
-                        package,
+                let id = &script.package_id.repr;
+                let local = local_package(id);
+                // Its program was compiled, and so named, before.
+                let manifest = match &local {
+                    Some(_) => Some(local_folder(id).join("Cargo.toml")),
+                    None => manifests.get(id).cloned(),
+                };
+                match manifest {
+                    Some(manifest) => messages.units.push(Unit {
+                        vendored: local.is_none(),
+                        package: local.unwrap_or_else(|| foreign_package(id)),
+                        manifest,
                         root: None,
                         profile: directories.profile_of(&made),
                         made,
@@ -78,6 +108,12 @@ fn local_package(id: &str) -> Option<String> {
     let (place, after) = id.strip_prefix("path+file://")?.rsplit_once('#')?;
     let name = after.split_once('@').map_or_else(|| place.rsplit('/').next().unwrap_or(place), |(name, _)| name);
     Some(name.to_owned())
+}
+
+/// The name in a package id of a registry package: `registry+https://…#name@1.0.0`.
+fn foreign_package(id: &str) -> String {
+    let after = id.rsplit_once('#').map_or(id, |(_, after)| after);
+    after.split('@').next().unwrap_or_default().to_owned()
 }
 
 fn local_folder(id: &str) -> PathBuf {

@@ -86,6 +86,12 @@ impl CargoConfig {
         }
     }
 
+    /// The variables that cargo's configuration sets in `[env]`.
+    pub fn variables(&self) -> Vec<String> {
+        let texts = self.files.iter().filter_map(|path| fs::read_text(path).ok());
+        texts.flat_map(|text| variables_in(&text)).collect()
+    }
+
     fn look_for(&mut self, folder: &Path, name: &str) -> bool {
         self.record_absent(folder, name);
         let exists = folder.join(name).exists();

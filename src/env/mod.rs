@@ -3,6 +3,7 @@
 
 pub mod cargo_config;
 pub mod interpreter;
+pub mod named_files;
 pub mod request;
 pub mod settings;
 pub mod toolchain;

@@ -24,6 +24,9 @@ pub struct Compiled {
     pub units: Vec<Unit>,
     /// The `out` folders of the build scripts of non-local packages, to find the variables that they read.
     pub foreign_outputs: Vec<PathBuf>,
+    /// The units of registry packages whose code reads variables.
+    #[serde(default)]
+    pub readers: Vec<Unit>,
     /// When each unit was compiled; 0 if unknown.
     #[serde(default)]
     began: Vec<i64>,
@@ -51,15 +54,21 @@ impl Content {
 }
 
 impl Compiled {
-    pub fn new(plan: &str, inputs: &Inputs, units: Vec<Unit>, foreign_outputs: Vec<PathBuf>) -> Self {
+    pub fn new(
+        plan: &str,
+        inputs: &Inputs,
+        units: Vec<Unit>,
+        readers: Vec<Unit>,
+        foreign_outputs: Vec<PathBuf>,
+    ) -> Self {
         let files = inputs.files.iter().map(Content::of).collect();
         let began = units.iter().map(|unit| unit.began().unwrap_or_default()).collect();
-        Self { plan: plan.to_owned(), files, units, foreign_outputs, began }
+        Self { plan: plan.to_owned(), files, units, foreign_outputs, readers, began }
     }
 
     /// Units that the user's own build compiled, of which it is not known which others there are.
     pub fn of_users(inputs: &Inputs, units: Vec<Unit>) -> Self {
-        Self::new("", inputs, units, Vec::new())
+        Self::new("", inputs, units, Vec::new(), Vec::new())
     }
 
     pub fn read(path: &Path) -> Option<Self> {

@@ -21,6 +21,18 @@ pub struct Unit {
     /// The profile folder in cargo's build directory.
     pub profile: PathBuf,
     pub kind: UnitKind,
+    /// Whether it is of a registry package in a folder of the user's (`cargo vendor`). Cargo compiles such a package again
+    /// only if its version changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vendored: bool,
+}
+
+/// Cargo's list of the files of a vendored package, with their hashes.
+const CHECKSUMS: &str = ".cargo-checksum.json";
+
+/// Whether a registry package with this manifest is in a folder of the user's.
+pub fn is_vendored(manifest: &Path) -> bool {
+    manifest.with_file_name(CHECKSUMS).is_file()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -35,6 +47,22 @@ impl Unit {
     /// What the compiler or the build script read. `None` if that is not found or is incomplete: the compiler always
     /// reads the root.
     pub fn dep_info(&self) -> Option<DepInfo> {
+        let mut info = self.all_dep_info()?;
+        // As cargo does, we believe the list: cargo refuses to compile a package that differs from it.
+        if let Some(checksums) = self.checksums() {
+            info.files = vec![checksums];
+        }
+        Some(info)
+    }
+
+    /// The list of files of a vendored package. Without any file, it says nothing: that is how packages are patched.
+    fn checksums(&self) -> Option<PathBuf> {
+        let path = self.manifest.with_file_name(CHECKSUMS);
+        let list: serde_json::Value = serde_json::from_slice(&fs::read(&path).ok().filter(|_| self.vendored)?).ok()?;
+        list.get("files")?.as_object().is_some_and(|files| !files.is_empty()).then_some(path)
+    }
+
+    fn all_dep_info(&self) -> Option<DepInfo> {
         match self.kind {
             UnitKind::Compiled => {
                 let path = cargo_layout::compiled_unit(&self.made, &self.package, &self.profile)?.dep_info;
@@ -52,7 +80,7 @@ impl Unit {
     /// Whether it may have read every file of its package: like cargo, we assume that of a build script without
     /// `rerun-if` lines.
     pub fn reads_package(&self, info: &DepInfo) -> bool {
-        self.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty()
+        self.kind == UnitKind::Ran && info.files.is_empty() && info.variables.is_empty() && !self.vendored
     }
 
     /// What it read: files, and folders in which it may have read any file.

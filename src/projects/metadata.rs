@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{DependencyKind, Metadata as CargoMetadata, NodeDep, TargetKind};
+use cargo_metadata::{DependencyKind, Metadata as CargoMetadata, NodeDep, Package, TargetKind};
 use serde::{Deserialize, Serialize};
 
 use crate::base::env_vars;
@@ -34,7 +34,7 @@ pub struct Metadata {
     /// Whether the library defines its module itself, with pyo3 or pyo3-ffi; for others maturin generates Python
     /// modules.
     pub is_extension: bool,
-    /// The local packages that it consists of, itself first.
+    /// The local packages that it consists of, itself first, and vendored ones.
     local: Vec<Local>,
     /// The features that its package defines.
     pub defined: Defined,
@@ -51,12 +51,14 @@ struct Local {
     crates: Vec<String>,
     /// Whether it has a build script.
     has_script: bool,
+    /// See [`Unit::vendored`].
+    vendored: bool,
 }
 
 impl Local {
     fn unit(&self, made: PathBuf, profile: &Path, kind: UnitKind) -> Unit {
         let (package, manifest) = (self.name.clone(), self.manifest.clone());
-        Unit { package, manifest, root: None, made, profile: profile.to_owned(), kind }
+        Unit { package, manifest, root: None, made, profile: profile.to_owned(), kind, vendored: self.vendored }
     }
 }
 
@@ -155,9 +157,12 @@ impl Metadata {
             }
         }
         let local = reached.iter().filter_map(|id| found.packages.iter().find(|package| package.id == **id));
-        let local = local.filter(|package| package.source.is_none()).map(|package| Local {
+        let is_vendored =
+            |package: &Package| package.source.is_some() && unit::is_vendored(package.manifest_path.as_std_path());
+        let local = local.filter(|package| package.source.is_none() || is_vendored(package)).map(|package| Local {
             name: package.name.to_string(),
             manifest: package.manifest_path.clone().into_std_path_buf(),
+            vendored: is_vendored(package),
             has_script: package.targets.iter().any(|target| target.kind.contains(&TargetKind::CustomBuild)),
             crates: package.targets.iter().map(|target| target.name.replace('-', "_")).collect(),
         });
@@ -203,12 +208,17 @@ impl Metadata {
 
     /// The names of the local packages.
     pub fn local_names(&self) -> Vec<String> {
-        self.local.iter().map(|local| local.name.clone()).collect()
+        self.own().map(|local| local.name.clone()).collect()
+    }
+
+    /// The local packages, without vendored ones.
+    fn own(&self) -> impl Iterator<Item = &Local> {
+        self.local.iter().filter(|local| !local.vendored)
     }
 
     /// The folders of the local packages.
     pub fn local_folders(&self) -> Vec<PathBuf> {
-        self.local.iter().filter_map(|local| Some(local.manifest.parent()?.to_owned())).collect()
+        self.own().filter_map(|local| Some(local.manifest.parent()?.to_owned())).collect()
     }
 
     /// Whether there are several programs. Their inputs differ, so the inputs of one do not show whether the others are
@@ -224,7 +234,7 @@ impl Metadata {
 
     /// The manifests and the lock file, whether or not they exist.
     pub fn manifests(&self) -> Vec<PathBuf> {
-        let files = self.local.iter().map(|local| local.manifest.clone());
+        let files = self.own().map(|local| local.manifest.clone());
         let around = ["Cargo.toml", "Cargo.lock"].map(|name| self.workspace.join(name));
         files.chain(around).collect()
     }
@@ -295,7 +305,7 @@ impl Metadata {
             let is_its = |unit: &&Unit| unit.package == local.name && unit.kind == UnitKind::Compiled;
             units.iter().filter(is_its).any(|unit| unit.dep_info().is_some_and(|info| !info.files.is_empty()))
         };
-        self.local.iter().all(is_read).then_some(units)
+        self.own().all(is_read).then_some(units)
     }
 
     /// The variables that the build scripts of registry packages read, with the values that they had.

@@ -20,7 +20,8 @@ use crate::base::fs::{self, Stat};
 use crate::build::compile::{self, Compilation, collect_unit};
 use crate::build::wheel::{Wheel, is_native};
 use crate::cache::layout::{Cache, Entry};
-use crate::env::cargo_config::{self, CargoConfig};
+use crate::env::cargo_config::CargoConfig;
+use crate::env::named_files::named_files;
 use crate::env::request::{Origin, Request};
 use crate::env::settings::{self, BuildSettings, PYPROJECT};
 use crate::env::toolchain::Toolchain;
@@ -69,6 +70,8 @@ pub struct Project<'a> {
     /// The features of `[tool.rustimport]`.
     features: Vec<String>,
     pub cargo_config: CargoConfig,
+    /// Programs and files of arguments that cargo's configuration names.
+    named: Vec<PathBuf>,
     /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
     pub remote: Lazy,
@@ -127,6 +130,7 @@ impl<'a> Project<'a> {
         }
         let patterns = own.inputs.iter().filter_map(|pattern| patterns::absolute(root, pattern)).collect();
         let cargo_config = CargoConfig::of(root, manifest.parent())?;
+        let named = named_files(&cargo_config, &settings.arguments.rustc, root);
         let toolchain =
             Toolchain::look_for(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer)?;
         Ok(Self {
@@ -142,6 +146,7 @@ impl<'a> Project<'a> {
             settings,
             patterns,
             features: own.features,
+            named,
             cargo_config,
             toolchain,
             remote: Lazy::default(),
@@ -288,7 +293,7 @@ impl<'a> Project<'a> {
         let Some(units) = metadata.units_of(&made) else { return Ok(Adopted::Nothing) };
         let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
         // There, cargo may have left the library of another checkout (rust-lang/cargo#17312).
-        if metadata.is_shared() && !units.iter().all(|unit| unit.is_from(&metadata.workspace)) {
+        if metadata.is_shared() && !units.iter().all(|unit| unit.vendored || unit.is_from(&metadata.workspace)) {
             return Ok(Adopted::Outdated(DirtyReason::TargetShared(metadata.directories.build.clone()), found));
         }
         // Another build may have compiled the unit again since.
@@ -297,7 +302,7 @@ impl<'a> Project<'a> {
         let installed_at = if self.installation.is_ours() { own } else { own.max(written) };
         let mut collector = Collector::before([]);
         let mut compared = metadata.variables_of_others(&made);
-        let mut set_elsewhere: Vec<String> = self.variables_of_configuration();
+        let mut set_elsewhere: Vec<String> = self.cargo_config.variables();
         for unit in &units {
             let Some(info) = unit.dep_info() else { return Ok(Adopted::Nothing) };
             set_elsewhere.extend(info.sets.iter().cloned());
@@ -348,12 +353,6 @@ impl<'a> Project<'a> {
         self.publish(record, &artifact, &library, metadata.is_extension).map(Adopted::Artifact)
     }
 
-    /// The variables that cargo's configuration sets in `[env]`.
-    fn variables_of_configuration(&self) -> Vec<String> {
-        let texts = self.cargo_config.files.iter().filter_map(|path| fs::read_text(path).ok());
-        texts.flat_map(|text| cargo_config::variables_in(&text)).collect()
-    }
-
     /// The installed libraries and programs, without libraries for other interpreters.
     fn natives(&self, installation: &Installation) -> Vec<PathBuf> {
         let mut found = installation.natives(self.module.split('.').next().unwrap_or_default());
@@ -369,13 +368,18 @@ impl<'a> Project<'a> {
         found
     }
 
+    /// The files of which it is not known which package they influence.
+    fn declared(&self) -> Vec<PathBuf> {
+        let matched = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern));
+        matched.chain(self.named.iter().cloned()).collect()
+    }
+
     /// Adds the inputs besides the units, which were read no earlier than `since`.
     fn add_around(&self, collector: &mut Collector, metadata: &Metadata, since: i64) {
         for path in metadata.manifests() {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
         }
-        let watched = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern));
-        for path in watched {
+        for path in self.declared() {
             collector.add_file(&path, since);
         }
         collector.add_configuration(&self.cargo_config, since);
@@ -474,7 +478,7 @@ impl<'a> Project<'a> {
 
         // Before the compiler reads anything: an edit from here on requires another build.
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.clone());
-        let watched: Vec<PathBuf> = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern)).collect();
+        let watched = self.declared();
         let chosen = self.request.files.iter().flatten().cloned();
         let around = self.cargo_config.files.iter().cloned().chain(metadata.manifests());
         let paths: BTreeSet<PathBuf> = known.chain(watched.iter().cloned()).chain(chosen).chain(around).collect();
@@ -498,6 +502,7 @@ impl<'a> Project<'a> {
             generated: None,
             python: &self.installation.roots,
             folders: metadata.local_folders(),
+            cargo_config: &self.cargo_config,
             toolchain,
         };
         // An installation is never interrupted, only the compiler.

@@ -321,15 +321,12 @@ impl Compiler for ProjectJob<'_> {
             command.envs(call.set.iter().map(|(name, value)| (name, value)));
             let finished = runner::repeat(&command, Priority::Normal, observer)?;
             let folder = self.metadata.manifest.parent().unwrap_or(Path::new("/"));
-            let Messages { diagnostics, units, foreign_outputs } = messages::read_messages(
+            all.extend(messages::read_messages(
                 &finished.stdout,
                 &[&self.metadata.workspace],
                 folder,
                 &self.metadata.directories,
-            );
-            all.diagnostics.extend(diagnostics);
-            all.units.extend(units);
-            all.foreign_outputs.extend(foreign_outputs);
+            ));
         }
         Ok(all)
     }

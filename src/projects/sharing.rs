@@ -259,6 +259,7 @@ impl Project<'_> {
             library: &library,
             inputs: &record.inputs,
             units: &compiled.units,
+            manifest: &metadata.workspace.join("Cargo.toml"),
             foreign_outputs: &compiled.foreign_outputs,
             arguments: &self.settings.arguments,
             cargo_config: &self.cargo_config,

@@ -19,8 +19,10 @@ use crate::remote::linkage::Linkage;
 pub struct Finished<'a> {
     pub library: &'a [u8],
     pub inputs: &'a Inputs,
-    /// The units of local packages.
+    /// The units of local and vendored packages.
     pub units: &'a [Unit],
+    /// The manifest of the package.
+    pub manifest: &'a Path,
     /// The `OUT_DIR`s of the build scripts of dependencies.
     pub foreign_outputs: &'a [PathBuf],
     pub arguments: &'a Arguments,
@@ -65,17 +67,21 @@ impl Processor {
 /// # Errors
 /// It must stay on this machine. The text says why.
 pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
-    let Finished { library, inputs, units, foreign_outputs, arguments, cargo_config, keys, name, lock } = finished;
+    let Finished { library, inputs, units, manifest, foreign_outputs, arguments, cargo_config, keys, name, lock } =
+        finished;
     if arguments.target.is_some() {
         return Err("it was built for another platform".into());
     }
-    let configuration: Vec<String> =
-        cargo_config.files.iter().map(|path| fs::read_text(path).unwrap_or_default()).collect();
+    let text = |path: &Path| fs::read_text(path).unwrap_or_default();
+    let configuration: Vec<String> = cargo_config.files.iter().map(|path| text(path)).collect();
+    // A profile can have flags.
+    let manifests = inputs.files.iter().map(|file| file.path.as_path()).filter(|path| path.ends_with("Cargo.toml"));
+    let manifests: Vec<String> = manifests.chain([*manifest]).map(text).collect();
     let set = env_vars::set_build_variables();
     let values: Vec<String> = set.iter().map(|name| env_vars::get_text(name).unwrap_or_default()).collect();
     // An option and its value are two arguments.
     let arguments = arguments.to_string();
-    let texts = configuration.iter().chain(&values).chain([&arguments]).map(String::as_str);
+    let texts = configuration.iter().chain(&manifests).chain(&values).chain([&arguments]).map(String::as_str);
     let processor = Processor::of(texts);
     if processor == Processor::Native {
         return Err("it was built for the processor of this machine (target-cpu=native)".into());
@@ -89,14 +95,14 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
         if info.adds_library {
             return Err(format!("the build script of {} links a library", of()));
         }
-        if unit.is_some() && info.files.is_empty() && info.variables.is_empty() {
+        if unit.is_some_and(|unit| !unit.vendored) && info.files.is_empty() && info.variables.is_empty() {
             return Err(format!("the build script of {} does not say what it reads", of()));
         }
     }
     // Macros of this tree can read anything without a word. Those of registries are looked at by many.
     let is_macro = |unit: &&Unit| {
         let is_library = unit.made.extension().is_some_and(|kind| kind == std::env::consts::DLL_EXTENSION);
-        unit.kind == UnitKind::Compiled && is_library && unit.package != **name
+        unit.kind == UnitKind::Compiled && is_library && unit.package != **name && !unit.vendored
     };
     if let Some(unit) = units.iter().find(is_macro) {
         return Err(format!("{} is a procedural macro, which may read anything", unit.package));
@@ -131,6 +137,23 @@ pub fn requirements(finished: &Finished) -> Result<Requirements, String> {
         variables,
         layout: None,
     })
+}
+
+/// The set variables whose values are in a library. Short values, and paths, which every library contains, say nothing.
+pub fn contained_variables(library: &[u8]) -> Vec<String> {
+    const SHORTEST: usize = 8;
+    let mut found: Vec<String> = env_vars::all()
+        .into_iter()
+        .filter(|(name, value)| {
+            value.len() >= SHORTEST
+                && !env_vars::is_of_session(name)
+                && !Path::new(value).exists()
+                && memchr::memmem::find(library, value.as_bytes()).is_some()
+        })
+        .map(|(name, _)| name)
+        .collect();
+    found.sort();
+    found
 }
 
 /// Whether cargo's configuration is only about downloads and output.

@@ -15,6 +15,7 @@ use crate::remote::configuration::Configuration;
 use crate::remote::folder::Folder;
 use crate::remote::linkage::version;
 use crate::remote::network::{Mirror, Network};
+use crate::remote::portability;
 use crate::remote::signed_set::{self, Distrust};
 use crate::remote::trust::Trust;
 
@@ -222,7 +223,9 @@ impl RemoteStore {
             return Ok(Pushed::Stays(set.stays.clone().unwrap_or_default()));
         };
         let is_named = |name: &&String| self.configuration.variables.contains(name);
-        if let Some(name) = requirements.variables.iter().find(|name| !is_named(name)) {
+        // A build script may have read a variable without a word.
+        let contained = portability::contained_variables(library);
+        if let Some(name) = requirements.variables.iter().chain(&contained).find(|name| !is_named(name)) {
             return Ok(Pushed::Stays(format!(
                 "it may contain the value of {name}, which is not in remote-variables (RUSTIMPORT_REMOTE_VARIABLES)"
             )));

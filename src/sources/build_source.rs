@@ -41,6 +41,19 @@ impl Source<'_> {
         }
     }
 
+    /// The patterns of the header, the same with the files that the caller chose, and the files of which it is not known
+    /// which package they influence.
+    fn declared(&self) -> (Vec<String>, Vec<String>, Vec<PathBuf>) {
+        let absolute = |pattern: &String| patterns::absolute(self.request.folder(), pattern);
+        let declared: Vec<String> = self.script.header.patterns.iter().filter_map(absolute).collect();
+        let chosen = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
+        let patterns: Vec<String> = declared.iter().cloned().chain(chosen.filter_map(|file| absolute(&file))).collect();
+        let watched = patterns.iter().flat_map(|pattern| patterns::matches(pattern));
+        let watched = watched.filter(|path| !path.starts_with(&self.request.cache));
+        let watched = watched.chain(self.named.iter().cloned()).collect();
+        (declared, patterns, watched)
+    }
+
     /// Builds what was planned, then publishes and records the artifact.
     pub fn build(
         &self,
@@ -69,14 +82,7 @@ impl Source<'_> {
         };
 
         // Before the compiler reads anything: an edit from here on requires another build.
-        let folder = self.request.folder();
-        let chosen = self.request.files.iter().flatten().filter_map(|file| Some(glob::Pattern::escape(file.to_str()?)));
-        let declared = &self.script.header.patterns;
-        let absolute = |pattern: &String| patterns::absolute(folder, pattern);
-        let declared: Vec<String> = declared.iter().filter_map(absolute).collect();
-        let patterns: Vec<String> = declared.iter().cloned().chain(chosen.filter_map(|file| absolute(&file))).collect();
-        let watched = patterns.iter().flat_map(|pattern| patterns::matches(pattern));
-        let watched: Vec<PathBuf> = watched.filter(|path| !path.starts_with(&self.request.cache)).collect();
+        let (declared, patterns, watched) = self.declared();
         let known = stale.record.iter().flat_map(|record| &record.inputs.files).map(|file| file.path.as_path());
         let paths: BTreeSet<&Path> = (watched.iter().map(PathBuf::as_path))
             .chain(self.cargo_config.files.iter().map(PathBuf::as_path))
@@ -115,6 +121,7 @@ impl Source<'_> {
             generated: self.krate.is_none().then_some(&plan.package),
             python: &[],
             folders: self.krate.iter().map(|krate| krate.folder.clone()).collect(),
+            cargo_config: &self.cargo_config,
             toolchain,
         };
         let done = compilation.run(clock, reason, observer)?;
@@ -142,6 +149,7 @@ impl Source<'_> {
             library: &done.output,
             inputs: &record.inputs,
             units: &done.units,
+            manifest: &plan.package.join("Cargo.toml"),
             foreign_outputs: &done.foreign_outputs,
             arguments: &self.settings.arguments,
             cargo_config: &self.cargo_config,

@@ -11,6 +11,7 @@ use crate::cache::layout::{Cache, Entry};
 use crate::cache::set::{Requirements, Set};
 use crate::cache::store::{Found, Keys, Place, Told};
 use crate::env::cargo_config::CargoConfig;
+use crate::env::named_files::named_files;
 use crate::env::request::{Origin, Request, SourceKind};
 use crate::env::settings::BuildSettings;
 use crate::env::toolchain::Toolchain;
@@ -62,6 +63,8 @@ pub struct Source<'a> {
     pub read: Vec<(PathBuf, String)>,
     pub settings: BuildSettings,
     pub cargo_config: CargoConfig,
+    /// Programs and files of arguments that cargo's configuration names.
+    pub named: Vec<PathBuf>,
     /// A missing toolchain counts as unchanged. The error is raised only if something has to be built.
     pub toolchain: Result<Toolchain>,
     pub remote: Lazy,
@@ -113,10 +116,12 @@ impl<'a> Source<'a> {
             krate,
             read: read.into_iter().map(|(path, bytes)| (path, fs::hash_bytes(&bytes))).collect(),
             settings: BuildSettings::resolve(&request.settings, request.folder())?,
+            named: Vec::new(),
             cargo_config,
             toolchain,
             remote: Lazy::default(),
         };
+        source.named = named_files(&source.cargo_config, &source.settings.arguments.rustc, request.folder());
         if source.settings.stubs.is_some() {
             let open = source.leaves_pyo3_open().then_some(source.settings.pyo3.as_str());
             let manifest = source.krate.as_ref().map_or(&source.script.header.manifest, |krate| &krate.manifest);

@@ -68,6 +68,12 @@ class Environment:
             self.place.write(f"{name}/{file}", text)
         return self.place.folder / name
 
+    def own_target(self, root: Path) -> None:
+        """Gives a project a target folder of its own, for cargo, in which pyo3 is compiled all the same."""
+        self.place.env.pop("CARGO_TARGET_DIR", None)
+        (HOME / "target").mkdir(parents=True, exist_ok=True)
+        (root / "target").symlink_to(HOME / "target")
+
     def run(self, code: str, **env: Any) -> Run:
         """Runs code in a fresh interpreter, in a folder outside all projects."""
         (self.place.folder / "elsewhere").mkdir(exist_ok=True)
@@ -81,9 +87,13 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def developed(environment: Environment, name: str = "pure") -> tuple[projects.Layout, Path]:
+def developed(
+    environment: Environment, name: str = "pure", *, own_target: bool = False
+) -> tuple[projects.Layout, Path]:
     layout = projects.LAYOUTS[name]
     root = environment.project(layout)
+    if own_target:
+        environment.own_target(root)
     environment.develop(root / layout.folder)
     return layout, root
 
@@ -187,6 +197,7 @@ mod t_inputs {
         "import t_inputs; print(t_inputs.value())",
     )
     root = environment.project(layout)
+    environment.own_target(root)
     environment.develop(root)
     place = environment.place
 
@@ -260,7 +271,7 @@ def test_a_file_that_is_restored_with_its_time(environment: Environment) -> None
 
 def test_changes_of_the_installed_library(environment: Environment) -> None:
     """The library is deleted, replaced, or rebuilt with `maturin develop`."""
-    layout, root = developed(environment, "flat")
+    layout, root = developed(environment, "flat", own_target=True)
     environment.run(layout.code)
     (library,) = root.glob("t_flat/*.so")
     library.unlink()
@@ -392,6 +403,7 @@ def test_project_installed_by_pip(place: Place) -> None:
     (environment.site / "rustimport").symlink_to(ROOT / "python" / "rustimport")
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
+    environment.own_target(root)
     pip: list[Any] = [environment.bin / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "-e", root], env=place.env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
