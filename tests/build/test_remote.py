@@ -621,6 +621,28 @@ def test_values_that_are_no_variables_here_stay(team: Team) -> None:
     assert not team.store.exists()
 
 
+def test_a_value_that_a_build_script_read_without_a_word_stays(team: Team) -> None:
+    helper = '[package]\nname = "helper"\nversion = "0.1.0"\nedition = "2021"\n'
+    team.write("helper/Cargo.toml", helper)
+    team.write("helper/src/lib.rs", 'include!(concat!(env!("OUT_DIR"), "/read.rs"));\n')
+    team.write(
+        "helper/build.rs",
+        """
+        fn main() {
+            println!("cargo:rerun-if-changed=build.rs");
+            let text = format!("pub const READ: &str = {:?};", std::env::var("T_UNNAMED").unwrap_or_default());
+            std::fs::write(std::path::Path::new(&std::env::var("OUT_DIR").unwrap()).join("read.rs"), text).unwrap();
+        }
+        """,
+    )
+    header = "// rustimport:pyo3\n//: [dependencies]\n//: helper = { path = 'helper' }\n"
+    team.write("m.rs", header + "#[pyfunction]\nfn value() -> &'static str { helper::READ }\n")
+    push = command(team.place, "remote", "push", "one/m.rs", **team.first, T_UNNAMED="not for others")
+    assert "it may contain the value of T_UNNAMED" in push.stderr, push.stderr
+    assert not team.store.exists()
+    assert team.push(T_UNNAMED="not for others", RUSTIMPORT_REMOTE_VARIABLES="T_UNNAMED").startswith("1 written")
+
+
 def test_nobody_signs_for_others(team: Team) -> None:
     """What came from a store is built again before it is pushed, so that a revoked key does not live on."""
     team.write("m.rs", SCRIPT.format(7))
