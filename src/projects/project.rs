@@ -370,8 +370,9 @@ impl<'a> Project<'a> {
 
     /// The files of which it is not known which package they influence.
     fn declared(&self) -> Vec<PathBuf> {
-        let matched = self.patterns.iter().flat_map(|pattern| patterns::matches(pattern));
-        matched.chain(self.named.iter().cloned()).collect()
+        // Files that the caller chose take the place of all others.
+        let patterns = self.patterns.iter().filter(|_| self.request.files.is_none());
+        patterns.flat_map(|pattern| patterns::matches(pattern)).chain(self.named.iter().cloned()).collect()
     }
 
     /// Adds the inputs besides the units, which were read no earlier than `since`.
@@ -388,8 +389,8 @@ impl<'a> Project<'a> {
     /// Replaces the inputs by those that the user chose, if any.
     fn restrict(&self, inputs: &mut Inputs, since: i64) {
         let Some(chosen) = &self.request.files else { return };
-        let around = &self.cargo_config.files;
-        inputs.files.retain(|file| chosen.contains(&file.path) || around.contains(&file.path));
+        let around = |path: &PathBuf| self.cargo_config.files.contains(path) || self.named.contains(path);
+        inputs.files.retain(|file| chosen.contains(&file.path) || around(&file.path));
         inputs.patterns.clear();
         inputs.absent.clear();
         let mut collector = Collector::before([]);
@@ -539,9 +540,7 @@ impl<'a> Project<'a> {
             }
         };
 
-        if metadata.is_extension {
-            self.uncover(&artifact, stale, observer)?;
-        }
+        self.uncover(&artifact, stale, observer)?;
         let since = clock + 1;
         self.add_around(&mut collector, metadata, since);
         compilation.collect(&mut collector, &done, since, observer);
