@@ -23,6 +23,7 @@ use crate::base::process::Finished;
 use crate::base::programs;
 use crate::build::failure;
 use crate::build::messages::Messages;
+use crate::build::readers;
 use crate::build::runner::{Runner, text};
 use crate::env::cargo_config::CargoConfig;
 use crate::env::settings::BuildSettings;
@@ -177,14 +178,6 @@ pub fn collect_unit(
     }
 }
 
-/// The user's variables that the code of a registry package reads, with the values that they had. `sets` are variables
-/// that are set for the compiler alone.
-fn read_by(unit: &Unit, sets: &BTreeSet<String>) -> Vec<(String, Option<String>)> {
-    let mut read = unit.environment();
-    read.retain(|(name, _)| env_vars::is_users(name) && !env_vars::is_set_for_tools(name) && !sets.contains(name));
-    read
-}
-
 impl<C: Compiler> Compilation<'_, C> {
     /// Builds, and verifies that cargo used the current sources. Cargo may treat a stale dependency as fresh: if
     /// another source, a failed build or another profile compiled it in between, and its file was then restored with
@@ -215,13 +208,12 @@ impl<C: Compiler> Compilation<'_, C> {
                     for warning in diagnostics.into_iter().filter(|diagnostic| diagnostic.level == "warning") {
                         observer.event(Event::Warning(warning));
                     }
-                    let sets = self.sets(&foreign_outputs);
-                    let readers = foreign_units.into_iter().filter(|unit| !read_by(unit, &sets).is_empty());
-                    (units, readers.collect(), foreign_outputs)
+                    let readers = readers::among(foreign_units, &foreign_outputs, self.cargo_config);
+                    (units, readers, foreign_outputs)
                 }
             };
             // Cargo compiles them again only if their versions change.
-            let mut unnoticed = self.with_other_variables(&readers, &foreign_outputs);
+            let mut unnoticed = readers::outdated(&readers, &foreign_outputs, self.cargo_config);
             unnoticed.retain(|name| !cleaned.contains(name));
             let is_unreadable = |unit: &&Unit| unit.dep_info().is_none();
             let must = units.iter().filter(is_unreadable).map(|unit| &unit.package).chain(&stale).chain(&self.always);
@@ -270,20 +262,6 @@ impl<C: Compiler> Compilation<'_, C> {
             command: Vec::new(),
             returncode: Some(0),
         })))
-    }
-
-    /// The variables that cargo's configuration and the build scripts of registry packages set for the compiler.
-    fn sets(&self, foreign_outputs: &[PathBuf]) -> BTreeSet<String> {
-        let infos = foreign_outputs.iter().filter_map(|out| unit::build_script_output(out, Path::new("")));
-        infos.flat_map(|info| info.sets).chain(self.cargo_config.variables()).collect()
-    }
-
-    /// The registry packages that were compiled with other values of the user's variables.
-    fn with_other_variables(&self, readers: &[Unit], foreign_outputs: &[PathBuf]) -> BTreeSet<String> {
-        let sets = if readers.is_empty() { BTreeSet::new() } else { self.sets(foreign_outputs) };
-        let is_other = |(name, value): &(String, Option<String>)| env_vars::get_text(name) != *value;
-        let others = readers.iter().filter(|unit| read_by(unit, &sets).iter().any(is_other));
-        others.map(|unit| unit.package.clone()).collect()
     }
 
     /// Whether a unit was compiled after the library that was built: by another process in the same folder, or when cargo
@@ -436,8 +414,7 @@ impl<C: Compiler> Compilation<'_, C> {
                 None => drop(unclear.insert(PathBuf::new())),
             }
         }
-        let sets = if done.readers.is_empty() { BTreeSet::new() } else { self.sets(&done.foreign_outputs) };
-        for (name, _) in done.readers.iter().flat_map(|unit| read_by(unit, &sets)) {
+        for name in readers::variables(&done.readers, &done.foreign_outputs, self.cargo_config) {
             collector.add_variable(&name, UnitKind::Compiled);
         }
         let listed = self.collect_listed(collector, done, since);

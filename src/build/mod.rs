@@ -6,6 +6,7 @@ pub mod debug_information;
 pub mod failure;
 pub mod maturin;
 pub mod messages;
+pub mod readers;
 pub mod runner;
 pub mod script_job;
 pub mod wheel;

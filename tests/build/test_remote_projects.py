@@ -195,13 +195,16 @@ LOUD = "[features]\nloud = []\n\n[dependencies]"
 
 
 def test_what_the_user_built_is_built_again(machines: Machines) -> None:
-    """It is not known with which options, flags and toolchain."""
+    """It is not known with which flags and toolchain. Its features are, and are not what other machines want."""
     edit(machines.first / "Cargo.toml", "[dependencies]", LOUD)
     edit(machines.first / "src/lib.rs", projects.EDITED, 'if cfg!(feature = "loud") { 1001 } else { 1 }')
     machines.environment.develop(machines.first, "--features", "loud")
     assert machines.push() == "1 written, 0 already there, 0 stay, 0 failed\n"
     shutil.rmtree(machines.second)
     shutil.copytree(machines.first, machines.second, ignore=shutil.ignore_patterns("*.so"))
+    assert "no store has an artifact" in machines.pull().stderr
+    machines.environment.develop(machines.first)
+    assert machines.push() == "1 written, 0 already there, 0 stay, 0 failed\n"
     machines.leave_first()
     assert machines.pull().returncode == 0
     assert machines.run().out == "1"
