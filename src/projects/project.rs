@@ -18,7 +18,7 @@ use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs::{self, Stat};
 use crate::build::compile::{self, Compilation, collect_unit};
-use crate::build::wheel::Wheel;
+use crate::build::wheel::{Wheel, has_symbol};
 use crate::cache::layout::{Cache, Entry};
 use crate::env::cargo_config::{self, CargoConfig};
 use crate::env::request::{Origin, Request};
@@ -463,7 +463,12 @@ impl<'a> Project<'a> {
             Some(library) => Cow::Borrowed(library),
             None => Cow::Owned(fs::read(&artifact).map_err(|error| lost(&artifact, &error))?),
         };
+        let has_types = introspection::is_in(&library);
         let artifact = self.publish(record, &artifact, &library, is_simple)?;
+        if self.settings.arguments.wants_stubs() && !has_types {
+            let message = "no type stubs are written: they need pyo3's feature `experimental-inspect` in Cargo.toml";
+            observer.event(Event::Notice { message: message.into() });
+        }
         self.offer(observer);
         observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok((artifact, Origin::Built))
@@ -477,7 +482,7 @@ impl<'a> Project<'a> {
             let name = Path::new(&native).file_name().and_then(|name| name.to_str()?.split('.').next());
             let Some(library) = wheel.native(&native).filter(|_| name == Some(stem)) else { continue };
             let symbol = format!("PyInit_{stem}");
-            if memchr::memmem::find(library, symbol.as_bytes()).is_none() {
+            if !has_symbol(library, &symbol) {
                 let root = &self.request.root;
                 return Err(Error::project(
                     root,

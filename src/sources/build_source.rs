@@ -12,6 +12,7 @@ use crate::base::lock::{self, Timeout, Wait};
 use crate::base::paths::normal;
 use crate::build::compile::Compilation;
 use crate::build::script_job::Job;
+use crate::build::wheel::has_symbol;
 use crate::cache::store::Told;
 use crate::cache::target_slot::TargetSlot;
 use crate::env::cargo_config::CargoConfig;
@@ -171,7 +172,7 @@ impl Source<'_> {
     fn check_entry_point(&self, library: &[u8]) -> Result<()> {
         let stem = self.request.stem();
         let symbol = format!("PyInit_{stem}");
-        if memchr::memmem::find(library, symbol.as_bytes()).is_some() {
+        if has_symbol(library, &symbol) {
             return Ok(());
         }
         let path = &self.request.root;
