@@ -269,10 +269,10 @@ def _enter(
         names = _checked.get(project.root)
         # A name that was imported before has been removed from `sys.modules`, to be imported from scratch.
         is_purged = names is not None and name in names
-        if (names is None or is_purged) and _leads_into(found, project):
+        if (names is None or is_purged) and leads_into(found, project):
             artifact, was_fresh = ensure(finder, name, project)
             is_fresh = was_fresh and is_fresh
-            extension = sys.modules.get(_module_of(artifact) or "") if is_purged else None
+            extension = sys.modules.get(module_of(artifact) or "") if is_purged else None
             if extension is not None:
                 _load_again(finder, extension, project, artifact)
         if project.root in _checked:
@@ -300,7 +300,7 @@ def _then_write_stubs(loader: "Any", projects: "list[Project]") -> None:
             # Another import may have written them meanwhile.
             wanted = stubs.pop(project.root, None)
             if wanted is not None:
-                _write_stubs(project, *wanted, sys.modules.get(_module_of(wanted[0]) or ""))
+                _write_stubs(project, *wanted, sys.modules.get(module_of(wanted[0]) or ""))
 
     loader.exec_module = exec_module
 
@@ -326,7 +326,7 @@ def _enter_again(
     found = PathFinder.find_spec(name, path)
     spec = None
     for project in projects:
-        if _leads_into(found, project):
+        if leads_into(found, project):
             spec = _reload(finder, name, project) or spec
     return spec
 
@@ -353,7 +353,7 @@ def _check_claims(name: str, projects: "list[Project]") -> None:
             )
 
 
-def _leads_into(found: "ModuleSpec | None", project: Project) -> bool:
+def leads_into(found: "ModuleSpec | None", project: Project) -> bool:
     """Whether Python would import the name from the project, and not from an earlier entry of the path."""
     if found is None or found.origin is None or found.loader is None:
         return True
@@ -394,7 +394,7 @@ def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bo
             _finder.forced.add(project.root)
         if outcome["stubs"] is not None:
             stubs[project.root] = artifact, key.chosen is not None and key.chosen.generate_stubs
-    module = _module_of(artifact)
+    module = module_of(artifact)
     if module is not None:
         # A reload of the extension module enters this project, too.
         finder.modules[module] = project
@@ -448,7 +448,7 @@ def _silent(*_: "Any", **__: "Any") -> None:
     """Ignores events."""
 
 
-def _module_of(artifact: str) -> "str | None":
+def module_of(artifact: str) -> "str | None":
     """The full name under which Python finds an extension module."""
     suffix = next((suffix for suffix in EXTENSION_SUFFIXES if artifact.endswith(suffix)), None)
     folders = [entry.rstrip(os.sep) + os.sep for entry in sys.path if isinstance(entry, str) and entry]
@@ -485,7 +485,7 @@ class ReloadingLoader(ExtensionFileLoader):
 
 def _reload(finder: ProjectFinder, name: str, project: Project) -> "ModuleSpec | None":
     artifact, _ = ensure(finder, name, project)
-    module = _module_of(artifact)
+    module = module_of(artifact)
     if module is None:
         return None
     if module == name:

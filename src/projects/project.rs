@@ -150,6 +150,13 @@ impl<'a> Project<'a> {
 
     /// The installed library, if its inputs are unchanged. Then a new stamp is written.
     pub fn check(&self) -> Result<PathBuf, Box<Stale>> {
+        let (record, snapshot) = self.compare()?;
+        self.write_stamp(&record.artifact, &record, &snapshot);
+        Ok(record.artifact)
+    }
+
+    /// The record of the installed library, if its inputs are unchanged.
+    pub fn compare(&self) -> Result<(Record, Snapshot), Box<Stale>> {
         let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
         let Some((record, own)) = record.and_then(|record| Some((record.clone(), record.project?))) else {
             return Err(Box::new(Stale { changes: vec![DirtyReason::NeverBuilt], record: None }));
@@ -172,10 +179,7 @@ impl<'a> Project<'a> {
         changes.extend(files.filter(|file| !known.contains(file)).cloned().map(DirtyReason::FileAppeared));
         let snapshot = record.compare(&record.artifact, changes, &self.cargo_config, self.request);
         match snapshot {
-            Ok(snapshot) => {
-                self.write_stamp(&record.artifact, &record, &snapshot);
-                Ok(record.artifact)
-            }
+            Ok(snapshot) => Ok((record, snapshot)),
             Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
         }
     }
@@ -452,6 +456,7 @@ impl<'a> Project<'a> {
         self.add_around(&mut collector, metadata, since);
         compilation.collect(&mut collector, &done, since, observer);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.reason = Some(reason.to_owned());
         record.inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut record.inputs, since);
         let pyproject = self.pyproject.clone();
@@ -546,6 +551,11 @@ impl<'a> Project<'a> {
             }
         }
         Ok(!is_more)
+    }
+
+    /// The features in maturin's table.
+    pub fn features(&self) -> Vec<String> {
+        features_of(&self.maturin)
     }
 
     /// An installed library or program, without any check.

@@ -129,6 +129,7 @@ impl Source<'_> {
         collector.add_configuration(&self.cargo_config, since);
         compilation.collect(&mut collector, &done, since, observer);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.reason = Some(reason.to_owned());
         record.inputs = collector.finish(patterns);
         let told = self.told(&done.units);
         let requirements = portability::requirements(&Finished {
