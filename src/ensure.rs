@@ -112,20 +112,29 @@ fn drive<'a, K: Kind<'a>>(request: &'a Request, cache: &'a Cache, observer: &mut
         };
         let or_stale = |better: Option<String>| Some(better.unwrap_or_else(|| stale.reason(request.folder())));
         match source.attempt(&stale, &mut kept, observer) {
-            Ok(Step::Done(artifact, origin, better)) => return Ok(outcome(artifact, or_stale(better), origin)),
+            Ok(Step::Done(artifact, origin, better)) => {
+                // After an installation, for example.
+                observer.conclude(true);
+                return Ok(outcome(artifact, or_stale(better), origin));
+            }
             Ok(Step::Again) => {}
             Err(Error::Build(_) | Error::Project { .. }) if source.was_edited(&kept) => {
                 observer
                     .event(Event::Log { message: format!("{name} was edited during its build: building it again") });
             }
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(Error::Build(mut failure)) => {
+                observer.conclude(false);
                 let is_first = stale.record.is_none() && request.kind != SourceKind::Project;
                 if is_first && failure.hint == hint::FIX {
                     hint::FIX_FIRST.clone_into(&mut failure.hint);
                 }
                 return Err(Error::Build(failure));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                observer.conclude(false);
+                return Err(error);
+            }
         }
     }
 }

@@ -107,6 +107,21 @@ def reload_changed() -> list[ModuleType]:
     return _reload.reload_changed()
 
 
+def inputs(module: ModuleType | str) -> list[str]:
+    """The files from which a Rust module was built, for programs that restart when a file changes. Nothing is built:
+    what was never built has its source alone. In release mode, there are none.
+
+    Args:
+        module: The module of a script, crate or project, or its full name.
+
+    Raises:
+        rustimport.errors.ProjectError: rustimport does not build this module.
+    """
+    from . import _explain
+
+    return _explain.inputs(module)
+
+
 # ---------------------------------------------------------------------------------------------------
 # Builds.
 

@@ -125,6 +125,9 @@ def write_header(source: str | PathLike[str], header: str | PathLike[str], force
 def scaffold(path: str | PathLike[str], kind: str, script: str | PathLike[str] | None) -> list[PathLike[str]]:
     """Writes a new source of a kind, made of a script if there is one, and returns what was written."""
 
+def explain(request: Request, on_event: Observer) -> str:
+    """What is known of a source's last build, and what an import would do, as JSON."""
+
 def tools(request: Request, on_event: Observer) -> list[tuple[str, str | None]]:
     """Where the tools are, and their versions."""
 

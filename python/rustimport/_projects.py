@@ -131,8 +131,11 @@ class ProjectFinder(Finder):
     ) -> "ModuleSpec | None":
         if target is None:
             # The usual import, which does not concern any project, costs little.
-            if fullname not in self.projects and sys.path == self._path:
-                return None
+            if fullname not in self.projects:
+                if fullname in copies:
+                    return _spec_of_copy(self, fullname)
+                if sys.path == self._path:
+                    return None
         elif self.known(fullname):
             # It may have been replaced by an installation that is not editable.
             self.invalidate_caches()
@@ -230,14 +233,19 @@ class ProjectFinder(Finder):
 # ---------------------------------------------------------------------------------------------------
 # Entering a project.
 
-#: Projects that were checked.
-_checked: "set[str]" = set()
+#: Folder of a project that was checked -> the names by which it was imported.
+_checked: "dict[str, set[str]]" = {}
 
-#: Folder of a project -> its artifact, whose type stubs are written once it is loaded.
-stubs: "dict[str, str]" = {}
+#: Folder of a project -> its artifact, whose type stubs are written once it is loaded, and whether the settings ask for
+#: them, in place of any others.
+stubs: "dict[str, tuple[str, bool]]" = {}
 
 #: Extension module -> the state of the artifact that it was loaded from.
 loaded: "dict[str, Any]" = {}
+
+#: Extension module that was rebuilt after it was loaded, and removed from ``sys.modules`` -> its project, its artifact,
+#: and the copy that is loaded: loading the same path again would return the old library.
+copies: "dict[str, tuple[Project, str, str]]" = {}
 
 
 def _enter(
@@ -262,8 +270,19 @@ def _enter(
     _check_claims(name, projects)
     is_fresh = True
     for project in projects:
-        if project.root not in _checked and _leads_into(found, project):
-            is_fresh = ensure(finder, name, project)[1] and is_fresh
+        names = _checked.get(project.root)
+        # A name that was imported before has been removed from `sys.modules`, to be imported from scratch.
+        is_purged = names is not None and name in names
+        if (names is None or is_purged) and leads_into(found, project):
+            artifact, was_fresh = ensure(finder, name, project)
+            is_fresh = was_fresh and is_fresh
+            extension = sys.modules.get(module_of(artifact) or "") if is_purged else None
+            if extension is not None:
+                _load_again(finder, extension, project, artifact)
+        if project.root in _checked:
+            _checked[project.root].add(name)
+    if name in copies and name not in sys.modules:
+        return _spec_of_copy(finder, name)
     is_next = scripts is not None and finder.next_finder() is scripts
     untyped = [project for project in projects if project.root in stubs]
     if untyped and is_next:
@@ -283,17 +302,17 @@ def _then_write_stubs(loader: "Any", projects: "list[Project]") -> None:
         run(module)
         for project in projects:
             # Another import may have written them meanwhile.
-            artifact = stubs.pop(project.root, None)
-            if artifact is not None:
-                _write_stubs(project, artifact, sys.modules.get(_module_of(artifact) or ""))
+            wanted = stubs.pop(project.root, None)
+            if wanted is not None:
+                _write_stubs(project, *wanted, sys.modules.get(module_of(wanted[0]) or ""))
 
     loader.exec_module = exec_module
 
 
-def _write_stubs(project: Project, artifact: str, module: "ModuleType | None") -> None:
+def _write_stubs(project: Project, artifact: str, replace: bool, module: "ModuleType | None") -> None:
     from . import _stubs
 
-    _stubs.update_project(project, artifact, module)
+    _stubs.update_project(project, artifact, module, replace)
 
 
 def _enter_again(
@@ -311,7 +330,7 @@ def _enter_again(
     found = PathFinder.find_spec(name, path)
     spec = None
     for project in projects:
-        if _leads_into(found, project):
+        if leads_into(found, project):
             spec = _reload(finder, name, project) or spec
     return spec
 
@@ -338,7 +357,7 @@ def _check_claims(name: str, projects: "list[Project]") -> None:
             )
 
 
-def _leads_into(found: "ModuleSpec | None", project: Project) -> bool:
+def leads_into(found: "ModuleSpec | None", project: Project) -> bool:
     """Whether Python would import the name from the project, and not from an earlier entry of the path."""
     if found is None or found.origin is None or found.loader is None:
         return True
@@ -378,14 +397,17 @@ def ensure(finder: ProjectFinder, name: str, project: Project) -> "tuple[str, bo
         if force:
             _finder.forced.add(project.root)
         if outcome["stubs"] is not None:
-            stubs[project.root] = artifact
-    module = _module_of(artifact)
+            stubs[project.root] = artifact, key.chosen is not None and key.chosen.generate_stubs
+    module = module_of(artifact)
     if module is not None:
         # A reload of the extension module enters this project, too.
         finder.modules[module] = project
         if module not in sys.modules:
-            loaded[module] = state_of(artifact)
-    _checked.add(project.root)
+            state = state_of(artifact)
+            if loaded.setdefault(module, state) != state:
+                copies[module] = project, artifact, _copy(finder, module, project, artifact)
+                loaded[module] = state
+    _checked.setdefault(project.root, set())
     if _finder.on_import is not None:
         _finder.on_import()
     return artifact, is_fresh
@@ -430,7 +452,7 @@ def _silent(*_: "Any", **__: "Any") -> None:
     """Ignores events."""
 
 
-def _module_of(artifact: str) -> "str | None":
+def module_of(artifact: str) -> "str | None":
     """The full name under which Python finds an extension module."""
     suffix = next((suffix for suffix in EXTENSION_SUFFIXES if artifact.endswith(suffix)), None)
     folders = [entry.rstrip(os.sep) + os.sep for entry in sys.path if isinstance(entry, str) and entry]
@@ -467,7 +489,7 @@ class ReloadingLoader(ExtensionFileLoader):
 
 def _reload(finder: ProjectFinder, name: str, project: Project) -> "ModuleSpec | None":
     artifact, _ = ensure(finder, name, project)
-    module = _module_of(artifact)
+    module = module_of(artifact)
     if module is None:
         return None
     if module == name:
@@ -478,6 +500,24 @@ def _reload(finder: ProjectFinder, name: str, project: Project) -> "ModuleSpec |
     if extension is not None:
         _load_again(finder, extension, project, artifact)
     return None
+
+
+def _copy(finder: ProjectFinder, name: str, project: Project, artifact: str) -> str:
+    """Copies an artifact to a path that was never loaded: loading the same path again returns the same library."""
+    from . import _native
+
+    asked = request(finder, Key(project.root, project.site, finder.cache_dir), name, project)
+    return str(_native.core.copy_installed(asked, artifact, _silent))
+
+
+def _spec_of_copy(finder: ProjectFinder, name: str) -> ModuleSpec:
+    project, artifact, copy = copies[name]
+    if not exists(copy):
+        copy = _copy(finder, name, project, artifact)
+        copies[name] = project, artifact, copy
+    spec = ModuleSpec(name, Loader(name, copy, project.root), origin=copy)
+    spec.has_location = True
+    return spec
 
 
 def _load_again(finder: ProjectFinder, module: "ModuleType", project: Project, artifact: str) -> None:
@@ -494,16 +534,13 @@ def _load_again(finder: ProjectFinder, module: "ModuleType", project: Project, a
             name=name,
             path=artifact,
         )
-    from . import _native
-
-    # Loading the same path again would return the same library.
-    asked = request(finder, Key(project.root, project.site, finder.cache_dir), name, project)
-    copy = str(_native.core.copy_installed(asked, artifact, _silent))
+    copy = _copy(finder, name, project, artifact)
     loader = Loader(name, copy, project.root)
     with Kept(name):
         fresh = loader.create_module(ModuleSpec(name, loader, origin=copy))
         loader.exec_module(fresh)
     take_over(module, fresh)
     loaded[name] = state
-    if stubs.pop(project.root, None) is not None:
-        _write_stubs(project, artifact, fresh)
+    wanted = stubs.pop(project.root, None)
+    if wanted is not None:
+        _write_stubs(project, *wanted, fresh)

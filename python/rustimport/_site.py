@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 from importlib.util import cache_from_source
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from . import _native
@@ -84,11 +85,15 @@ class Place(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """The hook's state in a new interpreter."""
+    """The hook's state in a new interpreter.
+
+    `failed`: Python's message about a file that raised an error, by the name of its module.
+    """
 
     active: bool
     sitecustomize: str | None
     usercustomize: str | None
+    failed: dict[str, str]
 
 
 def probe() -> Probe:
@@ -105,7 +110,17 @@ def probe() -> Probe:
         reason = result.stderr.decode(errors="replace").strip()
         raise ToolchainError(f"{sys.executable} does not start: {reason}", hint="fix this error first")
     active, sitecustomize, usercustomize = json.loads(answers[-1][len(_ANSWER) :])
-    return Probe(active, sitecustomize, usercustomize)
+    return Probe(active, sitecustomize, usercustomize, _failures(result.stderr.decode(errors="replace").splitlines()))
+
+
+def _failures(lines: list[str]) -> dict[str, str]:
+    """The errors that `site` reports: a line that names the module, and one with the exception."""
+    found = {}
+    for line, error in pairwise(lines):
+        for name in ("sitecustomize", "usercustomize"):
+            if line.startswith(f"Error in {name};"):
+                found[name] = error.strip()
+    return found
 
 
 def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
@@ -157,8 +172,12 @@ def install(user: bool, force: bool, arguments: dict[str, Any]) -> str:
         place.remove_others()
         raise
     if is_active:
+        module = "usercustomize" if user else "sitecustomize"
         other = seen.usercustomize if user else seen.sitecustomize
         why = f"Python runs {other} instead of {place.file}" if other else f"Python does not run {place.file}"
+        if module in seen.failed:
+            file = f"{module}.py" if before is None else place.file
+            why = f"{file} ends with an error, so Python would not reach the hook in it: {seen.failed[module]}"
         return f"{why}\nthe hook is installed in {place.other}, and active in every interpreter of this environment"
     place.remove_others()
     raise ProjectError(

@@ -121,7 +121,12 @@ def of_project(project: Project, artifact: str, module: ModuleType | None = None
     if not is_package:
         place = os.path.join(place, file.partition(".")[0])
     module = module or _load_copy(project.module, artifact, project.root)
-    return _generate(module, artifact, project.root, place, is_package)
+    found = _generate(module, artifact, project.root, place, is_package)
+    # Type checkers ignore the stubs of an installed package without this file (PEP 561).
+    typed = os.path.join(place, "py.typed")
+    if is_package and not os.path.exists(typed):
+        found.append(Stub(typed, ""))
+    return found
 
 
 def check_types(project: Project, artifact: str) -> None:
@@ -232,18 +237,19 @@ def _load(name: str, artifact: str, source: str) -> ModuleType:
 # Writing.
 
 
-def save(stubs: Sequence[Stub], source: str) -> list[str]:
+def save(stubs: Sequence[Stub], source: str, replace: bool = False) -> list[str]:
     """Writes those stubs that are not up to date, and returns their paths. Removes the stub that the module had before
     it got submodules, or lost them.
 
     Raises:
-        ProjectError: a file is not ours, or belongs to another source, or cannot be written.
+        ProjectError: a file is not ours, unless `replace`, or belongs to another source, or cannot be written.
     """
     if not stubs:
         return []
     changed = [stub for stub in stubs if not stub.is_written()]
     for stub in changed:
-        _check_free(stub, source)
+        if not (replace and stub.is_users()):
+            _check_free(stub, source)
         _native.core.write_file(stub.path, stub.text)
     _remove_obsolete(stubs, source)
     return [stub.path for stub in changed]
@@ -272,9 +278,9 @@ def _origin_of(text: str, stub: str) -> str | None:
     return os.path.abspath(os.path.join(os.path.dirname(stub), first[len(_MARK) :].removesuffix(_MARK_END)))
 
 
-def save_project(stubs: Sequence[Stub], project: Project) -> list[str]:
+def save_project(stubs: Sequence[Stub], project: Project, replace: bool = False) -> list[str]:
     """The same for a project."""
-    changed = save(stubs, project.root)
+    changed = save(stubs, project.root, replace)
     for path in changed:
         if path.startswith(project.site + os.sep):
             _native.core.list_installed(project.root, project.dist_info, path)
@@ -287,11 +293,12 @@ def update(source: str, artifact: str, folder: str, name: str | None = None, mod
     _warn(lambda: save(of_script(source, artifact, folder, name, module), source))
 
 
-def update_project(project: Project, artifact: str, module: ModuleType | None = None) -> None:
-    """The same for a project. A stub of the user's is kept without a word."""
+def update_project(project: Project, artifact: str, module: ModuleType | None = None, replace: bool = False) -> None:
+    """The same for a project. A stub of the user's is kept without a word, unless `replace`: maturin's look alike."""
 
     def write() -> None:
-        save_project([stub for stub in of_project(project, artifact, module) if not stub.is_users()], project)
+        found = of_project(project, artifact, module)
+        save_project([stub for stub in found if replace or not stub.is_users()], project, replace)
 
     _warn(write)
 

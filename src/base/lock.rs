@@ -166,11 +166,21 @@ pub struct Pulse<'a> {
     shown: Instant,
     start: Instant,
     doing: String,
+    /// When the build started whose end was not reported yet.
+    building: Option<Instant>,
 }
 
 impl<'a> Pulse<'a> {
     pub fn new(observer: &'a mut dyn Observer) -> Self {
-        Self { observer, locks: Vec::new(), shown: Instant::now(), start: Instant::now(), doing: String::new() }
+        let now = Instant::now();
+        Self { observer, locks: Vec::new(), shown: now, start: now, doing: String::new(), building: None }
+    }
+
+    /// Reports the end of a build whose start was reported, if that has not happened yet.
+    pub fn conclude(&mut self, succeeded: bool) {
+        let Some(start) = self.building else { return };
+        let seconds = start.elapsed().as_secs_f64();
+        self.event(if succeeded { Event::Finished { seconds } } else { Event::Failed { seconds } });
     }
 
     /// Updates the file of this lock too, from now on.
@@ -201,7 +211,11 @@ impl Observer for Pulse<'_> {
         match &event {
             Event::Progress { done, total, what } if *total > 0 => self.doing = format!("{what}, {done} of {total}"),
             Event::Progress { what, .. } => self.doing.clone_from(what),
-            Event::Started { .. } => self.doing.clear(),
+            Event::Started { .. } => {
+                self.doing.clear();
+                self.building.get_or_insert_with(Instant::now);
+            }
+            Event::Finished { .. } | Event::Failed { .. } | Event::Fetched { .. } => self.building = None,
             Event::Waiting { what } => self.doing = format!("waiting for {what}"),
             _ => {}
         }

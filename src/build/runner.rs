@@ -125,10 +125,17 @@ impl Runner<'_> {
 
     /// The error for a build that succeeded and left no library.
     pub fn left_nothing(&self, command: &Command, finished: &Finished) -> Error {
+        let rendered = text(&finished.stderr);
+        let program = command.get_program().display();
+        let hint = if rendered.trim().is_empty() {
+            format!("it printed nothing: check that {program} is {}, with `{program} --version`", self.tool)
+        } else {
+            format!("check the output of {program} above, and import again with RUSTIMPORT_FORCE_REBUILD=1")
+        };
         Error::Build(Box::new(BuildFailure {
             message: format!("{} built {} without an error, but left no library", self.tool, self.name()),
-            hint: "check its output above, and import again with RUSTIMPORT_FORCE_REBUILD=1".into(),
-            rendered: text(&finished.stderr),
+            hint,
+            rendered,
             diagnostics: Vec::new(),
             command: process::words(command),
             returncode: finished.status.code(),

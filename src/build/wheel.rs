@@ -101,6 +101,15 @@ pub fn is_native(path: &Path) -> bool {
     path.extension().is_some_and(|kind| ["so", "pyd", "dll", "dylib"].iter().any(|native| kind == *native))
 }
 
+/// Whether a library contains a symbol, and not only one that begins with its name.
+pub fn has_symbol(library: &[u8], symbol: &str) -> bool {
+    let is_whole = |start: usize| {
+        let next = library.get(start + symbol.len());
+        !next.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii())
+    };
+    memchr::memmem::find_iter(library, symbol.as_bytes()).any(is_whole)
+}
+
 /// Whether a file of a wheel is not installed into site-packages proper: metadata, scripts, data.
 fn is_beside(name: &str) -> bool {
     let first = name.split('/').next().unwrap_or_default();

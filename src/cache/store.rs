@@ -152,13 +152,7 @@ impl Store {
         cache: &Path,
         accepts: &dyn Fn(&Set) -> bool,
     ) -> Option<Found> {
-        let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
-        let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
-        let has_toolchain = keys.with_toolchain.is_some();
-        let both = std::iter::once(&keys.anywhere).chain((keys.here != keys.anywhere).then_some(&keys.here));
-        for (file, set) in both.flat_map(|key| self.sets(key)).filter(|(_, set)| accepts(set)) {
-            let compared = set.compare(folder, cargo_config, cache, has_toolchain, &mut hash);
-            let Some((inputs, snapshot)) = compared else { continue };
+        for (file, set, inputs, snapshot) in self.matches(keys, folder, cargo_config, cache, accepts) {
             let artifact = self.artifact(set.artifact());
             match fs::read(&artifact).ok().filter(|library| fs::hash_bytes(library) == set.artifact()) {
                 Some(library) => {
@@ -170,6 +164,38 @@ impl Store {
             }
         }
         None
+    }
+
+    /// Whether there is such an artifact. Unlike `find`, this changes nothing.
+    pub fn has(
+        &self,
+        keys: &Keys,
+        folder: &Path,
+        cargo_config: &CargoConfig,
+        cache: &Path,
+        accepts: &dyn Fn(&Set) -> bool,
+    ) -> bool {
+        let mut matches = self.matches(keys, folder, cargo_config, cache, accepts);
+        matches.any(|(_, set, ..)| fs::hash_file(&self.artifact(set.artifact())).as_deref() == Some(set.artifact()))
+    }
+
+    /// The accepted sets, with their files, whose inputs are the current ones.
+    fn matches<'a>(
+        &'a self,
+        keys: &'a Keys,
+        folder: &'a Path,
+        cargo_config: &'a CargoConfig,
+        cache: &'a Path,
+        accepts: &'a dyn Fn(&Set) -> bool,
+    ) -> impl Iterator<Item = (PathBuf, Set, Inputs, Snapshot)> + 'a {
+        let mut hashes: HashMap<PathBuf, Option<String>> = HashMap::new();
+        let has_toolchain = keys.with_toolchain.is_some();
+        let both = std::iter::once(&keys.anywhere).chain((keys.here != keys.anywhere).then_some(&keys.here));
+        both.flat_map(|key| self.sets(key)).filter(|(_, set)| accepts(set)).filter_map(move |(file, set)| {
+            let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
+            let (inputs, snapshot) = set.compare(folder, cargo_config, cache, has_toolchain, &mut hash)?;
+            Some((file, set, inputs, snapshot))
+        })
     }
 
     /// Stores an artifact. `requirements` are those of other machines, or the reason why it must not leave this one.

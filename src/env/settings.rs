@@ -52,6 +52,8 @@ pub struct Client {
     pub cache: PathBuf,
 }
 
+pub const GENERATE_STUBS: &str = "--generate-stubs";
+
 /// Arguments that are passed to the tools unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -82,8 +84,14 @@ impl Arguments {
         if !["--auditwheel", "--compatibility"].into_iter().any(is_given) {
             arguments.extend(["--auditwheel", "skip", "--compatibility", "linux"]);
         }
-        arguments.extend(self.build.iter().map(String::as_str));
+        arguments.extend(self.build.iter().map(String::as_str).filter(|argument| *argument != GENERATE_STUBS));
         arguments
+    }
+
+    /// Whether type stubs of projects are wanted. maturin is not asked for them: `build` fails if a project contains
+    /// them already, and `develop` runs for longer than it takes to write them from the library.
+    pub fn wants_stubs(&self) -> bool {
+        self.build.iter().any(|argument| argument == GENERATE_STUBS)
     }
 
     pub fn is_empty(&self) -> bool {

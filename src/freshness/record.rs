@@ -31,6 +31,9 @@ pub struct Record {
     pub artifact_hash: String,
     /// The output of `rustc -vV`.
     pub rustc: String,
+    /// Why it was built; `None` if it was not built in this place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     pub settings: BuildSettings,
     /// The id of the key that signed the artifact, if it came from a remote store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +79,7 @@ impl Record {
             artifact: PathBuf::new(),
             artifact_hash: String::new(),
             rustc: rustc.to_owned(),
+            reason: None,
             settings: settings.clone(),
             signer: None,
             project: None,

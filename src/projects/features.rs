@@ -50,6 +50,12 @@ pub fn selection(arguments: &[String]) -> Vec<String> {
     found
 }
 
+/// The features that arguments for cargo name.
+pub fn names(selection: &[String]) -> Vec<String> {
+    let lists = selection.iter().zip(selection.iter().skip(1)).filter(|(option, _)| *option == OPTIONS[0]);
+    lists.flat_map(|(_, list)| list.split([',', ' '])).map(str::to_owned).collect()
+}
+
 /// The features that a package defines: a name, and what it enables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Defined(pub BTreeMap<String, Vec<String>>);
@@ -58,9 +64,7 @@ impl Defined {
     /// The features of this package that arguments for cargo enable, with those that they enable in turn.
     pub fn enabled_by(&self, selection: &[String]) -> BTreeSet<String> {
         let is_given = |option: &str| selection.iter().any(|word| word == option);
-        let named = selection.iter().zip(selection.iter().skip(1)).filter(|(option, _)| *option == OPTIONS[0]);
-        let named = named.flat_map(|(_, list)| list.split([',', ' '])).map(str::to_owned);
-        let mut open: Vec<String> = named.collect();
+        let mut open = names(selection);
         open.extend(Some(DEFAULT.to_owned()).filter(|_| !is_given(OPTIONS[2])));
         if is_given(OPTIONS[1]) {
             open.extend(self.0.keys().cloned());

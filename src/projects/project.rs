@@ -18,7 +18,7 @@ use crate::base::error::{Error, Result};
 use crate::base::event::{Event, Observer};
 use crate::base::fs::{self, Stat};
 use crate::build::compile::{self, Compilation, collect_unit};
-use crate::build::wheel::{Wheel, is_native};
+use crate::build::wheel::{Wheel, has_symbol, is_native};
 use crate::cache::layout::{Cache, Entry};
 use crate::env::cargo_config::CargoConfig;
 use crate::env::named_files::named_files;
@@ -156,6 +156,13 @@ impl<'a> Project<'a> {
 
     /// The installed library, if its inputs are unchanged. Then a new stamp is written.
     pub fn check(&self) -> Result<PathBuf, Box<Stale>> {
+        let (record, snapshot) = self.compare()?;
+        self.write_stamp(&record.artifact, &record, &snapshot);
+        Ok(record.artifact)
+    }
+
+    /// The record of the installed library, if its inputs are unchanged.
+    pub fn compare(&self) -> Result<(Record, Snapshot), Box<Stale>> {
         let record = Record::read(&self.entry.record()).filter(|record| record.source == self.request.root);
         let Some((record, own)) = record.and_then(|record| Some((record.clone(), record.project?))) else {
             return Err(Box::new(Stale { changes: vec![DirtyReason::NeverBuilt], record: None }));
@@ -181,10 +188,7 @@ impl<'a> Project<'a> {
         }
         let snapshot = record.compare(&record.artifact, changes, &self.cargo_config, self.request);
         match snapshot {
-            Ok(snapshot) => {
-                self.write_stamp(&record.artifact, &record, &snapshot);
-                Ok(record.artifact)
-            }
+            Ok(snapshot) => Ok((record, snapshot)),
             Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
         }
     }
@@ -545,6 +549,7 @@ impl<'a> Project<'a> {
         self.add_around(&mut collector, metadata, since);
         compilation.collect(&mut collector, &done, since, observer);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.reason = Some(reason.to_owned());
         record.inputs = collector.finish(self.patterns.clone());
         self.restrict(&mut record.inputs, since);
         let pyproject = self.pyproject.clone();
@@ -558,7 +563,12 @@ impl<'a> Project<'a> {
             Some(library) => Cow::Borrowed(library),
             None => Cow::Owned(fs::read(&artifact).map_err(|error| lost(&artifact, &error))?),
         };
+        let has_types = introspection::is_in(&library);
         let artifact = self.publish(record, &artifact, &library, is_simple)?;
+        if self.settings.arguments.wants_stubs() && !has_types {
+            let message = "no type stubs are written: they need pyo3's feature `experimental-inspect` in Cargo.toml";
+            observer.event(Event::Notice { message: message.into() });
+        }
         self.offer(observer);
         observer.event(Event::Finished { seconds: start.elapsed().as_secs_f64() });
         Ok((artifact, Origin::Built))
@@ -572,7 +582,7 @@ impl<'a> Project<'a> {
             let name = Path::new(&native).file_name().and_then(|name| name.to_str()?.split('.').next());
             let Some(library) = wheel.native(&native).filter(|_| name == Some(stem)) else { continue };
             let symbol = format!("PyInit_{stem}");
-            if memchr::memmem::find(library, symbol.as_bytes()).is_none() {
+            if !has_symbol(library, &symbol) {
                 let root = &self.request.root;
                 return Err(Error::project(
                     root,
@@ -636,6 +646,11 @@ impl<'a> Project<'a> {
             }
         }
         Ok(!is_more)
+    }
+
+    /// The features that the installed library was asked to have.
+    pub fn features(&self, installed: Option<&OfProject>) -> Vec<String> {
+        features::names(&self.selection_for_cargo(&self.selection(installed)))
     }
 
     /// An installed library or program, without any check.

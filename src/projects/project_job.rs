@@ -22,7 +22,7 @@ use crate::build::runner::{self, Runner, text};
 use crate::build::wheel::Wheel;
 use crate::cache::layout::Entry;
 use crate::env::request::Request;
-use crate::env::settings::BuildSettings;
+use crate::env::settings::{BuildSettings, GENERATE_STUBS};
 use crate::env::toolchain::Toolchain;
 use crate::output::maturin::{Call, LOG, TEXT_MESSAGES};
 use crate::package::krate;
@@ -161,13 +161,24 @@ impl<'a> ProjectJob<'a> {
         which::which("uv").ok().or(beside)
     }
 
-    /// Whether uv installs in this environment.
+    /// Whether uv installs in this environment: if uv created it or there is no pip, and there is a uv.
     fn wants_uv(&self) -> bool {
-        self.environment.as_ref().is_some_and(Environment::is_uv) || !self.installation.site().join("pip").is_dir()
+        let has_uv = || self.uv().is_some() || self.installation.site().join("uv").is_dir();
+        (self.environment.as_ref().is_some_and(Environment::is_uv) || !self.has_pip()) && has_uv()
     }
 
-    fn check_installer(&self, wants_uv: bool, reason: &str) -> Result<()> {
-        if wants_uv && self.uv().is_none() && !self.installation.site().join("uv").is_dir() {
+    fn has_pip(&self) -> bool {
+        self.installation.site().join("pip").is_dir()
+    }
+
+    fn check_installer(&self, wants_uv: bool, reason: &str, observer: &mut dyn Observer) -> Result<()> {
+        // An environment may use the pip of the Python that it was created from.
+        let runs_pip = |observer: &mut dyn Observer| {
+            let mut command = process::command(&self.python);
+            command.args(["-m", "pip", "--version"]);
+            runner::repeat(&command, Priority::Normal, observer).is_ok_and(|finished| finished.status.success())
+        };
+        if !wants_uv && !self.has_pip() && !runs_pip(observer) {
             return Err(Error::toolchain(
                 format!("{} cannot be installed ({reason}): there is neither pip nor uv", self.request.root.display()),
                 format!("install uv, or pip with `{} -m ensurepip`", self.python.display()),
@@ -191,7 +202,7 @@ impl<'a> ProjectJob<'a> {
         let installs = whole && !is_asked("--skip-install");
         let wants_uv = is_asked("--uv") || self.wants_uv();
         if installs {
-            self.check_installer(wants_uv, reason)?;
+            self.check_installer(wants_uv, reason, observer)?;
         }
         let mut command = process::command(&self.maturin);
         command.arg("develop");
@@ -206,7 +217,7 @@ impl<'a> ProjectJob<'a> {
             _ if wants_uv && !is_asked("--uv") => drop(command.arg("--uv")),
             _ => {}
         }
-        command.args(&arguments.develop);
+        command.args(arguments.develop.iter().filter(|argument| *argument != GENERATE_STUBS));
         self.add_arguments(&mut command);
         Ok(Some(text(&self.run(&command, reason, observer)?.stderr)))
     }
@@ -235,7 +246,7 @@ impl ProjectJob<'_> {
         let wheel = dist_info.write_wheel(root).map_err(|error| failed(&error))?;
         let wheel = wheel.ok_or_else(|| failed(&"maturin's metadata is incomplete"))?;
         let site = self.installation.site();
-        self.check_installer(self.wants_uv(), "not installed")?;
+        self.check_installer(self.wants_uv(), "not installed", observer)?;
         let uv = self.uv().filter(|_| self.wants_uv());
         let installer = || {
             let mut command = process::command(uv.as_ref().unwrap_or(&self.python));

@@ -73,6 +73,16 @@ impl Project<'_> {
         Some((found, Origin::Fetched))
     }
 
+    /// Whether this user's store has the library of the current content.
+    pub fn is_stored(&self, stale: &Stale) -> bool {
+        let installed = stale.record.as_ref().and_then(|record| record.project.as_ref());
+        let accepts = |set: &Set| {
+            !set.signer.as_ref().is_some_and(|id| self.is_revoked(id)) && self.place_of(set, stale).is_some()
+        };
+        let (store, keys) = (self.cache.store(), self.keys(installed));
+        is_about_code(stale) && store.has(&keys, &self.request.root, &self.cargo_config, &self.request.cache, &accepts)
+    }
+
     /// Installs the library of the current content from a store. `installed` describes the installed library.
     pub fn restore(
         &self,

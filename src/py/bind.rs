@@ -379,6 +379,14 @@ mod _core {
         crate::base::fork_guard::inherited()
     }
 
+    /// Returns what is known of a source's last build, and what an import would do, as JSON (`commands/explain.rs`).
+    #[pyfunction]
+    fn explain(py: Python<'_>, request: RequestItems, on_event: Py<PyAny>) -> PyResult<String> {
+        let request = Request::from(request);
+        let found = call::observed(py, on_event, |observer| crate::commands::explain::explain(&request, observer))?;
+        Ok(serde_json::to_string(&found).unwrap_or_default())
+    }
+
     /// Returns the tools that a build would use, with their paths and versions.
     #[pyfunction]
     fn tools(

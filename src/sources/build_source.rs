@@ -12,6 +12,7 @@ use crate::base::lock::{self, Timeout, Wait};
 use crate::base::paths::normal;
 use crate::build::compile::Compilation;
 use crate::build::script_job::Job;
+use crate::build::wheel::has_symbol;
 use crate::cache::store::Told;
 use crate::cache::target_slot::TargetSlot;
 use crate::env::cargo_config::CargoConfig;
@@ -143,6 +144,7 @@ impl Source<'_> {
         collector.add_configuration(&self.cargo_config, since);
         compilation.collect(&mut collector, &done, since, observer);
         let mut record = Record::new(&self.request.root, &toolchain.version, &self.settings);
+        record.reason = Some(reason.to_owned());
         record.inputs = collector.finish(patterns);
         let told = self.told(&done.units);
         let requirements = portability::requirements(&Finished {
@@ -187,7 +189,7 @@ impl Source<'_> {
     fn check_entry_point(&self, library: &[u8]) -> Result<()> {
         let stem = self.request.stem();
         let symbol = format!("PyInit_{stem}");
-        if memchr::memmem::find(library, symbol.as_bytes()).is_some() {
+        if has_symbol(library, &symbol) {
             return Ok(());
         }
         let path = &self.request.root;

@@ -9,7 +9,7 @@ use crate::base::fs;
 use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
 use crate::cache::set::{Requirements, Set};
-use crate::cache::store::{Found, Keys, Place, Told};
+use crate::cache::store::{Found, Keys, Place, Store, Told};
 use crate::env::cargo_config::CargoConfig;
 use crate::env::named_files::named_files;
 use crate::env::request::{Origin, Request, SourceKind};
@@ -146,6 +146,13 @@ impl<'a> Source<'a> {
     }
 
     fn check_at(&self, entry: &Entry) -> Result<PathBuf, Box<Stale>> {
+        let (record, artifact, snapshot) = self.compare_at(entry)?;
+        self.write_stamp(&artifact, &record, &snapshot);
+        Ok(artifact)
+    }
+
+    /// The record and the artifact of an entry, if the inputs are unchanged.
+    pub fn compare_at(&self, entry: &Entry) -> Result<(Record, PathBuf, Snapshot), Box<Stale>> {
         let record = Record::read(&entry.record()).filter(|record| record.source == self.request.root);
         let Some(record) = record else {
             return Err(Box::new(Stale { changes: vec![DirtyReason::NeverBuilt], record: None }));
@@ -156,10 +163,7 @@ impl<'a> Source<'a> {
         let mut changes = record.changed_conditions(&self.settings, self.toolchain.as_ref().ok(), matters);
         changes.extend(record.signer.iter().filter(|id| self.is_revoked(id)).cloned().map(DirtyReason::KeyRevoked));
         match record.compare(&artifact, changes, &self.cargo_config, self.request) {
-            Ok(snapshot) => {
-                self.write_stamp(&artifact, &record, &snapshot);
-                Ok(artifact)
-            }
+            Ok(snapshot) => Ok((record, artifact, snapshot)),
             Err(changes) => Err(Box::new(Stale { changes, record: Some(record) })),
         }
     }
@@ -238,11 +242,21 @@ impl<'a> Source<'a> {
 
     /// The artifact of the current inputs in this user's store, or in the shared cache's. `accepts` decides on its set.
     pub fn find_stored(&self, accepts: &dyn Fn(&Set) -> bool) -> Option<Found> {
-        let mut stores =
-            [Some(self.cache.store()), self.cache.shared().map(|shared| shared.store())].into_iter().flatten();
         let keys = self.keys();
         let folder = self.request.folder();
-        stores.find_map(|store| store.find(&keys, folder, &self.cargo_config, &self.request.cache, accepts))
+        self.stores().find_map(|store| store.find(&keys, folder, &self.cargo_config, &self.request.cache, accepts))
+    }
+
+    /// Whether one of them has it.
+    pub fn is_stored(&self) -> bool {
+        let keys = self.keys();
+        let accepts = |set: &Set| !set.signer.as_ref().is_some_and(|id| self.is_revoked(id));
+        let (folder, cache) = (self.request.folder(), &self.request.cache);
+        self.stores().any(|store| store.has(&keys, folder, &self.cargo_config, cache, &accepts))
+    }
+
+    fn stores(&self) -> impl Iterator<Item = Store> {
+        [Some(self.cache.store()), self.cache.shared().map(|shared| shared.store())].into_iter().flatten()
     }
 
     /// Stores the artifact, to be restored when the same content is built again, here or on another machine.

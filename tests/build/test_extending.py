@@ -121,7 +121,9 @@ def test_every_field_reaches_the_command_line(
     place.python(code, RUSTIMPORT_MATURIN_EXECUTABLE=str(maturin))
     runs = [run.replace("-- ", "--rustc ") for run in place.log.read_text().splitlines()]
     assert len(runs) >= 2, runs
-    expected = {"release": "--profile release"}.get(name, " ".join(build).replace("-- ", "--rustc "))
+    # rustimport writes the stubs itself.
+    ours = {"release": "--profile release", "generate_stubs": ""}
+    expected = ours.get(name, " ".join(build).replace("-- ", "--rustc "))
     for run in (runs[0], runs[-1]):
         if name == "rustc_flags":
             assert run.partition("--rustc ")[2].endswith("-C x")
@@ -320,20 +322,31 @@ def test_unused_maturin_settings_load_nothing() -> None:
 
 
 def test_stubs_are_generated(environment: Environment) -> None:
+    """By every build, in place of those that `maturin develop --generate-stubs` left."""
     layout = projects.LAYOUTS["flat"]
     root = environment.project(layout)
-    edit(root / "Cargo.toml", 'pyo3 = "0.30"', 'pyo3 = { version = "0.30", features = ["experimental-inspect"] }')
-    environment.develop(root)
-    edit(root / "src/lib.rs", projects.EDITED, "2")
+    inspected = 'pyo3 = { version = "0.30", features = ["experimental-inspect"] }'
+    edit(root / "Cargo.toml", 'pyo3 = "0.30"', inspected)
+    environment.develop(root, "--generate-stubs")
+    (stub,) = root.glob("t_flat/**/*.pyi")
     code = f"""
         from rustimport.settings import MaturinSettings
         rustimport.install(settings=MaturinSettings(generate_stubs=True))
         {layout.code}
     """
-    assert environment.run(code).out == "2"
-    (stub,) = root.glob("t_flat/**/*.pyi")
-    assert "def value" in stub.read_text()
+    for value, parameters in (("2", ""), ("3", "more = 0"), ("4", "other = 0")):
+        signature = f"#[pyo3(signature = ({parameters}))]\nfn value({parameters.replace('= 0', ': i32')})"
+        text = layout.files[layout.edited].replace(projects.EDITED, value)
+        (root / layout.edited).write_text(text.replace("fn value()", signature))
+        run = environment.run(code)
+        assert (run.out, run.builds) == (value, 1), run.stderr
+        assert f"def value({parameters.partition(' ')[0]}" in stub.read_text()
     assert environment.run(code).builds == 0
+
+    edit(root / "Cargo.toml", inspected, 'pyo3 = "0.30"')
+    run = environment.run(code)
+    assert run.out == "4"
+    assert "no type stubs are written: they need pyo3's feature `experimental-inspect`" in run.stderr
 
 
 def test_arguments_without_influence_build_nothing(place: Place) -> None:

@@ -18,6 +18,7 @@ from tests import projects
 from tests.conftest import CACHE, ROOT, Place, Run
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
+SITE = Path(sysconfig.get_path("purelib"))
 #: A fixed path, because cargo recompiles pyo3 for another interpreter.
 HOME = ROOT / "target" / CACHE.name.replace("cache", "projects") / f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -462,9 +463,23 @@ def test_a_project_above_an_entry_of_the_path(environment: Environment) -> None:
     code = f"import sys; sys.path.append({str(root / 'examples')!r})\n"
     (root / "examples").mkdir()
     assert "No module named 't_source'" in environment.run(code + layout.code).stderr
-    run = environment.run(code + "rustimport.install(enable_automatic_installation=True)\n" + layout.code)
+    automatic = code + "rustimport.install(enable_automatic_installation=True)\n" + layout.code
+    run = environment.run(automatic)
     assert run.out == "1", run.stderr
+    lines = [line.split(" in ")[0] for line in run.stderr.splitlines()]
+    assert lines == ["rustimport: building t_source: not installed", "rustimport: built t_source"]
     assert environment.run(layout.code).out == "1"
+
+    # uv has created this environment, but need not be there: pip installs, if there is any.
+    edit(root / "pyproject.toml", 'version = "1.0"', 'version = "2.0"')
+    path = environment.place.env["PATH"].removesuffix(os.pathsep + str(SCRIPTS))
+    run = environment.run(layout.code, PATH=path)
+    assert "there is neither pip nor uv" in run.stderr
+    for folder in SITE.glob("pip*"):
+        shutil.copytree(folder, environment.site / folder.name)
+    run = environment.run(layout.code, PATH=path)
+    assert run.out == "1", run.stderr
+    assert (environment.site / "t_source-2.0.dist-info").exists()
 
 
 def test_a_project_of_many_files(environment: Environment) -> None:
@@ -753,6 +768,14 @@ def test_type_stubs(environment: Environment, name: str) -> None:
     (root / layout.edited).write_text(text + "\n// 2\n")
     stripped = environment.run(layout.code, CARGO_PROFILE_DEV_STRIP="true")
     assert (stripped.out, stripped.builds, stub.read_text()) == ("2", 1, first)
+
+    if name == "pure":
+        # Type checkers look for it (PEP 561). A new version is installed from scratch.
+        typed = environment.site / module / "py.typed"
+        assert typed.exists()
+        edit(root / "pyproject.toml", 'version = "1.0"', 'version = "2.0"')
+        assert environment.run(layout.code).out == "2"
+        assert (typed.exists(), stub.read_text()) == (True, first)
 
     environment.uninstall(f"{module.replace('_', '-')}")
     assert not (environment.site / module).exists()

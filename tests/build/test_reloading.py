@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import projects
-from tests.build.test_projects import Environment, edit
+from tests.build.test_projects import Environment, developed, edit
 from tests.conftest import Place
 
 TYPES = """\
@@ -296,3 +296,41 @@ def test_a_source_that_was_deleted_and_restored(place: Place) -> None:
         """
     )
     assert run.out.splitlines() == ["[] 1", "True 2 m"]
+
+
+@pytest.mark.parametrize("layout", ["pure", "python-source"])
+def test_projects_that_are_removed_from_sys_modules(place: Place, layout: str) -> None:
+    """As reloaders of web frameworks and documentation tools do, with all modules of a package or only with some."""
+    environment = Environment(place)
+    found, root = developed(environment, layout)
+    module = found.code.split(";")[0].split()[-1]
+    extension = f"{module}.{module}"
+    code = f"""
+        import importlib, pathlib, sys
+        source = pathlib.Path({str(root / found.edited)!r})
+        text = source.read_text()
+        names = [{module!r}, {extension!r}]
+
+        def fresh(value, names=names):
+            source.write_text(text.replace({projects.EDITED!r}, str(value)))
+            for name in names:
+                sys.modules.pop(name, None)
+            package = importlib.import_module({module!r})
+            print(package.value(), importlib.import_module({extension!r}).value())
+
+        fresh(1)
+        fresh(1)
+        fresh(2)
+        fresh(2)
+        # maturin's own `__init__.py` has to be imported with its extension module.
+        fresh(3, names[:1] if {layout != "pure"} else names)
+        fresh(4)
+        # The old value again is the first library's.
+        fresh(2)
+        importlib.reload(sys.modules[{module!r}])
+        fresh(5)
+    """
+    run = environment.run(code)
+    assert run.out.splitlines() == ["1 1", "1 1", "2 2", "2 2", "3 3", "4 4", "2 2", "5 5"], run.stderr
+    # The second time, 2 is in the store.
+    assert run.builds == 5

@@ -298,10 +298,13 @@ def test_a_project_whose_module_has_another_name(environment: Environment) -> No
     layout = projects.LAYOUTS["pure"]
     root = environment.project(layout)
     environment.develop(root)
-    edit(root / layout.edited, "mod t_pure", "mod another")
-    run = environment.run(layout.code)
-    assert "does not define the module `t_pure` (no `PyInit_t_pure` in the library)" in run.stderr
-    edit(root / layout.edited, "mod another", '#[pyo3(name = "t_pure")]\nmod another')
+    # The second name begins with the right one.
+    for before, name in (("t_pure", "another"), ("another", "t_pure_new")):
+        edit(root / layout.edited, f"mod {before}", f"mod {name}")
+        run = environment.run(layout.code)
+        assert "does not define the module `t_pure` (no `PyInit_t_pure` in the library)" in run.stderr
+        assert "building t_pure failed after" in run.stderr
+    edit(root / layout.edited, "mod t_pure_new", '#[pyo3(name = "t_pure")]\nmod t_pure_new')
     assert environment.run(layout.code).out == "1"
 
 

@@ -159,8 +159,12 @@ def test_a_sitecustomize_that_prints(environment: Environment) -> None:
 def test_a_sitecustomize_that_raises(environment: Environment) -> None:
     """Python continues after the error, but does not run the lines that would be added to the file."""
     environment.sitecustomize.write_text("raise RuntimeError('not today')\n")
-    for _ in range(3):
-        assert environment.site_command("install").returncode == 0
+    for attempt in range(3):
+        run = environment.site_command("install")
+        assert run.returncode == 0
+        if attempt == 0:
+            assert f"{environment.sitecustomize} ends with an error" in run.stdout
+            assert "RuntimeError: not today" in run.stdout
         assert environment.run("-c", ACTIVE).stdout.strip() == "True"
         assert environment.pth.exists()
     assert environment.sitecustomize.read_text() == "raise RuntimeError('not today')\n"

@@ -40,6 +40,9 @@ def fake(place: Place, tmp_path: Path) -> object:
 def test_no_artifact(fake: object) -> None:
     out = fake("exit 0").splitlines()  # type: ignore[operator]
     assert out[:2] == ["BuildError", "maturin built m.rs without an error, but left no library"]
+    assert out[2].startswith("it printed nothing: check that ")
+    assert out[2].endswith("/fake-maturin --version`")
+    assert "check the output of " in fake("echo unknown >&2").splitlines()[-1]  # type: ignore[operator]
 
 
 def test_an_empty_wheel(fake: object) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import settings
 from ..errors import BuildError, RustImportError
-from . import build, cache, new, remote, rust_tools, site, stubs, versions, watch
+from . import build, cache, explain, new, remote, rust_tools, site, stubs, versions, watch
 from .output import say
 
 
@@ -177,6 +177,15 @@ def _parser() -> argparse.ArgumentParser:
     command.usage = "rustimport clippy [-h] [PATH ...] [-- ARGUMENTS ...]"
     _source_arguments(command)
     command.epilog = "ARGUMENTS are for `cargo clippy`."
+
+    command = _command(
+        commands,
+        "explain",
+        explain.run,
+        "show who imports a module, what it was built from, and what an import would do",
+    )
+    command.add_argument("module", metavar="MODULE", help="the name of the module, as in `import MODULE`")
+    command.add_argument("--json", action="store_true", help="print the result as JSON")
 
     _format(_command(commands, "version", versions.version, "show the versions of rustimport and its tools"))
     _format(_command(commands, "info", versions.info, "show everything that a bug report needs, without secrets"))

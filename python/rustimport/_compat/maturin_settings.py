@@ -44,7 +44,7 @@ class MaturinSettings:
         group: Dependency groups to install (``develop`` only).
         uv: Install with uv (``develop`` only).
         skip_install: Install nothing (``develop`` only).
-        generate_stubs: Write type stubs.
+        generate_stubs: Write type stubs of projects, in place of existing ones.
     """
 
     release: bool = False
