@@ -327,6 +327,8 @@ class ScriptFinder(Finder):
         self._listed: list[str] = []
         #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
         self._listings: dict[str, tuple[float, frozenset[str]]] = {}
+        #: The last file of the right name that is not ours.
+        self._passed: str | None = None
 
     def invalidate_caches(self) -> None:
         self.missed = None
@@ -365,11 +367,19 @@ class ScriptFinder(Finder):
             entries = sys.path if path is None else list(path)
             parent, _, name = fullname.rpartition(".")
             if _is_standard(parent, entries) if parent else name in sys.stdlib_module_names:
+                if not parent and entries and name + ".rs" in _names_in(entries[0]):
+                    with ImportUnlocked():
+                        from . import _advice
+                    _advice.tell_of_standard(name, os.path.join(os.path.abspath(entries[0]), name + ".rs"))
                 return None
             if entries == self._listed or len(entries) == 1:
                 # These folders have listings, so one search in Python's own order is enough.
                 spec, is_done = self._search(fullname, entries, name, target)
-                return spec if is_done or path is not None else self._included(fullname, name) or spec
+                if not is_done and path is None:
+                    spec = self._included(fullname, name) or spec
+                if spec is None:
+                    self._missing(fullname, name, entries)
+                return spec
             # A folder that contains the file, or has no listing yet, is searched together with the entries before it
             # only. So the import of a script does not wait until all later folders are listed.
             importers = sys.path_importer_cache
@@ -400,7 +410,11 @@ class ScriptFinder(Finder):
             if searched:
                 # Python combines the parts of a namespace itself.
                 spec = None
-            return spec if path is not None else self._included(fullname, name) or spec
+            if path is None:
+                spec = self._included(fullname, name) or spec
+            if spec is None:
+                self._missing(fullname, name, entries)
+            return spec
         except ImportError as error:
             if not is_ours(error):
                 raise
@@ -452,6 +466,8 @@ class ScriptFinder(Finder):
                     spec = self._spec(fullname, folder + os.sep + found_name) if is_there else None
                     if spec is not None:
                         return spec, True
+                if there:
+                    self._passed = folder + os.sep + file
             if entry == hit:
                 break
         return found, hit is not None
@@ -467,6 +483,34 @@ class ScriptFinder(Finder):
                 if spec is not None:
                     return spec
         return None
+
+    def _missing(self, fullname: str, name: str, entries: "list[str]") -> None:
+        """A module that was not found. If there is a Rust file that could be meant, says why it is not imported, once
+        in each process. Only memory is searched for one."""
+        global _has_advised
+        if _has_advised:
+            return
+        importing = _importing_folder()
+        if importing is None:
+            return
+        first = entries[0] if entries and isinstance(entries[0], str) else ""
+        names, file = _names_in(first), name + ".rs"
+        hyphenated = file.replace("_", "-")
+        place = source = None
+        if self._passed is not None and self._passed.rpartition(os.sep)[2] == file:
+            source, self._passed = self._passed, None
+        elif hyphenated != file and hyphenated in names:
+            place, file = first, hyphenated
+        elif file in _names_in(importing):
+            place = importing
+        elif "src" in names and exists(os.path.join(first, "src", file)):
+            place = os.path.join(first, "src")
+        if source is None and place is None:
+            return
+        with ImportUnlocked():
+            from . import _advice
+        source = source or os.path.join(os.path.abspath(place or ""), file)
+        _has_advised = _advice.tell_of_missing(self, fullname, source, importing)
 
     def _is_new(self, importer: "Any", file: str) -> bool:
         """Checks for a file in a folder whose listing may be older than its content: both changed within one
@@ -599,6 +643,32 @@ class ImportUnlocked:
     def __exit__(self, *_: object) -> None:
         for _time in range(self._depth):
             _imp.acquire_lock()
+
+
+#: Whether this process was told about a file that is not imported.
+_has_advised = False
+
+
+def _names_in(entry: str) -> "Any":
+    """The names in a folder when Python last listed it."""
+    try:
+        importer = sys.path_importer_cache[entry or os.getcwd()]
+    except (KeyError, OSError, TypeError):
+        return ()
+    return importer._path_cache if isinstance(importer, FileFinder) else ()  # type: ignore[attr-defined]
+
+
+def _importing_folder() -> "str | None":
+    """The folder of the code whose import runs; ``None`` if no import runs, but somebody asks what can be imported."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name in ("importlib.util", "pkgutil"):
+            return None
+        if not name.startswith(("importlib", "rustimport.", "_frozen_importlib")):
+            return str(frame.f_globals.get("__file__", "")).rpartition(os.sep)[0]
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
 
 
 def _is_standard(package: str, entries: "list[str]") -> bool:

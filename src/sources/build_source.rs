@@ -23,9 +23,10 @@ use crate::freshness::unit::{Unit, UnitKind};
 use crate::package::cargo_lock;
 use crate::package::krate::Crate;
 use crate::package::manifest;
+use crate::package::script_lock;
 use crate::remote::portability::{self, Finished};
 use crate::sources::plan::Plan;
-use crate::sources::source::{Source, Stale};
+use crate::sources::source::{Source, Stale, lock_file_of};
 
 impl Source<'_> {
     /// What may put the tree's path into the library: values of `env!`, without those that only lead to generated code;
@@ -137,6 +138,9 @@ impl Source<'_> {
         for path in manifests.chain(self.krate.iter().map(Crate::pyproject)) {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
         }
+        if let Some(path) = lock_file_of(self.request).filter(|path| !path.exists()) {
+            collector.add_absent(&path);
+        }
         for path in &watched {
             collector.add_file(path, since);
         }
@@ -158,6 +162,7 @@ impl Source<'_> {
             lock: &fs::read_text(self.entry.package().join("Cargo.lock")).unwrap_or_default(),
         });
         let library = compilation.remember(&record.inputs, done)?;
+        self.report_old_lock_file(plan, observer);
 
         let snapshot = record.inputs.as_built();
         let artifact = self.publish(&mut record, &library, &snapshot)?;
@@ -182,6 +187,22 @@ impl Source<'_> {
         // Usually both are the same.
         let names: BTreeSet<&String> = plan.dependencies.iter().chain(&resolved).collect();
         slot.has_compiled(self.cache, names);
+    }
+
+    /// Says that cargo had to complete the script's lock file for this build.
+    fn report_old_lock_file(&self, plan: &Plan, observer: &mut dyn Observer) {
+        let Some(lock) = self.cargo_lock_of(&plan.table) else { return };
+        let used = fs::read_text(self.entry.package().join("Cargo.lock")).unwrap_or_default();
+        if script_lock::portable(&used, &plan.name) != script_lock::portable(&lock, &plan.name) {
+            let file = script_lock::of(&self.request.root);
+            let message = format!(
+                "{} does not match the dependencies, and cargo has chosen what differs; to update it, run `python -m \
+                 rustimport build --lock {}`",
+                file.file_name().unwrap_or_default().display(),
+                self.request.root.display()
+            );
+            observer.event(Event::Notice { message });
+        }
     }
 
     fn check_entry_point(&self, library: &[u8]) -> Result<()> {
