@@ -17,19 +17,18 @@ _SIGNS = (b"#[pyfunction", b"#[pyclass", b"#[pymodule", b"#[pyo3::py")
 
 #: The names of modules that were reported; of those that were not found, only one.
 _standard: "set[str]" = set()
+#: Files that are not for Python -> their stat.
+_dismissed: "dict[str, tuple[int, int, int]]" = {}
 _has_told_of_release_mode = False
 _has_told_of_variables = False
 
 
 def why_not(source: str) -> "str | None":
-    """What is missing from a file without a marker so that it is imported. ``None`` if it has one, or does not look as
-    if it were for Python."""
+    """What is missing from a file that did not opt in. ``None`` if it does not look as if it were for Python."""
     try:
         with open(source, "rb") as file:
             data = file.read()
     except OSError:
-        return None
-    if _marker.has_marker(data):
         return None
     if not data.strip():
         return f"it is empty: {WRITE}, and functions with #[pyfunction] below it"
@@ -138,9 +137,14 @@ def tell_of_variables(known: "set[str]") -> None:
 def _why_missing(fullname: str, source: str, importing: str) -> "str | None":
     folder, file = os.path.split(source)
     name = fullname.rpartition(".")[2]
-    missing = why_not(source)
-    if missing is None and not _has_opted_in(source):
-        return None
+    missing = None
+    if not _has_opted_in(source):
+        found = os.stat(source)
+        stat = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        missing = why_not(source) if _dismissed.get(source) != stat else None
+        if missing is None:
+            _dismissed[source] = stat
+            return None
     reasons = []
     if file != f"{name}.rs":
         reasons.append(f"the name of a module has no `-`: rename the file to {name}.rs")

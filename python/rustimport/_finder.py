@@ -20,7 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _F = TypeVar("_F")
 
     from ._compat.maturin_settings import MaturinSettings
     from ._request import Request
@@ -54,6 +56,14 @@ if environ is not os.environ and sys.platform != "win32":
     _INCLUDE_PATHS, _RELEASE_MODE = _INCLUDE_PATHS.encode(), _RELEASE_MODE.encode()
 
 
+def left_out_of_tracebacks(function: "_F") -> "_F":
+    """A decorator for what importlib calls. Python leaves frames of importlib out of the traceback of an
+    ``ImportError``, and recognises them by this file name."""
+    called: Any = function
+    called.__code__ = called.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+    return function
+
+
 # ---------------------------------------------------------------------------------------------------
 # Loading.
 
@@ -66,6 +76,7 @@ class Loader(ExtensionFileLoader):
         super().__init__(name, path)
         self.source = source
 
+    @left_out_of_tracebacks
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
         try:
             return self._create(spec)
@@ -75,6 +86,7 @@ class Loader(ExtensionFileLoader):
                 raise
             raise ours from ours.__cause__
 
+    @left_out_of_tracebacks
     def exec_module(self, module: "ModuleType") -> None:
         try:
             self._exec(module)
@@ -339,6 +351,7 @@ class ScriptFinder(Finder):
         if marker is not None:
             marker.forget()
 
+    @left_out_of_tracebacks
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
@@ -385,9 +398,10 @@ class ScriptFinder(Finder):
             importers = sys.path_importer_cache
             file = name + ".rs"
             searched = 0
+            here = ""
             for index, entry in enumerate(entries):
                 try:
-                    importer: Any = importers[entry or os.getcwd()]
+                    importer: Any = importers[entry or (here := _working_folder())]
                     names = importer._path_cache
                     if file not in names and name not in names and importer._path_mtime != -1:
                         continue
@@ -395,7 +409,7 @@ class ScriptFinder(Finder):
                     continue
                 except KeyError:
                     pass
-                spec, is_done = self._search(fullname, entries[searched : index + 1], name, target)
+                spec, is_done = self._search(fullname, entries[searched : index + 1], name, target, here)
                 if is_done:
                     if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
                         # Python found the module, so most folders are listed now.
@@ -404,7 +418,7 @@ class ScriptFinder(Finder):
                 searched = index + 1
             if path is None:
                 self._listed = entries[:]
-            spec, is_done = self._search(fullname, entries[searched:], name, target)
+            spec, is_done = self._search(fullname, entries[searched:], name, target, here)
             if is_done:
                 return spec
             if searched:
@@ -422,10 +436,10 @@ class ScriptFinder(Finder):
             raise error.with_traceback(None) from error.__cause__
 
     def _search(
-        self, fullname: str, entries: "list[str]", name: str, target: "ModuleType | None"
+        self, fullname: str, entries: "list[str]", name: str, target: "ModuleType | None", here: str = ""
     ) -> "tuple[ModuleSpec | None, bool]":
         """Searches some entries in Python's order. Returns what was found, and whether that ends the search:
-        the parts of a namespace do not."""
+        the parts of a namespace do not. `here`: the working folder, if it is known."""
         found = PathFinder.find_spec(fullname, entries, target)
         # The folder of Python's hit, and whether the hit is a package: only in that folder, a script comes second.
         hit: str | None = None
@@ -443,7 +457,7 @@ class ScriptFinder(Finder):
             if is_package and entry == hit:
                 break
             try:
-                importer: Any = importers[entry or os.getcwd()]
+                importer: Any = importers[entry or here or _working_folder()]
                 names = importer._path_cache
                 there = file in names
                 if not there and settled.get(importer) != importer._path_mtime:
@@ -649,10 +663,20 @@ class ImportUnlocked:
 _has_advised = False
 
 
+_last_working_folder = ""
+
+
+def _working_folder() -> str:
+    """The folder that an empty entry of the path means."""
+    global _last_working_folder
+    _last_working_folder = os.getcwd()
+    return _last_working_folder
+
+
 def _names_in(entry: str) -> "Any":
     """The names in a folder when Python last listed it."""
     try:
-        importer = sys.path_importer_cache[entry or os.getcwd()]
+        importer = sys.path_importer_cache[entry or _last_working_folder or _working_folder()]
     except (KeyError, OSError, TypeError):
         return ()
     return importer._path_cache if isinstance(importer, FileFinder) else ()  # type: ignore[attr-defined]
@@ -682,7 +706,7 @@ def _is_standard(package: str, entries: "list[str]") -> bool:
 def _folder_of(entry: str) -> str:
     """The folder of an entry of the path, as in the origin of what Python finds there."""
     try:
-        importer = sys.path_importer_cache.get(entry or os.getcwd())
+        importer = sys.path_importer_cache.get(entry or _working_folder())
     except OSError:
         return entry
     return importer.path if isinstance(importer, FileFinder) else entry

@@ -138,7 +138,9 @@ impl Source<'_> {
         for path in manifests.chain(self.krate.iter().map(Crate::pyproject)) {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
         }
-        if let Some(path) = lock_file_of(self.request).filter(|path| !path.exists()) {
+        // Also if it appeared during the build.
+        let lock_file = lock_file_of(self.request);
+        if let Some(path) = lock_file.filter(|path| self.read.iter().all(|(read, _)| read != path)) {
             collector.add_absent(&path);
         }
         for path in &watched {
@@ -163,6 +165,7 @@ impl Source<'_> {
         });
         let library = compilation.remember(&record.inputs, done)?;
         self.report_old_lock_file(plan, observer);
+        self.report_empty_module(observer);
 
         let snapshot = record.inputs.as_built();
         let artifact = self.publish(&mut record, &library, &snapshot)?;
@@ -187,6 +190,17 @@ impl Source<'_> {
         // Usually both are the same.
         let names: BTreeSet<&String> = plan.dependencies.iter().chain(&resolved).collect();
         slot.has_compiled(self.cache, names);
+    }
+
+    /// Says that the generated module is empty. Cells report that as an error.
+    fn report_empty_module(&self, observer: &mut dyn Observer) {
+        if self.request.cell.is_some() {
+            return;
+        }
+        let Some(function) = self.script.exports_nothing(self.request.stem()) else { return };
+        let above = function.map_or("a function".to_owned(), |name| format!("`fn {name}`"));
+        let message = format!("it exports nothing to Python: write #[pyfunction] above {above}");
+        observer.event(Event::Notice { message });
     }
 
     /// Says that cargo had to complete the script's lock file for this build.

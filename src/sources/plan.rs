@@ -75,13 +75,6 @@ impl Source<'_> {
             }
         };
         self.check_pyo3(&table)?;
-        if let Some(function) = self.script.exports_nothing(self.request.stem())
-            && self.request.cell.is_none()
-        {
-            let above = function.map_or("functions".to_owned(), |name| format!("`fn {name}`"));
-            let message = format!("it exports nothing to Python: write #[pyfunction] above {above}");
-            observer.event(Event::Notice { message });
-        }
         let closure = cargo_lock::closure(&mirror.join("Cargo.lock"), &table);
         let has = |names: &[&str]| {
             let locked =

@@ -40,7 +40,10 @@ pub struct Stale {
 
 impl Stale {
     pub fn reason(&self, folder: &Path) -> String {
-        let mut stories = self.changes.iter().map(|change| change.describe(folder));
+        // A wheel is always built; what changed besides is no reason.
+        let is_for_wheel = self.changes.first() == Some(&DirtyReason::ForWheel);
+        let changes = if is_for_wheel { &self.changes[..1] } else { &self.changes };
+        let mut stories = changes.iter().map(|change| change.describe(folder));
         let first = stories.next().unwrap_or_default();
         match stories.len() {
             0 => first,
