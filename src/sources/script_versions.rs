@@ -37,8 +37,20 @@ impl Source<'_> {
         }
     }
 
-    /// Fails if the script has no lock file, or one that lacks something that its dependencies need.
+    /// Fails if the source has no lock file, or one that lacks something that its dependencies need; that of a crate is
+    /// checked by cargo in a build.
     pub fn check_lock_file(&self, observer: &mut dyn Observer) -> Result<()> {
+        if let Some(krate) = &self.krate {
+            let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+            let path = toolchain.workspace_of(&krate.folder, observer)?.join("Cargo.lock");
+            if path.exists() {
+                return Ok(());
+            }
+            let shown = krate.folder.display();
+            let message = format!("{shown} has no lock file ({})", path.display());
+            let hint = format!("write it: cargo generate-lockfile --manifest-path {shown}/Cargo.toml");
+            return Err(Error::project(&path, message, hint));
+        }
         let path = script_lock::of(&self.request.root);
         let shown = self.request.root.display();
         let failed = |message: String, what: &str| {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
@@ -94,6 +95,23 @@ def checksum(text: str) -> str:
     found = re.search(r'name = "itoa"\nversion = ".*"\nsource = ".*"\nchecksum = "(.*)"', text)
     assert found is not None
     return found[1]
+
+
+def test_locked_crates(place: Place) -> None:
+    manifest = place.write("c/Cargo.toml", '[package]\nname = "c"\nedition = "2021"\n[dependencies]\npyo3 = "0.30"\n')
+    place.write("c/src/lib.rs", "use pyo3::prelude::*;\n#[pymodule]\nmod c {}\n")
+    run = command(place, "build", "--locked", "c")
+    assert run.returncode == 1
+    assert "c has no lock file" in run.stderr
+    hint = re.search(r"^hint: write it: (.*)", run.stderr, re.M)
+    assert hint is not None
+    subprocess.run(hint[1].split(), env=place.env, check=True, capture_output=True)
+    assert command(place, "build", "--locked", "c").returncode == 0
+    manifest.write_text(manifest.read_text() + 'cfg-if = "1"\n')
+    old = command(place, "build", "--locked", "c")
+    assert old.returncode == 1
+    assert "--locked" in old.stderr
+    assert "cfg-if" not in (place.folder / "c" / "Cargo.lock").read_text()
 
 
 def test_files_of_others_are_no_lock_files(place: Place) -> None:
