@@ -11,7 +11,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name "*.rs") $
 # Tests run in two processes. To run them in one: `make test PARALLEL=`.
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help demo test test-all test-toolchains test-pythons test-windows test-faults test-network test-remote test-browser test-editors check-targets docs wheels wheel try-wheel check-release lint format bench clean
+.PHONY: help demo test test-all test-toolchains test-pythons test-windows test-faults test-pyo3 test-network test-remote test-browser test-editors check-targets docs wheels wheel try-wheel check-release lint format bench clean
 
 help:
 	@echo 'make demo      install into $(VENV) and import a Rust file, edit it, import it again'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test-pythons  run every test with Python 3.14, 3.15 and without the GIL, and inside Blender, in a Debian sid chroot'
 	@echo 'make test-windows  run the core, the hook and wheels for Windows, with Wine, in a Debian sid chroot'
 	@echo 'make test-faults  test many more kills, damaged files, full disks and arbitrary input; 15 minutes'
+	@echo 'make test-pyo3  follow the hints for old code with every version of pyo3 since 0.18'
 	@echo 'make test-network  install, edit and import projects from PyPI'
 	@echo 'make test-browser  test notebooks in JupyterLab and marimo, in a browser'
 	@echo 'make test-remote  test remote stores on Redis, S3 and WebDAV servers'
@@ -75,6 +76,10 @@ check-targets:
 	rustup target add $(TARGETS)
 	for target in $(TARGETS); do PYO3_CROSS_PYTHON_VERSION=3.10 RUSTFLAGS='-D warnings -C target-feature=-crt-static' \
 		cargo check --all-targets --target $$target --target-dir target/check || exit 1; done
+
+# `make test` tries two of these versions.
+test-pyo3: $(VENV)/.dev
+	PYO3=all $(BIN)/python -m pytest tests/build/test_pyo3_versions.py
 
 # Third-party projects from PyPI.
 test-network: $(VENV)/.dev
@@ -143,6 +148,7 @@ $(VENV)/bin/python:
 $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 	@command -v cargo >/dev/null || { echo 'Rust is missing: install it from https://rustup.rs, then run make again.' >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9.6,<2' 'pip>=25.1'
+	@echo 'Compiling the package: some minutes the first time.'
 	PIP_QUIET=1 VIRTUAL_ENV='$(abspath $(VENV))' $(BIN)/maturin develop --release --quiet
 	@touch $@
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,8 @@ start = time.perf_counter()
 import somecode
 
 seconds = time.perf_counter() - start
-print(f"    somecode.square(9) == {somecode.square(9)}    (import: {seconds * 1000:.1f} ms)")
+took = f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
+print(f"    somecode.square(9) == {somecode.square(9)}    (import: {took})")
 """
 
 
@@ -39,8 +41,10 @@ def main() -> None:
         show("Touching the file builds nothing, since its content decides:", folder)
     from rustimport import settings
 
-    print(f"\nWhat was built is in {settings.cache_dir}. Try it: cd examples, then python, then")
-    print("    >>> import rustimport.import_hook\n    >>> import somecode")
+    # The Python that has the package, whether or not its environment is activated.
+    print(f"\nWhat was built is in {settings.cache_dir}. Try it:\n")
+    print(f"    $ cd {shlex.quote(str(example.parent))}\n    $ {shlex.quote(sys.executable)}")
+    print("    >>> import rustimport.import_hook\n    >>> import somecode\n    >>> somecode.square(9)")
 
 
 if __name__ == "__main__":

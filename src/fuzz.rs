@@ -148,6 +148,7 @@ pub fn request() -> Request {
         marked: true,
         in_place: true,
         wheels: None,
+        newest: false,
         force: false,
         may_build: true,
         lock_timeout: crate::base::lock::Timeout::default(),

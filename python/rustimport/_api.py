@@ -270,6 +270,10 @@ def _find(fullname: str) -> str:
 
 
 def _load(source: str, fullname: str, opt_in: bool, force_rebuild: bool) -> ModuleType:
+    if fullname in sys.stdlib_module_names:
+        from . import _build
+
+        _build.check_name(source, fullname)
     finder = _finder.installed("scripts") or _finder.ScriptFinder()
     # An explicit call is forced every time, not once in each process.
     artifact = finder.artifact(fullname, source, opt_in=opt_in, force=force_rebuild)

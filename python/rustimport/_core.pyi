@@ -16,6 +16,7 @@ __all__ = [
     "cache_prune",
     "cache_share",
     "check_in_place",
+    "check_lock",
     "copy_installed",
     "discover",
     "ensure",
@@ -28,6 +29,7 @@ __all__ = [
     "is_module",
     "list_installed",
     "local_packages",
+    "passed_over",
     "project_settings",
     "pyproject_table",
     "remote_describe",
@@ -52,6 +54,7 @@ __all__ = [
     "write_file",
     "write_for_rust_tools",
     "write_header",
+    "write_lock",
 ]
 
 __version__: Final[str]
@@ -115,6 +118,15 @@ def is_module(path: str | PathLike[str]) -> bool:
 
 def discover(paths: Sequence[str | PathLike[str]], opt_in: bool, are_named: bool) -> list[PathLike[str]]:
     """Sources in folders, and among them."""
+
+def passed_over(paths: Sequence[str | PathLike[str]]) -> list[PathLike[str]]:
+    """The ``.rs`` files without a marker in folders."""
+
+def write_lock(request: Request, newest: bool, on_event: Observer) -> bool:
+    """Writes the lock file of a script, or completes it; returns whether it had to be changed."""
+
+def check_lock(request: Request, on_event: Observer) -> None:
+    """Raises an error if a script has no lock file, or one that does not match its dependencies."""
 
 def template(source: str | PathLike[str]) -> str | None:
     """The template that a source asks for, by its name."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # `errors` is loaded only if an error occurs: it would take most of the time of a check.
 
+#: All variables with this package's prefix.
+KNOWN_VARIABLES = {*_settings.VARIABLES.values(), _settings.REMOTE_KEY}
+
 #: The arguments of a source without settings.
 _NO_ARGUMENTS: Arguments = {
     "cargo_arguments": [],
@@ -35,6 +38,7 @@ def request(
     marked: bool = False,
     in_place: bool = True,
     wheels: str | None = None,
+    newest: bool = False,
     force: bool = False,
     may_build: bool = True,
     lock_timeout: float | None = None,
@@ -48,6 +52,7 @@ def request(
     """The request for a source (see `src/env/request.rs`).
 
     `may_build`: whether it may be built, or only come from a store. `wheels`: where a forced build leaves the wheel.
+    `newest`: without a lock file, choose the newest versions of the dependencies.
     `maturin`: the program to use. `dist_info`: a project's installed metadata. `automatic`: install it if necessary.
     `cell`: details of a script that is a string. `stubs`: whether the library has to contain what type stubs need.
     """
@@ -83,6 +88,7 @@ def request(
         "marked": marked,
         "in_place": in_place,
         "wheels": wheels,
+        "newest": newest,
         "force": force,
         "may_build": may_build,
         "lock_timeout": lock_timeout,
@@ -179,6 +185,10 @@ def ensure(
     Raises:
         rustimport.errors.RustImportError: the source cannot be built.
     """
+    if any(name.startswith("RUSTIMPORT_") and name not in KNOWN_VARIABLES for name in os.environ):
+        from . import _advice
+
+        _advice.tell_of_variables(KNOWN_VARIABLES)
     reporter = reporter or _report.Reporter(asked["module"], asked["root"], show_warnings, stop, bar)
     try:
         run = _native.core.ensure_in_place if in_place else _native.core.ensure

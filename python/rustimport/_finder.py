@@ -20,7 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _F = TypeVar("_F")
 
     from ._compat.maturin_settings import MaturinSettings
     from ._request import Request
@@ -54,6 +56,14 @@ if environ is not os.environ and sys.platform != "win32":
     _INCLUDE_PATHS, _RELEASE_MODE = _INCLUDE_PATHS.encode(), _RELEASE_MODE.encode()
 
 
+def left_out_of_tracebacks(function: "_F") -> "_F":
+    """A decorator for what importlib calls. Python leaves frames of importlib out of the traceback of an
+    ``ImportError``, and recognises them by this file name."""
+    called: Any = function
+    called.__code__ = called.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+    return function
+
+
 # ---------------------------------------------------------------------------------------------------
 # Loading.
 
@@ -66,6 +76,7 @@ class Loader(ExtensionFileLoader):
         super().__init__(name, path)
         self.source = source
 
+    @left_out_of_tracebacks
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
         try:
             return self._create(spec)
@@ -75,6 +86,7 @@ class Loader(ExtensionFileLoader):
                 raise
             raise ours from ours.__cause__
 
+    @left_out_of_tracebacks
     def exec_module(self, module: "ModuleType") -> None:
         try:
             self._exec(module)
@@ -327,6 +339,8 @@ class ScriptFinder(Finder):
         self._listed: list[str] = []
         #: Listings of folders that have no `FileFinder`: folder -> (mtime, names).
         self._listings: dict[str, tuple[float, frozenset[str]]] = {}
+        #: The last file of the right name that is not ours.
+        self._passed: str | None = None
 
     def invalidate_caches(self) -> None:
         self.missed = None
@@ -337,6 +351,7 @@ class ScriptFinder(Finder):
         if marker is not None:
             marker.forget()
 
+    @left_out_of_tracebacks
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
@@ -365,19 +380,28 @@ class ScriptFinder(Finder):
             entries = sys.path if path is None else list(path)
             parent, _, name = fullname.rpartition(".")
             if _is_standard(parent, entries) if parent else name in sys.stdlib_module_names:
+                if not parent and entries and name + ".rs" in _names_in(entries[0]):
+                    with ImportUnlocked():
+                        from . import _advice
+                    _advice.tell_of_standard(name, os.path.join(os.path.abspath(entries[0]), name + ".rs"))
                 return None
             if entries == self._listed or len(entries) == 1:
                 # These folders have listings, so one search in Python's own order is enough.
                 spec, is_done = self._search(fullname, entries, name, target)
-                return spec if is_done or path is not None else self._included(fullname, name) or spec
+                if not is_done and path is None:
+                    spec = self._included(fullname, name) or spec
+                if spec is None:
+                    self._missing(fullname, name, entries)
+                return spec
             # A folder that contains the file, or has no listing yet, is searched together with the entries before it
             # only. So the import of a script does not wait until all later folders are listed.
             importers = sys.path_importer_cache
             file = name + ".rs"
             searched = 0
+            here = ""
             for index, entry in enumerate(entries):
                 try:
-                    importer: Any = importers[entry or os.getcwd()]
+                    importer: Any = importers[entry or (here := _working_folder())]
                     names = importer._path_cache
                     if file not in names and name not in names and importer._path_mtime != -1:
                         continue
@@ -385,7 +409,7 @@ class ScriptFinder(Finder):
                     continue
                 except KeyError:
                     pass
-                spec, is_done = self._search(fullname, entries[searched : index + 1], name, target)
+                spec, is_done = self._search(fullname, entries[searched : index + 1], name, target, here)
                 if is_done:
                     if path is None and spec is not None and type(spec.loader) is not ScriptLoader:
                         # Python found the module, so most folders are listed now.
@@ -394,13 +418,17 @@ class ScriptFinder(Finder):
                 searched = index + 1
             if path is None:
                 self._listed = entries[:]
-            spec, is_done = self._search(fullname, entries[searched:], name, target)
+            spec, is_done = self._search(fullname, entries[searched:], name, target, here)
             if is_done:
                 return spec
             if searched:
                 # Python combines the parts of a namespace itself.
                 spec = None
-            return spec if path is not None else self._included(fullname, name) or spec
+            if path is None:
+                spec = self._included(fullname, name) or spec
+            if spec is None:
+                self._missing(fullname, name, entries)
+            return spec
         except ImportError as error:
             if not is_ours(error):
                 raise
@@ -408,10 +436,10 @@ class ScriptFinder(Finder):
             raise error.with_traceback(None) from error.__cause__
 
     def _search(
-        self, fullname: str, entries: "list[str]", name: str, target: "ModuleType | None"
+        self, fullname: str, entries: "list[str]", name: str, target: "ModuleType | None", here: str = ""
     ) -> "tuple[ModuleSpec | None, bool]":
         """Searches some entries in Python's order. Returns what was found, and whether that ends the search:
-        the parts of a namespace do not."""
+        the parts of a namespace do not. `here`: the working folder, if it is known."""
         found = PathFinder.find_spec(fullname, entries, target)
         # The folder of Python's hit, and whether the hit is a package: only in that folder, a script comes second.
         hit: str | None = None
@@ -429,7 +457,7 @@ class ScriptFinder(Finder):
             if is_package and entry == hit:
                 break
             try:
-                importer: Any = importers[entry or os.getcwd()]
+                importer: Any = importers[entry or here or _working_folder()]
                 names = importer._path_cache
                 there = file in names
                 if not there and settled.get(importer) != importer._path_mtime:
@@ -452,6 +480,8 @@ class ScriptFinder(Finder):
                     spec = self._spec(fullname, folder + os.sep + found_name) if is_there else None
                     if spec is not None:
                         return spec, True
+                if there:
+                    self._passed = folder + os.sep + file
             if entry == hit:
                 break
         return found, hit is not None
@@ -467,6 +497,34 @@ class ScriptFinder(Finder):
                 if spec is not None:
                     return spec
         return None
+
+    def _missing(self, fullname: str, name: str, entries: "list[str]") -> None:
+        """A module that was not found. If there is a Rust file that could be meant, says why it is not imported, once
+        in each process. Only memory is searched for one."""
+        global _has_advised
+        if _has_advised:
+            return
+        importing = _importing_folder()
+        if importing is None:
+            return
+        first = entries[0] if entries and isinstance(entries[0], str) else ""
+        names, file = _names_in(first), name + ".rs"
+        hyphenated = file.replace("_", "-")
+        place = source = None
+        if self._passed is not None and self._passed.rpartition(os.sep)[2] == file:
+            source, self._passed = self._passed, None
+        elif hyphenated != file and hyphenated in names:
+            place, file = first, hyphenated
+        elif file in _names_in(importing):
+            place = importing
+        elif "src" in names and exists(os.path.join(first, "src", file)):
+            place = os.path.join(first, "src")
+        if source is None and place is None:
+            return
+        with ImportUnlocked():
+            from . import _advice
+        source = source or os.path.join(os.path.abspath(place or ""), file)
+        _has_advised = _advice.tell_of_missing(self, fullname, source, importing)
 
     def _is_new(self, importer: "Any", file: str) -> bool:
         """Checks for a file in a folder whose listing may be older than its content: both changed within one
@@ -601,6 +659,42 @@ class ImportUnlocked:
             _imp.acquire_lock()
 
 
+#: Whether this process was told about a file that is not imported.
+_has_advised = False
+
+
+_last_working_folder = ""
+
+
+def _working_folder() -> str:
+    """The folder that an empty entry of the path means."""
+    global _last_working_folder
+    _last_working_folder = os.getcwd()
+    return _last_working_folder
+
+
+def _names_in(entry: str) -> "Any":
+    """The names in a folder when Python last listed it."""
+    try:
+        importer = sys.path_importer_cache[entry or _last_working_folder or _working_folder()]
+    except (KeyError, OSError, TypeError):
+        return ()
+    return importer._path_cache if isinstance(importer, FileFinder) else ()  # type: ignore[attr-defined]
+
+
+def _importing_folder() -> "str | None":
+    """The folder of the code whose import runs; ``None`` if no import runs, but somebody asks what can be imported."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name in ("importlib.util", "pkgutil"):
+            return None
+        if not name.startswith(("importlib", "rustimport.", "_frozen_importlib")):
+            return str(frame.f_globals.get("__file__", "")).rpartition(os.sep)[0]
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
 def _is_standard(package: str, entries: "list[str]") -> bool:
     """Whether a package with these folders is one of the standard library."""
     if package.partition(".")[0] not in sys.stdlib_module_names:
@@ -612,7 +706,7 @@ def _is_standard(package: str, entries: "list[str]") -> bool:
 def _folder_of(entry: str) -> str:
     """The folder of an entry of the path, as in the origin of what Python finds there."""
     try:
-        importer = sys.path_importer_cache.get(entry or os.getcwd())
+        importer = sys.path_importer_cache.get(entry or _working_folder())
     except OSError:
         return entry
     return importer.path if isinstance(importer, FileFinder) else entry

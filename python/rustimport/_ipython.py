@@ -120,6 +120,8 @@ def unload(shell: Any) -> None:
 # `%autoreload`.
 
 _followed: Any = None
+#: What could not be built is tried again only after an edit, not before each cell.
+_failures = _reload.Failures()
 
 
 def follow_autoreload() -> None:
@@ -145,7 +147,7 @@ def _before_cell(_: Any) -> None:
     if not (getattr(reloader, "enabled", False) and getattr(reloader, "check_all", False)):
         return
     try:
-        _reload.reload_changed(_followed.user_ns)
+        _reload.reload_changed(_followed.user_ns, _failures)
     except Exception as error:
         # The cell still runs, with the modules loaded before.
         lines = _notebook.render(error) if isinstance(error, RustImportError) else [f"{type(error).__name__}: {error}"]

@@ -12,7 +12,18 @@ from _thread import get_ident
 
 from . import _finder
 from ._cache import Key, cache_root, exists, index_file, is_private, read, sealed_lines, unescape
-from ._finder import Finder, ImportUnlocked, Kept, Loader, ScriptFinder, ScriptLoader, as_path, is_ours, take_over
+from ._finder import (
+    Finder,
+    ImportUnlocked,
+    Kept,
+    Loader,
+    ScriptFinder,
+    ScriptLoader,
+    as_path,
+    is_ours,
+    left_out_of_tracebacks,
+    take_over,
+)
 from ._settings import is_enabled, is_release_mode, site_folders
 
 TYPE_CHECKING = False
@@ -126,6 +137,7 @@ class ProjectFinder(Finder):
         self._path = []
         self._folders = []
 
+    @left_out_of_tracebacks
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":

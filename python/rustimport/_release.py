@@ -24,6 +24,9 @@ def artifact(fullname: str, source: str, opt_in: bool, cache_dir: "str | None") 
         return None
     last = last_artifact(_cache.entry_name(source, name), cache_dir)
     if last is not None:
+        from . import _advice
+
+        _advice.tell_of_release_mode(source, last)
         return last
     from .errors import RustImportError
 

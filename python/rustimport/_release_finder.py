@@ -18,6 +18,7 @@ class ReleaseFinder(_finder.Finder):
     role = "release"
     is_last = True
 
+    @_finder.left_out_of_tracebacks
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, _target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":

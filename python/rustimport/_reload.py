@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import os
 import sys
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from . import _finder, _projects
+from . import _cache, _finder, _projects
+from ._cache import Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,11 +19,52 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
+class Failures:
+    """The sources that could not be built, with the state of their files at that time: as long as that stays, another
+    attempt fails as well."""
+
+    def __init__(self) -> None:
+        #: Source -> the text of its error, its files, and their state before the attempt.
+        self._known: dict[str, tuple[str, list[str], Any]] = {}
+
+    def is_known(self, key: Key) -> bool:
+        """Whether the last attempt failed, and nothing has changed since then."""
+        known = self._known.get(key.source)
+        return known is not None and known[2] == _state(key, known[1])
+
+    def add(self, key: Key, before: Any, error: Exception) -> bool:
+        """Adds a failure. `before`: the state of the stamp's files before the attempt. Returns whether its error is
+        new."""
+        files = {diagnostic.file for diagnostic in getattr(error, "diagnostics", ()) if diagnostic.file}
+        paths = _paths(key)
+        # A file that is missing may be added, which changes its folder.
+        folders = {os.path.dirname(path) for path in [*files, key.source]}
+        more = sorted((files | folders) - set(paths))
+        known = self._known.get(key.source)
+        self._known[key.source] = str(error), [*paths, *more], (*before, *_state(key, more)[1:])
+        return known is None or known[0] != str(error)
+
+
+def _paths(key: Key) -> list[str]:
+    return [*_cache.stamped_paths(key.stamp), key.source]
+
+
+def _state(key: Key, paths: list[str]) -> tuple[Any, ...]:
+    def stat(path: str) -> Any:
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns, found.st_ino
+
+    return key.context, *[stat(path) for path in paths]
+
+
+def reload_changed(namespace: dict[str, Any] | None = None, failures: Failures | None = None) -> list[ModuleType]:
     """Reloads every script, crate and project that was imported and is stale. Returns the modules.
 
     Functions and classes that other modules of the same package have imported from them are replaced by the new ones,
-    and so are those in `namespace`.
+    and so are those in `namespace`. `failures`: what failed before is not tried again, as long as nothing changes.
 
     Raises:
         ImportError: the error of the first module that cannot be built, or panics. It stays unchanged; the others are
@@ -29,14 +72,21 @@ def reload_changed(namespace: dict[str, Any] | None = None) -> list[ModuleType]:
     """
     reloaded: list[ModuleType] = []
     failure: Exception | None = None
-    for modules, refresh in [*_loaded_sources(), *_loaded_projects()]:
+    for modules, refresh, key_of in [*_loaded_sources(), *_loaded_projects()]:
         before = [dict(module.__dict__) for module in modules]
+        key = state = None
         try:
+            if failures is not None:
+                key = key_of()
+                if failures.is_known(key):
+                    continue
+                state = _state(key, _paths(key))
             if not refresh():
                 continue
         except Exception as error:
             # Includes exceptions that a module raises while it is imported again.
-            failure = failure or error
+            if failures is None or key is None or failures.add(key, state, error):
+                failure = failure or error
             continue
         reloaded += modules
         for module, old in zip(modules, before, strict=True):
@@ -74,21 +124,23 @@ def refresh(module: ModuleType) -> bool:
     return True
 
 
-def _loaded_sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
-    """The loaded scripts and crates, each with a function that reloads it if it is stale."""
+def _loaded_sources() -> Iterator[tuple[list[ModuleType], Callable[[], bool], Callable[[], Key]]]:
+    """The loaded scripts and crates, each with a function that reloads it if it is stale, and one for what identifies
+    it in the cache."""
     for name in list(_finder.current):
         module = sys.modules.get(name)
         # After a reload that did not find the source, the module has no spec.
         loader = getattr(module, "__loader__", None)
         if module is not None and isinstance(loader, _finder.ScriptLoader) and loader.finder.enable_reloading:
-            yield [module], partial(refresh, module)
+            yield [module], partial(refresh, module), partial(loader.finder.key, name, loader.source)
 
 
-def _loaded_projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool]]]:
+def _loaded_projects() -> Iterator[tuple[list[ModuleType], Callable[[], bool], Callable[[], Key]]]:
     """The same for projects: the extension module, and the packages by which the project is imported."""
     for finder, extension, packages, project in imported_projects():
         names = [extension, *packages]
-        yield [sys.modules[name] for name in names], partial(_refresh_project, finder, names, project)
+        key_of = partial(_projects.key_of, finder, extension, project)
+        yield [sys.modules[name] for name in names], partial(_refresh_project, finder, names, project), key_of
 
 
 def imported_projects() -> Iterator[tuple[_projects.ProjectFinder, str, list[str], _projects.Project]]:

@@ -88,6 +88,12 @@ def warn(message: str) -> None:
         return
 
 
+def note(message: str) -> None:
+    """Prints a message about builds that are done."""
+    if _is_shown(INFO):
+        _say(INFO, message)
+
+
 def _has_logging() -> bool:
     """Whether `logging` is completely loaded. It may be the module that is being imported."""
     module = sys.modules.get("logging")

@@ -120,6 +120,8 @@ class Request(TypedDict):
     """Whether the artifact may be the one next to the source, or in the shared cache."""
     wheels: str | None
     """The folder in which a forced build leaves the wheel."""
+    newest: bool
+    """Without a lock file, choose the newest versions of a script's dependencies."""
     force: bool
     """Build without any check."""
     may_build: bool

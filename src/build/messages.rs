@@ -124,7 +124,8 @@ fn local_folder(id: &str) -> PathBuf {
 
 fn diagnostic(message: RustcDiagnostic, folders: &[&Path], package: &Path) -> Diagnostic {
     let span = message.spans.iter().find(|span| span.is_primary).or(message.spans.first());
-    let ansi = message.rendered.unwrap_or_default();
+    // The user did not write that file.
+    let ansi = message.rendered.unwrap_or_default().replace(manifest::GENERATED, "the generated module");
     Diagnostic {
         level: match message.level {
             DiagnosticLevel::Ice => "internal compiler error",

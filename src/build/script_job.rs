@@ -265,9 +265,7 @@ impl Job<'_> {
             .env(env_vars::CARGO_TERM_COLOR, "never")
             .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
             .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
-        if env_vars::get(env_vars::CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS).is_none() {
-            command.env(env_vars::CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS, "fallback");
-        }
+        prefer_compatible_versions(command);
         if self.has_cpython {
             let python = self.request.interpreter.base_executable();
             // Without the variable, rust-cpython searches PATH.
@@ -279,5 +277,12 @@ impl Job<'_> {
             let oldest = if cfg!(target_arch = "aarch64") { "11.0" } else { "10.12" };
             command.env(env_vars::MACOSX_DEPLOYMENT_TARGET, oldest);
         }
+    }
+}
+
+/// Unless the user decided otherwise, cargo chooses versions that the toolchain can compile.
+pub fn prefer_compatible_versions(command: &mut Command) {
+    if env_vars::get(env_vars::CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS).is_none() {
+        command.env(env_vars::CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS, "fallback");
     }
 }

@@ -21,7 +21,7 @@ pub fn sources(paths: &[PathBuf], opt_in: bool, are_named: bool) -> Result<Vec<P
         if krate::is_package(&path) && (are_named || !opt_in || krate::is_marked(&path)) {
             found.push(path);
         } else if path.is_dir() {
-            walk(&path, opt_in, &mut found);
+            walk(&path, opt_in, &mut found, &mut Vec::new());
         } else if path.is_file() && path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         } else {
@@ -38,7 +38,22 @@ pub fn sources(paths: &[PathBuf], opt_in: bool, are_named: bool) -> Result<Vec<P
     Ok(found)
 }
 
-fn walk(folder: &Path, opt_in: bool, found: &mut Vec<PathBuf>) {
+/// The `.rs` files without a marker in the folders among `paths`, outside crates.
+pub fn passed_over(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut passed = Vec::new();
+    for path in paths {
+        let path = paths::normal(&std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        if path.is_dir() && !krate::is_package(&path) {
+            walk(&path, true, &mut Vec::new(), &mut passed);
+        }
+    }
+    passed.sort();
+    passed.dedup();
+    passed
+}
+
+/// Searches a folder. Files that are not sources are added to `passed`, unless they belong to a crate.
+fn walk(folder: &Path, opt_in: bool, found: &mut Vec<PathBuf>, passed: &mut Vec<PathBuf>) {
     let mut items: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
     items.sort_by_key(std::fs::DirEntry::file_name);
     for item in items {
@@ -57,10 +72,17 @@ fn walk(folder: &Path, opt_in: bool, found: &mut Vec<PathBuf>) {
                     found.push(path);
                 }
             } else {
-                walk(&path, opt_in, found);
+                // Files of a crate without a marker are sources only if they have one themselves.
+                let mut inside = Vec::new();
+                walk(&path, opt_in, found, &mut inside);
+                if !krate::is_package(&path) {
+                    passed.append(&mut inside);
+                }
             }
         } else if is_script(&path, opt_in) {
             found.push(path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            passed.push(path);
         }
     }
 }
@@ -112,6 +134,7 @@ mod tests {
         let here = sources(&[folder.path().join("crate")], true, false).unwrap();
         assert_eq!(here, [folder.path().join("crate/src/marked.rs")]);
         check(&[""], false, &["crate", "marked.rs", "sub/marked.rs", "words.rs", "ws/member"]);
+        assert_eq!(passed_over(&[folder.path().into()]), ["plain.rs", "words.rs"].map(|name| folder.path().join(name)));
         check(&["plain.rs", "sub", "sub/marked.rs"], true, &["plain.rs", "sub/marked.rs"]);
         check(&["crate"], true, &["crate"]);
         write("crate/.rustimport", "");

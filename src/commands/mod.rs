@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod conversion;
 pub mod discover;
 pub mod explain;
+pub mod lock;
 pub mod prune;
 pub mod remote;
 pub mod scaffold;

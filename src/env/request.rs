@@ -57,6 +57,9 @@ pub struct Request {
     pub in_place: bool,
     /// For a script or crate: the folder in which to keep the wheel that maturin builds. Forced builds only.
     pub wheels: Option<PathBuf>,
+    /// For a script without a lock file: choose the newest versions of its dependencies, not those that other scripts
+    /// use.
+    pub newest: bool,
     /// Build even if the artifact is fresh.
     pub force: bool,
     /// Whether a script or crate may be built if no store has its artifact.

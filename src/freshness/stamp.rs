@@ -54,13 +54,18 @@ fn stamp(
         Some(stat) => format!("{} {}", stat.mtime, stat.ctime),
         None => "-".into(),
     };
+    let mut absent: Vec<(&Path, &Path)> =
+        inputs.absent.iter().filter_map(|path| Some((path.parent()?, Path::new(path.file_name()?)))).collect();
     for (folder, (stat, names)) in cargo_config.absent.iter().filter(|(_, (_, names))| !names.is_empty()) {
-        let _ = writeln!(text, "D {}\t{}\t{}", times(stat), escape(folder), names.join("\t"));
-    }
-    for path in &inputs.absent {
-        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
-            let _ = writeln!(text, "D -\t{}\t{}", escape(folder), escape(Path::new(name)));
+        let _ = write!(text, "D {}\t{}\t{}", times(stat), escape(folder), names.join("\t"));
+        // Their absence was checked after this folder's times were read.
+        for (_, name) in absent.extract_if(.., |(parent, _)| *parent == folder) {
+            let _ = write!(text, "\t{}", escape(name));
         }
+        text.push('\n');
+    }
+    for (folder, name) in absent {
+        let _ = writeln!(text, "D -\t{}\t{}", escape(folder), escape(name));
     }
     for (folder, stat) in &snapshot.folders {
         let _ = writeln!(text, "L {}\t{}", times(stat), escape(folder));

@@ -176,7 +176,10 @@ mod tests {
             |message: &str| Diagnostic { level: "error".into(), message: message.into(), ..Diagnostic::default() };
         assert!(of("", &[error("no function `with_gil` found")], true).contains("Python::attach"));
         let old = "`&pyo3::PyAny` cannot be used as a Python function argument";
-        assert!(of("", &[error(old)], true).contains("pyo3 = \"0.22\""));
+        assert!(of("", &[error(old)], true).contains("\"0.22\", features = [\"gil-refs\"]"));
+        let method = "no method named `len` found for reference `&PyDict` in the current scope";
+        assert!(of("", &[error(method)], true).contains("gil-refs"));
+        assert_eq!(of("", &[error("no method named `len` found for reference `&PyThing`")], true), FIX);
         assert_eq!(of("", &[error("expected `&PyDict`, found `i32`")], true), FIX);
         assert!(of("error[E0786]: found invalid metadata files for crate `pyo3`", &[], true).contains("cache clear"));
         let newer =

@@ -3,3 +3,4 @@
 pub mod cargo_lock;
 pub mod krate;
 pub mod manifest;
+pub mod script_lock;

@@ -10,13 +10,14 @@ use crate::env::interpreter::Interpreter;
 use crate::env::request::Request;
 use crate::py::call;
 use crate::py::convert::{DescriptionItems, InterpreterItems, InventoryItems, OutcomeItems, RemoteItems, RequestItems};
+use crate::sources::script_versions::Versions;
 
 #[pymodule]
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 passes arguments by value")]
 mod _core {
     use super::{
         Bound, DescriptionItems, Interpreter, InterpreterItems, InventoryItems, OutcomeItems, PathBuf, Py, PyAny,
-        PyResult, Python, RemoteItems, Request, RequestItems, call, ensure, pyfunction,
+        PyResult, Python, RemoteItems, Request, RequestItems, Versions, call, ensure, pyfunction,
     };
 
     #[pymodule_export]
@@ -159,6 +160,28 @@ mod _core {
     #[pyfunction]
     fn discover(py: Python<'_>, paths: Vec<PathBuf>, opt_in: bool, are_named: bool) -> PyResult<Vec<PathBuf>> {
         call::detached(py, || crate::commands::discover::sources(&paths, opt_in, are_named))
+    }
+
+    /// Returns the `.rs` files without a marker in the folders among paths.
+    #[pyfunction]
+    fn passed_over(py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<Vec<PathBuf>> {
+        call::detached(py, || Ok(crate::commands::discover::passed_over(&paths)))
+    }
+
+    /// Writes the lock file of a script, or completes it; if `newest`, all versions are chosen again. Returns whether it
+    /// had to be changed.
+    #[pyfunction]
+    fn write_lock(py: Python<'_>, request: RequestItems, newest: bool, on_event: Py<PyAny>) -> PyResult<bool> {
+        let request = Request::from(request);
+        let versions = if newest { Versions::Newest } else { Versions::Locked };
+        call::observed(py, on_event, |observer| crate::commands::lock::write(&request, versions, observer))
+    }
+
+    /// Raises an error if a script has no lock file, or one that does not match its dependencies.
+    #[pyfunction]
+    fn check_lock(py: Python<'_>, request: RequestItems, on_event: Py<PyAny>) -> PyResult<()> {
+        let request = Request::from(request);
+        call::observed(py, on_event, |observer| crate::commands::lock::check(&request, observer))
     }
 
     /// Writes the C header of a source. Returns whether the file had to be changed.

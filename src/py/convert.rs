@@ -44,6 +44,7 @@ pub struct RequestItems {
     marked: bool,
     in_place: bool,
     wheels: Option<PathBuf>,
+    newest: bool,
     force: bool,
     may_build: bool,
     lock_timeout: Option<f64>,
@@ -133,6 +134,7 @@ impl From<RequestItems> for Request {
             marked: items.marked,
             in_place: items.in_place,
             wheels: items.wheels,
+            newest: items.newest,
             force: items.force,
             may_build: items.may_build,
             lock_timeout: Timeout {

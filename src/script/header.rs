@@ -35,6 +35,14 @@ impl Template {
         }
     }
 
+    /// The oldest pyo3 that accepts the generated module, as 0.N.
+    pub fn oldest_pyo3(self) -> u64 {
+        match self {
+            Self::Pyo3 => 22,
+            Self::Cffi => 23,
+        }
+    }
+
     /// Whether crates may have it, and scripts may become crates with it.
     pub fn is_for_crates(self) -> bool {
         match self {

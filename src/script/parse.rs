@@ -107,6 +107,26 @@ impl Script {
         self.file.is_some() && self.text.contains(&name) && contains_ident(self.tokens(), &name)
     }
 
+    /// The template, if it generates a module for this source.
+    pub fn generates_module(&self, stem: &str) -> Option<Template> {
+        let template = self.header.template.filter(|_| self.file.is_some())?;
+        let is_declared = || !self.modules(stem).is_empty() || self.has_entry_point(stem);
+        (template == Template::Cffi || !is_declared()).then_some(template)
+    }
+
+    /// Whether the generated module is empty; then, the name of a function that could be meant for it.
+    pub fn exports_nothing(&self, stem: &str) -> Option<Option<String>> {
+        let file = self.file.as_ref().filter(|_| self.generates_module(stem) == Some(Template::Pyo3))?;
+        if !exports(file, &self.text).is_ok_and(|exports| exports.is_empty()) {
+            return None;
+        }
+        let functions = file.items.iter().filter_map(|item| match item {
+            Item::Fn(item) => Some(item),
+            _ => None,
+        });
+        Some(functions.map(|function| function.sig.ident.to_string()).next())
+    }
+
     fn tokens(&self) -> TokenStream {
         let first = self.text.find('\n').unwrap_or(self.text.len());
         let shebang = match &self.file {
@@ -187,7 +207,7 @@ impl Script {
             Template::Cffi => return self.with_appended(path, file, &c_module()?, cell),
             Template::Pyo3 => {}
         }
-        let needs_module = self.modules(stem).is_empty() && !self.has_entry_point(stem);
+        let needs_module = self.generates_module(stem).is_some();
         let needs_prelude = !file.items.iter().any(is_prelude);
         if !needs_module && !needs_prelude && cell.is_none() {
             return Ok(Root::Direct);

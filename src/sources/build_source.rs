@@ -24,9 +24,10 @@ use crate::freshness::unit::{Unit, UnitKind};
 use crate::package::cargo_lock;
 use crate::package::krate::Crate;
 use crate::package::manifest;
+use crate::package::script_lock;
 use crate::remote::portability::{self, Finished};
 use crate::sources::plan::Plan;
-use crate::sources::source::{Source, Stale};
+use crate::sources::source::{Source, Stale, lock_file_of};
 
 impl Source<'_> {
     /// What may put the tree's path into the library: values of `env!`, without those that only lead to generated code;
@@ -55,18 +56,8 @@ impl Source<'_> {
         (declared, patterns, watched)
     }
 
-    /// Builds what was planned, then publishes and records the artifact.
-    pub fn build(
-        &self,
-        plan: &Plan,
-        slot: &TargetSlot,
-        stale: &Stale,
-        reason: &str,
-        observer: &mut dyn Observer,
-    ) -> Result<PathBuf> {
-        let start = Instant::now();
-        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
-        let job = Job {
+    fn job<'j>(&'j self, plan: &'j Plan, slot: &'j TargetSlot, toolchain: &'j Toolchain) -> Job<'j> {
+        Job {
             slot,
             package: &plan.package,
             name: &plan.name,
@@ -80,7 +71,21 @@ impl Source<'_> {
             settings: &self.settings,
             in_source_folder: self.cargo_config.has_own_config
                 || CargoConfig::of(&plan.package, None).is_ok_and(|cargo_config| cargo_config.has_own_config),
-        };
+        }
+    }
+
+    /// Builds what was planned, then publishes and records the artifact.
+    pub fn build(
+        &self,
+        plan: &Plan,
+        slot: &TargetSlot,
+        stale: &Stale,
+        reason: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<PathBuf> {
+        let start = Instant::now();
+        let toolchain = self.toolchain.as_ref().map_err(Error::clone)?;
+        let job = self.job(plan, slot, toolchain);
 
         // Before the compiler reads anything: an edit from here on requires another build.
         let (declared, patterns, watched) = self.declared();
@@ -138,6 +143,11 @@ impl Source<'_> {
         for path in manifests.chain(self.krate.iter().map(Crate::pyproject)) {
             if path.exists() { collector.add_file(&path, since) } else { collector.add_absent(&path) }
         }
+        // Also if it appeared during the build.
+        let lock_file = lock_file_of(self.request);
+        if let Some(path) = lock_file.filter(|path| self.read.iter().all(|(read, _)| read != path)) {
+            collector.add_absent(&path);
+        }
         for path in &watched {
             collector.add_file(path, since);
         }
@@ -160,6 +170,8 @@ impl Source<'_> {
             lock: &fs::read_text(self.entry.package().join("Cargo.lock")).unwrap_or_default(),
         });
         let library = compilation.remember(&record.inputs, done)?;
+        self.report_old_lock_file(plan, observer);
+        self.report_empty_module(observer);
 
         let snapshot = record.inputs.as_built();
         let artifact = self.publish(&mut record, &library, &snapshot)?;
@@ -184,6 +196,33 @@ impl Source<'_> {
         // Usually both are the same.
         let names: BTreeSet<&String> = plan.dependencies.iter().chain(&resolved).collect();
         slot.has_compiled(self.cache, names);
+    }
+
+    /// Says that the generated module is empty. Cells report that as an error.
+    fn report_empty_module(&self, observer: &mut dyn Observer) {
+        if self.request.cell.is_some() {
+            return;
+        }
+        let Some(function) = self.script.exports_nothing(self.request.stem()) else { return };
+        let above = function.map_or("a function".to_owned(), |name| format!("`fn {name}`"));
+        let message = format!("it exports nothing to Python: write #[pyfunction] above {above}");
+        observer.event(Event::Notice { message });
+    }
+
+    /// Says that cargo had to complete the script's lock file for this build.
+    fn report_old_lock_file(&self, plan: &Plan, observer: &mut dyn Observer) {
+        let Some(lock) = self.cargo_lock_of(&plan.table) else { return };
+        let used = fs::read_text(self.entry.package().join("Cargo.lock")).unwrap_or_default();
+        if script_lock::portable(&used, &plan.name) != script_lock::portable(&lock, &plan.name) {
+            let file = script_lock::of(&self.request.root);
+            let message = format!(
+                "{} does not match the dependencies, and cargo has chosen what differs; to update it, run `python -m \
+                 rustimport build --lock {}`",
+                file.file_name().unwrap_or_default().display(),
+                self.request.root.display()
+            );
+            observer.event(Event::Notice { message });
+        }
     }
 
     fn check_entry_point(&self, library: &[u8]) -> Result<()> {

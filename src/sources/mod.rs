@@ -7,4 +7,5 @@ pub mod fetch;
 pub mod opt_in;
 pub mod plan;
 pub mod rust_tools;
+pub mod script_versions;
 pub mod source;

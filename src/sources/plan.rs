@@ -3,19 +3,23 @@
 
 use std::path::{Path, PathBuf};
 
+use semver::{Version, VersionReq};
 use toml::Table;
 
 use crate::base::error::{Error, Result};
-use crate::base::event::Observer;
+use crate::base::event::{Event, Observer};
 use crate::base::fs;
 use crate::build::compile;
 use crate::build::script_job::Builder;
 use crate::env::toolchain::Toolchain;
 use crate::package::cargo_lock::{self, Closure};
-use crate::package::krate::Crate;
+use crate::package::krate::{Crate, LOCK_ORIGIN};
 use crate::package::manifest;
+use crate::package::script_lock;
 use crate::script::c_header;
+use crate::script::header::Template;
 use crate::script::parse::Root;
+use crate::sources::script_versions::Versions;
 use crate::sources::source::Source;
 
 /// The newest Python that rust-cpython supports.
@@ -40,6 +44,17 @@ pub struct Plan {
     pub table: Table,
 }
 
+/// The feature with which pyo3 0.21 accepts the generated module.
+const DECLARATIVE: &str = "experimental-declarative-modules";
+
+/// Whether a requirement allows 0.`minor` or later. One that names a pre-release is left to cargo.
+fn may_be_at_least(requirement: &VersionReq, minor: u64) -> bool {
+    let is_allowed = |minor: u64| (0..30).any(|patch| requirement.matches(&Version::new(0, minor, patch)));
+    requirement.comparators.iter().any(|comparator| !comparator.pre.is_empty())
+        || (minor..minor + 100).any(is_allowed)
+        || requirement.matches(&Version::new(1, 0, 0))
+}
+
 impl Source<'_> {
     /// Writes the package that is built. Files that are up to date are not written again.
     pub fn plan(&self, observer: &mut dyn Observer) -> Result<Plan> {
@@ -50,7 +65,7 @@ impl Source<'_> {
         let (table, package, name, workspace) = match &self.krate {
             None => {
                 let name = manifest::package_name(&self.request.entry);
-                (self.write_package(&mirror)?, mirror.clone(), name, None)
+                (self.write_package(&mirror, observer)?, mirror.clone(), name, None)
             }
             Some(krate) => {
                 self.script.check_may_be_a_crate(&self.library)?;
@@ -59,6 +74,7 @@ impl Source<'_> {
                 (table, package, krate.name.clone(), Some(workspace))
             }
         };
+        self.check_pyo3(&table)?;
         let closure = cargo_lock::closure(&mirror.join("Cargo.lock"), &table);
         let has = |names: &[&str]| {
             let locked =
@@ -92,6 +108,39 @@ impl Source<'_> {
         };
         plan.dependencies = closure.map(|closure| self.dependencies(toolchain, &plan, &closure));
         Ok(plan)
+    }
+
+    /// Fails if the source requires a pyo3 that does not accept the module that the template generates.
+    fn check_pyo3(&self, table: &Table) -> Result<()> {
+        let stem = self.request.stem();
+        let Some(template) = self.script.generates_module(stem) else { return Ok(()) };
+        let oldest = template.oldest_pyo3();
+        let features = table.get("dependencies").and_then(|found| found.get("pyo3")?.get("features")?.as_array());
+        if features.is_some_and(|features| features.iter().any(|name| name.as_str() == Some(DECLARATIVE))) {
+            return Ok(());
+        }
+        let requirement = cargo_lock::dependencies(table).find(|(name, ..)| *name == "pyo3").and_then(|found| found.1);
+        let Some(requirement) = requirement.filter(|requirement| !may_be_at_least(requirement, oldest)) else {
+            return Ok(());
+        };
+        let root = &self.request.root;
+        let keep = match template {
+            Template::Cffi => String::new(),
+            Template::Pyo3 => format!(
+                ", or 0.22 with its older interface, `{{ version = \"0.22\", features = [\"gil-refs\"] }}`; or keep the \
+                 version, and declare the module yourself: `#[pymodule] fn {stem}(_py: Python<'_>, m: &PyModule) -> \
+                 PyResult<()> {{ m.add_function(wrap_pyfunction!(NAME, m)?)?; Ok(()) }}`"
+            ),
+        };
+        Err(Error::project(
+            root,
+            format!(
+                "{} requires pyo3 {requirement}, and what the template `rustimport:{}` generates needs 0.{oldest} or later",
+                root.display(),
+                template.name()
+            ),
+            format!("require a newer version, such as `pyo3 = \"0.{oldest}\"`{keep}"),
+        ))
     }
 
     /// Whether the chosen profile has debug information.
@@ -158,7 +207,7 @@ impl Source<'_> {
     }
 
     /// Writes a script's package. Returns its manifest.
-    fn write_package(&self, package: &Path) -> Result<Table> {
+    fn write_package(&self, package: &Path, observer: &mut dyn Observer) -> Result<Table> {
         let library = self.write_root(package)?.unwrap_or_else(|| self.library.clone());
         let table = manifest::cargo_manifest(self.request, &self.script, &self.settings, &library);
         self.refresh_for_rust_tools()?;
@@ -166,9 +215,39 @@ impl Source<'_> {
         let changed = fs::write(&package.join("Cargo.toml"), table.to_string().as_bytes())?
             | fs::write(&package.join("pyproject.toml"), manifest::pyproject(self.request).as_bytes())?;
         let is_resolved = || cargo_lock::local_packages(&lock).contains(&manifest::package_name(&self.request.entry));
+        let origin = package.join(LOCK_ORIGIN);
+        if let Some(text) = self.cargo_lock_of(&table) {
+            let hash = fs::hash_bytes(text.as_bytes());
+            // Cargo may have completed the copy: replace it only if the user's file has changed.
+            if !lock.exists() || fs::read_text(&origin).ok().as_deref() != Some(&hash) {
+                fs::write(&lock, text.as_bytes())?;
+                fs::write(&origin, hash.as_bytes())?;
+            }
+            return Ok(table);
+        }
+        if origin.exists() {
+            fs::remove(&origin);
+            fs::remove(&lock);
+        }
+        if self.request.newest {
+            match self.resolve(Versions::Newest, observer) {
+                Ok(text) => return fs::write(&lock, text.as_bytes()).map(|_| table),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => {
+                    let message = format!("{error}; built with the versions that are known here");
+                    observer.event(Event::Notice { message });
+                }
+            }
+        }
         if changed || !is_resolved() {
             cargo_lock::seed(&lock, &self.cache.common_lock(), &table)?;
         }
         Ok(table)
+    }
+
+    /// The script's lock file as that of the package with this manifest.
+    pub fn cargo_lock_of(&self, table: &Table) -> Option<String> {
+        let version = table.get("package").and_then(|package| package.get("version")?.as_str()).unwrap_or_default();
+        Some(script_lock::for_package(self.lock.as_ref()?, &manifest::package_name(&self.request.entry), version))
     }
 }

@@ -37,7 +37,10 @@ impl Source<'_> {
             manifest::default(lints, "dead_code", "allow");
         }
         let lock = folder.join("Cargo.lock");
-        if fs::write(&folder.join("Cargo.toml"), table.to_string().as_bytes())? || !lock.exists() {
+        let changed = fs::write(&folder.join("Cargo.toml"), table.to_string().as_bytes())?;
+        if let Some(text) = self.cargo_lock_of(&table) {
+            fs::write(&lock, text.as_bytes())?;
+        } else if changed || !lock.exists() {
             cargo_lock::seed(&lock, &self.cache.common_lock(), &table)?;
         }
         let mut config = Table::new();

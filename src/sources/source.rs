@@ -21,6 +21,7 @@ use crate::freshness::record::{GENERATOR, Record};
 use crate::freshness::stamp;
 use crate::package::krate::Crate;
 use crate::package::manifest;
+use crate::package::script_lock;
 use crate::remote::configuration;
 use crate::remote::remote_store::Lazy;
 use crate::script::header::Template;
@@ -39,7 +40,10 @@ pub struct Stale {
 
 impl Stale {
     pub fn reason(&self, folder: &Path) -> String {
-        let mut stories = self.changes.iter().map(|change| change.describe(folder));
+        // A wheel is always built; what changed besides is no reason.
+        let is_for_wheel = self.changes.first() == Some(&DirtyReason::ForWheel);
+        let changes = if is_for_wheel { &self.changes[..1] } else { &self.changes };
+        let mut stories = changes.iter().map(|change| change.describe(folder));
         let first = stories.next().unwrap_or_default();
         match stories.len() {
             0 => first,
@@ -61,6 +65,8 @@ pub struct Source<'a> {
     /// The files that were read, with the hashes of their content, from which header, exports and manifest come. The
     /// first one, the script or the crate's manifest, is part of the store's keys.
     pub read: Vec<(PathBuf, String)>,
+    /// The text of the script's lock file, if it has one.
+    pub lock: Option<String>,
     pub settings: BuildSettings,
     pub cargo_config: CargoConfig,
     /// Programs and files of arguments that cargo's configuration names.
@@ -98,6 +104,13 @@ impl<'a> Source<'a> {
             read.push((path.clone(), bytes));
         }
         let mut script = Script::parse(&library, &read.last().expect("the library was read").1)?;
+        let mut lock = None;
+        if let Some(path) = lock_file_of(request)
+            && let Ok(bytes) = fs::read(&path)
+        {
+            lock = script_lock::read(&path, &bytes)?;
+            read.push((path, bytes));
+        }
         if let Some(cell) = &request.cell {
             cell.complete(&mut script.header, path)?;
         }
@@ -115,6 +128,7 @@ impl<'a> Source<'a> {
             library,
             krate,
             read: read.into_iter().map(|(path, bytes)| (path, fs::hash_bytes(&bytes))).collect(),
+            lock,
             settings: BuildSettings::resolve(&request.settings, request.folder())?,
             named: Vec::new(),
             cargo_config,
@@ -282,7 +296,8 @@ impl<'a> Source<'a> {
         let hash = &self.read[0].1;
         let arguments = &self.settings.arguments;
         let around = self.krate.as_ref().map(Crate::surroundings);
-        let known = (GENERATOR, request.stem(), file, hash, &self.settings.profile, pyo3, arguments, around);
+        let versions = self.lock.as_ref().map(|lock| fs::hash_bytes(lock.as_bytes()));
+        let known = (GENERATOR, request.stem(), file, hash, &self.settings.profile, pyo3, arguments, around, versions);
         let toolchain = self.toolchain.as_ref().ok().map(|toolchain| toolchain.version.as_str());
         Keys::of(&known, toolchain, &(&request.root, self.entry.home()), &request.interpreter.abi())
     }
@@ -298,4 +313,9 @@ impl<'a> Source<'a> {
         fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
         Ok(artifact)
     }
+}
+
+/// Where the lock file of a script is, if it has one. Cells have none.
+pub fn lock_file_of(request: &Request) -> Option<PathBuf> {
+    (request.kind == SourceKind::Script && request.cell.is_none()).then(|| script_lock::of(&request.root))
 }

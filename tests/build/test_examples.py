@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -67,3 +69,19 @@ def test_build_scripts_are_rerun(place: Place) -> None:
     assert (run.out, run.builds) == ("['black']", 1)
     place.write("colors/build.rs", (place.folder / "colors" / "build.rs").read_text().replace("{name:?}", '"x{name}"'))
     assert "BuildError" in place.python(check).stderr
+
+
+def test_what_the_demo_says_in_the_end_works(place: Place) -> None:
+    """Its last lines are typed into a shell that has no environment activated."""
+    demo = [sys.executable, str(ROOT / "examples" / "demo.py")]
+    run = subprocess.run(demo, cwd=place.folder, env=place.env, capture_output=True, text=True, check=True)
+    assert run.stdout.count("somecode.square(9) == 8") == 4
+    assert re.search(r"\(import: \d{4,}\.\d ms\)", run.stdout) is None
+    shell = re.findall(r"^    \$ (.*)", run.stdout, re.M)
+    typed = "".join(f"{line}\n" for line in re.findall(r"^    >>> (.*)", run.stdout, re.M))
+    command = ["sh", "-c", f"{' && '.join(shell)} -i"]
+    shown = subprocess.run(
+        command, input=typed, cwd=place.folder, env=place.env, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "81\n"
+    assert "Error" not in shown.stderr

@@ -264,6 +264,21 @@ def test_autoreload(place: Place, kernel: Kernel) -> None:
     reply = kernel.run("auto.answer()")
     assert reply.result == "2"
     assert "cannot find value `missing`" in strip_ansi(reply.text("stderr"))
+    # Once: further cells neither compile nor show it again, also if something else in the folder changes.
+    builds = place.builds
+    for cell in ("1 + 1", "auto.answer()"):
+        assert [kind for kind, _ in kernel.run(cell).outputs] == ["execute_result"]
+    assert place.builds == builds
+    place.write("unrelated.txt", "")
+    assert "missing" not in kernel.run("1 + 1").text("stderr")
+    place.write("auto.rs", code.format("another"))
+    assert "cannot find value `another`" in strip_ansi(kernel.run("1 + 1").text("stderr"))
+    # A file that was missing counts, too.
+    place.write("auto.rs", code.format("part::THREE") + "mod part;\n")
+    assert "file not found for module `part`" in strip_ansi(kernel.run("1 + 1").text("stderr"))
+    place.write("part.rs", "pub const THREE: i32 = 3;\n")
+    reply = kernel.run("auto.answer()")
+    assert reply.result == "3", reply.text("stderr")
     place.write("auto.rs", code.format(3))
     assert kernel.run("auto.answer(), answer()").result == "(3, 3)"
     builds = place.builds

@@ -54,6 +54,18 @@ def test_only_ensure_both_locks_and_builds() -> None:
     assert both == ["ensure.rs"]
 
 
+def test_every_page_says_how_this_version_is_installed() -> None:
+    """Until it is published, pip finds another program under its name. What is said is the README's."""
+    readme = (ROOT / "README.md").read_text()
+    box = re.search(r"^> \*\*Version 2 is not on PyPI yet\*\*(?:.*\n>)*.*\n", readme, re.M)
+    assert box is not None
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    naming = [path for path in pages if re.search(r"rustimport(\[\w+\])?>=2|pip install rustimport", path.read_text())]
+    assert len(naming) > 5
+    assert [path.name for path in naming if box[0] not in path.read_text()] == []
+    assert box[0] in (ROOT / "docs" / "index.md").read_text()
+
+
 def test_versions_agree() -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)
     assert version is not None

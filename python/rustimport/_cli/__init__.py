@@ -133,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="build nothing; exit with status 1 if a source is stale")
     command.add_argument("--json", action="store_true", help="print the results as JSON")
     command.add_argument(
+        "--lock",
+        action="store_true",
+        help="write the versions of each script's dependencies next to it, and build with them",
+    )
+    command.add_argument("--locked", action="store_true", help="fail if a lock file is missing or does not match")
+    command.add_argument(
         "--header", type=_path, metavar="FILE", help="write the C header of the one script that is given"
     )
     command.add_argument(

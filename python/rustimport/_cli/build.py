@@ -89,18 +89,39 @@ def run(options: argparse.Namespace) -> int:
     sources = _build.discover(options.paths or [os.curdir], opt_in=not options.all, are_named=named)
     if options.header:
         _write_header(options, sources)
+    if options.lock:
+        _write_locks(options, sources)
     if options.check:
         return _check(options, _build.check(sources))
     if options.wheel:
         return _build_wheel(options, sources, chosen)
-    results = _build.build(sources, jobs=options.jobs, force=options.force, chosen=chosen)
+    newest = options.release or options.profile not in (None, "dev")
+    results = _build.build(
+        sources, jobs=options.jobs, force=options.force, chosen=chosen, newest=newest, locked=options.locked
+    )
     if options.json:
         _print_json(results)
     failed = say_failures(results)
     built = sum(result.built for result in results)
     if not options.json:
         tell(options, f"{built} built, {len(results) - built - len(failed)} fresh, {len(failed)} failed")
+        _tell_of_passed_over(options, bool(results))
     return 1 if failed else 0
+
+
+def _tell_of_passed_over(options: argparse.Namespace, has_sources: bool) -> None:
+    """Names the files that have no marker, and says so if no file has one."""
+    from .. import _build
+
+    passed = [] if options.all else _build.passed_over(options.paths or [os.curdir])
+    for path, why in passed:
+        say(f"{os.path.relpath(path)} is not built: {why}, or name the file itself")
+    if not has_sources:
+        where = ", ".join(options.paths) or "this folder"
+        kind = (
+            "Rust source for Python" if options.all else "source with a marker (`// rustimport:pyo3` on its first line)"
+        )
+        say(f"there is no {kind} in {where}")
 
 
 def _print_json(results: list[Any]) -> None:
@@ -163,7 +184,9 @@ def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: Maturi
         options.parser.error("nothing to put into a wheel: there is no source with a marker at or below the paths")
     profile = None if _settings.setting("profile") else "fast"
     with tempfile.TemporaryDirectory() as wheels:
-        results = _build.build(sources, jobs=options.jobs, profile=profile, chosen=chosen, wheels=wheels)
+        results = _build.build(
+            sources, jobs=options.jobs, profile=profile, chosen=chosen, wheels=wheels, locked=options.locked
+        )
         failed = say_failures(results)
         if failed:
             tell(options, f"{len(results) - len(failed)} built, {len(failed)} failed: no wheel")
@@ -174,6 +197,15 @@ def _build_wheel(options: argparse.Namespace, sources: list[str], chosen: Maturi
     else:
         tell(options, f"wrote {os.path.relpath(path)}")
     return 0
+
+
+def _write_locks(options: argparse.Namespace, sources: list[str]) -> None:
+    from .. import _build
+
+    for source in sources:
+        # A crate has cargo's own.
+        if source.endswith(".rs") and _build.lock(source):
+            tell(options, f"wrote {os.path.relpath(source.removesuffix('.rs'))}.lock")
 
 
 def _write_header(options: argparse.Namespace, sources: list[str]) -> None:

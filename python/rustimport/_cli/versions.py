@@ -38,19 +38,21 @@ def info(options: argparse.Namespace) -> None:
     from .. import _site
 
     cache = _native.core.cache_info(_cache.cache_root())
+    remote = _core_client.describe_remote(is_tried=False)
     found: dict[str, Any] = {
         "versions": _versions(),
         "python": {"executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix},
         "settings": _described_settings(),
         "hook": _site.info(),
-        "remote": {name: value for name, value in _core_client.describe_remote(is_tried=False).items() if value},
+        # Most users have none, which is no problem.
+        "remote": {name: value for name, value in remote.items() if value and remote["url"]},
         "cache": {"path": cache["path"], "bytes": cache["bytes"], "interpreter": _cache.INTERPRETER_KEY},
     }
     if options.format == "json":
         print(json.dumps(found, indent=2))
         return
     for title, values in found.items():
-        print(f"{title}:")
+        print(f"{title}:" if values else f"{title}: none")
         for name, value in values.items():
             if isinstance(value, dict):
                 value = f"{value['value']}  ({value['from']})"
