@@ -15,6 +15,7 @@ use crate::build::maturin;
 use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
 use crate::cache::target_slot::TargetSlot;
+use crate::env::cargo_config::CargoConfig;
 use crate::env::request::{Origin, Outcome, Request, SourceKind};
 use crate::env::settings::{BuildSettings, Stubs};
 use crate::env::toolchain::{self, Toolchain};
@@ -159,6 +160,9 @@ impl<'a> Kind<'a> for Source<'a> {
             if let Some(artifact) = self.check_shared() {
                 return Ok(Some(artifact));
             }
+        }
+        if let Some(why) = &self.cargo_config.ignored {
+            observer.event(Event::Notice { message: why.clone() });
         }
         if let Some(why) = self.cache.why_not_shared() {
             observer.event(Event::Notice { message: format!("the shared cache is not used: {why}") });
@@ -447,8 +451,10 @@ pub fn write_for_rust_tools(
 /// The tools that a build would use, with their paths and versions.
 pub fn tools(request: &Request, observer: &mut dyn Observer) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);
-    let toolchain =
-        Toolchain::find(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer).ok();
+    // A toolchain file of another user can name programs to run.
+    let is_safe = CargoConfig::of(request.folder(), None).is_ok();
+    let find = || Toolchain::find(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer);
+    let toolchain = is_safe.then(find).and_then(Result::ok);
     let mut tell = |path: &Path| Some(format!("{} ({})", toolchain::version_of(path, observer)?, path.display()));
     let maturin = maturin::find_maturin(request).ok().and_then(|path| tell(&path));
     let cargo = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.cargo));

@@ -7,6 +7,7 @@ pub mod event;
 pub mod fork_guard;
 pub mod fs;
 pub mod lock;
+pub mod owners;
 pub mod paths;
 pub mod process;
 pub mod programs;

@@ -181,7 +181,8 @@ impl<'a> Project<'a> {
     }
 
     fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
-        let (inputs, snapshot) = configuration::with_revocations(&self.request.settings.remote, record, snapshot);
+        let (remote, signer) = (&self.request.settings.remote, record.signer.as_deref());
+        let (inputs, snapshot) = configuration::with_revocations(remote, signer, &record.inputs, snapshot);
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
         stamp::write(&file, self.request, artifact, &inputs, &snapshot, &self.cargo_config, toolchain);

@@ -374,8 +374,22 @@ def test_a_revoked_key(team: Team) -> None:
     team.push()
     assert team.on_second().builds == 0
     code = "import sys; sys.path.insert(0, 'two'); import m; print(m.value())"
+    # Next to its source, too, where it is loaded from if the cache is lost.
+    assert command(team.place, "build", "two/m.rs", **team.second).returncode == 0
+    shutil.rmtree(team.entry("two"))
+    in_place = team.place.python(code.replace("m.value()", "m.__file__, m.value()"), **team.second)
+    assert (str(team.place.folder / "two") in in_place.out, in_place.builds) == (True, 0)
     configuration = team.root / "two" / "remote.toml"
     configuration.parent.mkdir(exist_ok=True)
+    configuration.write_text(f'revoked = ["{team.key}"]\n')
+    run = team.place.python(code, **team.second)
+    assert (run.out, run.builds) == ("7", 1)
+    for path in (team.place.folder / "two").iterdir():
+        if "cpython" in path.name:
+            path.unlink()
+    configuration.unlink()
+    shutil.rmtree(team.entry("two"))
+    team.on_second()
     configuration.write_text(f'revoked = ["{team.key}"]\n')
     run = team.place.python(code, **team.second)
     assert (run.out, run.builds) == ("7", 1)
