@@ -4,6 +4,7 @@ pub mod diagnostic;
 pub mod env_vars;
 pub mod error;
 pub mod event;
+pub mod folder;
 pub mod fork_guard;
 pub mod fs;
 pub mod lock;

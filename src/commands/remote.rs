@@ -32,19 +32,17 @@ pub fn keygen(configuration: &Path) -> Result<(String, PathBuf)> {
     Ok((key.public().to_string(), path))
 }
 
-/// Trusts what the `pyproject.toml` of `folder` says of a remote store, or no longer. Returns what it says.
-pub fn trust(configuration: &Path, folder: &Path, is_trusted: bool) -> Result<Claim> {
+/// What the `pyproject.toml` of `folder` says of a remote store.
+pub fn claim(folder: &Path) -> Result<Claim> {
     // A broken file is an error here, not no claim.
     let said = settings::remote_claim(folder)?;
-    let claim = configuration::claim(&said).ok_or_else(|| {
+    configuration::claim(&said).ok_or_else(|| {
         Error::project(
             folder,
             format!("no pyproject.toml in {} or above names a remote store or keys", folder.display()),
             "write `remote = \"file:///…\"` and `remote-trust = [\"ed25519:…\"]` below [tool.rustimport] there",
         )
-    })?;
-    trust::decide(configuration, &claim, is_trusted)?;
-    Ok(claim)
+    })
 }
 
 /// What is configured, without secrets, and what is wrong with it.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::env_vars::without_secrets;
 use crate::base::lock::Timeout;
+use crate::base::text::printable;
 use crate::commands::prune;
 use crate::commands::remote::Description;
 use crate::env::interpreter::Interpreter;
@@ -328,7 +329,7 @@ impl From<Description> for DescriptionItems {
             sets: found.contents.map(|(sets, ..)| sets),
             artifacts: found.contents.map(|(_, artifacts, _)| artifacts),
             bytes: found.contents.map(|(.., bytes)| bytes),
-            problems: found.problems.iter().map(|problem| without_secrets(problem)).collect(),
+            problems: found.problems.iter().map(|problem| shown(problem)).collect(),
         }
     }
 }
@@ -338,7 +339,7 @@ pub fn pushed(pushed: Pushed) -> (&'static str, Option<String>) {
     match pushed {
         Pushed::Written => ("written", None),
         Pushed::Present => ("present", None),
-        Pushed::Stays(why) => ("stays", Some(without_secrets(&why))),
+        Pushed::Stays(why) => ("stays", Some(shown(&why))),
     }
 }
 
@@ -359,6 +360,11 @@ fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<SourceKind> {
 /// Names that are not valid Unicode are rejected later, together with their paths.
 fn lossy(value: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(value.extract::<OsString>()?.to_string_lossy().into_owned())
+}
+
+/// A message as it may be printed.
+pub fn shown(message: &str) -> String {
+    printable(&without_secrets(message))
 }
 
 /// `rustimport.errors.Diagnostic`

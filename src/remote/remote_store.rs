@@ -242,7 +242,9 @@ impl RemoteStore {
         };
         match &self.place {
             Place::Folder(folder) => {
-                if find_equal(folder, set, requirements, &own, &mut |_, _| Ok(())) {
+                if let Some((name, known)) = find_equal(folder, set, requirements, &own, &mut |_, _| Ok(())) {
+                    // It is not removed as old while it is pushed again and again.
+                    folder.refresh(&requirements.keys, &name, known.artifact());
                     return Ok(Pushed::Present);
                 }
                 write(folder)?;
@@ -256,7 +258,8 @@ impl RemoteStore {
                 let first = requirements.keys.first().map(String::as_str).unwrap_or_default();
                 let known = network.ask(first, observer)?;
                 let mut bring = |hash: &str, size| network.add(&known, hash, size, observer);
-                if find_equal(&known.folder, set, requirements, &own, &mut bring) {
+                if let Some((name, equal)) = find_equal(&known.folder, set, requirements, &own, &mut bring) {
+                    network.refresh(&known, &requirements.keys, &name, equal.artifact(), observer)?;
                     return Ok(Pushed::Present);
                 }
                 let mirror = Mirror::new()?;
@@ -268,24 +271,24 @@ impl RemoteStore {
     }
 }
 
-/// Whether a folder has an artifact for the inputs of `set`, signed by a key of `trust`. `bring` copies a library to the
-/// folder.
+/// The name and the content of a set in a folder that has the inputs of `set`, signed by a key of `trust`, with its
+/// library. `bring` copies a library to the folder.
 fn find_equal(
     folder: &Folder,
     set: &Set,
     requirements: &Requirements,
     trust: &Trust,
     bring: &mut dyn FnMut(&str, u64) -> Result<(), String>,
-) -> bool {
+) -> Option<(String, Set)> {
     let key = requirements.keys.first().map(String::as_str).unwrap_or_default();
-    let mut is_equal = |name: &String| {
-        let known = signed_set::open(&folder.read_set(name).ok()?, key, trust).ok()?;
+    folder.sets_for(key).ok()?.into_iter().find_map(|name| {
+        let known = signed_set::open(&folder.read_set(&name).ok()?, key, trust).ok()?;
         let size = known.requirements.as_ref()?.size;
         known.has_inputs_of(set).then_some(())?;
         bring(known.artifact(), size).ok()?;
-        folder.read_artifact(known.artifact(), size).ok().map(drop)
-    };
-    folder.sets_for(key).is_ok_and(|names| names.iter().any(|name| is_equal(name).is_some()))
+        folder.read_artifact(known.artifact(), size).ok()?;
+        Some((name, known))
+    })
 }
 
 /// What is wrong, for messages.

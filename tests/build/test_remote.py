@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -355,7 +356,7 @@ def test_a_checkout_chooses_nothing_until_it_is_trusted(team: Team) -> None:
     assert f"pyproject.toml names {team.url}; to use it, run `python -m rustimport remote trust`" in run.stderr
     trust = command(team.place, "remote", "trust", "two", **team.second)
     assert trust.returncode == 0, trust.stderr
-    assert trust.stdout.splitlines()[1:] == [f"  the store {team.url}", f"  the key {team.key}"]
+    assert trust.stdout.splitlines()[1:-1] == [f"  the store {team.url}", f"  the key {team.key}"]
     shutil.rmtree(team.entry("two"))
     assert team.on_second().builds == 0
     # Other values are another decision. A key that the checkout adds is not believed either.
@@ -658,3 +659,88 @@ def test_a_relative_home_is_nobodys_configuration(team: Team) -> None:
         none: dict[str, Any] = {"RUSTIMPORT_CONFIG_DIR": None, "CARGO_HOME": os.environ.get("CARGO_HOME")}
         run = command(team.place, "remote", "info", "-f", "json", **{**none, **env})
         assert json.loads(run.stdout)["url"] is None
+
+
+def test_links_in_the_store_are_not_followed(team: Team) -> None:
+    """Whoever can write to the store makes nobody remove, read or write files elsewhere."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    precious = team.root / "precious"
+    for folder in ("artifacts", "sets", "index", "v1/artifacts", "v1/sets", "v1/index"):
+        (precious / folder).mkdir(parents=True, exist_ok=True)
+        for name in ("0" * 64, "thesis.txt", ".rustimport-1-0"):
+            (precious / folder / name).write_text("precious")
+            os.utime(precious / folder / name, (0, 0))
+    whole = sorted(str(path) for path in precious.rglob("*"))
+    good = team.root / "good"
+    shutil.copytree(team.store, good)
+    for link, led_to in (("v1", "v1"), ("v1/artifacts", "artifacts"), ("v1/sets", "sets"), ("v1/index", "index")):
+        shutil.rmtree(team.store)
+        shutil.copytree(good, team.store)
+        shutil.rmtree(team.store / link)
+        (team.store / link).symlink_to(precious / led_to)
+        prune = command(team.place, "remote", "prune", "--days", "1", **team.first)
+        push = command(team.place, "remote", "push", "one/m.rs", **team.first)
+        for run in (prune, push):
+            assert run.returncode != 0
+            assert f"`{Path(link).name}` is a link, which is not followed" in run.stderr
+        shutil.rmtree(team.entry("two"), ignore_errors=True)
+        assert (team.on_second().out, team.on_second(**team.without_rust()).out) == ("7", "7")
+        assert sorted(str(path) for path in precious.rglob("*")) == whole
+    # Nor is anything removed but objects of the store, and what was killed while it wrote.
+    shutil.rmtree(team.store)
+    shutil.copytree(precious / "v1", team.store / "v1")
+    team.on_first("remote", "prune", "--days", "1")
+    assert {path.name for path in (team.store / "v1").rglob("*") if path.is_file()} == {"thesis.txt"}
+
+
+def test_what_is_pushed_again_is_not_old(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    for kind in ("artifacts", "sets", "index"):
+        for path in team.objects(kind):
+            os.utime(path, (0, 0))
+    assert team.push().startswith("0 written, 1 already there")
+    team.on_first("remote", "prune", "--days", "1")
+    assert team.on_second(**team.without_rust()).out == "7"
+
+
+def test_words_of_others_do_not_reach_the_terminal(team: Team) -> None:
+    """Those of a checkout's configuration, before it is trusted and when it is."""
+    team.write("m.rs", SCRIPT.format(7))
+    evil = "\\u001b[2K\\u202e"
+    team.write("pyproject.toml", f'[tool.rustimport]\nremote = "s3://x{evil}"\nremote-trust = ["ed25519:{evil}"]\n')
+    env = {**team.second, "RUSTIMPORT_REMOTE": None, "RUSTIMPORT_REMOTE_TRUST": None}
+    trust = command(team.place, "remote", "trust", "two", **env)
+    shown = ["  the store s3://x\\x1b[2K\\u202e", "  the key ed25519:\\x1b[2K\\u202e", "trusted"]
+    assert (trust.returncode, trust.stdout.splitlines()[1:]) == (0, shown)
+    for run in (team.on_second(**env), command(team.place, "remote", "check", **env)):
+        assert "\x1b" not in run.stdout + run.stderr
+    team.write("pyproject.toml", f'[tool.rustimport]\n"{evil}" = 1\n')
+    run = team.on_second(**env)
+    assert "ProjectError: " in run.stderr
+    assert "\x1b" not in run.stderr
+
+
+def test_trusting_asks_in_a_terminal(team: Team) -> None:
+    """What is trusted is shown first."""
+    import pty
+
+    team.write("pyproject.toml", f'[tool.rustimport]\nremote = "{team.url}"\nremote-trust = ["{team.key}"]\n')
+    env = {**team.second, "RUSTIMPORT_REMOTE": None, "RUSTIMPORT_REMOTE_TRUST": None}
+    environ = {name: value for name, value in {**team.place.env, **env}.items() if value is not None}
+    decisions = team.root / "two" / "trusted-checkouts.toml"
+    for answer, is_trusted in (("n", False), ("y", True)):
+        main, end = pty.openpty()
+        words = [sys.executable, "-m", "rustimport", "remote", "trust", "two"]
+        process = subprocess.Popen(words, cwd=team.place.folder, env=environ, stdin=end, stdout=end, stderr=end)
+        os.close(end)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(main, 1000)
+        assert team.url.encode() in shown
+        assert not decisions.exists()
+        os.write(main, answer.encode() + b"\n")
+        assert process.wait(60) == (0 if is_trusted else 1)
+        os.close(main)
+        assert decisions.exists() == is_trusted

@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(group, "trust", remote.trust, "trust the store and the keys that a pyproject.toml names")
     command.add_argument("path", nargs="?", default=os.curdir, metavar="PATH", help="a folder (default: this one)")
     command.add_argument("--remove", action="store_true", help="no longer trust what it names")
+    command.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
     _format(_command(group, "info", remote.info, "show the store that is configured, whom it trusts, and its size"))
     _format(_command(group, "check", remote.check, "read and write the store; exit with status 1 if that fails"))
     command = _command(group, "push", remote.push, "build sources if necessary, and write their libraries to the store")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from functools import partial
 from typing import Any
 
 from .. import _build, _cache, _core_client, _marker, _native, _projects, _report, _settings
 from ..errors import ProjectError, RustImportError
-from .output import libraries, say, say_failures, size, tell
+from .output import confirmed, libraries, printable, say, say_failures, size, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +27,16 @@ def keygen(options: argparse.Namespace) -> int:
 
 
 def trust(options: argparse.Namespace) -> int:
-    home = _core_client.configuration_folder()
-    folder, url, keys = _native.core.remote_trust(home, os.path.abspath(options.path), not options.remove)
-    tell(options, f"{'no longer trusted' if options.remove else 'trusted'} for {os.fspath(folder)}:")
+    claim = _native.core.remote_claim(os.path.abspath(options.path))
+    folder, url, keys = claim
+    print(f"{printable(os.fspath(folder))} names")
     for text in [f"the store {url}"] * (url is not None) + [f"the key {key}" for key in keys]:
-        tell(options, f"  {text}")
+        print(f"  {printable(text)}")
+    is_asked = not (options.remove or options.yes) and sys.stdin is not None and sys.stdin.isatty()
+    if is_asked and not confirmed("Whoever has one of these keys can run code here. Trust them?"):
+        return 1
+    _native.core.remote_trust(_core_client.configuration_folder(), *claim, not options.remove)
+    tell(options, "no longer trusted" if options.remove else "trusted")
     return 0
 
 
