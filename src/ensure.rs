@@ -18,7 +18,7 @@ use crate::cache::target_slot::TargetSlot;
 use crate::env::cargo_config::CargoConfig;
 use crate::env::request::{Origin, Outcome, Request, SourceKind};
 use crate::env::settings::{BuildSettings, Stubs};
-use crate::env::toolchain::{self, Toolchain};
+use crate::env::toolchain::{self, TOOLCHAIN_FILES, Toolchain};
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::Record;
 use crate::output::hint;
@@ -400,6 +400,14 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
     // What others have signed is not signed again, and what is built here is written here, where errors are raised.
     asked.settings.remote.url = Some(String::new());
     let cache = Cache::of(&asked);
+    if !request.may_build {
+        check_runs_nothing(request).map_err(failed)?;
+        cache.check_private()?;
+        let found = Source::read(&asked, &cache, observer)?.find_stored(&|set| set.signer.is_none());
+        let found =
+            found.ok_or_else(|| failed("nothing was built here from this content, and --no-build is given".into()))?;
+        return remote.push(&found.set, &found.library, false, observer).map_err(failed);
+    }
     ensure(&asked, observer)?;
     let find = |observer: &mut dyn Observer| match asked.kind {
         SourceKind::Project => Project::read(&asked, &cache, observer)?.for_others(observer),
@@ -418,6 +426,18 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
     match found {
         Ok((set, library)) => remote.push(&set, &library, false, observer).map_err(failed),
         Err(why) => Ok(Pushed::Stays(why)),
+    }
+}
+
+/// Fails if something of the checkout would run, although nothing is built: the key that signs may be within its reach.
+fn check_runs_nothing(request: &Request) -> Result<(), String> {
+    if request.kind == SourceKind::Project {
+        return Err("--no-build is for scripts and crates: a project is asked for its metadata by running cargo".into());
+    }
+    let mut files = request.folder().ancestors().flat_map(|folder| TOOLCHAIN_FILES.map(|name| folder.join(name)));
+    match files.find(|path| fs::read_text(path).is_ok_and(|text| text.contains("path"))) {
+        Some(path) => Err(format!("{} can name programs to run, which --no-build must not", path.display())),
+        None => Ok(()),
     }
 }
 

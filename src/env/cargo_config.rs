@@ -183,6 +183,24 @@ fn refused(path: &Path, exposed: &Exposed) -> Error {
     )
 }
 
+/// Tables of cargo's configuration that are about downloads and output alone: they differ between machines.
+const ABOUT_THIS_MACHINE: [&str; 7] = ["alias", "cache", "cargo-new", "http", "install", "net", "term"];
+
+/// What of a configuration file can change what is built; `None` if nothing does.
+pub fn effective(path: &Path, text: String) -> Option<String> {
+    if path.file_name().is_some_and(|name| name == MANIFEST) {
+        return Some(text);
+    }
+    let Ok(mut table) = text.parse::<toml::Table>() else { return Some(text) };
+    let count = table.len();
+    table.retain(|key, _| !ABOUT_THIS_MACHINE.contains(&key));
+    match table.len() {
+        0 => None,
+        left if left == count => Some(text),
+        _ => toml::to_string(&table).ok().or(Some(text)),
+    }
+}
+
 /// The variables that a configuration file sets in `[env]`.
 pub fn variables_in(text: &str) -> Vec<String> {
     let table: toml::Table = text.parse().unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::base::env_vars::without_secrets;
 use crate::base::lock::Timeout;
 use crate::base::text::printable;
 use crate::commands::prune;
-use crate::commands::remote::Description;
+use crate::commands::remote::{Build, Description};
 use crate::env::interpreter::Interpreter;
 use crate::env::request::{Cell, Installed, Origin, Outcome, Request, SourceKind};
 use crate::env::settings::{Arguments, Client, RemoteSettings, Settings, Stubs};
@@ -313,7 +313,25 @@ pub struct DescriptionItems {
     sets: Option<usize>,
     artifacts: Option<usize>,
     bytes: Option<u64>,
+    builds: Vec<BuildItems>,
     problems: Vec<String>,
+}
+
+/// One build in a remote store.
+#[derive(IntoPyObject)]
+pub struct BuildItems {
+    signer: String,
+    serial: u64,
+    commit: Option<String>,
+    job: Option<String>,
+}
+
+impl From<Build> for BuildItems {
+    fn from(build: Build) -> Self {
+        let Build { signer, serial, commit, job } = build;
+        let plain = |text: String| printable(&text);
+        Self { signer, serial, commit: commit.map(plain), job: job.map(plain) }
+    }
 }
 
 impl From<Description> for DescriptionItems {
@@ -329,6 +347,7 @@ impl From<Description> for DescriptionItems {
             sets: found.contents.map(|(sets, ..)| sets),
             artifacts: found.contents.map(|(_, artifacts, _)| artifacts),
             bytes: found.contents.map(|(.., bytes)| bytes),
+            builds: found.builds.into_iter().map(BuildItems::from).collect(),
             problems: found.problems.iter().map(|problem| shown(problem)).collect(),
         }
     }

@@ -13,6 +13,7 @@ use crate::base::fs;
 use crate::env::settings::{RemoteClaim, RemoteSettings, remote_claim};
 use crate::freshness::inputs::{Inputs, Snapshot};
 use crate::remote::key::{PublicKey, SecretKey};
+use crate::remote::serials::Serials;
 use crate::remote::trust::{self, Claim, Trust};
 
 /// Where a value comes from.
@@ -136,6 +137,11 @@ impl Configuration {
     /// The store's URL for messages.
     pub fn shown(&self) -> String {
         without_password(&self.url)
+    }
+
+    /// The numbers of sets that this machine saw.
+    pub fn serials(&self) -> Serials {
+        Serials::of(&self.folder)
     }
 
     /// The key that signs what this machine writes; see [`secret`].

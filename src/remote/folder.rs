@@ -143,6 +143,13 @@ impl Folder {
         (self.items(SETS).len(), artifacts.len(), artifacts.iter().map(|file| file.size).sum())
     }
 
+    /// The sets that were written last, the newest first.
+    pub fn newest_sets(&self, count: usize) -> Vec<Vec<u8>> {
+        let mut sets = self.items(SETS);
+        sets.sort_by_key(|file| std::cmp::Reverse(file.modified));
+        sets.iter().filter_map(|file| self.read_set(&file.name).ok()).take(count).collect()
+    }
+
     /// Removes the sets that were written before `since`, then the libraries and indexes that no set needs.
     /// `artifact_of` returns the hash in a signed set. Returns the freed bytes.
     pub fn prune(&self, since: SystemTime, artifact_of: impl Fn(&[u8]) -> Option<String>) -> io::Result<u64> {

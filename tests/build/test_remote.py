@@ -744,3 +744,99 @@ def test_trusting_asks_in_a_terminal(team: Team) -> None:
         assert process.wait(60) == (0 if is_trusted else 1)
         os.close(main)
         assert decisions.exists() == is_trusted
+
+
+DEPENDS = """\
+// rustimport:pyo3
+//: [dependencies]
+//: cfg-if = "{}"
+#[pyfunction]
+fn value() -> i32 {{ 7 }}
+"""
+
+
+def test_an_old_build_is_not_brought_back(team: Team) -> None:
+    """Two builds of one content, with different versions of a dependency: both are signed."""
+    team.write("m.rs", DEPENDS.format("1"))
+    on_ci = {"GITHUB_SHA": "c0ffee", "CI_JOB_URL": "https://ci/1\x1b[2K"}
+    team.push(**on_ci)
+    first = team.root / "first"
+    shutil.copytree(team.store, first)
+    assert team.on_second().builds == 0
+    # As if the dependency had a new version now.
+    lock = next(team.entry("one").rglob("Cargo.lock"))
+    text = lock.read_text()
+    version = re.search(r'name = "cfg-if"\nversion = "(.+?)"', text)
+    assert version is not None
+    team.place.forget()
+    older = "1.0.0" if version[1] != "1.0.0" else "1.0.1"
+    run = subprocess.run(
+        ["cargo", "update", "-p", "cfg-if", "--precise", older, "--manifest-path", str(lock.with_name("Cargo.toml"))],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=team.place.env,
+    )
+    assert run.returncode == 0, run.stderr
+    assert team.push(RUSTIMPORT_FORCE_REBUILD="1") == "1 written, 0 already there, 0 stay, 0 failed\n"
+    signed = {path.name: re.search(r"serial = (\d+)", path.read_text()) for path in team.objects("sets")}
+    assert sorted(found[1] for found in signed.values() if found) == ["1", "2"]
+    info = json.loads(command(team.place, "remote", "info", "-f", "json", **team.first).stdout)
+    builds = [(build["serial"], build["commit"], build["job"]) for build in info["builds"]]
+    assert sorted(builds) == [(1, "c0ffee", "https://ci/1[2K"), (2, None, None)]
+
+    def fetched() -> Run:
+        shutil.rmtree(team.entry("two"))
+        return team.on_second(RUSTIMPORT_VERBOSE="1")
+
+    # Whatever the index says first, the newer one is used.
+    (old,) = (name for name, found in signed.items() if found and found[1] == "1")
+    (new,) = (name for name, found in signed.items() if found and found[1] == "2")
+    for index in team.objects("index"):
+        index.write_text(f"{old}\n{new}\n")
+    run = fetched()
+    assert (run.builds, "build 2" in run.stderr) == (0, True), run.stderr
+    # The old one alone is refused by a machine that has seen the new one.
+    shutil.rmtree(team.store)
+    shutil.copytree(first, team.store)
+    run = fetched()
+    assert (run.out, run.builds) == ("7", 1)
+    assert "it is build 1 of this content, and build 2 was seen here" in run.stderr
+    # A signer without a memory goes on from what the store has.
+    (team.root / "one" / "remote-serials").unlink()
+    team.place.forget()
+    assert team.push(RUSTIMPORT_FORCE_REBUILD="1").startswith("1 written")
+    assert fetched().builds == 0
+
+
+def test_signing_without_building(team: Team) -> None:
+    """One job builds, another one has the key, and runs nothing."""
+    team.write("m.rs", SCRIPT.format(7))
+    run = command(team.place, "remote", "push", "--no-build", "one/m.rs", **team.first)
+    assert (run.returncode, team.place.builds) == (1, 0)
+    assert "nothing was built here from this content, and --no-build is given" in run.stderr
+    team.place.python("import sys; sys.path.insert(0, 'one'); import m", RUSTIMPORT_CONFIG_DIR=str(team.root / "two"))
+    assert team.place.builds == 1
+    # The entry is not needed: the store alone may come from an export.
+    shutil.rmtree(team.entry("one"))
+    assert team.on_first("remote", "push", "--no-build", "one/m.rs").startswith("1 written")
+    assert team.place.builds == 1
+    assert team.on_second().builds == 0
+    team.place.write("one/rust-toolchain.toml", '[toolchain]\npath = "evil"\n')
+    run = command(team.place, "remote", "push", "--no-build", "one/m.rs", **team.first)
+    assert "rust-toolchain.toml can name programs to run, which --no-build must not" in run.stderr
+
+
+def test_output_of_one_machine_ends_no_sharing(team: Team) -> None:
+    """Cargo's configuration counts as far as it can change what is built."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.place.write("one/.cargo/config.toml", "[term]\nverbose = false\n")
+    team.push()
+    assert team.on_second().builds == 0
+    for text, builds in (
+        ("[net]\nretry = 5\n[term]\ncolor = 'never'\n", 0),
+        ("[term]\ncolor = 'never'\n[build]\nrustflags = ['--cfg', 'x']\n", 1),
+    ):
+        shutil.rmtree(team.entry("two"))
+        team.place.write("two/.cargo/config.toml", text)
+        assert team.on_second().builds == builds, text

@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     _format(_command(group, "check", remote.check, "read and write the store; exit with status 1 if that fails"))
     command = _command(group, "push", remote.push, "build sources if necessary, and write their libraries to the store")
     _source_arguments(command)
+    command.add_argument("--no-build", action="store_true", help="run nothing: only write what is in this cache")
     _profile_arguments(command)
     command = _command(group, "pull", remote.pull, "take the libraries of sources from the store, and build nothing")
     _source_arguments(command)

@@ -75,6 +75,7 @@ def _print(found: dict[str, Any]) -> None:
         ("revoked keys", ", ".join(found["revoked"])),
         ("variables", ", ".join(found["variables"])),
         ("signs with", found["signs_with"]),
+        *(("newest build", _build_of(build)) for build in found["builds"]),
         *(("problem", problem) for problem in found["problems"]),
     ]
     for name, value in rows:
@@ -82,12 +83,18 @@ def _print(found: dict[str, Any]) -> None:
             print(f"{name:14}{value}")
 
 
+def _build_of(build: dict[str, Any]) -> str:
+    commit, job = build["commit"], build["job"]
+    about = f" of commit {commit}" * (commit is not None) + f" in {job}" * (job is not None)
+    return f"number {build['serial']}{about}, signed by {build['signer']}"
+
+
 def push(options: argparse.Namespace) -> int:
     """Writes the artifacts of all sources to the store, and fails if one of them cannot be written."""
     from .build import choose_profile
 
     choose_profile(options)
-    results = _each(options, _push)
+    results = _each(options, partial(_push, may_build=not options.no_build))
     failed = say_failures(results)
     stays = [result for result in results if result.origin == "stays"]
     for result in stays:
@@ -98,9 +105,12 @@ def push(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _push(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
+def _push(source: str, stop: Any = None, bar: _report.Bar | None = None, may_build: bool = True) -> _build.Result:
     project = _project_at(source)
-    asked = _request(project) if project else _core_client.request(_cache.Key(source))
+    if project:
+        asked = _request(project, may_build=may_build)
+    else:
+        asked = _core_client.request(_cache.Key(source), may_build=may_build)
     reporter = _report.Reporter(asked["module"], asked["root"], True, stop, bar)
     try:
         outcome, reason = _native.core.remote_push(asked, reporter)
