@@ -317,7 +317,7 @@ fn highest(folder: &Folder, key: &str, trust: &Trust) -> u64 {
 /// The commit and the CI job that this process works for.
 fn published_here() -> Published {
     let known = |name: &str| {
-        let value = env_vars::get_text(name)?.chars().filter(|c| c.is_ascii_graphic()).take(200).collect::<String>();
+        let value = env_vars::get_text(name)?.chars().filter(char::is_ascii_graphic).take(200).collect::<String>();
         (!value.is_empty()).then_some(value)
     };
     let on_github = || {

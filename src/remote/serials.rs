@@ -50,7 +50,7 @@ impl Serials {
         lines.retain(|(known, _)| known != id);
         lines.push((id.to_owned(), number));
         let newest = lines.iter().skip(lines.len().saturating_sub(MAX));
-        let text: String = newest.map(|(id, number)| format!("{id} {number}\n")).collect();
+        let text = newest.map(|(id, number)| format!("{id} {number}")).collect::<Vec<_>>().join("\n");
         let folder = file.parent().unwrap_or(Path::new("/"));
         let _ = fs::create_private_folder(folder).and_then(|()| fs::write(file, text.as_bytes()));
     }

@@ -770,14 +770,14 @@ def test_an_old_build_is_not_brought_back(team: Team) -> None:
     assert version is not None
     team.place.forget()
     older = "1.0.0" if version[1] != "1.0.0" else "1.0.1"
-    run = subprocess.run(
+    updated = subprocess.run(
         ["cargo", "update", "-p", "cfg-if", "--precise", older, "--manifest-path", str(lock.with_name("Cargo.toml"))],
         capture_output=True,
         text=True,
         check=False,
         env=team.place.env,
     )
-    assert run.returncode == 0, run.stderr
+    assert updated.returncode == 0, updated.stderr
     assert team.push(RUSTIMPORT_FORCE_REBUILD="1") == "1 written, 0 already there, 0 stay, 0 failed\n"
     signed = {path.name: re.search(r"serial = (\d+)", path.read_text()) for path in team.objects("sets")}
     assert sorted(found[1] for found in signed.values() if found) == ["1", "2"]
