@@ -15,9 +15,10 @@ use crate::build::maturin;
 use crate::cache::in_place::{self, Asker};
 use crate::cache::layout::{Cache, Entry};
 use crate::cache::target_slot::TargetSlot;
+use crate::env::cargo_config::CargoConfig;
 use crate::env::request::{Origin, Outcome, Request, SourceKind};
 use crate::env::settings::{BuildSettings, Stubs};
-use crate::env::toolchain::{self, Toolchain};
+use crate::env::toolchain::{self, TOOLCHAIN_FILES, Toolchain};
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::record::Record;
 use crate::output::hint;
@@ -168,6 +169,9 @@ impl<'a> Kind<'a> for Source<'a> {
             if let Some(artifact) = self.check_shared() {
                 return Ok(Some(artifact));
             }
+        }
+        if let Some(why) = &self.cargo_config.ignored {
+            observer.event(Event::Notice { message: why.clone() });
         }
         if let Some(why) = self.cache.why_not_shared() {
             observer.event(Event::Notice { message: format!("the shared cache is not used: {why}") });
@@ -407,6 +411,14 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
     // What others have signed is not signed again, and what is built here is written here, where errors are raised.
     asked.settings.remote.url = Some(String::new());
     let cache = Cache::of(&asked);
+    if !request.may_build {
+        check_runs_nothing(request).map_err(failed)?;
+        cache.check_private()?;
+        let found = Source::read(&asked, &cache, observer)?.find_stored(&|set| set.signer.is_none());
+        let found =
+            found.ok_or_else(|| failed("nothing was built here from this content, and --no-build is given".into()))?;
+        return remote.push(&found.set, &found.library, false, observer).map_err(failed);
+    }
     ensure(&asked, observer)?;
     let find = |observer: &mut dyn Observer| match asked.kind {
         SourceKind::Project => Project::read(&asked, &cache, observer)?.for_others(observer),
@@ -425,6 +437,18 @@ pub fn push(request: &Request, observer: &mut dyn Observer) -> Result<Pushed> {
     match found {
         Ok((set, library)) => remote.push(&set, &library, false, observer).map_err(failed),
         Err(why) => Ok(Pushed::Stays(why)),
+    }
+}
+
+/// Fails if something of the checkout would run, although nothing is built: the key that signs may be within its reach.
+fn check_runs_nothing(request: &Request) -> Result<(), String> {
+    if request.kind == SourceKind::Project {
+        return Err("--no-build is for scripts and crates: a project is asked for its metadata by running cargo".into());
+    }
+    let mut files = request.folder().ancestors().flat_map(|folder| TOOLCHAIN_FILES.map(|name| folder.join(name)));
+    match files.find(|path| fs::read_text(path).is_ok_and(|text| text.contains("path"))) {
+        Some(path) => Err(format!("{} can name programs to run, which --no-build must not", path.display())),
+        None => Ok(()),
     }
 }
 
@@ -458,8 +482,10 @@ pub fn write_for_rust_tools(
 /// The tools that a build would use, with their paths and versions.
 pub fn tools(request: &Request, observer: &mut dyn Observer) -> Vec<(&'static str, Option<String>)> {
     let cache = Cache::of(request);
-    let toolchain =
-        Toolchain::find(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer).ok();
+    // A toolchain file of another user can name programs to run.
+    let is_safe = CargoConfig::of(request.folder(), None).is_ok();
+    let find = || Toolchain::find(request.settings.cargo.as_deref(), request.folder(), &cache.toolchains(), observer);
+    let toolchain = is_safe.then(find).and_then(Result::ok);
     let mut tell = |path: &Path| Some(format!("{} ({})", toolchain::version_of(path, observer)?, path.display()));
     let maturin = maturin::find_maturin(request).ok().and_then(|path| tell(&path));
     let cargo = toolchain.as_ref().and_then(|toolchain| tell(&toolchain.cargo));

@@ -28,6 +28,8 @@ class Server:
     env: dict[str, str] = field(default_factory=dict)
     options: str = ""
     """Lines for the table `[options]` of `remote.toml`."""
+    folder: Path | None = None
+    """Where it keeps its objects, if they are files."""
 
 
 def free_port() -> int:
@@ -79,7 +81,7 @@ def s3(folder: Path) -> Iterator[Server]:
     with started([*command, str(folder / "s3")], port, folder / "s3.log"):
         env = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_REGION": "us-east-1"}
         env["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
-        yield Server("s3://bucket/{name}", port, env)
+        yield Server("s3://bucket/{name}", port, env, folder=folder / "s3")
 
 
 @contextmanager
@@ -89,7 +91,8 @@ def webdav(folder: Path) -> Iterator[Server]:
     command = [program("rclone"), "serve", "webdav", "--user", "u", "--pass", "p4ssw0rd"]
     with started([*command, "--addr", f"127.0.0.1:{port}", str(folder / "webdav")], port, folder / "webdav.log"):
         options = 'username = "u"\npassword = "p4ssw0rd"\n'
-        yield Server(f"webdav+http://127.0.0.1:{port}/{{name}}", port, options=options)
+        url = f"webdav+http://127.0.0.1:{port}/{{name}}"
+        yield Server(url, port, options=options, folder=folder / "webdav")
 
 
 SERVERS = {"redis": redis, "s3": s3, "webdav": webdav}

@@ -147,26 +147,74 @@ class Key:
 # ---------------------------------------------------------------------------------------------------
 # Privacy.
 
-#: Roots that were found private in this process.
-_private_roots: "set[str]" = set()
+#: Roots that were found private in this process: ``True``, or their stat if only they themselves were checked.
+_private_roots: "dict[str, Any]" = {}
 
 
-def is_private(root: str) -> bool:
-    """Whether only this user can have written the cache. If not, the core reports the reason."""
-    if root in _private_roots:
+def is_private(root: str, to_load: bool = True) -> bool:
+    """Whether only this user can have written the cache. If not, the core reports the reason.
+
+    `to_load`: nor may anybody else be able to exchange the whole cache between a check and the loading of a library.
+    """
+    known = _private_roots.get(root)
+    if known is True or (known and not to_load):
         return True
     try:
-        if _is_exposed(os.stat(root)):
+        found = known or os.lstat(root)
+        is_link = found.st_mode & _KIND == _LINK
+        folder = os.stat(root) if is_link else found
+        if _is_exposed(folder):
             return False
+        if not to_load:
+            _private_roots[root] = found
+            return True
+        if _is_movable(root if is_link else root.rpartition(os.sep)[0]):
+            return False
+        # Other users cannot reach what is below a folder of mode 0700.
+        if folder.st_mode & 0o011 and sys.platform != "win32":
+            for below in ("", f"/{INTERPRETER_KEY}", f"/{INTERPRETER_KEY}/entries"):
+                if _is_exposed(os.stat(f"{root}/v1{below}")):
+                    return False
     except OSError:
         return False
-    _private_roots.add(root)
+    _private_roots[root] = True
     return True
 
 
+_KIND, _LINK = 0o170000, 0o120000
+
+
+def _is_foreign(found: "os.stat_result") -> bool:
+    """Whether the file with this stat belongs to another user. Not checked on Windows, which has no such owners."""
+    return sys.platform != "win32" and found.st_uid not in (os.geteuid(), 0)
+
+
 def _is_exposed(found: "os.stat_result") -> bool:
-    """Whether other users can have written the file with this stat. Not checked on Windows, which has no such modes."""
-    return sys.platform != "win32" and (found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022 != 0)
+    """Whether other users can have written the file with this stat."""
+    return _is_foreign(found) or (sys.platform != "win32" and found.st_mode & 0o022 != 0)
+
+
+def _is_movable(folder: str) -> bool:
+    """Whether other users could exchange a folder, or one above it. Like ssh, this trusts what the user's home is in.
+    In doubt they could: then the core decides (`src/base/owners.rs`)."""
+    if sys.platform == "win32":
+        return False
+    home = getenv("HOME")
+    while folder:
+        found = os.lstat(folder)
+        mode = found.st_mode
+        if _is_foreign(found):
+            return True
+        if mode & _KIND == _LINK:
+            if _is_movable(os.path.realpath(folder)):
+                return True
+        # Others may only add to a sticky folder. A group with the number of its user has no other members.
+        elif not mode & 0o1000 and (mode & 0o002 or (mode & 0o020 and found.st_gid != found.st_uid)):
+            return True
+        if folder == home:
+            break
+        folder = folder.rpartition("/")[0]
+    return False
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -208,8 +256,8 @@ def fresh_artifact(stamp: str, source: str, context: str, marked: bool = True) -
                     return None
                 if artifact is None:
                     artifact = rest
-                    # Other users must not have written it.
-                    if rest.startswith(home) and _is_exposed(now):
+                    # Other users must not have written it. What is not in the cache may have any permissions.
+                    if (_is_exposed if rest.startswith(home) else _is_foreign)(now):
                         return None
             elif tag == b"U":
                 for name in rest.split(b"\t"):

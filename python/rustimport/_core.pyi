@@ -32,6 +32,7 @@ __all__ = [
     "passed_over",
     "project_settings",
     "pyproject_table",
+    "remote_claim",
     "remote_describe",
     "remote_keygen",
     "remote_prune",
@@ -206,11 +207,17 @@ def cache_import(
 def remote_keygen(configuration: str | PathLike[str]) -> tuple[str, PathLike[str]]:
     """Makes a key that signs for a remote store; returns the public key, and the file of the secret one."""
 
+def remote_claim(folder: str | PathLike[str]) -> tuple[PathLike[str], str | None, list[str]]:
+    """What a folder's ``pyproject.toml`` says of a remote store: the folder of that file, the store's URL, the keys."""
+
 def remote_trust(
-    configuration: str | PathLike[str], folder: str | PathLike[str], is_trusted: bool
-) -> tuple[PathLike[str], str | None, list[str]]:
-    """Trusts what a folder's ``pyproject.toml`` says of a remote store, or no longer; returns the folder of that file,
-    the store's URL, and the keys."""
+    configuration: str | PathLike[str],
+    folder: str | PathLike[str],
+    remote: str | None,
+    trust: list[str],
+    is_trusted: bool,
+) -> None:
+    """Trusts exactly such values, or no longer."""
 
 def remote_describe(
     settings: Remote, interpreter: Interpreter, folder: str | PathLike[str], is_tried: bool, on_event: Observer

@@ -226,7 +226,8 @@ class ProjectFinder(Finder):
             # The next build reports the reason.
             root = ""
         file = index_file(root, folders) if root else ""
-        if root and is_private(root):
+        # What it names is checked again before it is loaded.
+        if root and is_private(root, to_load=False):
             try:
                 projects = fresh_index(read(file), file)
             except (OSError, ValueError):

@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +63,14 @@ class Copier:
             return None
         finally:
             _say("connected")
-        # It may have become longer since: no more is asked for.
-        return bytes(self._store.read(name, offset=0, size=size)) if 0 < size <= limit else None
+        if not 0 < size <= limit:
+            return None
+        content = b""
+        # A server may send more than it has announced, without an end: what is not read stays there.
+        with self._store.open(name, "rb") as file:
+            while len(content) <= size and (piece := bytes(file.read(min(1 << 20, size + 1 - len(content))))):
+                content += piece
+        return content if len(content) == size else None
 
     def _names(self, index: str) -> list[str]:
         """The names in an index that is in the folder."""
@@ -83,6 +90,8 @@ class Copier:
         else:
             with open(self._path(name), "rb") as file:
                 content = file.read()
+        if self._task["only_old"] and self._is_young(name):
+            return
         # Who waits has looked at what is there, and found it missing or damaged.
         if not (self._task["own"] and _kind(name) == "artifacts" and self._has(name, len(content))):
             self._store.write(name, content)
@@ -94,6 +103,14 @@ class Copier:
             return bool(self._store.stat(name).content_length == size)
         except self._missing:
             return False
+
+    def _is_young(self, name: str) -> bool:
+        """Whether an object was written within a day, or does not say when."""
+        try:
+            written = self._store.stat(name).last_modified
+        except self._missing:
+            return False
+        return written is None or time.time() - written.timestamp() < 86400
 
     def _path(self, name: str) -> str:
         return os.path.join(self._task["folder"], *name.split("/"))
@@ -120,7 +137,7 @@ def _reason(error: Exception) -> str:
     """The first line of an error, and the library's words about its cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = lines[lines.index("Source:") + 1 :] if "Source:" in lines else []
-    return ": ".join([*lines[:1], *cause[:1]]) or type(error).__name__
+    return ": ".join([*lines[:1], *cause[:1]])[:500] or type(error).__name__
 
 
 def _say(text: str) -> None:
@@ -128,9 +145,25 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+def _limit_memory(task: dict[str, Any]) -> None:
+    """Ends this process before an endless answer fills the memory: a client library may keep all of it."""
+    try:
+        import resource
+    except ImportError:
+        return
+    paths = [os.path.join(task["folder"], *name.split("/")) for name in task["put"]]
+    sizes = [os.path.getsize(path) for path in paths if os.path.exists(path)]
+    largest = max([*task["limits"].values(), *sizes])
+    room = (256 << 20) + (os.cpu_count() or 1) * (4 << 20) + 4 * largest
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard == resource.RLIM_INFINITY or hard > room:
+        resource.setrlimit(resource.RLIMIT_DATA, (room, hard))
+
+
 def main(task: dict[str, Any]) -> str | None:
     """Runs a task. Returns why it failed, if it did."""
     sys.path[:] = task["path"]
+    _limit_memory(task)
     try:
         import opendal
     except ImportError as error:

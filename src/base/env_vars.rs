@@ -14,6 +14,14 @@ pub const MATURIN_HOOK_ENABLED: &str = "MATURIN_IMPORT_HOOK_ENABLED";
 /// The key that signs for a remote store, or its file. Code that is compiled or runs during a build must not read it.
 pub const REMOTE_KEY: &str = "RUSTIMPORT_REMOTE_KEY";
 
+/// The commit and the job of GitHub's and GitLab's CI, which are signed with what is written to a remote store.
+pub const GITHUB_SHA: &str = "GITHUB_SHA";
+pub const GITHUB_SERVER_URL: &str = "GITHUB_SERVER_URL";
+pub const GITHUB_REPOSITORY: &str = "GITHUB_REPOSITORY";
+pub const GITHUB_RUN_ID: &str = "GITHUB_RUN_ID";
+pub const CI_COMMIT_SHA: &str = "CI_COMMIT_SHA";
+pub const CI_JOB_URL: &str = "CI_JOB_URL";
+
 pub const PATH: &str = "PATH";
 pub const CARGO: &str = "CARGO";
 pub const CARGO_HOME: &str = "CARGO_HOME";

@@ -176,9 +176,7 @@ fn replace_users_file(target: &Path, write: impl FnOnce(&mut File) -> io::Result
     // Temporary files are private by default; a new file gets the permissions that the user's umask allows.
     #[cfg(unix)]
     builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    write(file.as_file_mut())?;
-    file.as_file().sync_data()?;
+    let file = written_file(&builder, folder, write)?;
     if let Ok(metadata) = fs::metadata(target) {
         file.as_file().set_permissions(metadata.permissions())?;
         // If root replaces another user's file, the new file belongs to that user too.
@@ -189,6 +187,56 @@ fn replace_users_file(target: &Path, write: impl FnOnce(&mut File) -> io::Result
         }
     }
     put_in_place(file, target)
+}
+
+/// A temporary file in a folder, which has its name only once it is written: a process that is killed leaves nothing.
+#[cfg(target_os = "linux")]
+fn written_file(
+    builder: &tempfile::Builder,
+    folder: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<tempfile::NamedTempFile> {
+    use std::os::fd::AsRawFd;
+
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    // Not every file system has files without a name.
+    let Ok(unnamed) = open(folder, flags, Mode::from_raw_mode(0o666)) else {
+        return named_file(builder, folder, write);
+    };
+    let mut file = File::from(unnamed);
+    write(&mut file)?;
+    file.sync_data()?;
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |path: &Path| {
+        linkat(CWD, &own, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+        file.try_clone()
+    };
+    builder.make_in(folder, link).or_else(|_| {
+        let mut written = file.try_clone()?;
+        io::Seek::rewind(&mut written)?;
+        named_file(builder, folder, |named| io::copy(&mut written, named).map(drop))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn written_file(
+    builder: &tempfile::Builder,
+    folder: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<tempfile::NamedTempFile> {
+    named_file(builder, folder, write)
+}
+
+fn named_file(
+    builder: &tempfile::Builder,
+    folder: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<tempfile::NamedTempFile> {
+    let mut file = builder.tempfile_in(folder)?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_data()?;
+    Ok(file)
 }
 
 #[cfg(not(windows))]

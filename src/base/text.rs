@@ -57,6 +57,19 @@ pub fn without_ansi(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
+/// A text for a terminal, without what moves its cursor or turns lines around: words of servers, checkouts and file names
+/// are printed. Line ends and tabs stay.
+pub fn printable(text: &str) -> String {
+    let is_plain = |c: char| {
+        let turns_lines = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        matches!(c, '\n' | '\t') || !(c.is_control() || turns_lines)
+    };
+    if text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+}
+
 /// Bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -81,6 +94,13 @@ mod tests {
         check("\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: x", "error: x");
         check("a\u{1b}]8;;http://x\u{7}b", "ab");
         check("a\u{1b}[", "a");
+    }
+
+    #[test]
+    fn terminals_are_left_alone() {
+        let check = |text: &str, shown: &str| assert_eq!(printable(text), shown);
+        check("a\tb\nç", "a\tb\nç");
+        check("\u{1b}[2K\r\u{9b}1m\u{202e}x", "\\u{1b}[2K\\u{d}\\u{9b}1m\\u{202e}x");
     }
 
     #[test]

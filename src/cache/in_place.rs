@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::fs;
+use crate::base::owners::Trusted;
 use crate::base::sealed;
 use crate::cache::set::Set;
 use crate::env::cargo_config::CargoConfig;
@@ -64,6 +65,9 @@ pub fn compare(
 ) -> std::result::Result<(Inputs, Snapshot), DirtyReason> {
     let artifact = artifact(request);
     let known: Description = sealed::read_portable(&description(&artifact)).ok_or(DirtyReason::NeverBuilt)?;
+    if is_planted(&artifact) {
+        return Err(DirtyReason::ArtifactExposed);
+    }
     if fs::hash_file(&artifact).as_deref() != Some(known.inputs.artifact()) {
         return Err(DirtyReason::ArtifactLost);
     }
@@ -111,7 +115,9 @@ pub fn signer(request: &Request) -> Option<String> {
 /// Writes the artifact and its description next to the source. Returns whether they were not up to date.
 pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, library: &[u8]) -> Result<bool> {
     let artifact = artifact(request);
-    if !request.force && !is_ours(&artifact) && !fs::has_content(&artifact, library) {
+    let is_planted = is_planted(&artifact);
+    let is_kept = is_planted || (!is_ours(&artifact) && !fs::has_content(&artifact, library));
+    if !request.force && is_kept {
         return Err(Error::project(
             &artifact,
             format!("{} is there already, and rustimport did not put it there", artifact.display()),
@@ -140,6 +146,12 @@ pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, l
         )
     };
     let text = sealed::portable(&known);
+    if is_planted {
+        // What root replaces keeps its owner.
+        for path in [&artifact, &description(&artifact)] {
+            let _ = fs::remove_users_file(path);
+        }
+    }
     if fs::has_content(&artifact, library) && fs::has_content(&description(&artifact), text.as_bytes()) {
         return Ok(false);
     }
@@ -148,6 +160,13 @@ pub fn install(request: &Request, record: &Record, cargo_config: &CargoConfig, l
     fs::put_users_file(&artifact, library).map_err(failed)?;
     fs::put_users_file(&description(&artifact), text.as_bytes()).map_err(failed)?;
     Ok(true)
+}
+
+/// Whether the artifact or its description could come from a user who cannot change the source. The description proves
+/// nothing then: anybody can seal one.
+fn is_planted(artifact: &Path) -> bool {
+    let folder = artifact.parent().unwrap_or(Path::new("/"));
+    [artifact, &description(artifact)].into_iter().any(|path| Trusted::is_planted(folder, path))
 }
 
 /// Whether the artifact may be written: there is no file at its path, or the one that the description next to it is of.

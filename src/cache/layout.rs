@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
 use crate::base::fs;
+use crate::base::owners::Trusted;
+use crate::base::programs;
 use crate::cache::store::Store;
 use crate::env::interpreter::Interpreter;
 use crate::env::request::Request;
@@ -89,7 +91,23 @@ impl Cache {
     pub fn check_private(&self) -> Result<()> {
         Self::check_private_root(&self.root)?;
         let below = [self.root.join(FORMAT), self.home.clone(), self.home.join("entries"), self.home.join("store")];
-        below.iter().try_for_each(|folder| Self::check_private_root(folder))
+        below.iter().try_for_each(|folder| Self::check_private_root(folder))?;
+        if self.root.exists() { self.check_place() } else { Ok(()) }
+    }
+
+    /// Fails if other users could exchange the whole cache. The user's home is trusted, as ssh does.
+    fn check_place(&self) -> Result<()> {
+        let home = programs::home().unwrap_or_else(|| "/".into());
+        let Some(exposed) = Trusted::own().exposed_from(&home, &self.root) else { return Ok(()) };
+        Err(Error::cache(
+            &self.root,
+            format!("other users can exchange the cache folder {}: {}", self.root.display(), exposed.problem()),
+            format!(
+                "they could put any library there: set RUSTIMPORT_CACHE_DIR to a folder in a place of your own, or, if \
+                 you trust them, run {}",
+                exposed.remedy()
+            ),
+        ))
     }
 
     /// The same check for one folder, such as the root before the interpreter is known.
@@ -107,7 +125,8 @@ impl Cache {
                 "cargo cannot build there: set RUSTIMPORT_CACHE_DIR to another folder",
             ));
         }
-        fs::create_private_folder(&self.root)
+        fs::create_private_folder(&self.root)?;
+        self.check_place()
     }
 
     /// Creates the folders and files that are missing.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::env_vars;
 use crate::base::fs::{self, Stat};
 use crate::base::programs;
-use crate::env::cargo_config::CargoConfig;
+use crate::env::cargo_config::{self, CargoConfig};
 use crate::freshness::dirty_reason::DirtyReason;
 use crate::freshness::inputs::{FileInput, Inputs, Snapshot, Variable};
 
@@ -31,6 +31,29 @@ pub struct Set {
     /// The id of the key that signed it, if it came from a remote store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
+    /// What its signer says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+}
+
+/// What the signer of a set says about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// A later build of the same inputs by the same signer has a higher number.
+    pub serial: u64,
+    /// The commit that was built, and the CI job that built it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+}
+
+impl std::fmt::Display for Published {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "build {}", self.serial)?;
+        self.commit.iter().try_for_each(|commit| write!(f, " of commit {commit}"))?;
+        self.job.iter().try_for_each(|job| write!(f, " in {job}"))
+    }
 }
 
 /// What another machine needs to use an artifact.
@@ -138,14 +161,18 @@ impl Set {
         if inputs.environment.is_some() {
             return None;
         }
-        let configuration = cargo_config.files.iter().map(|path| {
-            let known = inputs.files.iter().find(|file| file.path == *path)?;
-            Some(Content { location: locate_configuration(path, &locate)?, hash: known.hash.clone()? })
-        });
+        let mut configuration = Vec::new();
+        for path in &cargo_config.files {
+            let known = inputs.files.iter().find(|file| file.path == *path)?.hash.as_ref()?;
+            let (_, effective) = configuration_hashes(path).filter(|(hash, _)| hash == known)?;
+            if let Some(hash) = effective {
+                configuration.push(Content { location: locate_configuration(path, &locate)?, hash });
+            }
+        }
         let files = inputs.files.iter().filter(|file| !cargo_config.files.contains(&file.path));
         Some(Self {
             artifact,
-            configuration: configuration.collect::<Option<_>>()?,
+            configuration,
             files: files
                 .map(|file| Some(Content { location: locate(&file.path)?, hash: file.hash.clone()? }))
                 .collect::<Option<_>>()?,
@@ -155,6 +182,7 @@ impl Set {
             requirements: None,
             stays: None,
             signer: None,
+            published: None,
         })
     }
 
@@ -191,16 +219,23 @@ impl Set {
 
     /// The cargo configuration that applies to a source, as inputs; `None` if it has changed.
     pub fn configuration(&self, folder: &Path, cargo_config: &CargoConfig) -> Option<Vec<FileInput>> {
-        let found = self.configuration.iter().map(|content| {
+        let known = self.configuration.iter().map(|content| {
             let path = match &content.location {
                 Location { up: None, path } if !path.is_absolute() => programs::cargo_home()?.join(path),
                 location => location.seen_from(&canonical(folder))?,
             };
-            let hash = fs::hash_file(&path).filter(|hash| *hash == content.hash)?;
-            Some(FileInput { path, hash: Some(hash), stat: Stat::default() })
+            Some((path, content.hash.clone()))
         });
-        let found: Vec<FileInput> = found.collect::<Option<_>>()?;
-        found.iter().map(|file| &file.path).eq(&cargo_config.files).then_some(found)
+        let mut known = known.collect::<Option<Vec<_>>>()?.into_iter();
+        let mut found = Vec::new();
+        for path in &cargo_config.files {
+            let (hash, effective) = configuration_hashes(path)?;
+            if effective.is_some_and(|hash| known.next() != Some((path.clone(), hash))) {
+                return None;
+            }
+            found.push(FileInput { path: path.clone(), hash: Some(hash), stat: Stat::default() });
+        }
+        known.next().is_none().then_some(found)
     }
 
     /// The inputs for a source in `folder`, without cargo's configuration.
@@ -261,8 +296,23 @@ impl Set {
     /// Whether both have the same inputs and the same versions of dependencies.
     pub fn has_inputs_of(&self, other: &Self) -> bool {
         let lock = |set: &Self| set.requirements.as_ref().map(|requirements| requirements.lock.clone());
-        let plain = |set: &Self| Self { artifact: String::new(), requirements: None, signer: None, ..set.clone() };
-        plain(self) == plain(other) && lock(self) == lock(other)
+        self.plain() == other.plain() && lock(self) == lock(other)
+    }
+
+    /// The inputs alone.
+    fn plain(&self) -> Self {
+        let artifact = String::new();
+        Self { artifact, requirements: None, stays: None, signer: None, published: None, ..self.clone() }
+    }
+
+    /// The inputs as text.
+    pub fn inputs_text(&self) -> String {
+        toml::to_string(&self.plain()).expect("a set consists of tables, lists and text")
+    }
+
+    /// The number that its signer gave it; 0 if none.
+    pub fn serial(&self) -> u64 {
+        self.published.as_ref().map_or(0, |published| published.serial)
     }
 
     /// The number of folders above the source's folder that the inputs reach.
@@ -270,6 +320,14 @@ impl Set {
         let files = self.files.iter().chain(&self.configuration).map(|content| &content.location);
         files.chain(&self.absent).chain(&self.patterns).map(Location::height).max().unwrap_or_default()
     }
+}
+
+/// The hashes of a configuration file, and of what in it can change what is built, if anything can.
+fn configuration_hashes(path: &Path) -> Option<(String, Option<String>)> {
+    let content = fs::read(path).ok()?;
+    let hash = fs::hash_bytes(&content);
+    let Ok(text) = String::from_utf8(content) else { return Some((hash.clone(), Some(hash))) };
+    Some((hash, cargo_config::effective(path, text).map(|text| fs::hash_bytes(text.as_bytes()))))
 }
 
 /// The location of a configuration file: relative to cargo's home, or else relative to the source's folder with links

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::base::error::{Error, Result};
 use crate::base::event::Observer;
 use crate::base::fs;
+use crate::cache::set::Published;
 use crate::env::interpreter::Interpreter;
 use crate::env::settings::{self, RemoteSettings};
 use crate::remote::configuration::{self, Configuration};
@@ -32,19 +33,17 @@ pub fn keygen(configuration: &Path) -> Result<(String, PathBuf)> {
     Ok((key.public().to_string(), path))
 }
 
-/// Trusts what the `pyproject.toml` of `folder` says of a remote store, or no longer. Returns what it says.
-pub fn trust(configuration: &Path, folder: &Path, is_trusted: bool) -> Result<Claim> {
+/// What the `pyproject.toml` of `folder` says of a remote store.
+pub fn claim(folder: &Path) -> Result<Claim> {
     // A broken file is an error here, not no claim.
     let said = settings::remote_claim(folder)?;
-    let claim = configuration::claim(&said).ok_or_else(|| {
+    configuration::claim(&said).ok_or_else(|| {
         Error::project(
             folder,
             format!("no pyproject.toml in {} or above names a remote store or keys", folder.display()),
             "write `remote = \"file:///…\"` and `remote-trust = [\"ed25519:…\"]` below [tool.rustimport] there",
         )
-    })?;
-    trust::decide(configuration, &claim, is_trusted)?;
-    Ok(claim)
+    })
 }
 
 /// What is configured, without secrets, and what is wrong with it.
@@ -61,8 +60,22 @@ pub struct Description {
     pub signs_with: Option<String>,
     /// Numbers of sets and artifacts, and bytes.
     pub contents: Option<(usize, usize, u64)>,
+    /// The newest sets in a folder that a trusted key signed.
+    pub builds: Vec<Build>,
     pub problems: Vec<String>,
 }
+
+/// What a signer says of one build.
+#[derive(Debug)]
+pub struct Build {
+    pub signer: String,
+    pub serial: u64,
+    pub commit: Option<String>,
+    pub job: Option<String>,
+}
+
+/// The number of builds in a [`Description`].
+const BUILDS: usize = 5;
 
 /// Describes the remote store for sources in `folder`. With `is_tried`, it is also read and, if it is writable, written.
 pub fn describe(
@@ -110,6 +123,13 @@ pub fn describe(
         && folder.exists()
     {
         found.contents = Some(folder.contents());
+        let sets = folder.newest_sets(BUILDS).into_iter().filter_map(|content| signed_set::read(&content, trust).ok());
+        found.builds = sets
+            .map(|set| {
+                let Published { serial, commit, job } = set.published.unwrap_or_default();
+                Build { signer: set.signer.unwrap_or_default(), serial, commit, job }
+            })
+            .collect();
     }
     if is_tried {
         found.problems.extend(attempt(&remote, observer).err());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
 use crate::base::fs::{self, Stat, Watched};
+use crate::base::owners::{Exposed, Trusted};
 use crate::base::programs::cargo_home;
 use crate::env::settings::PYPROJECT;
 use crate::env::toolchain::TOOLCHAIN_FILES;
@@ -23,22 +24,26 @@ pub struct CargoConfig {
     pub absent: BTreeMap<PathBuf, (Option<Stat>, Vec<String>)>,
     /// Whether there is cargo configuration besides that in cargo's home, which applies to every source.
     pub has_own_config: bool,
-    /// The user id of the folder's owner, on Unix.
-    owner: Option<u32>,
+    /// A `pyproject.toml` that is not used, with the reason.
+    pub ignored: Option<String>,
+    trusted: Trusted,
+    /// Cargo's home. Whoever can write there can replace cargo itself.
+    home: Option<PathBuf>,
 }
 
 const CONFIG_FILES: [&str; 2] = ["config.toml", "config"];
 const MANIFEST: &str = "Cargo.toml";
 
 impl CargoConfig {
-    /// Finds the configuration for a source in `folder`. Fails if a file belongs to another user, since cargo's
-    /// configuration can run code. The owner of `folder` is trusted: that user can change the source anyway.
+    /// Finds the configuration for a source in `folder`. Fails if another user could change what cargo reads, since that
+    /// can run code. Whoever can write to `folder` is trusted: that user can change the source anyway.
     /// `package`: the folder of the user's manifest, if there is one.
     pub fn of(folder: &Path, package: Option<&Path>) -> Result<Self> {
-        let mut found = Self { owner: owner(folder), ..Self::default() };
+        let mut found = Self { trusted: Trusted::with(folder), ..Self::default() };
         // Cargo searches from its working folder as the system reports it, with links resolved.
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        let common = cargo_home().map(|home| std::fs::canonicalize(&home).unwrap_or(home));
+        found.home = cargo_home().map(|home| std::fs::canonicalize(&home).unwrap_or(home));
+        let common = found.home.clone();
         let mut wants_pyproject = true;
         for parent in folder.ancestors() {
             let config = parent.join(".cargo");
@@ -49,13 +54,20 @@ impl CargoConfig {
             }
             for name in TOOLCHAIN_FILES {
                 if found.look_for(parent, name) {
-                    found.check_owner(&parent.join(name))?;
+                    found.check(&parent.join(name))?;
                     found.watched.push(fs::watch(&parent.join(name)));
                 }
             }
             if wants_pyproject && found.look_for(parent, PYPROJECT) {
-                found.watched.push(fs::watch(&parent.join(PYPROJECT)));
-                wants_pyproject = false;
+                let path = parent.join(PYPROJECT);
+                found.watched.push(fs::watch(&path));
+                // Only settings come from it, so it need not stop anything.
+                match found.trusted.exposed(&path) {
+                    Some(exposed) => {
+                        found.ignored = Some(format!("{} is not used: {}", path.display(), exposed.problem()));
+                    }
+                    None => wants_pyproject = false,
+                }
             }
         }
         if let Some(common) = common
@@ -64,17 +76,18 @@ impl CargoConfig {
             found.look_for_config(&common)?;
         }
         if let Some(package) = package {
-            found.look_for_workspace(package);
+            found.look_for_workspace(package)?;
         }
         Ok(found)
     }
 
     /// Adds the manifests above a package, up to that of its workspace, as cargo searches for one.
-    fn look_for_workspace(&mut self, package: &Path) {
+    fn look_for_workspace(&mut self, package: &Path) -> Result<()> {
         let package = std::fs::canonicalize(package).unwrap_or_else(|_| package.to_owned());
         for folder in package.ancestors() {
             let manifest = folder.join(MANIFEST);
             if folder != package && self.look_for(folder, MANIFEST) {
+                self.check(&manifest)?;
                 self.files.push(manifest.clone());
             }
             let text = fs::read_text(&manifest).unwrap_or_default();
@@ -84,6 +97,7 @@ impl CargoConfig {
                 break;
             }
         }
+        Ok(())
     }
 
     /// The variables that cargo's configuration sets in `[env]`.
@@ -107,20 +121,13 @@ impl CargoConfig {
         names.push(name.to_owned());
     }
 
-    fn check_owner(&self, path: &Path) -> Result<()> {
-        match owner(path) {
-            Some(uid) if !trusted().contains(&uid) && self.owner != Some(uid) => Err(Error::project(
-                path,
-                format!("{} belongs to another user (uid {uid})", path.display()),
-                format!(
-                    "cargo would read it for this source, and it can name programs to run: if you trust it, make it \
-                     yours with `chown $(id -u) {}`; otherwise remove it, or move the source out of folders that \
-                     other users can write to",
-                    path.display()
-                ),
-            )),
-            _ => Ok(()),
-        }
+    /// Fails if a user who is not trusted could change what cargo reads at a path.
+    fn check(&self, path: &Path) -> Result<()> {
+        let exposed = match &self.home {
+            Some(home) if path.starts_with(home) => self.trusted.clone().whoever_can_write().exposed_from(home, path),
+            _ => self.trusted.exposed(path),
+        };
+        exposed.map_or(Ok(()), |exposed| Err(refused(path, &exposed)))
     }
 
     /// Adds a configuration file and the files that it includes.
@@ -128,7 +135,7 @@ impl CargoConfig {
         if self.files.iter().any(|known| known == path) {
             return Ok(());
         }
-        self.check_owner(path)?;
+        self.check(path)?;
         self.files.push(path.to_owned());
         let text = fs::read_text(path).unwrap_or_default();
         // Most files include nothing and need not be parsed.
@@ -168,23 +175,36 @@ fn includes(configuration: &toml::Table) -> Vec<String> {
     }
 }
 
-#[cfg(unix)]
-fn owner(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|metadata| metadata.uid())
+/// The error about a file that cargo or rustup would read.
+fn refused(path: &Path, exposed: &Exposed) -> Error {
+    let place = if exposed.path == path { String::new() } else { format!("{}: ", path.display()) };
+    Error::project(
+        path,
+        format!("{place}{}", exposed.problem()),
+        format!(
+            "cargo would read the file for this source, and it can name programs to run: if you trust it, run {}; \
+             otherwise remove it, or move the source out of folders that other users can write to",
+            exposed.remedy()
+        ),
+    )
 }
 
-#[cfg(not(unix))]
-fn owner(_: &Path) -> Option<u32> {
-    None
-}
+/// Tables of cargo's configuration that are about downloads and output alone: they differ between machines.
+const ABOUT_THIS_MACHINE: [&str; 7] = ["alias", "cache", "cargo-new", "http", "install", "net", "term"];
 
-/// The users that are always trusted: the current user, and root.
-fn trusted() -> [u32; 2] {
-    #[cfg(unix)]
-    return [rustix::process::geteuid().as_raw(), 0];
-    #[cfg(not(unix))]
-    return [0, 0];
+/// What of a configuration file can change what is built; `None` if nothing does.
+pub fn effective(path: &Path, text: String) -> Option<String> {
+    if path.file_name().is_some_and(|name| name == MANIFEST) {
+        return Some(text);
+    }
+    let Ok(mut table) = text.parse::<toml::Table>() else { return Some(text) };
+    let count = table.len();
+    table.retain(|key, _| !ABOUT_THIS_MACHINE.contains(&key));
+    match table.len() {
+        0 => None,
+        left if left == count => Some(text),
+        _ => toml::to_string(&table).ok().or(Some(text)),
+    }
 }
 
 /// The variables that a configuration file sets in `[env]`.

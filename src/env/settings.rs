@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::fs;
+use crate::base::owners::Trusted;
 
 /// The caller's settings: arguments, assigned settings and environment variables, already combined in this order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -241,9 +242,11 @@ pub fn of_project(folder: &Path) -> Result<Option<ProjectSettings>> {
     Ok(Some((path, values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())))
 }
 
-/// The first `pyproject.toml` in `folder` or above.
+/// The first `pyproject.toml` in `folder` or above that only users can write who can also write to `folder`.
 pub fn nearest_pyproject(folder: &Path) -> Option<PathBuf> {
-    folder.ancestors().map(|parent| parent.join(PYPROJECT)).find(|path| path.is_file())
+    let mut found = folder.ancestors().map(|parent| parent.join(PYPROJECT)).filter(|path| path.is_file());
+    let trusted = Trusted::with(folder);
+    found.find(|path| trusted.exposed(path).is_none())
 }
 
 impl BuildSettings {

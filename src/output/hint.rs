@@ -73,6 +73,18 @@ const RULES: [Rule; 12] = [
     rule(&[&["failed to parse manifest", "invalid type", "unknown variant"]], "check {place}{together}"),
 ];
 
+/// For a lack of memory, which looks like damage: files cannot be mapped. It is checked before that.
+const MEMORY: Rule = rule(
+    &[&[
+        "Cannot allocate memory",
+        "memory allocation of ",
+        "failed to map segment from shared object",
+        "only metadata stub found for `rlib` dependency",
+    ]],
+    "the compiler had too little memory: close other programs, or raise the limit of this process (`ulimit -v`) or container, and \
+     import again; if there is enough, run `python -m rustimport cache clear` first",
+);
+
 /// For damaged files of an earlier build. It is checked before all other rules, also in the compiler's errors.
 const DAMAGED: Rule = rule(
     &[&[
@@ -106,8 +118,10 @@ impl Rule {
 
 /// The hint for a failed build with this output.
 pub fn of(output: &str, diagnostics: &[Diagnostic], is_script: bool) -> String {
-    if DAMAGED.applies(output) || diagnostics.iter().any(|diagnostic| DAMAGED.applies(&diagnostic.rendered)) {
-        return DAMAGED.fill(is_script);
+    let applies =
+        |rule: &&Rule| rule.applies(output) || diagnostics.iter().any(|diagnostic| rule.applies(&diagnostic.rendered));
+    if let Some(rule) = [&MEMORY, &DAMAGED].into_iter().find(applies) {
+        return rule.fill(is_script);
     }
     if let Some(hint) = rustc::pyo3_hint(diagnostics, is_script) {
         return hint;

@@ -194,7 +194,8 @@ impl<'a> Project<'a> {
     }
 
     fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
-        let (mut inputs, snapshot) = configuration::with_revocations(&self.request.settings.remote, record, snapshot);
+        let (remote, signer) = (&self.request.settings.remote, record.signer.as_deref());
+        let (mut inputs, snapshot) = configuration::with_revocations(remote, signer, &record.inputs, snapshot);
         inputs.to_mut().absent.extend(shadow::first_name(artifact, self.suffix()));
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();

@@ -333,17 +333,25 @@ mod _core {
         call::detached(py, || crate::commands::remote::keygen(&configuration))
     }
 
-    /// Trusts what the `pyproject.toml` of a folder says of a remote store, or no longer. Returns the folder of that
-    /// file, the store's URL, and the keys.
+    /// What the `pyproject.toml` of a folder says of a remote store: the folder of that file, the store's URL, the keys.
+    #[pyfunction]
+    fn remote_claim(py: Python<'_>, folder: PathBuf) -> PyResult<(PathBuf, Option<String>, Vec<String>)> {
+        let claim = call::detached(py, || crate::commands::remote::claim(&folder))?;
+        Ok((claim.folder, claim.remote, claim.trust))
+    }
+
+    /// Trusts exactly such values, or no longer.
     #[pyfunction]
     fn remote_trust(
         py: Python<'_>,
         configuration: PathBuf,
         folder: PathBuf,
+        remote: Option<String>,
+        trust: Vec<String>,
         is_trusted: bool,
-    ) -> PyResult<(PathBuf, Option<String>, Vec<String>)> {
-        let claim = call::detached(py, || crate::commands::remote::trust(&configuration, &folder, is_trusted))?;
-        Ok((claim.folder, claim.remote, claim.trust))
+    ) -> PyResult<()> {
+        let claim = crate::remote::trust::Claim { folder, remote, trust };
+        call::detached(py, || crate::remote::trust::decide(&configuration, &claim, is_trusted))
     }
 
     /// Describes the remote store for sources in a folder; if `is_tried`, it is also accessed.

@@ -13,8 +13,9 @@ use serde_json::Value;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::env_vars::without_secrets;
 use crate::base::lock::Timeout;
+use crate::base::text::printable;
 use crate::commands::prune;
-use crate::commands::remote::Description;
+use crate::commands::remote::{Build, Description};
 use crate::env::interpreter::Interpreter;
 use crate::env::request::{Cell, Installed, Origin, Outcome, Request, SourceKind};
 use crate::env::settings::{Arguments, Client, RemoteSettings, Settings, Stubs};
@@ -314,7 +315,25 @@ pub struct DescriptionItems {
     sets: Option<usize>,
     artifacts: Option<usize>,
     bytes: Option<u64>,
+    builds: Vec<BuildItems>,
     problems: Vec<String>,
+}
+
+/// One build in a remote store.
+#[derive(IntoPyObject)]
+pub struct BuildItems {
+    signer: String,
+    serial: u64,
+    commit: Option<String>,
+    job: Option<String>,
+}
+
+impl From<Build> for BuildItems {
+    fn from(build: Build) -> Self {
+        let Build { signer, serial, commit, job } = build;
+        let plain = |text: String| printable(&text);
+        Self { signer, serial, commit: commit.map(plain), job: job.map(plain) }
+    }
 }
 
 impl From<Description> for DescriptionItems {
@@ -330,7 +349,8 @@ impl From<Description> for DescriptionItems {
             sets: found.contents.map(|(sets, ..)| sets),
             artifacts: found.contents.map(|(_, artifacts, _)| artifacts),
             bytes: found.contents.map(|(.., bytes)| bytes),
-            problems: found.problems.iter().map(|problem| without_secrets(problem)).collect(),
+            builds: found.builds.into_iter().map(BuildItems::from).collect(),
+            problems: found.problems.iter().map(|problem| shown(problem)).collect(),
         }
     }
 }
@@ -340,7 +360,7 @@ pub fn pushed(pushed: Pushed) -> (&'static str, Option<String>) {
     match pushed {
         Pushed::Written => ("written", None),
         Pushed::Present => ("present", None),
-        Pushed::Stays(why) => ("stays", Some(without_secrets(&why))),
+        Pushed::Stays(why) => ("stays", Some(shown(&why))),
     }
 }
 
@@ -361,6 +381,11 @@ fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<SourceKind> {
 /// Names that are not valid Unicode are rejected later, together with their paths.
 fn lossy(value: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(value.extract::<OsString>()?.to_string_lossy().into_owned())
+}
+
+/// A message as it may be printed.
+pub fn shown(message: &str) -> String {
+    printable(&without_secrets(message))
 }
 
 /// `rustimport.errors.Diagnostic`

@@ -5,7 +5,7 @@ use pyo3::types::PyDict;
 
 use crate::base::env_vars::without_secrets;
 use crate::base::error::Error;
-use crate::py::convert::diagnostic;
+use crate::py::convert::{diagnostic, shown};
 
 /// The exception of `rustimport.errors` for an error. If it cannot be created, the exception of that failure.
 pub fn to_exception(py: Python<'_>, error: Error) -> PyErr {
@@ -13,7 +13,7 @@ pub fn to_exception(py: Python<'_>, error: Error) -> PyErr {
 }
 
 fn exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
-    let message = without_secrets(&error.to_string());
+    let message = shown(&error.to_string());
     let fields = PyDict::new(py);
     let (class, hint) = match error {
         Error::Build(failure) => {
@@ -37,7 +37,7 @@ fn exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         }
         Error::Interrupted => ("RustImportError", "import again".into()),
     };
-    fields.set_item("hint", without_secrets(&hint))?;
+    fields.set_item("hint", shown(&hint))?;
     let class = py.import("rustimport.errors")?.getattr(class)?;
     Ok(PyErr::from_value(class.call((message,), Some(&fields))?))
 }

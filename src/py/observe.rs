@@ -3,10 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::base::env_vars::without_secrets;
 use crate::base::error::Error;
 use crate::base::event::{Event, Observer};
-use crate::py::convert::diagnostic;
+use crate::py::convert::{diagnostic, shown};
 
 pub struct PythonObserver {
     on_event: Py<PyAny>,
@@ -54,11 +53,11 @@ impl Observer for PythonObserver {
 fn fill(details: &Bound<'_, PyDict>, event: Event) -> PyResult<&'static str> {
     Ok(match event {
         Event::Log { message } => {
-            details.set_item("message", without_secrets(&message))?;
+            details.set_item("message", shown(&message))?;
             "log"
         }
         Event::Notice { message } => {
-            details.set_item("message", without_secrets(&message))?;
+            details.set_item("message", shown(&message))?;
             "notice"
         }
         Event::Waiting { what } => {
@@ -84,7 +83,7 @@ fn fill(details: &Bound<'_, PyDict>, event: Event) -> PyResult<&'static str> {
             "finished"
         }
         Event::Fetched { from, seconds } => {
-            details.set_item("origin", without_secrets(&from))?;
+            details.set_item("origin", shown(&from))?;
             details.set_item("seconds", seconds)?;
             "fetched"
         }

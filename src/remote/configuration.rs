@@ -12,8 +12,8 @@ use crate::base::env_vars;
 use crate::base::fs;
 use crate::env::settings::{RemoteClaim, RemoteSettings, remote_claim};
 use crate::freshness::inputs::{Inputs, Snapshot};
-use crate::freshness::record::Record;
 use crate::remote::key::{PublicKey, SecretKey};
+use crate::remote::serials::Serials;
 use crate::remote::trust::{self, Claim, Trust};
 
 /// Where a value comes from.
@@ -139,6 +139,11 @@ impl Configuration {
         without_password(&self.url)
     }
 
+    /// The numbers of sets that this machine saw.
+    pub fn serials(&self) -> Serials {
+        Serials::of(&self.folder)
+    }
+
     /// The key that signs what this machine writes; see [`secret`].
     pub fn secret(&self) -> Result<SecretKey, String> {
         secret(&self.folder)
@@ -194,11 +199,12 @@ fn files(settings: &RemoteSettings) -> [PathBuf; 2] {
 /// The inputs of an artifact for a stamp. If a key of a remote store signed it: with the files that may revoke the key.
 pub fn with_revocations<'a>(
     settings: &RemoteSettings,
-    record: &'a Record,
+    signer: Option<&str>,
+    inputs: &'a Inputs,
     snapshot: &'a Snapshot,
 ) -> (Cow<'a, Inputs>, Cow<'a, Snapshot>) {
-    let (mut inputs, mut snapshot) = (Cow::Borrowed(&record.inputs), Cow::Borrowed(snapshot));
-    for file in record.signer.iter().flat_map(|_| files(settings)) {
+    let (mut inputs, mut snapshot) = (Cow::Borrowed(inputs), Cow::Borrowed(snapshot));
+    for file in signer.iter().flat_map(|_| files(settings)) {
         if file.exists() { snapshot.to_mut().files.push(fs::watch(&file)) } else { inputs.to_mut().absent.push(file) }
     }
     (inputs, snapshot)

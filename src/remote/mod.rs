@@ -9,5 +9,6 @@ pub mod linkage;
 pub mod network;
 pub mod portability;
 pub mod remote_store;
+pub mod serials;
 pub mod signed_set;
 pub mod trust;

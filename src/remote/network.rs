@@ -54,6 +54,8 @@ struct Task<'a> {
     limits: BTreeMap<&'static str, u64>,
     /// Whether the child removes the folder.
     own: bool,
+    /// Whether only objects are written that have been in the store for more than a day.
+    only_old: bool,
 }
 
 /// Some of the store's objects, in a temporary folder.
@@ -118,6 +120,23 @@ impl Network {
         self.run(mirror, WRITE, |task| task.put = put, observer).map_err(Option::unwrap_or_default)
     }
 
+    /// Writes objects of a mirror again that the store has had for long, so that its rules do not remove them as old.
+    pub fn refresh(
+        &self,
+        mirror: &Mirror,
+        keys: &[String],
+        set: &str,
+        artifact: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        let again = |task: &mut Task| {
+            task.put = vec![format!("v1/artifacts/{artifact}"), format!("v1/sets/{set}")];
+            task.put.extend(keys.iter().map(|key| format!("v1/index/{key}")));
+            task.only_old = true;
+        };
+        self.run(mirror, WRITE, again, observer).map_err(Option::unwrap_or_default)
+    }
+
     /// The same in a process that outlives this one.
     pub fn write_later(&self, mirror: Mirror) -> Result<(), String> {
         if self.is_paused() {
@@ -165,6 +184,7 @@ impl Network {
             delete: Vec::new(),
             limits: limits.into_iter().collect(),
             own: false,
+            only_old: false,
         };
         fill(&mut task);
         let text = serde_json::to_string(&task).expect("a task is plain values");
@@ -198,7 +218,9 @@ impl Network {
         let is_late = deadline.is_late;
         match finished {
             Ok(finished) if finished.status.success() => Ok(()),
-            Ok(finished) => Err(Some(failure.unwrap_or_else(|| finished.complaint("").0))),
+            Ok(finished) => Err(Some(failure.unwrap_or_else(|| {
+                format!("its client library failed, perhaps for lack of memory: {}", finished.complaint("").0)
+            }))),
             Err(_) if is_late => Err(Some(format!("it took too long to {}", phase.get().0))),
             Err(_) => Err(None),
         }

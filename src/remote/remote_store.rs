@@ -1,13 +1,15 @@
 //! A remote store: finds an artifact there that was built from the current inputs of a source, and adds those that were
 //! built here. It never fails an import: what cannot be used is as good as absent, and reported in one line.
 
+use std::cmp::Reverse;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use crate::base::env_vars;
 use crate::base::event::{Event, Observer};
 use crate::base::paths;
-use crate::cache::set::{Requirements, Set};
+use crate::cache::set::{Published, Requirements, Set};
 use crate::env::interpreter::{self, Interpreter};
 use crate::env::request::Request;
 use crate::env::settings::RemoteSettings;
@@ -16,6 +18,7 @@ use crate::remote::folder::Folder;
 use crate::remote::linkage::version;
 use crate::remote::network::{Mirror, Network};
 use crate::remote::portability;
+use crate::remote::serials::Serials;
 use crate::remote::signed_set::{self, Distrust};
 use crate::remote::trust::Trust;
 
@@ -152,15 +155,16 @@ impl RemoteStore {
             }
         };
         let mut doubt = None;
+        let mut sets = Vec::new();
         for name in names {
             let Ok(content) = folder.read_set(&name) else { continue };
-            let set = match signed_set::open(&content, key, &self.configuration.trust) {
-                Ok(set) => set,
-                Err(distrust) => {
-                    doubt = doubt.or(Some(distrust.to_string()));
-                    continue;
-                }
-            };
+            match signed_set::open(&content, key, &self.configuration.trust) {
+                Ok(set) => sets.push((Serials::id(set.signer.as_deref().unwrap_or_default(), key, &set), set)),
+                Err(distrust) => doubt = doubt.or(Some(distrust.to_string())),
+            }
+        }
+        let serials = self.configuration.serials();
+        for (id, set) in latest_first(sets) {
             let Some(requirements) = &set.requirements else { continue };
             if let Err(why) = are_met(requirements, interpreter) {
                 let message = format!("an artifact in the remote store {url} cannot be used here: {why}");
@@ -170,12 +174,27 @@ impl RemoteStore {
             if !fits(&set) {
                 continue;
             }
+            let seen = serials.highest(&id);
+            if set.serial() < seen {
+                doubt = doubt.or(Some(format!(
+                    "it is build {} of this content, and build {seen} was seen here: whoever can write to the store \
+                     may have brought back an old one",
+                    set.serial()
+                )));
+                continue;
+            }
             let brought = mirror
                 .as_ref()
                 .map_or(Ok(()), |(network, mirror)| network.add(mirror, set.artifact(), requirements.size, observer));
             let read = || folder.read_artifact(set.artifact(), requirements.size).map_err(|error| problem(&error));
             match brought.and_then(|()| read()) {
-                Ok(library) => return Ok((set, library)),
+                Ok(library) => {
+                    serials.record(&id, set.serial());
+                    let (by, build) = (set.signer.as_deref().unwrap_or_default(), set.published.as_ref());
+                    let build = build.map(ToString::to_string).unwrap_or_default();
+                    observer.event(Event::Log { message: format!("signed by {by}: {build}") });
+                    return Ok((set, library));
+                }
                 Err(why) => doubt = doubt.or(Some(format!("its library: {why}"))),
             }
         }
@@ -235,35 +254,47 @@ impl RemoteStore {
         if self.configuration.trust.revokes(&id) {
             return Err(Distrust::Revoked(id).to_string());
         }
-        let mut unsigned = set.clone();
-        unsigned.signer = None;
-        let text = signed_set::seal(&unsigned, &key);
         let own = Trust { keys: vec![key.public()], revoked: Vec::new() };
-        let write = |folder: &Folder| {
+        let first = requirements.keys.first().map(String::as_str).unwrap_or_default();
+        let (serials, counted) = (self.configuration.serials(), Serials::id(&id, first, set));
+        let seen = serials.highest(&counted);
+        // `before`: what the store has already.
+        let write = |folder: &Folder, before: Option<&Folder>| {
+            let serial = 1 + seen.max(before.map_or(0, |before| highest(before, first, &own)));
+            let mut unsigned = set.clone();
+            unsigned.signer = None;
+            unsigned.published = Some(Published { serial, ..published_here() });
+            let text = signed_set::seal(&unsigned, &key);
             let written = folder.write(&requirements.keys, &text, set.artifact(), library);
-            written.map_err(|error| problem(&error))
+            written.map_err(|error| problem(&error))?;
+            requirements.keys.iter().for_each(|index| serials.record(&Serials::id(&id, index, set), serial));
+            Ok::<_, String>(())
         };
         match &self.place {
             Place::Folder(folder) => {
-                if find_equal(folder, set, requirements, &own, &mut |_, _| Ok(())) {
+                let found = find_equal(folder, set, requirements, &own, &mut |_, _| Ok(()));
+                if let Some((name, known)) = found.filter(|(_, known)| known.serial() >= seen) {
+                    // It is not removed as old while it is pushed again and again.
+                    folder.refresh(&requirements.keys, &name, known.artifact());
                     return Ok(Pushed::Present);
                 }
-                write(folder)?;
+                write(folder, Some(folder))?;
             }
             Place::Network(network) if is_later => {
                 let mirror = Mirror::new()?;
-                write(&mirror.folder)?;
+                write(&mirror.folder, None)?;
                 network.write_later(mirror)?;
             }
             Place::Network(network) => {
-                let first = requirements.keys.first().map(String::as_str).unwrap_or_default();
                 let known = network.ask(first, observer)?;
                 let mut bring = |hash: &str, size| network.add(&known, hash, size, observer);
-                if find_equal(&known.folder, set, requirements, &own, &mut bring) {
+                let found = find_equal(&known.folder, set, requirements, &own, &mut bring);
+                if let Some((name, equal)) = found.filter(|(_, known)| known.serial() >= seen) {
+                    network.refresh(&known, &requirements.keys, &name, equal.artifact(), observer)?;
                     return Ok(Pushed::Present);
                 }
                 let mirror = Mirror::new()?;
-                write(&mirror.folder)?;
+                write(&mirror.folder, Some(&known.folder))?;
                 network.write(&mirror, observer)?;
             }
         }
@@ -271,24 +302,54 @@ impl RemoteStore {
     }
 }
 
-/// Whether a folder has an artifact for the inputs of `set`, signed by a key of `trust`. `bring` copies a library to the
-/// folder.
+/// Sets with what is counted, in their order, but of equal ones that with the highest number first: whoever can write to
+/// the store can put an old one first.
+fn latest_first(mut sets: Vec<(String, Set)>) -> Vec<(String, Set)> {
+    let ids: Vec<String> = sets.iter().map(|(id, _)| id.clone()).collect();
+    sets.sort_by_key(|(id, set)| (ids.iter().position(|known| known == id), Reverse(set.serial())));
+    sets
+}
+
+/// The highest number in an index of a key of `trust`.
+fn highest(folder: &Folder, key: &str, trust: &Trust) -> u64 {
+    let names = folder.sets_for(key).unwrap_or_default().into_iter();
+    let sets = names.filter_map(|name| signed_set::open(&folder.read_set(&name).ok()?, key, trust).ok());
+    sets.map(|set| set.serial()).max().unwrap_or_default()
+}
+
+/// The commit and the CI job that this process works for.
+fn published_here() -> Published {
+    let known = |name: &str| {
+        let value = env_vars::get_text(name)?.chars().filter(char::is_ascii_graphic).take(200).collect::<String>();
+        (!value.is_empty()).then_some(value)
+    };
+    let on_github = || {
+        let [server, repository, run] =
+            [env_vars::GITHUB_SERVER_URL, env_vars::GITHUB_REPOSITORY, env_vars::GITHUB_RUN_ID].map(known);
+        Some(format!("{}/{}/actions/runs/{}", server?, repository?, run?))
+    };
+    let commit = known(env_vars::GITHUB_SHA).or_else(|| known(env_vars::CI_COMMIT_SHA));
+    Published { serial: 0, commit, job: on_github().or_else(|| known(env_vars::CI_JOB_URL)) }
+}
+
+/// The name and the content of a set in a folder that has the inputs of `set`, signed by a key of `trust`, with its
+/// library. `bring` copies a library to the folder.
 fn find_equal(
     folder: &Folder,
     set: &Set,
     requirements: &Requirements,
     trust: &Trust,
     bring: &mut dyn FnMut(&str, u64) -> Result<(), String>,
-) -> bool {
+) -> Option<(String, Set)> {
     let key = requirements.keys.first().map(String::as_str).unwrap_or_default();
-    let mut is_equal = |name: &String| {
-        let known = signed_set::open(&folder.read_set(name).ok()?, key, trust).ok()?;
+    folder.sets_for(key).ok()?.into_iter().find_map(|name| {
+        let known = signed_set::open(&folder.read_set(&name).ok()?, key, trust).ok()?;
         let size = known.requirements.as_ref()?.size;
         known.has_inputs_of(set).then_some(())?;
         bring(known.artifact(), size).ok()?;
-        folder.read_artifact(known.artifact(), size).ok().map(drop)
-    };
-    folder.sets_for(key).is_ok_and(|names| names.iter().any(|name| is_equal(name).is_some()))
+        folder.read_artifact(known.artifact(), size).ok()?;
+        Some((name, known))
+    })
 }
 
 /// What is wrong, for messages.

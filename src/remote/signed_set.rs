@@ -52,6 +52,13 @@ pub fn seal(set: &Set, key: &SecretKey) -> String {
 
 /// The set in a signed text that was found under `key`, if a trusted key has signed it.
 pub fn open(content: &[u8], key: &str, trust: &Trust) -> Result<Set, Distrust> {
+    let set = read(content, trust)?;
+    let requirements = set.requirements.as_ref().ok_or(Distrust::Unreadable)?;
+    if requirements.keys.iter().any(|own| own == key) { Ok(set) } else { Err(Distrust::Misplaced) }
+}
+
+/// The same, wherever it was found: only for showing it.
+pub fn read(content: &[u8], trust: &Trust) -> Result<Set, Distrust> {
     let text = std::str::from_utf8(content).map_err(|_| Distrust::Unreadable)?;
     let (head, body) = text.split_once('\n').ok_or(Distrust::Unreadable)?;
     let parts = head.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(' ')?.split_once(' '));
@@ -68,10 +75,6 @@ pub fn open(content: &[u8], key: &str, trust: &Trust) -> Result<Set, Distrust> {
         return Err(Distrust::Altered);
     }
     let mut set: Set = toml::from_str(body).map_err(|_| Distrust::Unreadable)?;
-    let requirements = set.requirements.as_ref().ok_or(Distrust::Unreadable)?;
-    if !requirements.keys.iter().any(|own| own == key) {
-        return Err(Distrust::Misplaced);
-    }
     set.signer = Some(id.to_owned());
     Ok(set)
 }

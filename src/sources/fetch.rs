@@ -59,6 +59,8 @@ impl<'a> Query<'a> {
         let mut hash = |path: &Path| hashes.entry(path.to_owned()).or_insert_with(|| fs::hash_file(path)).clone();
         let mut current = None;
         let mut fits = |set: &Set| {
+            // Nothing of a set that was compared before may be left.
+            current = None;
             if accepts(set) {
                 current = set.compare(folder, self.cargo_config, &request.cache, has_toolchain, &mut hash);
             }

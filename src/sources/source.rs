@@ -161,7 +161,7 @@ impl<'a> Source<'a> {
 
     fn check_at(&self, entry: &Entry) -> Result<PathBuf, Box<Stale>> {
         let (record, artifact, snapshot) = self.compare_at(entry)?;
-        self.write_stamp(&artifact, &record, &snapshot);
+        self.write_stamp(&artifact, record.signer.as_deref(), &record.inputs, &snapshot);
         Ok(artifact)
     }
 
@@ -195,15 +195,13 @@ impl<'a> Source<'a> {
         self.read.iter().any(|(path, hash)| fs::hash_file(path).is_some_and(|now| now != *hash))
     }
 
-    fn write_stamp(&self, artifact: &Path, record: &Record, snapshot: &Snapshot) {
-        let (inputs, snapshot) = configuration::with_revocations(&self.request.settings.remote, record, snapshot);
-        self.stamp(artifact, &inputs, &snapshot);
-    }
-
-    fn stamp(&self, artifact: &Path, inputs: &Inputs, snapshot: &Snapshot) {
+    /// `signer`: the id of the key that signed the artifact, if it came from a remote store.
+    fn write_stamp(&self, artifact: &Path, signer: Option<&str>, inputs: &Inputs, snapshot: &Snapshot) {
+        let remote = &self.request.settings.remote;
+        let (inputs, snapshot) = configuration::with_revocations(remote, signer, inputs, snapshot);
         let toolchain = self.toolchain.as_ref();
         let file = self.entry.stamp();
-        stamp::write(&file, self.request, artifact, inputs, snapshot, &self.cargo_config, toolchain);
+        stamp::write(&file, self.request, artifact, &inputs, &snapshot, &self.cargo_config, toolchain);
     }
 
     fn is_revoked(&self, id: &str) -> bool {
@@ -214,12 +212,13 @@ impl<'a> Source<'a> {
     pub fn check_in_place(&self, asker: Asker) -> Result<PathBuf, DirtyReason> {
         let toolchain = self.toolchain.as_ref().ok();
         let (inputs, snapshot) = in_place::compare(self.request, &self.settings, &self.cargo_config, toolchain, asker)?;
-        if let Some(id) = in_place::signer(self.request).filter(|id| self.is_revoked(id)) {
-            return Err(DirtyReason::KeyRevoked(id));
+        let signer = in_place::signer(self.request);
+        if let Some(id) = signer.as_ref().filter(|id| self.is_revoked(id)) {
+            return Err(DirtyReason::KeyRevoked(id.clone()));
         }
         let artifact = in_place::artifact(self.request);
         if self.entry.create().is_ok() {
-            self.stamp(&artifact, &inputs, &snapshot);
+            self.write_stamp(&artifact, signer.as_deref(), &inputs, &snapshot);
         }
         Ok(artifact)
     }
@@ -309,7 +308,7 @@ impl<'a> Source<'a> {
         artifact.strip_prefix(self.entry.home()).unwrap_or(&artifact).clone_into(&mut record.artifact);
         record.artifact_hash = fs::hash_bytes(library);
         record.write(&self.entry.record())?;
-        self.write_stamp(&artifact, record, snapshot);
+        self.write_stamp(&artifact, record.signer.as_deref(), &record.inputs, snapshot);
         fs::remove_old_artifacts(self.entry.home(), KEPT_ARTIFACTS);
         Ok(artifact)
     }

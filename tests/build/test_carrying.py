@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,15 @@ def test_pruning_to_a_size(place: Place, tmp_path: Path) -> None:
     assert not list(cache.glob("v1/*/target"))
     for size in ("5", "much", "-1MB"):
         assert command(place, "cache", "prune", f"--size={size}", **env).returncode == 2
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_killed_export_leaves_nothing(place: Place) -> None:
+    place.write("m.rs", BARE.format(name="m"))
+    assert "built m" in place.python("import m").stderr
+    kill = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fdatasync:signal=SIGKILL"]
+    export = [sys.executable, "-m", "rustimport", "cache", "export", "builds.zip"]
+    before = sorted(place.folder.iterdir())
+    killed = subprocess.run([*kill, *export], cwd=place.folder, env=place.env, capture_output=True, check=False)
+    assert killed.returncode != 0
+    assert sorted(place.folder.iterdir()) == before

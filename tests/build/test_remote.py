@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -355,7 +356,7 @@ def test_a_checkout_chooses_nothing_until_it_is_trusted(team: Team) -> None:
     assert f"pyproject.toml names {team.url}; to use it, run `python -m rustimport remote trust`" in run.stderr
     trust = command(team.place, "remote", "trust", "two", **team.second)
     assert trust.returncode == 0, trust.stderr
-    assert trust.stdout.splitlines()[1:] == [f"  the store {team.url}", f"  the key {team.key}"]
+    assert trust.stdout.splitlines()[1:-1] == [f"  the store {team.url}", f"  the key {team.key}"]
     shutil.rmtree(team.entry("two"))
     assert team.on_second().builds == 0
     # Other values are another decision. A key that the checkout adds is not believed either.
@@ -374,8 +375,22 @@ def test_a_revoked_key(team: Team) -> None:
     team.push()
     assert team.on_second().builds == 0
     code = "import sys; sys.path.insert(0, 'two'); import m; print(m.value())"
+    # Next to its source, too, where it is loaded from if the cache is lost.
+    assert command(team.place, "build", "two/m.rs", **team.second).returncode == 0
+    shutil.rmtree(team.entry("two"))
+    in_place = team.place.python(code.replace("m.value()", "m.__file__, m.value()"), **team.second)
+    assert (str(team.place.folder / "two") in in_place.out, in_place.builds) == (True, 0)
     configuration = team.root / "two" / "remote.toml"
     configuration.parent.mkdir(exist_ok=True)
+    configuration.write_text(f'revoked = ["{team.key}"]\n')
+    run = team.place.python(code, **team.second)
+    assert (run.out, run.builds) == ("7", 1)
+    for path in (team.place.folder / "two").iterdir():
+        if "cpython" in path.name:
+            path.unlink()
+    configuration.unlink()
+    shutil.rmtree(team.entry("two"))
+    team.on_second()
     configuration.write_text(f'revoked = ["{team.key}"]\n')
     run = team.place.python(code, **team.second)
     assert (run.out, run.builds) == ("7", 1)
@@ -666,3 +681,184 @@ def test_a_relative_home_is_nobodys_configuration(team: Team) -> None:
         none: dict[str, Any] = {"RUSTIMPORT_CONFIG_DIR": None, "CARGO_HOME": os.environ.get("CARGO_HOME")}
         run = command(team.place, "remote", "info", "-f", "json", **{**none, **env})
         assert json.loads(run.stdout)["url"] is None
+
+
+def test_links_in_the_store_are_not_followed(team: Team) -> None:
+    """Whoever can write to the store makes nobody remove, read or write files elsewhere."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    precious = team.root / "precious"
+    for folder in ("artifacts", "sets", "index", "v1/artifacts", "v1/sets", "v1/index"):
+        (precious / folder).mkdir(parents=True, exist_ok=True)
+        for name in ("0" * 64, "thesis.txt", ".rustimport-1-0"):
+            (precious / folder / name).write_text("precious")
+            os.utime(precious / folder / name, (0, 0))
+    whole = sorted(str(path) for path in precious.rglob("*"))
+    good = team.root / "good"
+    shutil.copytree(team.store, good)
+    for link, led_to in (("v1", "v1"), ("v1/artifacts", "artifacts"), ("v1/sets", "sets"), ("v1/index", "index")):
+        shutil.rmtree(team.store)
+        shutil.copytree(good, team.store)
+        shutil.rmtree(team.store / link)
+        (team.store / link).symlink_to(precious / led_to)
+        prune = command(team.place, "remote", "prune", "--days", "1", **team.first)
+        push = command(team.place, "remote", "push", "one/m.rs", **team.first)
+        for run in (prune, push):
+            assert run.returncode != 0
+            assert f"`{Path(link).name}` is a link, which is not followed" in run.stderr
+        shutil.rmtree(team.entry("two"), ignore_errors=True)
+        assert (team.on_second().out, team.on_second(**team.without_rust()).out) == ("7", "7")
+        assert sorted(str(path) for path in precious.rglob("*")) == whole
+    # Nor is anything removed but objects of the store, and what was killed while it wrote.
+    shutil.rmtree(team.store)
+    shutil.copytree(precious / "v1", team.store / "v1")
+    team.on_first("remote", "prune", "--days", "1")
+    assert {path.name for path in (team.store / "v1").rglob("*") if path.is_file()} == {"thesis.txt"}
+
+
+def test_what_is_pushed_again_is_not_old(team: Team) -> None:
+    team.write("m.rs", SCRIPT.format(7))
+    team.push()
+    for kind in ("artifacts", "sets", "index"):
+        for path in team.objects(kind):
+            os.utime(path, (0, 0))
+    assert team.push().startswith("0 written, 1 already there")
+    team.on_first("remote", "prune", "--days", "1")
+    assert team.on_second(**team.without_rust()).out == "7"
+
+
+def test_words_of_others_do_not_reach_the_terminal(team: Team) -> None:
+    """Those of a checkout's configuration, before it is trusted and when it is."""
+    team.write("m.rs", SCRIPT.format(7))
+    evil = "\\u001b[2K\\u202e"
+    team.write("pyproject.toml", f'[tool.rustimport]\nremote = "s3://x{evil}"\nremote-trust = ["ed25519:{evil}"]\n')
+    env = {**team.second, "RUSTIMPORT_REMOTE": None, "RUSTIMPORT_REMOTE_TRUST": None}
+    trust = command(team.place, "remote", "trust", "two", **env)
+    shown = ["  the store s3://x\\x1b[2K\\u202e", "  the key ed25519:\\x1b[2K\\u202e", "trusted"]
+    assert (trust.returncode, trust.stdout.splitlines()[1:]) == (0, shown)
+    for run in (team.on_second(**env), command(team.place, "remote", "check", **env)):
+        assert "\x1b" not in run.stdout + run.stderr
+    team.write("pyproject.toml", f'[tool.rustimport]\n"{evil}" = 1\n')
+    run = team.on_second(**env)
+    assert "ProjectError: " in run.stderr
+    assert "\x1b" not in run.stderr
+
+
+def test_trusting_asks_in_a_terminal(team: Team) -> None:
+    """What is trusted is shown first."""
+    import pty
+
+    team.write("pyproject.toml", f'[tool.rustimport]\nremote = "{team.url}"\nremote-trust = ["{team.key}"]\n')
+    env = {**team.second, "RUSTIMPORT_REMOTE": None, "RUSTIMPORT_REMOTE_TRUST": None}
+    environ = {name: value for name, value in {**team.place.env, **env}.items() if value is not None}
+    decisions = team.root / "two" / "trusted-checkouts.toml"
+    for answer, is_trusted in (("n", False), ("y", True)):
+        main, end = pty.openpty()
+        words = [sys.executable, "-m", "rustimport", "remote", "trust", "two"]
+        process = subprocess.Popen(words, cwd=team.place.folder, env=environ, stdin=end, stdout=end, stderr=end)
+        os.close(end)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(main, 1000)
+        assert team.url.encode() in shown
+        assert not decisions.exists()
+        os.write(main, answer.encode() + b"\n")
+        assert process.wait(60) == (0 if is_trusted else 1)
+        os.close(main)
+        assert decisions.exists() == is_trusted
+
+
+DEPENDS = """\
+// rustimport:pyo3
+//: [dependencies]
+//: cfg-if = "{}"
+#[pyfunction]
+fn value() -> i32 {{ 7 }}
+"""
+
+
+def test_an_old_build_is_not_brought_back(team: Team) -> None:
+    """Two builds of one content, with different versions of a dependency: both are signed."""
+    team.write("m.rs", DEPENDS.format("1"))
+    on_ci = {"GITHUB_SHA": "c0ffee", "CI_JOB_URL": "https://ci/1\x1b[2K"}
+    team.push(**on_ci)
+    first = team.root / "first"
+    shutil.copytree(team.store, first)
+    assert team.on_second().builds == 0
+    # As if the dependency had a new version now.
+    lock = next(team.entry("one").rglob("Cargo.lock"))
+    text = lock.read_text()
+    version = re.search(r'name = "cfg-if"\nversion = "(.+?)"', text)
+    assert version is not None
+    team.place.forget()
+    older = "1.0.0" if version[1] != "1.0.0" else "1.0.1"
+    updated = subprocess.run(
+        ["cargo", "update", "-p", "cfg-if", "--precise", older, "--manifest-path", str(lock.with_name("Cargo.toml"))],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=team.place.env,
+    )
+    assert updated.returncode == 0, updated.stderr
+    assert team.push(RUSTIMPORT_FORCE_REBUILD="1") == "1 written, 0 already there, 0 stay, 0 failed\n"
+    signed = {path.name: re.search(r"serial = (\d+)", path.read_text()) for path in team.objects("sets")}
+    assert sorted(found[1] for found in signed.values() if found) == ["1", "2"]
+    info = json.loads(command(team.place, "remote", "info", "-f", "json", **team.first).stdout)
+    builds = [(build["serial"], build["commit"], build["job"]) for build in info["builds"]]
+    assert sorted(builds) == [(1, "c0ffee", "https://ci/1[2K"), (2, None, None)]
+
+    def fetched() -> Run:
+        shutil.rmtree(team.entry("two"))
+        return team.on_second(RUSTIMPORT_VERBOSE="1")
+
+    # Whatever the index says first, the newer one is used.
+    (old,) = (name for name, found in signed.items() if found and found[1] == "1")
+    (new,) = (name for name, found in signed.items() if found and found[1] == "2")
+    for index in team.objects("index"):
+        index.write_text(f"{old}\n{new}\n")
+    run = fetched()
+    assert (run.builds, "build 2" in run.stderr) == (0, True), run.stderr
+    # The old one alone is refused by a machine that has seen the new one.
+    shutil.rmtree(team.store)
+    shutil.copytree(first, team.store)
+    run = fetched()
+    assert (run.out, run.builds) == ("7", 1)
+    assert "it is build 1 of this content, and build 2 was seen here" in run.stderr
+    # A signer without a memory goes on from what the store has.
+    (team.root / "one" / "remote-serials").unlink()
+    team.place.forget()
+    assert team.push(RUSTIMPORT_FORCE_REBUILD="1").startswith("1 written")
+    assert fetched().builds == 0
+
+
+def test_signing_without_building(team: Team) -> None:
+    """One job builds, another one has the key, and runs nothing."""
+    team.write("m.rs", SCRIPT.format(7))
+    run = command(team.place, "remote", "push", "--no-build", "one/m.rs", **team.first)
+    assert (run.returncode, team.place.builds) == (1, 0)
+    assert "nothing was built here from this content, and --no-build is given" in run.stderr
+    team.place.python("import sys; sys.path.insert(0, 'one'); import m", RUSTIMPORT_CONFIG_DIR=str(team.root / "two"))
+    assert team.place.builds == 1
+    # The entry is not needed: the store alone may come from an export.
+    shutil.rmtree(team.entry("one"))
+    assert team.on_first("remote", "push", "--no-build", "one/m.rs").startswith("1 written")
+    assert team.place.builds == 1
+    assert team.on_second().builds == 0
+    team.place.write("one/rust-toolchain.toml", '[toolchain]\npath = "evil"\n')
+    run = command(team.place, "remote", "push", "--no-build", "one/m.rs", **team.first)
+    assert "rust-toolchain.toml can name programs to run, which --no-build must not" in run.stderr
+
+
+def test_output_of_one_machine_ends_no_sharing(team: Team) -> None:
+    """Cargo's configuration counts as far as it can change what is built."""
+    team.write("m.rs", SCRIPT.format(7))
+    team.place.write("one/.cargo/config.toml", "[term]\nverbose = false\n")
+    team.push()
+    assert team.on_second().builds == 0
+    for text, builds in (
+        ("[net]\nretry = 5\n[term]\ncolor = 'never'\n", 0),
+        ("[term]\ncolor = 'never'\n[build]\nrustflags = ['--cfg', 'x']\n", 1),
+    ):
+        shutil.rmtree(team.entry("two"))
+        team.place.write("two/.cargo/config.toml", text)
+        assert team.on_second().builds == builds, text

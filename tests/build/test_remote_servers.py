@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +54,13 @@ def test_the_life_of_an_artifact(place: Place, server: Server) -> None:
     team.write("m.rs", SCRIPT.format(7))
     assert team.push() == "1 written, 0 already there, 0 stay, 0 failed\n"
     assert team.push() == "0 written, 1 already there, 0 stay, 0 failed\n"
+    if server.folder:
+        # What is pushed again is written again if it is old, so that it is not removed as such.
+        objects = [path for path in server.folder.rglob("*") if path.is_file() and len(path.name) == 64]
+        for path in objects:
+            os.utime(path, (1_600_000_000, 1_600_000_000))
+        assert team.push() == "0 written, 1 already there, 0 stay, 0 failed\n"
+        assert all(path.stat().st_mtime > 1_700_000_000 for path in objects)
     run = team.on_second(**team.without_rust())
     assert (run.out, f"fetched m from {url} in" in run.stderr) == ("7", True), run.stderr
     again = place.python("import sys; sys.path.insert(0, 'two'); import m; print(m.value())", **team.second)
@@ -161,6 +170,63 @@ def test_an_import_goes_on_without_the_store(team: Team, line: Line, answer: Any
     before = line.connections
     run = team.on_second(**team.without_rust())
     assert (line.connections, "is not used" in run.stderr) == (before, False)
+
+
+class Flood(http.server.BaseHTTPRequestHandler):
+    """A WebDAV server that announces 65 bytes and sends gigabytes, with words for the terminal."""
+
+    protocol_version = "HTTP/1.1"
+    sent = 0
+    status = 200
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_PROPFIND(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        properties = "<D:getlastmodified>Tue, 01 Dec 2020 00:00:00 GMT</D:getlastmodified><D:resourcetype/>"
+        found = f"<D:prop>{properties}<D:getcontentlength>65</D:getcontentlength></D:prop>"
+        status = "<D:status>HTTP/1.1 200 OK</D:status>"
+        response = f"<D:href>{self.path}</D:href><D:propstat>{found}{status}</D:propstat>"
+        body = f'<D:multistatus xmlns:D="DAV:"><D:response>{response}</D:response></D:multistatus>'.encode()
+        self.send_response(207)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(4 << 30) if self.status == 200 else "9")
+        self.end_headers()
+        if self.status != 200:
+            self.wfile.write(b"\x1b[2Kwords")
+            return
+        try:
+            for _ in range(4 << 10):
+                self.wfile.write(b"a" * (1 << 20))
+                type(self).sent += 1 << 20
+        except OSError:
+            self.close_connection = True
+
+
+def test_a_server_that_sends_more_than_it_announced(place: Place) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flood)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        team = team_at(place, Server(f"webdav+http://127.0.0.1:{server.server_port}/{{name}}", server.server_port))
+        team.write("m.rs", SCRIPT.format(7))
+        run = team.on_second(**team.without_rust())
+        assert run.returncode == 1
+        assert 0 < Flood.sent < 64 << 20
+        Flood.status = 500
+        for path in place.cache.glob("unreachable-*"):
+            path.unlink()
+        run = team.on_second(**team.without_rust())
+        assert "words" in run.stderr
+        assert "\x1b" not in run.stderr
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_push_fails_loudly(team: Team, line: Line) -> None:

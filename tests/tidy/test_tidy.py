@@ -32,6 +32,8 @@ def code(path: Path) -> str:
             r"std::fs::(read\b|read_to_|write|rename|copy|create|remove|set)"
             r"|File::create|\.set_times|NamedTempFile|OpenOptions",
         ),
+        # Folders that others may write to.
+        ("base/folder.rs", r"\b(openat|renameat|unlinkat|mkdirat)\b"),
         ("base/env_vars.rs", r"env::(set_|remove_)?vars?(_os)?\("),
         # The layout of cargo's build directory.
         (

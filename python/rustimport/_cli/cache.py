@@ -10,7 +10,7 @@ from typing import Any
 from .. import _cache, _core_client, _native, settings
 from ..errors import CacheError
 from .build import choose_profile
-from .output import age, libraries, say, say_failures, size, tell
+from .output import age, confirmed, libraries, say, say_failures, size, tell
 
 
 def info(options: argparse.Namespace) -> None:
@@ -44,7 +44,7 @@ def clear(options: argparse.Namespace) -> int | None:
     users = [prefix for part in parts if key in (None, part["key"]) for prefix in part["environments"]]
     if users:
         tell(options, f"{what} is used by the environment{'s' if len(users) > 1 else ''} {', '.join(users)}")
-    if not options.yes and not _confirmed(f"Remove {what}?"):
+    if not options.yes and not confirmed(f"Remove {what}?"):
         return 1
     freed = _native.core.cache_clear(root, key, _reporter(options))
     tell(options, f"removed {size(freed)}")
@@ -109,11 +109,3 @@ def _reporter(options: argparse.Namespace) -> Any:
             say(f"waiting for {details['what']}")
 
     return event
-
-
-def _confirmed(question: str) -> bool:
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        print()
-        return False

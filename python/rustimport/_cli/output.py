@@ -46,3 +46,16 @@ def say_failures(results: list[Any]) -> list[Any]:
     for result in failed:
         say(f"{os.path.relpath(result.path)}: {result.error}\n")
     return failed
+
+
+def printable(text: str) -> str:
+    """A text of others, without what moves the terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def confirmed(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from functools import partial
 from typing import Any
 
 from .. import _build, _cache, _core_client, _marker, _native, _projects, _report, _settings
 from ..errors import ProjectError, RustImportError
-from .output import libraries, say, say_failures, size, tell
+from .output import confirmed, libraries, printable, say, say_failures, size, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +27,16 @@ def keygen(options: argparse.Namespace) -> int:
 
 
 def trust(options: argparse.Namespace) -> int:
-    home = _core_client.configuration_folder()
-    folder, url, keys = _native.core.remote_trust(home, os.path.abspath(options.path), not options.remove)
-    tell(options, f"{'no longer trusted' if options.remove else 'trusted'} for {os.fspath(folder)}:")
+    claim = _native.core.remote_claim(os.path.abspath(options.path))
+    folder, url, keys = claim
+    print(f"{printable(os.fspath(folder))} names")
     for text in [f"the store {url}"] * (url is not None) + [f"the key {key}" for key in keys]:
-        tell(options, f"  {text}")
+        print(f"  {printable(text)}")
+    is_asked = not (options.remove or options.yes) and sys.stdin is not None and sys.stdin.isatty()
+    if is_asked and not confirmed("Whoever has one of these keys can run code here. Trust them?"):
+        return 1
+    _native.core.remote_trust(_core_client.configuration_folder(), *claim, not options.remove)
+    tell(options, "no longer trusted" if options.remove else "trusted")
     return 0
 
 
@@ -69,6 +75,7 @@ def _print(found: dict[str, Any]) -> None:
         ("revoked keys", ", ".join(found["revoked"])),
         ("variables", ", ".join(found["variables"])),
         ("signs with", found["signs_with"]),
+        *(("newest build", _build_of(build)) for build in found["builds"]),
         *(("problem", problem) for problem in found["problems"]),
     ]
     for name, value in rows:
@@ -76,12 +83,18 @@ def _print(found: dict[str, Any]) -> None:
             print(f"{name:14}{value}")
 
 
+def _build_of(build: dict[str, Any]) -> str:
+    commit, job = build["commit"], build["job"]
+    about = f" of commit {commit}" * (commit is not None) + f" in {job}" * (job is not None)
+    return f"number {build['serial']}{about}, signed by {build['signer']}"
+
+
 def push(options: argparse.Namespace) -> int:
     """Writes the artifacts of all sources to the store, and fails if one of them cannot be written."""
     from .build import choose_profile
 
     choose_profile(options)
-    results = _each(options, _push)
+    results = _each(options, partial(_push, may_build=not options.no_build))
     failed = say_failures(results)
     stays = [result for result in results if result.origin == "stays"]
     for result in stays:
@@ -92,9 +105,12 @@ def push(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _push(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
+def _push(source: str, stop: Any = None, bar: _report.Bar | None = None, may_build: bool = True) -> _build.Result:
     project = _project_at(source)
-    asked = _request(project) if project else _core_client.request(_cache.Key(source))
+    if project:
+        asked = _request(project, may_build=may_build)
+    else:
+        asked = _core_client.request(_cache.Key(source), may_build=may_build)
     reporter = _report.Reporter(asked["module"], asked["root"], True, stop, bar)
     try:
         outcome, reason = _native.core.remote_push(asked, reporter)
