@@ -75,7 +75,9 @@ def registry(place: Place, name: str, code: str) -> None:
 
 
 def test_variables_that_a_package_of_a_registry_reads(place: Place) -> None:
-    registry(place, "t-reader", 'pub const READ: &str = match option_env!("T_READ") { Some(x) => x, None => "unset" };\n')
+    registry(
+        place, "t-reader", 'pub const READ: &str = match option_env!("T_READ") { Some(x) => x, None => "unset" };\n'
+    )
     header = '// rustimport:pyo3\n//: [dependencies]\n//: t-reader = { version = "0.1", registry = "mine" }\n'
     text = script("t_reader::READ", "&'static str").replace("// rustimport:pyo3\n", header)
     place.write("m.rs", text)
@@ -93,7 +95,7 @@ def test_variables_that_a_package_of_a_registry_reads(place: Place) -> None:
 
 
 def test_content_of_programs_and_of_files_of_arguments(place: Place) -> None:
-    place.write("m.rs", script('if cfg!(by_wrapper) { 2 } else if cfg!(by_file) { 3 } else { 1 }'))
+    place.write("m.rs", script("if cfg!(by_wrapper) { 2 } else if cfg!(by_file) { 3 } else { 1 }"))
     wrapper = place.write("tools/wrap.sh", '#!/bin/sh\nexec "$@"\n')
     wrapper.chmod(0o755)
     config = place.write(".cargo/config.toml", '[build]\nrustc-workspace-wrapper = "tools/wrap.sh"\n')

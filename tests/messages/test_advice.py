@@ -128,3 +128,23 @@ def test_build_names_what_it_has_passed_over(place: Place) -> None:
     assert first == f"a.rs is not built: it has no marker: {WRITE}, or name the file itself"
     assert second.startswith("b.rs is not built: it is empty")
     assert rest == ["there is no source with a marker (`// rustimport:pyo3` on its first line) in ."]
+
+
+def test_a_script_that_exports_nothing(place: Place) -> None:
+    place.write("m.rs", "// rustimport:pyo3\npub fn square(x: i32) -> i32 { x * x }\n")
+    run = place.python("import m")
+    assert run.returncode == 0
+    assert "m.rs: it exports nothing to Python: write #[pyfunction] above `fn square`" in told(run.stderr)
+
+
+def test_tracebacks_end_in_the_users_code(place: Place) -> None:
+    place.write("m.rs", "// rustimport:pyo3\n#[pyfunction]\nfn f() -> i32 { missing }\n")
+    place.write(
+        "n.rs",
+        f"{MARKED}#[pymodule]\nmod n {{\n#[pymodule_init]\nfn i(_: &Bound<'_, PyModule>) -> PyResult<()> {{\n"
+        'panic!("no")\n}\n}\n',
+    )
+    for name in "mn":
+        run = place.python(f"import {name}")
+        assert run.returncode == 1
+        assert run.stderr.count('  File "') == 1, run.stderr
