@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import projects
-from tests.build.test_projects import HOME, Environment, developed, edit
+from tests.build.test_projects import Environment, developed, edit
 
 FLAGGED = """\
 use pyo3::prelude::*;
@@ -151,7 +151,7 @@ UNDECLARED = {
     "build.rs": 'fn main() {\n    println!("cargo:rerun-if-changed=build.rs");\n'
     '    let text = std::fs::read_to_string("data/a.txt").unwrap();\n'
     '    println!("cargo:rustc-env=T_DATA={}", text.trim());\n}\n',
-    "macros/Cargo.toml": '[package]\nname = "t-macros"\nversion = "0.1.0"\nedition = "2021"\n[lib]\nproc-macro = true\n',
+    "macros/Cargo.toml": '[package]\nname = "t-macros"\nversion = "1.0.0"\nedition = "2021"\n[lib]\nproc-macro=true\n',
     "macros/src/lib.rs": "#[proc_macro]\npub fn text(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n"
     '    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/a.txt");\n'
     '    format!("{:?}", std::fs::read_to_string(path).unwrap().trim()).parse().unwrap()\n}\n',

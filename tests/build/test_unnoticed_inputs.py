@@ -1,5 +1,5 @@
-"""Inputs that cargo does not look at: it compiles a package of a registry again only if its version changes, and knows the
-names of programs and files, not their content."""
+"""Inputs that cargo does not look at: it compiles a package of a registry again only if its version changes, and knows
+the names of programs and files, not their content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import shutil
 import subprocess
 import tarfile
-from pathlib import Path
 
 from tests import projects
 from tests.build.test_freshness import IMPORT, check, reason, script
@@ -108,7 +107,7 @@ def test_content_of_programs_and_of_files_of_arguments(place: Place) -> None:
     config.unlink()
     # Arguments for this crate alone.
     flags = place.write("flags.txt", "-Cdebuginfo=0\n")
-    settings = f"from rustimport.settings import MaturinSettings as S\nrustimport.install(settings=S(rustc_flags=['@{flags}']))\n"
+    settings = f"rustimport.install(settings=rustimport.settings.MaturinSettings(rustc_flags=['@{flags}']))\n"
 
     def value() -> Run:
         return place.python(settings + IMPORT)
