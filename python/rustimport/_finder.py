@@ -322,7 +322,7 @@ class ScriptFinder(Finder):
 
     It is directly before ``PathFinder``, calls that first, and then looks the name up in the folder listings that this
     search has just refreshed, up to the folder of Python's own hit. Within one folder a package comes before a script,
-    a script before a crate, and a crate before everything else.
+    a script before a crate, and a crate before everything else; a script without a marker comes after a ``.py`` file.
     """
 
     role = "scripts"
@@ -472,8 +472,13 @@ class ScriptFinder(Finder):
             # Like Python, ignore entries that are not text.
             if (there or name in names) and isinstance(entry, str) and _comes_first(entries, entry, hit):
                 folder = (importer.path if isinstance(importer, FileFinder) else entry).rstrip(_SEPARATORS)
-                if is_package and folder == hit:
-                    break
+                if folder == hit and found is not None:
+                    if is_package:
+                        break
+                    # A `.py` file here yields only to a script with a marker: Rust code of a package may be next to it.
+                    there = there and (
+                        isinstance(found.loader, ExtensionFileLoader) or _is_marked(folder + os.sep + file)
+                    )
                 # If both exist, the script comes first.
                 is_crate = name in names and exists(folder + os.sep + name + os.sep + "Cargo.toml")
                 for found_name, is_there in ((file, there), (name, is_crate)):
@@ -638,6 +643,13 @@ def _has_opted_in(source: str) -> bool:
         return _marker.has_opted_in(source, os.stat(source))
     except (OSError, ValueError):
         return False
+
+
+def _is_marked(source: str) -> bool:
+    with ImportUnlocked():
+        from . import _marker
+
+    return _marker.is_marked_script(source)
 
 
 class ImportUnlocked:

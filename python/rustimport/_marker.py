@@ -19,7 +19,7 @@ def has_opted_in(source: str, stat: "os.stat_result") -> bool:
     """Whether a source is meant to be imported.
 
     A crate is, by its marker; a ``.rs`` file by the marker on its first line, or because it declares a module named
-    like the file. The latter is decided from its bytes and remembered by its `stat`.
+    like the file and no crate uses it. The latter is decided from its bytes and remembered by its `stat`.
     """
     if stat.st_mode & 0o170000 == 0o040000:
         return is_marked_crate(source)
@@ -68,6 +68,15 @@ def is_marked_crate(folder: str) -> bool:
     except OSError:
         return False
     return (line.startswith(b"#") and b"rustimport" in line) or exists(folder + os.sep + ".rustimport")
+
+
+def is_marked_script(source: str) -> bool:
+    """Whether a ``.rs`` file has the marker."""
+    try:
+        with open(source, "rb") as file:
+            return has_marker(file.read())
+    except OSError:
+        return False
 
 
 def has_marker(data: bytes) -> bool:

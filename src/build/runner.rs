@@ -2,13 +2,14 @@
 //! result.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use crate::base::env_vars;
 use crate::base::error::{BuildFailure, Error, Result};
 use crate::base::event::{Event, Observer};
+use crate::base::fs;
 use crate::base::process::{self, Finished, Priority};
 use crate::base::text;
 use crate::build::maturin;
@@ -44,6 +45,8 @@ pub struct Runner<'a> {
     pub priority: Priority,
     /// The folder that cargo builds in.
     pub target: &'a Path,
+    /// The lock file, if its versions are suggestions of ours.
+    pub suggested_lock: Option<PathBuf>,
 }
 
 /// A run that failed for good.
@@ -69,12 +72,13 @@ impl Runner<'_> {
         let start = Instant::now();
         let mut missing = None;
         let mut network = Network::Impatient;
+        // Only the first run reports a start.
+        let mut reason = Some(reason);
+        let mut suggested_lock = self.suggested_lock.as_deref();
         loop {
             let mut command = process::copy(command);
             network.set(&mut command);
-            // Only the first run reports a start.
-            let reason = (network == Network::Impatient).then_some(reason);
-            let finished = self.run(&command, reason, observer)?;
+            let finished = self.run(&command, reason.take(), observer)?;
             if finished.status.success() {
                 if network == Network::Off {
                     let message = "the registry cannot be reached: built with what is on this machine".into();
@@ -83,6 +87,12 @@ impl Runner<'_> {
                 return Ok(Ok(finished));
             }
             let output = text(&finished.stderr);
+            // For example, the registry is replaced by a folder that has other versions.
+            if let Some(lock) = suggested_lock.take_if(|_| cargo::is_about_lock(&output)) {
+                observer.event(Event::Log { message: "cargo resolves the versions again".into() });
+                fs::remove(lock);
+                continue;
+            }
             network = match network {
                 Network::Impatient if is_about_network(&output) => Network::Off,
                 Network::Off if !cargo::has_compiled(&output) && output.contains("offline") => {

@@ -107,6 +107,7 @@ impl Compiler for Job<'_> {
             package: self.name,
             priority: self.slot.priority,
             target: self.slot.home(),
+            suggested_lock: (!self.has_users_lock()).then(|| self.entry.package().join("Cargo.lock")),
         }
     }
 
@@ -189,9 +190,13 @@ impl Job<'_> {
         command
     }
 
+    fn has_users_lock(&self) -> bool {
+        self.entry.package().join(LOCK_ORIGIN).exists()
+    }
+
     /// The user's arguments for cargo. A lock file that the user did not write has to be completed.
     fn cargo_arguments(&self) -> impl Iterator<Item = &str> {
-        let has_lock = self.entry.package().join(LOCK_ORIGIN).exists();
+        let has_lock = self.has_users_lock();
         let words = self.settings.arguments.cargo.iter().map(String::as_str);
         words
             .filter(move |word| has_lock || *word != "--locked")

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::base::fs;
 
 pub struct Wheel {
+    pub path: PathBuf,
     archive: ZipArchive<File>,
     /// The names of all files in it.
     names: Vec<String>,
@@ -25,9 +26,9 @@ impl Wheel {
     pub fn open(folder: &Path) -> Option<Self> {
         let files = std::fs::read_dir(folder).ok()?.filter_map(|item| Some(item.ok()?.path()));
         let wheel = files.filter(|path| path.extension().is_some_and(|kind| kind == "whl")).last()?;
-        let archive = ZipArchive::new(File::open(wheel).ok()?).ok()?;
+        let archive = ZipArchive::new(File::open(&wheel).ok()?).ok()?;
         let names = archive.file_names().flatten().map(Cow::into_owned).filter(|name| !name.ends_with('/'));
-        Some(Self { names: names.collect(), archive, libraries: HashMap::new(), _folder: None })
+        Some(Self { path: wheel, names: names.collect(), archive, libraries: HashMap::new(), _folder: None })
     }
 
     /// Keeps the wheel's folder until the wheel is dropped.
@@ -85,9 +86,14 @@ impl Wheel {
 
     /// A file of the dist-info folder.
     pub fn metadata(&mut self, file: &str) -> Option<Vec<u8>> {
-        let end = format!(".dist-info/{file}");
-        let name = self.names.iter().find(|name| name.ends_with(&end) && name.matches('/').count() == 1)?.clone();
-        self.read(&name)
+        let folder = self.dist_info()?;
+        self.read(&format!("{folder}/{file}"))
+    }
+
+    /// The name of the dist-info folder.
+    pub fn dist_info(&self) -> Option<String> {
+        let mut folders = self.names.iter().filter_map(|name| name.split_once('/'));
+        folders.find(|(folder, _)| folder.ends_with(".dist-info")).map(|(folder, _)| folder.to_owned())
     }
 
     /// The content of a member, if the file at `place` differs from it.

@@ -95,6 +95,11 @@ pub fn is_about_network(output: &str) -> bool {
     !has_compiled(output) && NETWORK.iter().any(|sign| output.contains(sign))
 }
 
+/// Whether a build failed because the sources of packages do not have what the lock file names.
+pub fn is_about_lock(output: &str) -> bool {
+    !has_compiled(output) && ["(locked to ", " changed between lock files"].iter().any(|sign| output.contains(sign))
+}
+
 /// The package that cargo is missing when it is offline.
 pub fn missing_package(output: &str) -> Option<String> {
     const SIGNS: [&str; 4] = [

@@ -24,12 +24,18 @@ const fn rule(phrases: &'static [&'static [&'static str]], hint: &'static str) -
 }
 
 /// The first rule that applies is used.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     Rule {
         phrases: &[&["you're using offline mode", "note: offline mode (", "--offline was specified"]],
         before_compiling: true,
         hint: "CARGO_NET_OFFLINE or cargo's configuration keeps cargo offline, and something has to be downloaded: allow the \
                network once",
+    },
+    Rule {
+        phrases: &[&["no matching package", "failed to select a version"], &["(which is replacing registry"]],
+        before_compiling: true,
+        hint: "cargo's configuration replaces the registry by one that does not have it: add it there (`cargo vendor`), or \
+               name a version that is there in {place}, such as `{own}pyo3 = \"0.30\"`",
     },
     Rule {
         phrases: &[&["no matching package", "failed to select a version"]],

@@ -17,7 +17,7 @@ use crate::projects::installation::{INSTALLER, OURS};
 /// A dist-info folder, not installed.
 pub struct DistInfo {
     /// Its name, such as `name-1.0.dist-info`.
-    name: String,
+    pub name: String,
     path: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -33,13 +33,6 @@ impl DistInfo {
     /// The content of one of its files; empty if there is none.
     pub fn read(&self, file: &str) -> Vec<u8> {
         fs::read(self.path.join(file)).unwrap_or_default()
-    }
-
-    /// What the project depends on, without extras.
-    pub fn requirements(&self) -> Vec<String> {
-        let headers = wheel::headers(&self.read("METADATA"));
-        let needed = headers.iter().filter_map(|line| line.strip_prefix("Requires-Dist:"));
-        needed.map(str::trim).filter(|line| !line.contains("extra ==")).map(str::to_owned).collect()
     }
 
     /// Writes a wheel, in a new folder in this one, that puts `root` on `sys.path`. Returns its path; `None` if the
@@ -73,19 +66,29 @@ impl DistInfo {
         fs::write(&path, &wheel).map_err(io::Error::other)?;
         Ok(Some(path))
     }
+}
 
-    /// Marks its installation in `site` as that of `project` in editable mode, as maturin does.
-    pub fn mark_as_editable(&self, site: &Path, project: &Path) -> io::Result<()> {
-        let url = serde_json::to_string(&paths::url_of(project))?;
-        let text = format!("{{\"dir_info\": {{\"editable\": true}}, \"url\": {url}}}");
-        let installed = site.join(&self.name);
+/// What a project with this METADATA depends on, without extras.
+pub fn requirements(metadata: &[u8]) -> Vec<String> {
+    let headers = wheel::headers(metadata);
+    let needed = headers.iter().filter_map(|line| line.strip_prefix("Requires-Dist:"));
+    needed.map(str::trim).filter(|line| !line.contains("extra ==")).map(str::to_owned).collect()
+}
+
+/// Marks the installation in the dist-info folder `installed` as that of `project` in editable mode, as maturin does.
+/// `is_ours`: it was installed without a library, for one of ours.
+pub fn mark_as_editable(installed: &Path, project: &Path, is_ours: bool) -> io::Result<()> {
+    let url = serde_json::to_string(&paths::url_of(project))?;
+    let text = format!("{{\"dir_info\": {{\"editable\": true}}, \"url\": {url}}}");
+    if is_ours {
         fs::write_users_file(&installed.join(INSTALLER), format!("{OURS}\n").as_bytes())?;
-        fs::write_users_file(&installed.join("direct_url.json"), text.as_bytes())?;
-        let record = installed.join("RECORD");
-        let files = [INSTALLER, "direct_url.json"].map(|file| format!("{}/{file}", self.name));
-        let lines = fs::read_text(&record)?;
-        let others = lines.lines().filter(|line| !files.iter().any(|file| line.starts_with(file)));
-        let lines = others.map(|line| format!("{line}\n")).chain(files.iter().map(|file| format!("{file},,\n")));
-        fs::write_users_file(&record, lines.collect::<String>().as_bytes())
     }
+    fs::write_users_file(&installed.join("direct_url.json"), text.as_bytes())?;
+    let record = installed.join("RECORD");
+    let name = installed.file_name().unwrap_or_default().to_string_lossy();
+    let files = [INSTALLER, "direct_url.json"].map(|file| format!("{name}/{file}"));
+    let lines = fs::read_text(&record)?;
+    let others = lines.lines().filter(|line| !files.iter().any(|file| line.starts_with(file)));
+    let lines = others.map(|line| format!("{line}\n")).chain(files.iter().map(|file| format!("{file},,\n")));
+    fs::write_users_file(&record, lines.collect::<String>().as_bytes())
 }

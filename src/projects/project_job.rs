@@ -28,8 +28,8 @@ use crate::output::maturin::{Call, LOG, TEXT_MESSAGES};
 use crate::package::krate;
 use crate::package::manifest;
 use crate::projects::answers::StandIn;
-use crate::projects::dist_info::DistInfo;
-use crate::projects::installation::{Environment, Installation};
+use crate::projects::dist_info::{self, DistInfo};
+use crate::projects::installation::{Environment, Installation, pyproject_of};
 use crate::projects::metadata::Metadata;
 
 pub struct ProjectJob<'a> {
@@ -203,6 +203,9 @@ impl<'a> ProjectJob<'a> {
         let wants_uv = is_asked("--uv") || self.wants_uv();
         if installs {
             self.check_installer(wants_uv, reason, observer)?;
+            if self.has_unasked_group() {
+                return self.install_alone(reason, observer).map(Some);
+            }
         }
         let mut command = process::command(&self.maturin);
         command.arg("develop");
@@ -235,18 +238,59 @@ impl ProjectJob<'_> {
         Ok(DistInfo::in_folder(folder))
     }
 
+    /// Whether `maturin develop` would also install the dependency group `dev`: from the network, and with pip 25.1 or
+    /// later only. An import installs what the project itself needs.
+    fn has_unasked_group(&self) -> bool {
+        let options = ["--group", "-G", "--extras", "-E"];
+        let is_choice = |argument: &String| options.iter().any(|option| argument.starts_with(option));
+        let groups = pyproject_of(&self.request.root).remove("dependency-groups");
+        groups.is_some_and(|groups| groups.get("dev").is_some())
+            && !self.settings.arguments.develop.iter().any(is_choice)
+    }
+
+    /// Does what `maturin develop` does, without dependency groups. Returns maturin's output.
+    fn install_alone(&self, reason: &str, observer: &mut dyn Observer) -> Result<String> {
+        let folder = fs::temporary_folder(self.entry.home(), "wheel")?;
+        let mut command = process::command(&self.maturin);
+        command.args(["pep517", "build-wheel", "--editable", "-i"]).arg(self.stand_in.program());
+        command.args(self.settings.arguments.for_wheel()).arg("--out").arg(folder.path());
+        self.add_arguments(&mut command);
+        let finished = self.run(&command, reason, observer)?;
+        let wheel = Wheel::open(folder.path()).and_then(|mut wheel| {
+            let metadata = wheel.metadata("METADATA")?;
+            Some((wheel.path.clone(), wheel.dist_info()?, metadata))
+        });
+        let (path, name, metadata) = wheel.ok_or_else(|| self.runner().left_nothing(&command, &finished))?;
+        self.install_wheel(&path, &name, &metadata, false, observer)?;
+        Ok(text(&finished.stderr))
+    }
+
     /// Installs the project in editable mode, with its dependencies and without its library. `root` is the folder of its
     /// Python files.
     pub fn install(&self, dist_info: &DistInfo, root: &Path, observer: &mut dyn Observer) -> Result<()> {
-        let project = &self.request.root;
-        let failed = |error: &dyn std::fmt::Display| {
-            let message = format!("{} cannot be installed: {error}", project.display());
-            Error::project(project, message, "run `maturin develop` in the project's folder")
-        };
-        let wheel = dist_info.write_wheel(root).map_err(|error| failed(&error))?;
-        let wheel = wheel.ok_or_else(|| failed(&"maturin's metadata is incomplete"))?;
-        let site = self.installation.site();
+        let wheel = dist_info.write_wheel(root).map_err(|error| self.not_installed(&error))?;
+        let wheel = wheel.ok_or_else(|| self.not_installed(&"maturin's metadata is incomplete"))?;
         self.check_installer(self.wants_uv(), "not installed", observer)?;
+        self.install_wheel(&wheel, &dist_info.name, &dist_info.read("METADATA"), true, observer)
+    }
+
+    fn not_installed(&self, error: &dyn std::fmt::Display) -> Error {
+        let project = &self.request.root;
+        let message = format!("{} cannot be installed: {error}", project.display());
+        Error::project(project, message, "run `maturin develop` in the project's folder")
+    }
+
+    /// Installs what a wheel with this `metadata` depends on, then the wheel in editable mode. `name` is that of its
+    /// dist-info folder. `is_ours`: it has no library.
+    fn install_wheel(
+        &self,
+        wheel: &Path,
+        name: &str,
+        metadata: &[u8],
+        is_ours: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let project = &self.request.root;
         let uv = self.uv().filter(|_| self.wants_uv());
         let installer = || {
             let mut command = process::command(uv.as_ref().unwrap_or(&self.python));
@@ -257,9 +301,9 @@ impl ProjectJob<'_> {
             command
         };
         // What it depends on comes first: if that fails, nothing has changed.
-        let needed = dist_info.requirements();
+        let needed = dist_info::requirements(metadata);
         let reinstall = if uv.is_some() { "--reinstall" } else { "--force-reinstall" };
-        let own = [OsString::from("--no-deps"), reinstall.into(), wheel.into()];
+        let own = [OsString::from("--no-deps"), reinstall.into(), wheel.as_os_str().to_owned()];
         let needed: Vec<OsString> = needed.into_iter().map(OsString::from).collect();
         for arguments in [needed.as_slice(), &own].into_iter().filter(|arguments| !arguments.is_empty()) {
             let mut command = installer();
@@ -267,7 +311,8 @@ impl ProjectJob<'_> {
             self.set_environment(&mut command);
             self.call(&command, observer)?;
         }
-        dist_info.mark_as_editable(site, project).map_err(|error| failed(&error))?;
+        let dist_info = self.installation.site().join(name);
+        dist_info::mark_as_editable(&dist_info, project, is_ours).map_err(|error| self.not_installed(&error))?;
         observer.event(Event::Log { message: format!("installed {} in editable mode", project.display()) });
         Ok(())
     }
@@ -349,6 +394,7 @@ impl Compiler for ProjectJob<'_> {
             package: &self.metadata.package,
             priority: Priority::Normal,
             target: &self.metadata.directories.target,
+            suggested_lock: None,
         }
     }
 

@@ -18,7 +18,7 @@ pub fn is_module(path: &Path) -> bool {
         Ok(script) if script.is_parsed() => script.declares_module(stem),
         _ => names_module(&source, stem),
     };
-    is_ours && !is_library_of_a_crate(path)
+    is_ours && !is_in_a_crate(path) && !is_declared_by_another_file(path, stem)
 }
 
 /// Whether a file contains the signs of a module of this name anywhere.
@@ -27,12 +27,38 @@ fn names_module(source: &[u8], stem: &str) -> bool {
     has(&format!("PyInit_{stem}")) || (has("#[pymodule") && has(stem))
 }
 
-/// Whether the file is the library of a Cargo.toml in its folder or a parent folder.
-fn is_library_of_a_crate(path: &Path) -> bool {
+/// Whether the file is the library of a package in its folder or a parent folder, or is in the folder of that library.
+fn is_in_a_crate(path: &Path) -> bool {
     path.ancestors().skip(1).any(|folder| {
         let manifest = krate::manifest_in(folder);
-        manifest.contains_key("package") && krate::library_of(&manifest, folder) == path
+        let library = krate::library_of(&manifest, folder);
+        // Next to the manifest there may be scripts: there, the modules are those that a file declares.
+        let is_below = || library.parent().is_some_and(|sources| sources != folder && path.starts_with(sources));
+        manifest.contains_key("package") && (library == path || is_below())
     })
+}
+
+/// Whether a Rust file next to this one, or the file of the module that its folder is, declares it with `mod stem;`.
+fn is_declared_by_another_file(path: &Path, stem: &str) -> bool {
+    let Some(folder) = path.parent() else { return false };
+    let beside = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
+    beside.chain([folder.with_extension("rs")]).any(|other| {
+        let is_rust = other.extension().is_some_and(|extension| extension == "rs");
+        is_rust && other != path && other.is_file() && fs::read(&other).is_ok_and(|text| uses_file(&text, stem))
+    })
+}
+
+/// Whether a source contains `mod stem;`, outside of comments.
+fn uses_file(source: &[u8], stem: &str) -> bool {
+    if memchr::memmem::find(source, stem.as_bytes()).is_none() {
+        return false;
+    }
+    let text = String::from_utf8_lossy(source);
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let words: Vec<&str> =
+        code.flat_map(|line| line.split_inclusive([';', '{', '}'])).flat_map(str::split_whitespace).collect();
+    let declared = [format!("{stem};"), format!("r#{stem};")];
+    words.windows(2).any(|pair| pair[0] == "mod" && declared.iter().any(|name| name == pair[1]))
 }
 
 #[cfg(test)]
@@ -57,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn library_of_a_crate_is_not_a_script() {
+    fn sources_of_a_crate_are_not_scripts() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         std::fs::create_dir(root.join("src")).unwrap();
@@ -69,7 +95,29 @@ mod tests {
         };
         check("[package]\nname = 'm'\n[lib]\npath = 'src/m.rs'", "src/m.rs", false);
         check("[package]\nname = 'm'\n[lib]\npath = 'm.rs'", "m.rs", false);
-        check("[package]\nname = 'm'", "src/m.rs", true);
+        check("[package]\nname = 'c'", "src/m.rs", false);
+        check("[package]\nname = 'c'", "m.rs", true);
+        check("[package]\nname = 'c'\n[lib]\npath = 'lib.rs'", "m.rs", true);
         check("[workspace]\n[lib]\npath = 'm.rs'", "m.rs", true);
+    }
+
+    #[test]
+    fn modules_of_other_files_are_not_scripts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m/m.rs");
+        std::fs::create_dir(folder.path().join("m")).unwrap();
+        std::fs::write(&path, "#[pymodule] mod m {}").unwrap();
+        let check = |file: &str, text: &str, expected: bool| {
+            let other = folder.path().join(file);
+            std::fs::write(&other, text).unwrap();
+            assert_eq!(is_module(&path), expected, "{file}: {text}");
+            std::fs::remove_file(other).unwrap();
+        };
+        check("m/lib.rs", "pub mod m;", false);
+        check("m/lib.rs", "#[cfg(unix)] pub(crate) mod\n    r#m;", false);
+        check("m/lib.rs", "// mod m;", true);
+        check("m/lib.rs", "mod m { } mod more;", true);
+        check("m/lib.txt", "mod m;", true);
+        check("m.rs", "fn f() {} mod m;", false);
     }
 }

@@ -23,6 +23,9 @@ from rustimport import _cache, _finder, _marker, _release_finder, _settings, set
 
 MARKED = "// rustimport:pyo3\n"
 
+#: A file without a marker that declares its module.
+MODULE = "use pyo3::prelude::*;\n#[pymodule]\nmod m {}\n"
+
 #: The modules that a third-party import loads.
 HOOK = ["rustimport._cache", "rustimport._finder", "rustimport._projects", "rustimport._settings"]
 
@@ -107,6 +110,11 @@ assert sys.meta_path == before[1]
         ({"a/m.rs": MARKED, "b/m.py": ""}, "a/m.rs.built"),
         ({"a/m.py": "", "b/m.rs": MARKED}, "a/m.py"),
         ({"a/m.rs": MARKED, "a/m.py": ""}, "a/m.rs.built"),
+        ({"a/m.rs": MODULE}, "a/m.rs.built"),
+        ({"a/m.rs": MODULE, "a/m.py": ""}, "a/m.py"),
+        ({"a/m.rs": MODULE, "b/m.py": ""}, "a/m.rs.built"),
+        ({"a/m.rs": MODULE, f"a/m{_imp.extension_suffixes()[0]}": ""}, "a/m.rs.built"),
+        ({"a/m.rs": MODULE, "a/lib.rs": "pub mod m;", "b/m.py": ""}, "b/m.py"),
         ({"a/m.rs": MARKED, "a/m/__init__.py": ""}, "a/m/__init__.py"),
         ({"a/m.rs": MARKED, "b/m/__init__.py": ""}, "a/m.rs.built"),
         ({"a/m.rs": MARKED, "a/m/helper.rs": ""}, "a/m.rs.built"),
@@ -170,7 +178,7 @@ def test_any_path_has_pythons_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for file in files:
             path = tmp_path / kind / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("")
+            path.write_text(MARKED if file == "m.rs" else "")
         (tmp_path / kind).mkdir(exist_ok=True)
     finder = _finder.ScriptFinder()
     package: Any = ModuleType("package")
