@@ -94,15 +94,17 @@ impl Metadata {
         memory: &Path,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let variables: Vec<_> = env_vars::TARGET_FOLDERS.iter().map(|name| env_vars::get_text(name)).collect();
-        let key = format!("{:?}", (&toolchain.version, question, variables));
         let known: Option<Known> = sealed::read(memory);
+        let last = known.as_ref().map(|known| &known.metadata.directories);
+        let relative = relative_folders(question.project, last);
+        let variables: Vec<_> = env_vars::TARGET_FOLDERS.iter().map(|name| env_vars::get_text(name)).collect();
+        let key = format!("{:?}", (&toolchain.version, question, variables, &relative));
         let holds =
             |known: &Known| known.key == key && known.files.iter().all(|(path, hash)| fs::hash_file(path) == *hash);
         if let Some(known) = known.filter(holds) {
             return Ok(known.metadata);
         }
-        let metadata = Self::ask(toolchain, question, observer)?;
+        let metadata = Self::ask(toolchain, question, &relative, observer)?;
         let read = metadata.manifests().into_iter().chain(question.configuration.iter().cloned());
         let files = read.map(|path| (path.clone(), fs::hash_file(&path))).collect();
         // An error is ignored, since the file only saves time.
@@ -110,7 +112,12 @@ impl Metadata {
         Ok(metadata)
     }
 
-    fn ask(toolchain: &Toolchain, question: &Question, observer: &mut dyn Observer) -> Result<Self> {
+    fn ask(
+        toolchain: &Toolchain,
+        question: &Question,
+        folders: &[(&str, PathBuf)],
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
         const FIX: &str = "fix the manifest, or the files that it names; `cargo metadata` reports the same error";
         let manifest = question.manifest;
         let failed = |(why, hint): (String, &str)| {
@@ -122,6 +129,7 @@ impl Metadata {
             command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest);
             command.args(["--filter-platform", toolchain.host()]).args(&question.features).args(network);
             command.current_dir(question.project).env(env_vars::PATH, toolchain.path());
+            command.envs(folders.iter().map(|(name, folder)| (name, folder)));
             let running = process::spawn(command).map_err(|error| failed((error.to_string(), "try again")))?;
             let finished = running.finish(observer, |_, _| {})?;
             if finished.status.success() {
@@ -199,6 +207,11 @@ impl Metadata {
             defined: Defined(package.features.clone().into_iter().collect()),
             selection: Vec::new(),
         })
+    }
+
+    /// The variables that name cargo's folders relative to the working folder, with those folders.
+    pub fn relative_folders(&self, project: &Path) -> Vec<(&'static str, PathBuf)> {
+        relative_folders(project, Some(&self.directories))
     }
 
     /// Returns a file that the compiler read, or `None` if it was generated.
@@ -320,4 +333,19 @@ impl Metadata {
 /// The path without symbolic links.
 fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+/// The variables that name cargo's folders by a relative path, with the folder that each stands for. For cargo, this is
+/// one in the working folder, in which `maturin develop` was run, but an import may be elsewhere: then, the last one that
+/// was used, or one in the project.
+fn relative_folders(project: &Path, last: Option<&Directories>) -> Vec<(&'static str, PathBuf)> {
+    let here = std::env::current_dir().unwrap_or_else(|_| project.to_owned());
+    let folder = |name: &'static str| {
+        let value = PathBuf::from(env_vars::get(name).filter(|value| !value.is_empty())?);
+        let known = last.into_iter().flat_map(|last| [last.target.clone(), last.build.clone()]);
+        let known = known.filter(|folder| folder.ends_with(&value));
+        let mut places = [here.join(&value)].into_iter().chain(known).chain([project.join(&value)]);
+        let found = places.find(|folder| folder.is_dir()).unwrap_or_else(|| here.join(&value));
+        value.is_relative().then_some((name, found))
+    };
+    env_vars::TARGET_FOLDERS.into_iter().filter(|name| *name != env_vars::CARGO_HOME).filter_map(folder).collect()
 }

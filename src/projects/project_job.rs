@@ -150,7 +150,8 @@ impl<'a> ProjectJob<'a> {
             .env(env_vars::NO_COLOR, "1")
             .env(env_vars::CARGO_TERM_COLOR, "never")
             .env(env_vars::CARGO_TERM_PROGRESS_WHEN, "always")
-            .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80");
+            .env(env_vars::CARGO_TERM_PROGRESS_WIDTH, "80")
+            .envs(self.metadata.relative_folders(&self.request.root));
     }
 
     /// Finds uv on `PATH`, where it is installed for this user, or next to the environment's programs.

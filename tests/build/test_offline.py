@@ -92,3 +92,38 @@ def test_a_failed_download_is_retried(place: Place, empty_cache: str, tmp_path: 
     run = place.python("import m; print(m)", **environment)
     assert "module 'm'" in run.out
     assert "cannot be reached" not in run.stderr or run.builds == 2
+
+
+def test_vendored_packages(place: Place, tmp_path: Path) -> None:
+    """The versions that other scripts use are only suggestions: a folder that replaces the registry may lack them."""
+    place.env["RUSTIMPORT_CACHE_DIR"] = str(tmp_path / "cache")
+
+    def vendored(folder: str, version: str, required: str) -> None:
+        package = f"{folder}/vendor/tiny"
+        place.write(f"{package}/Cargo.toml", f'[package]\nname = "tiny"\nversion = "{version}"\nedition = "2021"\n')
+        place.write(f"{package}/src/lib.rs", f'pub const VERSION: &str = "{version}";')
+        place.write(f"{package}/.cargo-checksum.json", '{"files": {}, "package": "%s"}' % (version[-1] * 64))
+        replaced = f'[source.crates-io]\nreplace-with = "v"\n[source.v]\ndirectory = "{place.folder}/{folder}/vendor"\n'
+        place.write(f"{folder}/.cargo/config.toml", replaced)
+        place.write(
+            f"{folder}/m_{folder}.rs",
+            f"""
+            // rustimport
+            //: [dependencies]
+            //: tiny = "{required}"
+            #[no_mangle]
+            pub extern "C" fn PyInit_m_{folder}() -> *mut std::ffi::c_void {{
+                std::process::exit(tiny::VERSION.bytes().last().unwrap() as i32)
+            }}
+            """,
+        )
+
+    vendored("newer", "1.0.1", "1")
+    vendored("older", "1.0.0", "1")
+    vendored("none", "1.0.2", "2")
+    for folder, version in (("newer", "1"), ("older", "0")):
+        run = place.python(f"import sys; sys.path.insert(0, {folder!r}); import m_{folder}")
+        assert run.returncode == ord(version), run.stderr
+        assert "failed" not in run.stderr
+    run = place.python("import sys; sys.path.insert(0, 'none'); import m_none")
+    assert "hint: cargo's configuration replaces the registry" in run.stderr

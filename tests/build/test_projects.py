@@ -378,6 +378,52 @@ def test_metadata_and_scripts(environment: Environment) -> None:
     assert environment.run(code).builds == 1
 
 
+@pytest.mark.parametrize(("name", "installer"), [("pure", "uv"), ("flat", "old pip")])
+def test_a_dependency_group_is_not_installed(environment: Environment, name: str, installer: str) -> None:
+    """An import installs the project alone, while `maturin develop` also installs the group `dev`."""
+    layout, root = developed(environment, name)
+    distribution = f"t-{name}"
+    if installer == "old pip":
+        configuration = environment.prefix / "pyvenv.cfg"
+        lines = configuration.read_text().splitlines()
+        configuration.write_text("\n".join(line for line in lines if not line.startswith("uv =")) + "\n")
+        subprocess.run([environment.bin / "python", "-m", "ensurepip"], env=environment.place.env, check=True)
+    assert environment.run(layout.code).builds == 0
+    edit(root / "pyproject.toml", 'version = "1.0"', 'version = "2.0"')
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[dependency-groups]\ndev = ["rustimport-there-is-no-such-package"]\n')
+    edit(root / "src/lib.rs", projects.EDITED, "2")
+    code = f"{layout.code}; import importlib.metadata; print(importlib.metadata.version({distribution!r}))"
+    for builds in (2, 0):
+        run = environment.run(code)
+        assert (run.out.splitlines(), run.builds) == (["2", "2.0"], builds), run.stderr
+    edit(root / "src/lib.rs", "{ 2 }", "{ 3 }")
+    run = environment.run(code)
+    assert (run.out.splitlines(), run.builds) == (["3", "2.0"], 1), run.stderr
+    (url,) = environment.site.glob("*.dist-info/direct_url.json")
+    assert root.as_uri() in url.read_text()
+
+
+def test_a_relative_target_folder(environment: Environment) -> None:
+    """It is relative to the folder in which `maturin develop` was run, wherever Python is."""
+    place = environment.place
+    place.env["CARGO_TARGET_DIR"] = "tgt"
+    layout = projects.LAYOUTS["bin"]
+    root = environment.project(layout)
+    command: list[Any] = [SCRIPTS / "maturin", "develop", "--uv", "--manifest-path", "project/Cargo.toml"]
+    done = subprocess.run(command, cwd=place.folder, env=environment.activated, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    value = projects.EDITED
+    for folder, number in ((".", "2"), ("elsewhere", "3"), ("project", "4")):
+        edit(root / layout.edited, f", {value})", f", {number})")
+        (place.folder / folder).mkdir(exist_ok=True)
+        code = f"import os; os.chdir({folder!r}); {layout.code}"
+        run = place.python(code, executable=str(environment.bin / "python"))
+        assert (run.out, run.builds) == (number, 1), run.stderr
+        value = number
+    assert [path.parent for path in place.folder.rglob("tgt")] == [place.folder]
+
+
 def test_each_project_is_checked_once(environment: Environment) -> None:
     layout, _ = developed(environment, "python-source")
     for number in range(10):
