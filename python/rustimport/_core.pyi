@@ -94,6 +94,9 @@ def write_for_rust_tools(
 def check_in_place(request: Request, on_event: Observer) -> str | None:
     """Why the artifact beside a source is stale, or `None`."""
 
+def update_versions(request: Request, on_event: Observer) -> list[str]:
+    """Updates the versions of a source's dependencies. Returns what moved, one line for each package."""
+
 def copy_installed(request: Request, artifact: str | PathLike[str], on_event: Observer) -> PathLike[str]:
     """A copy of what is installed of a project, at a path that was never loaded."""
 

@@ -195,6 +195,7 @@ def ensure(
         return run(asked, reporter)
     except ImportError as error:
         name_module(error, asked)
+        reporter.fail(error)
         raise
     finally:
         reporter.close()

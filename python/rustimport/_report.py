@@ -163,6 +163,7 @@ class Reporter:
         self._line: Any = None
         self._shown_at = 0.0
         self._progress: tuple[int, int, str] | None = None
+        self._failed_after: float | None = None
 
     def __call__(self, event: str, **details: Any) -> None:
         getattr(self, f"_on_{event}")(**details)
@@ -177,7 +178,22 @@ class Reporter:
 
     def close(self) -> None:
         self._progress = None
+        self._say_failed()
         self._clear()
+
+    def fail(self, error: ImportError) -> None:
+        """The error that is raised. Its first words are in the log, too: an ``except ImportError`` may hide it."""
+        first = next((found for found in getattr(error, "diagnostics", ()) if "error" in found.level), None)
+        if first is None:
+            return
+        place = f"{first.file}:{first.line}: " if first.file else ""
+        self._say_failed(f": {place}{first.message}")
+
+    def _say_failed(self, why: str = "") -> None:
+        if self._failed_after is not None:
+            level = ERROR if self._lifecycle == INFO else DEBUG
+            self._log(level, f"building {self._module} failed after {self._failed_after:.1f} s{why}")
+            self._failed_after = None
 
     def _on_log(self, message: str) -> None:
         self._log(DEBUG, message)
@@ -190,6 +206,7 @@ class Reporter:
 
     def _on_started(self, reason: str) -> None:
         self._progress = None
+        self._say_failed()
         # `build --check` and the debug log show the reason itself.
         why = " (first build)" if reason == "never built" else f": {reason}"
         self._log(self._lifecycle, f"building {self._module}{why}")
@@ -227,8 +244,7 @@ class Reporter:
         self._log(self._lifecycle, f"fetched {self._module} from {origin} in {seconds:.1f} s")
 
     def _on_failed(self, seconds: float) -> None:
-        level = ERROR if self._lifecycle == INFO else DEBUG
-        self._log(level, f"building {self._module} failed after {seconds:.1f} s")
+        self._failed_after = seconds
 
     def _log(self, level: int, message: str) -> None:
         if _is_shown(level):

@@ -8,7 +8,7 @@ from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
-from . import _core_client, _finder, _projects, _stubs
+from . import _core_client, _finder, _marker, _projects, _report, _settings, _stubs
 from ._build import Result, discover, each
 from ._cache import Key
 from .errors import RustImportError
@@ -74,11 +74,27 @@ def find(paths: Iterable[str | os.PathLike[str]], are_named: bool = True) -> lis
     places = [os.path.abspath(path) for path in paths]
     installed = _installed(places)
     roots = {source.path for source in installed}
+    others = [place for place in places if are_named and place not in roots and project_at(place)]
+    for place in others:
+        _report.warn(
+            f"{place} is a maturin project that is not installed in editable mode in this environment: run "
+            "`maturin develop` in its folder to install it"
+        )
     finder = _finder.installed("scripts") or _finder.ScriptFinder()
-    # The folder of a project may be one of the paths. It must not be treated as a crate.
-    found = discover([place for place in places if place not in roots], opt_in=True, are_named=are_named)
+    # The folder of a project may be one of the paths. It is searched for scripts, and not treated as a crate.
+    projects = [place for place in places if place in roots or place in others]
+    found = [path for path in discover(projects, opt_in=True, are_named=False) if path not in roots]
+    found += discover([place for place in places if place not in projects], opt_in=True, are_named=are_named)
     scripts = [Source(path, os.path.basename(path).removesuffix(".rs"), finder) for path in found]
     return [*scripts, *installed]
+
+
+def project_at(folder: str) -> _projects.Project | None:
+    """The project in a folder that is installed in editable mode or could be, unless it is a crate with a marker."""
+    if not os.path.isdir(folder) or _marker.is_marked_crate(folder):
+        return None
+    found = _projects.projects_in(_core_client.index_all_projects(_settings.site_folders(), [folder]).split(b"\n"))
+    return next((project for named in found.values() for project in named if project.root == folder), None)
 
 
 def _installed(places: Sequence[str]) -> list[Source]:

@@ -61,6 +61,9 @@ pub const PYO3_CONFIG_FILE: &str = "PYO3_CONFIG_FILE";
 pub const PYTHON_SYS_EXECUTABLE: &str = "PYTHON_SYS_EXECUTABLE";
 pub const PYO3_BUILD_EXTENSION_MODULE: &str = "PYO3_BUILD_EXTENSION_MODULE";
 
+/// Variables that make git use another repository than that of the working folder. They are set within its hooks.
+pub const GIT_PLACE: [&str; 3] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"];
+
 /// Variables from which pyo3 selects an interpreter. The build of a script passes its interpreter in a file instead, so
 /// that a change in one of these does not recompile pyo3 for every script.
 pub const INTERPRETER_CHOICE: &[&str] = &[

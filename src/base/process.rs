@@ -189,6 +189,12 @@ fn bound(command: &Command, priority: Priority) -> std::io::Result<Command> {
     Ok(shell)
 }
 
+/// The output of a short command that needs no supervision; `None` if it cannot be started, or fails.
+pub fn answer(mut command: Command) -> Option<Vec<u8>> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
 /// Starts a command, in a process group of its own.
 pub fn spawn(command: Command) -> std::io::Result<Running> {
     let mut wrap = CommandWrap::from(command);

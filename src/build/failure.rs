@@ -32,7 +32,14 @@ pub fn explain(runner: &Runner, failed: &Failed, diagnostics: Vec<Diagnostic>, o
         ("Read-only file system", ErrorKind::ReadOnlyFilesystem),
     ];
     if let Some((_, refusal)) = refusals.iter().find(|(words, _)| says(words)) {
-        return Error::cache_io("build in", runner.target, &(*refusal).into());
+        let error = Error::cache_io("build in", runner.target, &(*refusal).into());
+        // A project has its own target folder, in its workspace.
+        return match error {
+            Error::Cache { message, hint, path } if runner.request.kind == SourceKind::Project => {
+                Error::Cache { message, hint: hint.replace("RUSTIMPORT_CACHE_DIR", "CARGO_TARGET_DIR"), path }
+            }
+            error => error,
+        };
     }
     if says("error: unexpected argument") || says("error: unrecognized subcommand") {
         return maturin::too_old(Path::new(&words[0]), observer);

@@ -10,4 +10,5 @@ pub mod remote;
 pub mod scaffold;
 pub mod site;
 pub mod stubs;
+pub mod update;
 pub mod watch;

@@ -15,8 +15,10 @@ use crate::base::error::Result;
 use crate::base::fs::{self, Stat, Watched};
 use crate::env::cargo_config::CargoConfig;
 use crate::freshness::dirty_reason::DirtyReason;
+use crate::freshness::git;
 use crate::freshness::patterns;
 use crate::freshness::unit::UnitKind;
+use crate::package::krate;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileInput {
@@ -101,8 +103,8 @@ impl Inputs {
         }
         let folders = self.patterns.iter().flat_map(|pattern| patterns::listed_folders(pattern)).collect();
         let known: BTreeSet<&Path> = self.files.iter().map(|file| file.path.as_path()).collect();
-        let matched =
-            self.patterns.iter().flat_map(|pattern| patterns::matches(pattern)).filter(|path| !path.starts_with(cache));
+        let matched = self.patterns.iter().flat_map(|pattern| patterns::matches_besides(pattern, &known));
+        let matched = matched.filter(|path| !path.starts_with(cache));
         let appeared = cargo_config.files.iter().cloned().chain(matched).filter(|path| !known.contains(path.as_path()));
         changes.extend(appeared.map(DirtyReason::FileAppeared));
         // For example, cargo's home is another folder now. A file that is gone has been reported already.
@@ -219,33 +221,49 @@ impl Collector {
 
     /// Adds a folder from which any file may have been read.
     pub fn add_folder(&mut self, folder: &Path, read_from: i64) {
-        let Some(pattern) = patterns::absolute(folder, "**") else { return };
+        self.add_pattern(patterns::absolute(folder, "**"), read_from);
+    }
+
+    /// Adds the files that a pattern matches, and those that appear later.
+    fn add_pattern(&mut self, pattern: Option<String>, read_from: i64) {
+        let Some(pattern) = pattern else { return };
         for file in patterns::matches(&pattern) {
             self.add_file(&file, read_from);
         }
         self.patterns.insert(pattern);
     }
 
-    /// Adds a package from which any file may have been read, except caches such as `target`, and hidden files. If the
-    /// package contains one of the folders with Python modules (`python`), Python's files are excluded too.
+    /// Adds a package from which any file may have been read, except caches such as `target`, hidden files and, like cargo,
+    /// what git ignores. If the package contains one of the folders with Python modules (`python`), Python's files are
+    /// excluded too.
     pub fn add_package(&mut self, folder: &Path, python: &[PathBuf], read_from: i64) {
+        let includes =
+            krate::manifest_in(folder).get("package").is_some_and(|package| package.get("include").is_some());
+        let is_tracked = git::tracks(folder, includes);
+        let pattern = |folder: &Path, pattern: &str| {
+            let pattern = patterns::absolute(folder, pattern)?;
+            Some(if is_tracked { patterns::unless_ignored(&pattern) } else { pattern })
+        };
         let is_mixed = python.iter().any(|root| root.starts_with(folder));
         if !is_mixed {
             // Files and folders that appear later count, too.
-            for pattern in ["[!.]*", "[!.]*/**"].iter().filter_map(|pattern| patterns::absolute(folder, pattern)) {
-                for file in patterns::matches(&pattern) {
-                    self.add_file(&file, read_from);
-                }
-                self.patterns.insert(pattern);
-            }
+            self.add_pattern(pattern(folder, "[!.]*"), read_from);
+            self.add_pattern(pattern(folder, "[!.]*/**"), read_from);
             return;
         }
+        let mut files = Vec::new();
         for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let (name, path) = (item.file_name(), item.path());
             if name == "target" || name.to_string_lossy().starts_with('.') || belongs_to_python(&path) {
                 continue;
             }
-            if path.is_dir() { self.add_folder(&path, read_from) } else { self.add_file(&path, read_from) }
+            if path.is_dir() { self.add_pattern(pattern(&path, "**"), read_from) } else { files.push(path) }
+        }
+        if is_tracked {
+            git::remove_ignored(folder, &mut files);
+        }
+        for file in &files {
+            self.add_file(file, read_from);
         }
     }
 

@@ -4,6 +4,7 @@ pub mod cargo_layout;
 pub mod compiled;
 pub mod dep_info;
 pub mod dirty_reason;
+pub mod git;
 pub mod inputs;
 pub mod local_units;
 pub mod patterns;

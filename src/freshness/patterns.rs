@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::{self, Watched};
-use crate::freshness::cargo_layout;
+use crate::freshness::{cargo_layout, git};
 
 /// A pattern as an absolute glob; `None` if it is not valid.
 pub fn absolute(folder: &Path, pattern: &str) -> Option<String> {
@@ -17,8 +17,41 @@ pub fn absolute(folder: &Path, pattern: &str) -> Option<String> {
     glob::Pattern::new(&joined).is_ok().then_some(joined)
 }
 
+/// The end of a pattern that does not match what git ignores.
+const UNLESS_IGNORED: &str = "//unless-ignored";
+
+/// A pattern that matches the same files, except those that git ignores.
+pub fn unless_ignored(pattern: &str) -> String {
+    format!("{pattern}{UNLESS_IGNORED}")
+}
+
 /// The files that a pattern matches.
 pub fn matches(pattern: &str) -> Vec<PathBuf> {
+    matches_besides(pattern, &BTreeSet::new())
+}
+
+/// The files that a pattern matches, without those that are `known`. Git is run only if there are any.
+pub fn matches_besides(pattern: &str, known: &BTreeSet<&Path>) -> Vec<PathBuf> {
+    let Some(plain) = pattern.strip_suffix(UNLESS_IGNORED) else {
+        let mut found = matches_glob(pattern);
+        found.retain(|file| !known.contains(file.as_path()));
+        return found;
+    };
+    let mut found = matches_besides(plain, known);
+    if !found.is_empty() {
+        git::remove_ignored(&folder_of(plain), &mut found);
+    }
+    found
+}
+
+/// The folder that the first part of a glob with magic is in.
+fn folder_of(glob: &str) -> PathBuf {
+    let parts: Vec<&str> = glob.split('/').collect();
+    let first = parts.iter().position(|part| is_magic(part)).unwrap_or(parts.len());
+    PathBuf::from(literal(&parts[..first].join("/")))
+}
+
+fn matches_glob(pattern: &str) -> Vec<PathBuf> {
     let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
     let (prefix, is_deep) = above_any_depth(pattern);
     let found = expand(prefix);
@@ -50,6 +83,7 @@ pub fn is_match(pattern: &str, file: &Path) -> bool {
 
 /// The folders that are listed to match a pattern.
 pub fn listed_folders(pattern: &str) -> Vec<Watched> {
+    let pattern = pattern.strip_suffix(UNLESS_IGNORED).unwrap_or(pattern);
     let (prefix, is_deep) = above_any_depth(pattern);
     let parts: Vec<&str> = prefix.split('/').collect();
     let last = if is_deep { parts.len() } else { parts.len() - 1 };

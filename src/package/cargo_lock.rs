@@ -136,10 +136,46 @@ pub fn non_local_packages(lock: &Path) -> BTreeSet<String> {
 
 /// Adds the versions that a build resolved to the common lock file.
 pub fn share(lock: &Path, common: &Path) -> Result<()> {
-    let Some(mut resolved) = read(lock) else { return Ok(()) };
-    // A package without a source is local: the script itself, or a path dependency.
-    resolved.retain(|(_, _, source), _| !source.is_empty());
+    let Some(resolved) = non_local(lock) else { return Ok(()) };
     fs::write(common, render(&merge(read(common).unwrap_or_default(), resolved)).as_bytes()).map(drop)
+}
+
+/// The same, in place of compatible versions that the common lock file has.
+pub fn share_first(lock: &Path, common: &Path) -> Result<()> {
+    let Some(resolved) = non_local(lock) else { return Ok(()) };
+    fs::write(common, render(&merge(resolved, read(common).unwrap_or_default())).as_bytes()).map(drop)
+}
+
+/// The packages that are not local. One without a source is the script itself, or a path dependency.
+fn non_local(lock: &Path) -> Option<BTreeMap<Id, Table>> {
+    let mut packages = read(lock)?;
+    packages.retain(|(_, _, source), _| !source.is_empty());
+    Some(packages)
+}
+
+/// The version of each non-local package, with the commit if it is from git.
+pub fn versions(lock: &Path) -> BTreeSet<(String, String)> {
+    let version = |version: String, source: &str| match source.split_once('#') {
+        Some((_, commit)) => format!("{version} ({})", commit.get(..8).unwrap_or(commit)),
+        None => version,
+    };
+    let packages = non_local(lock).unwrap_or_default().into_keys();
+    packages.map(|(name, found, source)| (name, version(found, &source))).collect()
+}
+
+/// The differences between two sets of versions, one line for each package.
+pub fn moved(before: &BTreeSet<(String, String)>, after: &BTreeSet<(String, String)>) -> Vec<String> {
+    let of = |name: &str, here: &BTreeSet<(String, String)>, there: &BTreeSet<(String, String)>| {
+        let own: Vec<String> = here.difference(there).filter(|(own, _)| own == name).map(|(_, v)| v.clone()).collect();
+        own.join(", ")
+    };
+    let names: BTreeSet<&str> = before.symmetric_difference(after).map(|(name, _)| name.as_str()).collect();
+    let line = |name: &str| match (of(name, before, after), of(name, after, before)) {
+        (old, new) if old.is_empty() => format!("{name}: added {new}"),
+        (old, new) if new.is_empty() => format!("{name}: removed {old}"),
+        (old, new) => format!("{name}: {old} -> {new}"),
+    };
+    names.into_iter().map(line).collect()
 }
 
 /// The names of all local packages in a lock file: the root, and path dependencies.
@@ -153,8 +189,11 @@ fn merge(first: BTreeMap<Id, Table>, second: BTreeMap<Id, Table>) -> BTreeMap<Id
     let ids: Vec<Id> = first.keys().cloned().collect();
     let mut merged = first;
     for (id, package) in second {
-        let rival =
-            |(name, version, source): &Id| *name == id.0 && *source == id.2 && compatible(version) == compatible(&id.1);
+        // Of a git repository, there is one commit for each branch or tag.
+        let place = |source: &str| source.split('#').next().map(str::to_owned);
+        let rival = |(name, version, source): &Id| {
+            *name == id.0 && place(source) == place(&id.2) && compatible(version) == compatible(&id.1)
+        };
         if !ids.iter().any(rival) {
             merged.insert(id, package);
         }
@@ -274,6 +313,18 @@ mod tests {
         check(">=0.23, <0.31", &["0.2.1", "0.30.1"]);
         check("0.29", &["0.2.1", "0.29.3", "0.30.1"]);
         check("0.23", &["0.2.1", "0.29.3", "0.30.1"]);
+    }
+
+    #[test]
+    fn what_moved() {
+        let set =
+            |versions: &[(&str, &str)]| versions.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let before: BTreeSet<_> = set(&[("a", "1.0.0"), ("b", "1.0.0"), ("b", "2.0.0"), ("c", "1.0.0 (0123abcd)")]);
+        let after = set(&[("b", "1.0.0"), ("b", "2.0.1"), ("c", "1.0.0 (4567abcd)"), ("d", "1.0.0")]);
+        let expected =
+            ["a: removed 1.0.0", "b: 2.0.0 -> 2.0.1", "c: 1.0.0 (0123abcd) -> 1.0.0 (4567abcd)", "d: added 1.0.0"];
+        assert_eq!(moved(&before, &after), expected);
+        assert!(moved(&before, &before).is_empty());
     }
 
     #[test]

@@ -156,6 +156,13 @@ mod _core {
         call::observed(py, on_event, |observer| ensure::check_in_place(&request, observer))
     }
 
+    /// Updates the versions of a source's dependencies. Returns what moved.
+    #[pyfunction]
+    fn update_versions(py: Python<'_>, request: RequestItems, on_event: Py<PyAny>) -> PyResult<Vec<String>> {
+        let request = Request::from(request);
+        call::observed(py, on_event, |observer| crate::commands::update::run(&request, observer))
+    }
+
     /// Returns the sources among paths, and in the folders among them.
     #[pyfunction]
     fn discover(py: Python<'_>, paths: Vec<PathBuf>, opt_in: bool, are_named: bool) -> PyResult<Vec<PathBuf>> {

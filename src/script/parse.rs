@@ -200,8 +200,14 @@ impl Script {
         cell: Option<&Path>,
         c_module: &dyn Fn() -> Result<String>,
     ) -> Result<Root> {
-        let (Some(template), Some(file)) = (self.header.template, &self.file) else {
-            return Ok(Root::Direct);
+        let Some(template) = self.header.template else { return Ok(Root::Direct) };
+        let Some(file) = &self.file else {
+            // With the prelude, rustc reports only what is wrong. It does not include a file with inner attributes
+            // or invalid UTF-8.
+            let is_plain =
+                template.uses_pyo3() && !["#!", "//!", "/*!", "\u{fffd}"].iter().any(|start| self.text.contains(start));
+            let prelude = format!("\n#[allow(unused_imports)]\nuse ::{PRELUDE};\n");
+            return Ok(if is_plain { Root::Wrapped(included(path) + &prelude) } else { Root::Direct });
         };
         match template {
             Template::Cffi => return self.with_appended(path, file, &c_module()?, cell),
@@ -230,7 +236,7 @@ impl Script {
     /// The library root of the script with generated code added.
     fn with_appended(&self, path: &Path, file: &syn::File, added: &str, cell: Option<&Path>) -> Result<Root> {
         if file.attrs.is_empty() && file.shebang.is_none() && cell.is_none() {
-            return Ok(Root::Wrapped(format!("::core::include!({});\n{added}", quote(path))));
+            return Ok(Root::Wrapped(included(path) + added));
         }
         let folder = cell.or(path.parent()).unwrap_or(Path::new("."));
         Ok(Root::Copied(self.anchor_paths(file, folder, None)? + added))
@@ -663,6 +669,11 @@ fn has_modules_below(path: &Path) -> bool {
     script.is_some_and(|script| script.file.as_ref().is_some_and(|file| search(&file.items, false)))
 }
 
+/// Code that includes the file at `path`.
+fn included(path: &Path) -> String {
+    format!("::core::include!({});\n", quote(path))
+}
+
 fn quote(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
@@ -730,7 +741,8 @@ mod tests {
         check(&format!("// rustimport:pyo3\nuse pyo3::{{types::*, prelude::*}};\n{module}"), true);
         check(&format!("// rustimport:pyo3\n{module}"), false);
         check("// rustimport:pyo3\nuse pyo3::prelude::*;", false);
-        check("// rustimport:pyo3\nfn broken( {", true);
+        check("// rustimport:pyo3\nfn broken( {", false);
+        check("//! rustimport:pyo3\nfn broken( {", true);
     }
 
     #[test]

@@ -209,6 +209,39 @@ def test_cache(place: Place, tmp_path: Path) -> None:
     assert "there is no cache" in command(place, "cache", "clear", "-y", RUSTIMPORT_CACHE_DIR=f"{cache}2").stdout
 
 
+def test_update(place: Place) -> None:
+    """Dependencies from git move when they are updated, not before."""
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(place.folder / "tiny")]
+
+    def commit(value: int) -> None:
+        place.write("tiny/Cargo.toml", '[package]\nname = "tiny"\nversion = "1.0.0"\nedition = "2021"\n')
+        place.write("tiny/src/lib.rs", f"pub const VALUE: i32 = {value};\n")
+        for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "m"]):
+            subprocess.run([*git, *words], env=place.env, check=True)
+
+    commit(7)
+    place.write(
+        "m.rs",
+        f"""
+        // rustimport
+        //: [dependencies]
+        //: tiny = {{ git = "{(place.folder / "tiny").as_uri()}" }}
+        #[no_mangle]
+        pub extern "C" fn PyInit_m() {{ std::process::exit(tiny::VALUE) }}
+        """,
+    )
+    assert place.python("import m").returncode == 7
+    commit(8)
+    run = place.python("import m", RUSTIMPORT_FORCE_REBUILD="1")
+    assert run.returncode == 7, run.stderr
+    assert "m.rs:\n    tiny: 1.0.0 (" in command(place, "update", "m.rs").stdout
+    assert place.python("import m").returncode == 8
+    assert command(place, "update", ".").stdout == "m.rs: nothing to update\n"
+    # New scripts start from the version that was updated last.
+    place.write("n.rs", (place.folder / "m.rs").read_text().replace("PyInit_m", "PyInit_n"))
+    assert place.python("import n").returncode == 8
+
+
 def test_warming(place: Place, tmp_path: Path) -> None:
     """The first import finds a library that was warmed, and warming again builds nothing."""
     place.write("m.rs", SCRIPT.format(7))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sysconfig
 from pathlib import Path
 
@@ -290,3 +291,35 @@ def test_built_in_place(place: Place) -> None:
     assert place.python(IMPORT, hook=False).out == "4"
     built, failed = place.python("print(*map(len, rustimport.build_all('.')))").out.split()
     assert (built, failed) == ("1", "0")
+
+
+def test_what_git_ignores_is_no_input(place: Place) -> None:
+    """Like cargo, if a build script declares no inputs."""
+    place.write("m/Cargo.toml", '# rustimport\n[package]\nname = "m"\nversion = "0.1.0"\nedition = "2021"\n')
+    place.write("m/src/lib.rs", '#[no_mangle]\npub extern "C" fn PyInit_m() { std::process::exit(7) }\n')
+    place.write("m/build.rs", "fn main() {}\n")
+    place.write("m/.gitignore", "*.log\nhtmlcov/\n")
+    place.write("m/data.txt", "")
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=place.folder / "m", env=place.env, check=True)
+
+    def check(reason: str | None) -> None:
+        for expected in (reason, None):
+            run = place.python("import m")
+            assert run.returncode == 7
+            assert (expected or "") in run.stderr, run.stderr
+            assert ("building" in run.stderr) == (expected is not None), run.stderr
+
+    git("init", "--quiet")
+    git("add", ".")
+    check("first build")
+    place.write("m/run.log", "")
+    place.write("m/htmlcov/index.html", "")
+    check(None)
+    place.write("m/run.log", "more")
+    check(None)
+    place.write("m/data.txt", "data")
+    check("`data.txt` changed")
+    place.write("m/new.txt", "")
+    check("`new.txt` appeared")

@@ -404,6 +404,21 @@ def test_a_dependency_group_is_not_installed(environment: Environment, name: str
     assert root.as_uri() in url.read_text()
 
 
+def test_warming_a_project(environment: Environment) -> None:
+    """`cache warm .` in a project's folder builds the project where it is installed, and not as a crate."""
+    layout, root = developed(environment, "pure")
+    edit(root / layout.edited, projects.EDITED, "2")
+    command: list[Any] = [environment.bin / "python", "-m", "rustimport", "cache", "warm", "."]
+    done = subprocess.run(command, cwd=root, env=environment.place.env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "2 ready, 0 failed\n"), done.stderr
+    run = environment.run(layout.code)
+    assert (run.out, run.builds) == ("2", 0), run.stderr
+    environment.uninstall("t-pure")
+    done = subprocess.run(command, cwd=root, env=environment.place.env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "1 ready, 0 failed\n"), done.stderr
+    assert f"{root} is a maturin project that is not installed" in done.stderr
+
+
 def test_a_relative_target_folder(environment: Environment) -> None:
     """It is relative to the folder in which `maturin develop` was run, wherever Python is."""
     place = environment.place

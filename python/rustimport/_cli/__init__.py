@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import settings
 from ..errors import BuildError, RustImportError
-from . import build, cache, explain, new, remote, rust_tools, site, stubs, versions, watch
+from . import build, cache, explain, new, remote, rust_tools, site, stubs, update, versions, watch
 from .output import say
 
 
@@ -147,6 +147,11 @@ def _parser() -> argparse.ArgumentParser:
         "--python", action="append", metavar="PATH", help="build for this interpreter; can be repeated"
     )
     _portable_arguments(command)
+
+    command = _command(
+        commands, "update", update.run, "move the dependencies of scripts to the newest versions that they allow"
+    )
+    _source_arguments(command)
 
     command = _command(
         commands, "watch", watch.run, "build each source as soon as you edit it, so that the next import is fresh"

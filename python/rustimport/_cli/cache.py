@@ -76,7 +76,7 @@ _WARMING = "// rustimport:pyo3\n#[pyfunction]\nfn warm() {}\n"
 
 
 def warm(options: argparse.Namespace) -> int:
-    from .. import _build
+    from .. import _build, _sources
 
     choose_profile(options)
     if options.shared:
@@ -94,8 +94,10 @@ def warm(options: argparse.Namespace) -> int:
     source = os.path.join(home, "warm.rs")
     with open(source, "w", encoding="utf-8") as file:
         file.write(_WARMING)
-    sources = [source, *_build.discover(options.paths, opt_in=True)]
-    results = _build.build(sources, in_place=False)
+    found = _sources.find(options.paths)
+    results = _build.build([source, *(one.path for one in found if one.project is None)], in_place=False)
+    # A project is built in its own target folder, and loaded from where it is installed.
+    results += _sources.ensure([one for one in found if one.project is not None])
     if options.shared:
         _native.core.cache_share(root)
     failed = say_failures(results)

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from .. import _build, _cache, _core_client, _marker, _native, _projects, _report, _settings
+from .. import _build, _cache, _core_client, _native, _projects, _report, _sources
 from ..errors import ProjectError, RustImportError
 from .output import confirmed, libraries, printable, say, say_failures, size, tell
 
@@ -106,7 +106,7 @@ def push(options: argparse.Namespace) -> int:
 
 
 def _push(source: str, stop: Any = None, bar: _report.Bar | None = None, may_build: bool = True) -> _build.Result:
-    project = _project_at(source)
+    project = _sources.project_at(source)
     if project:
         asked = _request(project, may_build=may_build)
     else:
@@ -145,7 +145,7 @@ def pull(options: argparse.Namespace) -> int:
 
 
 def _pull(source: str, stop: Any = None, bar: _report.Bar | None = None) -> _build.Result:
-    project = _project_at(source)
+    project = _sources.project_at(source)
     if project is None:
         return _build.build_one(source, in_place=False, may_build=False, stop=stop, bar=bar)
     try:
@@ -176,18 +176,10 @@ def _request(project: _projects.Project, may_build: bool = True) -> Request:
     )
 
 
-def _project_at(folder: str) -> _projects.Project | None:
-    """The project in a folder that is installed in editable mode or could be, unless it is a crate with a marker."""
-    if not os.path.isdir(folder) or _marker.is_marked_crate(folder):
-        return None
-    found = _projects.projects_in(_core_client.index_all_projects(_settings.site_folders(), [folder]).split(b"\n"))
-    return next((project for named in found.values() for project in named if project.root == folder), None)
-
-
 def _each(options: argparse.Namespace, one: Any) -> list[_build.Result]:
     sources = _build.discover(options.paths or [os.curdir], opt_in=True, are_named=bool(options.paths))
     here = os.getcwd()
-    if not options.paths and _project_at(here):
+    if not options.paths and _sources.project_at(here):
         sources.insert(0, here)
     bar = _report.Bar.of(len(sources))
     try:
