@@ -30,7 +30,12 @@ pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Vec<String>
     let plan = source.plan(observer)?;
     let package = source.entry.package();
     if package.join(LOCK_ORIGIN).exists() {
-        return Err(failed("it has a Cargo.lock of its own".into(), "run `cargo update` in its folder"));
+        let hint = if source.krate.is_some() {
+            "run `cargo update` in its folder"
+        } else {
+            "delete the lock file next to it, update again, and write a new one with `build --lock`"
+        };
+        return Err(failed("it has a lock file of its own".into(), hint));
     }
     let toolchain = source.toolchain.as_ref().map_err(Error::clone)?;
     let path = package.join("Cargo.lock");
