@@ -62,6 +62,7 @@ def compare(name: str, place: Place, run: Run) -> None:
         ("unlinked_crate", "// rustimport:pyo3\nuse rand::Rng;\n"),
         ("no_module", "// rustimport\nfn main() {}\n"),
         ("syntax_error", "// rustimport:pyo3\nfn value( {\n"),
+        ("missing_expression", "// rustimport:pyo3\n#[pyfunction]\nfn value() -> i32 { let x = ; 42 }\n"),
         ("not_utf8", b"// rustimport:pyo3\n// \xff\n#[pyfunction]\nfn value() -> i32 { 42 }\n"),
     ],
 )
