@@ -12,6 +12,7 @@ use std::path::PathBuf;
 /// The users who are trusted with what is around the sources in a folder.
 #[derive(Debug, Clone, Default)]
 #[must_use]
+#[cfg_attr(not(unix), expect(dead_code))]
 pub struct Trusted {
     users: Vec<u32>,
     /// A group whose members can write to the sources' folder.
