@@ -259,10 +259,8 @@ impl<'a> Kind<'a> for Project<'a> {
         if stale.record.is_some() {
             return Ok(None);
         }
-        let artifact = self.found().ok_or_else(|| missing.clone())?;
-        let message = "imported without a check of its sources: no Rust toolchain was found".into();
-        observer.event(Event::Notice { message });
-        Ok(Some(artifact))
+        let artifact = self.unchecked("no Rust toolchain was found", observer);
+        artifact.map(Some).ok_or_else(|| missing.clone())
     }
 
     fn entry(&self) -> &Entry {
@@ -286,7 +284,16 @@ impl<'a> Kind<'a> for Project<'a> {
             let (artifact, origin) = restored.ok_or_else(|| missing.clone())?;
             return Ok(Step::Done(artifact, origin, None));
         }
-        let mut metadata = self.metadata(installed.as_ref(), observer)?;
+        // For example, a layer of a container: it was installed where it could be written, and nothing can be built here.
+        let is_sealed = |folder: &Path| stale.record.is_none() && !request.force && !fs::is_writable(folder);
+        let sealed = |folder: &Path| format!("nothing can be built, since {} is read-only", folder.display());
+        let mut metadata = match self.metadata(installed.as_ref(), observer) {
+            Err(error) if self.installation.is_editable && is_sealed(&request.root) => {
+                let artifact = self.unchecked(&sealed(&request.root), observer).ok_or(error)?;
+                return Ok(Step::Done(artifact, Origin::Fresh, None));
+            }
+            found => found?,
+        };
         if !self.installation.is_editable {
             if std::mem::replace(&mut kept.was_installed, true) {
                 let message = format!("{} was installed, but not in editable mode", request.root.display());
@@ -341,6 +348,12 @@ impl<'a> Kind<'a> for Project<'a> {
         }
         if !request.may_build {
             return Err(in_no_store(request));
+        }
+        let target = &metadata.directories.build;
+        if is_sealed(target)
+            && let Some(artifact) = self.unchecked(&sealed(target), observer)
+        {
+            return Ok(Step::Done(artifact, Origin::Fresh, None));
         }
         kept.builds += 1;
         kept.known = self.known(stale);

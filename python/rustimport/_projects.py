@@ -284,8 +284,9 @@ def _enter(
     is_fresh = True
     for project in projects:
         names = _checked.get(project.root)
-        # A name that was imported before has been removed from `sys.modules`, to be imported from scratch.
-        is_purged = names is not None and name in names
+        # A name that was imported before has been removed from `sys.modules`, to be imported from scratch. The next of
+        # several finders sees each name again.
+        is_purged = names is not None and name in names and finder is _first_to_know(name)
         if (names is None or is_purged) and leads_into(found, project):
             artifact, was_fresh = ensure(finder, name, project)
             is_fresh = was_fresh and is_fresh

@@ -404,6 +404,16 @@ pub fn make_readable(path: &Path) -> io::Result<()> {
     inside.into_iter().flatten().try_for_each(|item| make_readable(&item?.path()))
 }
 
+/// Whether this user can write in a folder, or create it. `true` where only an attempt shows it.
+pub fn is_writable(folder: &Path) -> bool {
+    #[cfg(unix)]
+    if let Some(existing) = folder.ancestors().find(|folder| folder.exists()) {
+        return rustix::fs::access(existing, rustix::fs::Access::WRITE_OK).is_ok();
+    }
+    let _ = folder;
+    true
+}
+
 /// Does nothing: on Windows, folders inherit the permissions of their parent.
 #[cfg(not(unix))]
 pub fn make_readable(_: &Path) -> io::Result<()> {

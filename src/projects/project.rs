@@ -659,6 +659,13 @@ impl<'a> Project<'a> {
         self.natives(&self.installation).into_iter().next()
     }
 
+    /// The same, and says that it was not checked, and why.
+    pub fn unchecked(&self, why: &str, observer: &mut dyn Observer) -> Option<PathBuf> {
+        let artifact = self.found()?;
+        observer.event(Event::Notice { message: format!("imported without a check of its sources: {why}") });
+        Some(artifact)
+    }
+
     /// The installed artifact: the library that is loaded, or the program.
     fn installed(&self, wheel: Option<&Wheel>, metadata: &Metadata) -> Result<PathBuf> {
         let fresh = Installation::now(&self.installation.dist_info, &self.request.root);

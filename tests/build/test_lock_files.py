@@ -28,8 +28,10 @@ def locked(text: str) -> str:
 
 
 def test_a_lock_file_and_what_follows_from_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Another script of the same cache has pinned an old version.
+    # Another script of the same cache has pinned an old version, and no other test a newer one.
     monkeypatch.setitem(place.env, "RUSTIMPORT_CACHE_DIR", str(place.cache))
+    for known in place.cache.glob("v1/*/Cargo.lock"):
+        known.unlink()
     place.write("pinned.rs", SCRIPT.format("=1.0.9"))
     place.write("m.rs", SCRIPT.format("1"))
     code = "import m; print(m.text(3))"

@@ -271,7 +271,7 @@ def test_modules_that_panic_or_fail_when_they_are_loaded(place: Place) -> None:
     """
     run = place.python(code)
     assert run.out.splitlines() == [
-        "RustImportError bad `bad` panicked when it was imported: at once ['<module>', 'exec_module']",
+        "RustImportError bad `bad` panicked when it was imported: at once ['<module>']",
         *["RustImportError `m` panicked when it was imported: oh 1 2"] * 3,
         *["ValueError no 1 3"] * 3,
         "True 3",

@@ -287,7 +287,7 @@ def test_sources_for_an_older_pyo3(place: Place) -> None:
         """,
     )
     run = place.python("import m")
-    assert '//: pyo3 = "0.22"' in run.stderr
+    assert '//: pyo3 = { version = "0.22", features = ["gil-refs"] }' in run.stderr
     place.write("n.rs", '// rustimport:pyo3\n//: [dependencies]\n//: numpy = "0.22"\n//: pyo3 = "0.30"\n')
     run = place.python("import n")
     assert "a library can have one version of pyo3: " in run.stderr

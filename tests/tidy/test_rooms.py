@@ -78,6 +78,7 @@ def test_no_import_cycles() -> None:
 #: Files longer than 500 lines, and why they are not split.
 LONG = {
     "base/fs.rs": "every way to read and write files",
+    "ensure.rs": "the one driver, for every kind of source",
     "freshness/cargo_layout.rs": "both layouts of cargo's build directory",
     "projects/project.rs": "a project's three ways to become fresh",
     "_finder.py": "finding and loading scripts: each file more costs every import of a process's first script 50 us",

@@ -148,7 +148,7 @@ def test_links_have_existing_targets() -> None:
 
 def test_the_core_is_small() -> None:
     core = subprocess.check_output([sys.executable, "-c", "import rustimport._core as c; print(c.__file__)"], text=True)
-    assert Path(core.strip()).stat().st_size < 6_000_000
+    assert Path(core.strip()).stat().st_size < 6_500_000
 
 
 def test_readme_contains_the_example() -> None:
