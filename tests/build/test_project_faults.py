@@ -213,7 +213,7 @@ def test_killed_maturin_develop(environment: Environment) -> None:
 def test_a_project_that_is_read_only(environment: Environment) -> None:
     """For example, a layer of a container that was built elsewhere: there is a library, and nothing can be built."""
     layout, root = developed(environment, "flat")
-    python = [environment.bin / "python", "-c", f"import rustimport; rustimport.install(); {layout.code}"]
+    python = [str(environment.bin / "python"), "-c", f"import rustimport; rustimport.install(); {layout.code}"]
     script = f'mount --bind {root} {root} && mount -o remount,ro,bind {root} && exec "$@"'
     env = {name: value for name, value in environment.place.env.items() if name != "CARGO_TARGET_DIR"}
     run = subprocess.run(
