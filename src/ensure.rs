@@ -329,7 +329,7 @@ impl<'a> Kind<'a> for Project<'a> {
             Adopted::Nothing => {}
         }
         // With the features that the user chose.
-        metadata = self.metadata(installed.as_ref(), observer)?;
+        metadata = self.with_features(metadata, installed.as_ref(), observer)?;
         if !request.force
             && let Some((artifact, origin)) = self.restore(stale, installed.as_ref(), observer)?
         {

@@ -254,6 +254,16 @@ impl<'a> Project<'a> {
         Ok(metadata)
     }
 
+    /// The same, if `metadata` was asked with other features.
+    pub fn with_features(
+        &self,
+        metadata: Metadata,
+        installed: Option<&OfProject>,
+        observer: &mut dyn Observer,
+    ) -> Result<Metadata> {
+        if metadata.selection == self.selection(installed) { Ok(metadata) } else { self.metadata(installed, observer) }
+    }
+
     /// The arguments that select the features that a library was built with; empty if those are the configured ones.
     ///
     /// # Errors
@@ -294,7 +304,7 @@ impl<'a> Project<'a> {
             None => {}
         }
         // Which packages it consists of may depend on its features.
-        let metadata = &self.metadata(Some(&found), observer)?;
+        let metadata = &self.with_features(metadata.clone(), Some(&found), observer)?;
         let Some(units) = metadata.units_of(&made) else { return Ok(Adopted::Nothing) };
         let Some(own) = units.first().and_then(Unit::began) else { return Ok(Adopted::Nothing) };
         // There, cargo may have left the library of another checkout (rust-lang/cargo#17312).
